@@ -1,0 +1,133 @@
+// The one contract between the host loop and the hardware: memory, recorded iterations, and every
+// operation with its shapes and formula (kernels/operations/). `cpu` and `cuda` implement all of it;
+// the host loop never asks which one it has.
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "kernels/operations/activation.h"
+#include "kernels/operations/batch.h"
+#include "kernels/operations/linear.h"
+#include "kernels/operations/loss.h"
+#include "kernels/operations/noise.h"
+#include "kernels/operations/optimiser.h"
+#include "kernels/operations/reduce.h"
+
+namespace patchforge {
+
+// A recorded sequence of operations. Its buffers must outlive it.
+class Recording {
+  public:
+    virtual ~Recording() = default;
+    // Runs the sequence `times` times, in order, behind everything enqueued before. Does not wait.
+    virtual void replay(std::int64_t times = 1) = 0;
+};
+
+// Everything here is asynchronous in the order of calls, unless it says that it waits.
+// All failures are std::runtime_error with the reason; running out of memory names the bytes asked for.
+class Backend : public ActivationOperations,
+                public BatchOperations,
+                public LinearOperations,
+                public LossOperations,
+                public NoiseOperations,
+                public OptimiserOperations,
+                public ReduceOperations {
+  public:
+    ~Backend() override = default;
+
+    virtual std::string name() const = 0;        // "cpu" or "cuda:0"
+    virtual std::string description() const = 0; // one line for people: device, width or driver
+    virtual std::int64_t free_memory() const = 0; // bytes that an allocation may still hope for
+
+    // Zero-filled memory, 256-byte aligned. 0 bytes gives a null pointer.
+    virtual void* allocate(std::size_t bytes) = 0;
+    virtual void release(void* memory) noexcept = 0;
+
+    virtual void upload(void* device, const void* host, std::size_t bytes) = 0;   // host reusable on return
+    virtual void download(void* host, const void* device, std::size_t bytes) = 0; // waits
+    virtual void copy(void* to, const void* from, std::size_t bytes) = 0;         // device to device
+    virtual void synchronise() = 0;                                               // waits for everything
+
+    // Calls `body` once, which must only call operations and copy(), and returns what it enqueued. The
+    // CUDA backend captures a graph: nothing of `body` runs now. The CPU backend keeps the function.
+    virtual std::unique_ptr<Recording> record(std::function<void()> body) = 0;
+
+    // Streaming through double buffers. Host memory from allocate_staging is pinned where that helps.
+    // stage(slot, ...) copies beside the running computation, after the last release_slot(slot);
+    // await_slot makes what is enqueued next wait for the copy; release_slot says that what was
+    // enqueued so far is all that reads the slot. wait_until_staged returns when the host buffer of
+    // the slot may be written again. slot in {0, 1}.
+    virtual void* allocate_staging(std::size_t bytes) = 0;
+    virtual void release_staging(void* memory) noexcept = 0;
+    virtual void stage(int slot, void* device, const void* host, std::size_t bytes) = 0;
+    virtual void await_slot(int slot) = 0;
+    virtual void release_slot(int slot) = 0;
+    virtual void wait_until_staged(int slot) = 0;
+};
+
+struct BackendOptions {
+    int threads = 0; // of the CPU backend; 0: one a core. Results do not depend on it.
+};
+
+// device: "auto", "cpu", "cuda", "cuda:N". auto takes a usable GPU, else the CPU.
+// std::invalid_argument for anything else; std::runtime_error when the device cannot be used, with
+// the driver's reason.
+std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options = {});
+
+std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options = {});
+// Null-safe builds: in a program without CUDA this throws, saying so.
+std::unique_ptr<Backend> make_cuda_backend(int device_index);
+// Empty when a CUDA device can be used; otherwise why not ("built without CUDA", "no driver", ...).
+std::string why_no_cuda();
+
+// An owned array on a backend's device.
+template <class T>
+class DeviceArray {
+  public:
+    DeviceArray() = default;
+    DeviceArray(Backend& backend, std::int64_t size)
+        : backend_(&backend),
+          data_(static_cast<T*>(backend.allocate(static_cast<std::size_t>(size) * sizeof(T)))),
+          size_(size) {}
+    DeviceArray(DeviceArray&& other) noexcept { swap(other); }
+    DeviceArray& operator=(DeviceArray&& other) noexcept {
+        swap(other);
+        return *this;
+    }
+    ~DeviceArray() {
+        if (data_) {
+            backend_->release(data_);
+        }
+    }
+
+    T* data() const { return data_; }
+    std::int64_t size() const { return size_; }
+    Vector<T> view() const { return {data_, size_}; }
+    Matrix<T> matrix(std::int64_t rows, std::int64_t columns) const {
+        return {data_, rows, columns};
+    }
+
+    // The first `count` elements from or to host memory.
+    void upload(const T* host, std::int64_t count) {
+        backend_->upload(data_, host, static_cast<std::size_t>(count) * sizeof(T));
+    }
+    void download(T* host, std::int64_t count) const {
+        backend_->download(host, data_, static_cast<std::size_t>(count) * sizeof(T));
+    }
+
+  private:
+    void swap(DeviceArray& other) noexcept {
+        std::swap(backend_, other.backend_);
+        std::swap(data_, other.data_);
+        std::swap(size_, other.size_);
+    }
+
+    Backend* backend_ = nullptr;
+    T* data_ = nullptr;
+    std::int64_t size_ = 0;
+};
+
+} // namespace patchforge

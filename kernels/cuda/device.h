@@ -1,0 +1,119 @@
+// What every .cu file here is written in: CUDA C++ with a few agreed forms, so that the same text is
+// compiled by nvcc for a GPU and by g++ for the executor in tests/simt.
+//
+//   launch(kernel, {.grid, .block, .shared_bytes, .stream, ...}, arguments...)   instead of <<< >>>
+//   auto& s = shared<Storage>();                                  instead of __shared__ arrays
+//   spin_until(condition)                                         the only way to wait for another block
+//
+// PTX lives in kernels/cuda/instructions.h. The kernels contain none.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+#if !defined(__CUDACC__)
+#include <simt.h>
+#endif
+
+namespace patchforge::cuda {
+
+// One line for every failed call of the runtime: where, what, and what the driver says of it.
+[[noreturn]] void throw_cuda_error(cudaError_t status, const char* expression, const char* file,
+                                   int line);
+#define PATCHFORGE_CUDA_CHECK(expression)                                                          \
+    do {                                                                                           \
+        const cudaError_t status_ = (expression);                                                  \
+        if (status_ != cudaSuccess) {                                                              \
+            ::patchforge::cuda::throw_cuda_error(status_, #expression, __FILE__, __LINE__);        \
+        }                                                                                          \
+    } while (false)
+
+// What a kernel moves and computes, for `plan` and for the bench: bytes that must cross the device's
+// memory at least once, and floating-point operations (a fused multiply-add counts two).
+struct Work {
+    double bytes = 0;
+    double operations = 0;
+};
+
+struct LaunchShape {
+    dim3 grid;
+    unsigned block = 256; // a multiple of 32, at most 1024
+    std::size_t shared_bytes = 0;
+    cudaStream_t stream = nullptr;
+    const char* name = "";
+    Work work;
+    bool cooperative = false; // all blocks live at once: grid barriers are allowed
+};
+
+// Tells whoever listens (`plan`, the bench) that a kernel was put on a stream. Null: nobody does.
+using LaunchListener = void (*)(const LaunchShape& shape, void* context);
+void set_launch_listener(LaunchListener listener, void* context);
+void announce_launch(const LaunchShape& shape);
+
+template <class... Parameters, class... Arguments>
+void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&... arguments) {
+    if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) {
+        return;
+    }
+    announce_launch(shape);
+#if defined(__CUDACC__)
+    // More than 48 KiB of shared memory has to be asked for, once a kernel and size.
+    if (shape.shared_bytes > 48 * 1024) {
+        PATCHFORGE_CUDA_CHECK(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
+                                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                   static_cast<int>(shape.shared_bytes)));
+    }
+    cudaLaunchConfig_t config = {};
+    config.gridDim = shape.grid;
+    config.blockDim = dim3(shape.block);
+    config.dynamicSmemBytes = shape.shared_bytes;
+    config.stream = shape.stream;
+    cudaLaunchAttribute attribute = {};
+    if (shape.cooperative) {
+        attribute.id = cudaLaunchAttributeCooperative;
+        attribute.val.cooperative = 1;
+        config.attrs = &attribute;
+        config.numAttrs = 1;
+    }
+    PATCHFORGE_CUDA_CHECK(
+        cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
+#else
+    simt::launch(kernel, shape.grid, shape.block, shape.shared_bytes, shape.stream,
+                 shape.cooperative, shape.name, static_cast<Parameters>(arguments)...);
+#endif
+}
+
+// The block's shared memory as one plain struct. Launch with shared_bytes = sizeof(Storage).
+template <class Storage>
+__device__ inline Storage& shared() {
+#if defined(__CUDACC__)
+    extern __shared__ __align__(128) unsigned char shared_memory_of_block[];
+    return *reinterpret_cast<Storage*>(shared_memory_of_block);
+#else
+    return *static_cast<Storage*>(simt::shared_memory(sizeof(Storage), alignof(Storage)));
+#endif
+}
+
+// Waits until condition() holds; it must become true by the work of another running block.
+template <class Condition>
+__device__ inline void spin_until(Condition condition) {
+#if defined(__CUDACC__)
+    while (!condition()) {
+        __nanosleep(20);
+    }
+#else
+    while (!condition()) {
+        simt::yield(__FILE__, __LINE__);
+    }
+#endif
+}
+
+inline unsigned blocks_for(std::int64_t count, std::int64_t per_block) {
+    return static_cast<unsigned>((count + per_block - 1) / per_block);
+}
+
+} // namespace patchforge::cuda

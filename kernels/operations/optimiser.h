@@ -1,0 +1,49 @@
+// Adam (Kingma & Ba, "Adam: a method for stochastic optimization", ICLR 2015), as PyTorch does it:
+//     m = b1 m + (1 - b1) g          v = b2 v + (1 - b2) g^2
+//     w = w - (lr / (1 - b1^t)) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
+// t = step.value() + 1 is read from the device, so that a recorded iteration can be replayed;
+// 1 - b^t is computed in float64.
+#pragma once
+
+#include "kernels/random.h"
+#include "kernels/views.h"
+
+namespace patchforge {
+
+struct Adam {
+    float learning_rate = 2e-4f;
+    float beta1 = 0.9f;
+    float beta2 = 0.999f;
+    float epsilon = 1e-8f;
+    StepCount step;
+    // Linear decay of the rate: full until step `decay_start`, zero from `decay_end` on. 0, 0: none.
+    std::uint64_t decay_start = 0;
+    std::uint64_t decay_end = 0;
+    // After the update every value is clamped to [-clip, clip] (WGAN). 0: not clamped.
+    float clip = 0;
+};
+
+// One tensor with its moments; all three have the same size.
+struct AdamTensor {
+    Vector<float> value;
+    Vector<float> first_moment;
+    Vector<float> second_moment;
+
+    AdamTensor part(std::int64_t first, std::int64_t count) const {
+        return {value.part(first, count), first_moment.part(first, count),
+                second_moment.part(first, count)};
+    }
+};
+
+struct OptimiserOperations {
+    virtual ~OptimiserOperations() = default;
+
+    // One Adam step of every element of `tensor` along `gradient`. 28 bytes read or written an
+    // element (read w, m, v, g; write w, m, v).
+    virtual void adam(AdamTensor tensor, Vector<const float> gradient, const Adam& adam) = 0;
+
+    // average = decay * average + (1 - decay) * value: the generator's exponential moving average.
+    virtual void moving_average(Vector<float> average, Vector<const float> value, float decay) = 0;
+};
+
+} // namespace patchforge
