@@ -1,0 +1,99 @@
+#include "host/evaluate/binary_scores.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+#include <vector>
+
+namespace patchforge {
+namespace {
+
+void check(std::span<const float> scores, std::span<const std::uint8_t> labels) {
+    if (scores.size() != labels.size()) {
+        throw std::invalid_argument(fmt::format("scores: {} scores for {} labels; give one of each",
+                                                scores.size(), labels.size()));
+    }
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+        if (std::isnan(scores[i])) {
+            throw std::invalid_argument(
+                fmt::format("scores: score {} is NaN; look at the network that made it", i));
+        }
+    }
+}
+
+double share(std::int64_t part, std::int64_t whole) {
+    return whole == 0 ? std::numeric_limits<double>::quiet_NaN()
+                      : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+} // namespace
+
+Interval wilson_interval(std::int64_t successes, std::int64_t trials, double z) {
+    if (successes < 0 || trials < successes) {
+        throw std::invalid_argument(
+            fmt::format("interval: {} of {} is not a share; count again", successes, trials));
+    }
+    if (trials == 0) {
+        return {0, 1};
+    }
+    const double n = static_cast<double>(trials);
+    const double p = static_cast<double>(successes) / n;
+    const double centre = (p + z * z / (2 * n)) / (1 + z * z / n);
+    const double half = z / (1 + z * z / n) * std::sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+    // Rounding must not leave 1e-17 where the formula gives exactly 0 or 1.
+    return {successes == 0 ? 0 : std::max(0.0, centre - half),
+            successes == trials ? 1 : std::min(1.0, centre + half)};
+}
+
+double area_under_curve(std::span<const float> scores, std::span<const std::uint8_t> labels) {
+    check(scores, labels);
+    std::vector<std::size_t> order(scores.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
+    // Twice the number of rightly ordered pairs, so that half a pair for a tie stays an integer.
+    std::int64_t twice_right = 0, positives = 0, negatives = 0;
+    for (std::size_t begin = 0; begin < order.size();) {
+        std::size_t end = begin;
+        std::int64_t tied_positives = 0, tied_negatives = 0;
+        for (; end < order.size() && scores[order[end]] == scores[order[begin]]; ++end) {
+            (labels[order[end]] ? tied_positives : tied_negatives) += 1;
+        }
+        twice_right += tied_positives * (2 * negatives + tied_negatives);
+        positives += tied_positives;
+        negatives += tied_negatives;
+        begin = end;
+    }
+    return share(twice_right, 2 * positives * negatives);
+}
+
+BinaryScores binary_scores(std::span<const float> scores, std::span<const std::uint8_t> labels,
+                           double threshold) {
+    BinaryScores result;
+    result.auc = area_under_curve(scores, labels);
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+        const bool called_positive = scores[i] >= threshold;
+        if (labels[i]) {
+            (called_positive ? result.true_positives : result.false_negatives) += 1;
+        } else {
+            (called_positive ? result.false_positives : result.true_negatives) += 1;
+        }
+    }
+    const std::int64_t positives = result.true_positives + result.false_negatives;
+    const std::int64_t negatives = result.true_negatives + result.false_positives;
+    const std::int64_t right = result.true_positives + result.true_negatives;
+    result.accuracy = share(right, positives + negatives);
+    result.sensitivity = share(result.true_positives, positives);
+    result.specificity = share(result.true_negatives, negatives);
+    result.balanced_accuracy = (result.sensitivity + result.specificity) / 2;
+    result.accuracy_interval = wilson_interval(right, positives + negatives);
+    result.sensitivity_interval = wilson_interval(result.true_positives, positives);
+    result.specificity_interval = wilson_interval(result.true_negatives, negatives);
+    return result;
+}
+
+} // namespace patchforge
