@@ -42,6 +42,9 @@ class Backend : public ActivationOperations,
     virtual std::string description() const = 0; // one line for people: device, width or driver
     virtual std::int64_t free_memory() const = 0; // bytes that an allocation may still hope for
 
+    // Whether operations may be given host memory (a mapped file, say) instead of allocate()'s.
+    virtual bool reads_host_memory() const = 0;
+
     // Zero-filled memory, 256-byte aligned. 0 bytes gives a null pointer.
     virtual void* allocate(std::size_t bytes) = 0;
     virtual void release(void* memory) noexcept = 0;

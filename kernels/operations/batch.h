@@ -20,6 +20,9 @@ struct BatchPlan {
     Order order = Order::shuffled;
     std::uint64_t seed = 0;
     StepCount draw;
+    // Not null: the plan speaks of `count` chosen rows, and row r of it is row subset[r] of the
+    // pixels (a device array; a train split, say). `staged` plans ignore it.
+    const std::int32_t* subset = nullptr;
 };
 
 // How a byte v becomes a float: signed_unit 2 v/255 - 1, in [-1, 1]; unit v/255, in [0, 1].
@@ -28,8 +31,8 @@ enum class PixelRange { signed_unit, unit };
 struct BatchOperations {
     virtual ~BatchOperations() = default;
 
-    // x [B, P] = scaled rows of pixels [count, P] that `plan` names; row [B] (or empty) = their
-    // numbers. B is the true size of this batch: position + B <= count.
+    // x [B, P] = scaled rows of pixels [any, P] that `plan` names; row [B] (or empty) = their
+    // numbers in `pixels`. B is the true size of this batch: position + B <= plan.count.
     virtual void gather_rows(Matrix<float> x, Vector<std::int32_t> row,
                              Matrix<const std::uint8_t> pixels, PixelRange range,
                              const BatchPlan& plan) = 0;
