@@ -54,8 +54,9 @@ class Backend : public ActivationOperations,
     virtual void copy(void* to, const void* from, std::size_t bytes) = 0;         // device to device
     virtual void synchronise() = 0;                                               // waits for everything
 
-    // Calls `body` once, which must only call operations and copy(), and returns what it enqueued. The
-    // CUDA backend captures a graph: nothing of `body` runs now. The CPU backend keeps the function.
+    // Records what `body` enqueues; it must only call operations and copy(). Nothing runs before replay:
+    // the CUDA backend calls `body` now, capturing a graph; the CPU backend keeps it and calls it at
+    // every replay.
     virtual std::unique_ptr<Recording> record(std::function<void()> body) = 0;
 
     // Streaming through double buffers. Host memory from allocate_staging is pinned where that helps.

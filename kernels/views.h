@@ -1,5 +1,6 @@
 // Typed views of device memory: what every operation takes. A view owns nothing.
 // Matrices are row-major and contiguous: element (row, column) lies at data[row * columns + column].
+// `data` is aligned to T and no further: a row_range of a matrix of odd width starts anywhere.
 #pragma once
 
 #include <cstdint>

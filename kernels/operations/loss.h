@@ -30,8 +30,9 @@ struct LossOperations {
 
     // logit [R + F]: the first `real_count` = R rows are D's answers to real patches, the others to
     // fakes. d_logit likewise: gradient of (loss on real + loss on fake). R, F >= 1.
-    // metrics [DiscriminatorMetrics::count]: both losses, mean D(x), mean D(G(z)), share of rows on
-    // their own side of 1/2 (of logit 0).
+    // metrics [DiscriminatorMetrics::count]: both losses (the two terms of the table), mean D(x), mean
+    // D(G(z)), share of all rows on their own side: real rows with l > 0, fakes with f <= 0.
+    // real_label is r; only non_saturating and minimax know it.
     virtual void discriminator_loss(Vector<float> d_logit, Vector<float> metrics,
                                     Vector<const float> logit, std::int64_t real_count,
                                     GanLoss loss, float real_label) = 0;
