@@ -1,0 +1,130 @@
+#include "data/atomic_file.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <stdexcept>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string advice(int error) {
+    switch (error) {
+    case ENOSPC:
+    case EDQUOT:
+        return "free some space or choose another folder";
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return "choose a folder you may write to";
+    case ENOENT:
+    case ENOTDIR:
+        return "create the folder first or correct the path";
+    default:
+        return "check the disk and the path";
+    }
+}
+
+[[noreturn]] void fail(const fs::path& target, const char* action, int error) {
+    throw std::runtime_error(fmt::format("{}: cannot {}: {}; {}", target.string(), action,
+                                         std::strerror(error), advice(error)));
+}
+
+fs::path folder_of(const fs::path& path) {
+    return path.has_parent_path() ? path.parent_path() : fs::path(".");
+}
+
+/// Names may be at most 255 bytes: a long one is cut so that the temporary's ending still fits.
+fs::path temporary_beside(const fs::path& target) {
+    static std::atomic<unsigned> counter{0};
+    const std::string ending = fmt::format(".{}-{}.partial", ::getpid(), counter++);
+    std::string name = target.filename().string();
+    name.resize(std::min(name.size(), 255 - ending.size()));
+    return folder_of(target) / (name + ending);
+}
+
+} // namespace
+
+AtomicFile::AtomicFile(const fs::path& path) : target_(path) {
+    std::error_code ignored;
+    if (fs::is_symlink(path, ignored)) {
+        const fs::path resolved = fs::weakly_canonical(path, ignored);
+        target_ = resolved.empty() ? path : resolved;
+    }
+    if (path.filename().empty() || fs::is_directory(target_, ignored)) {
+        fail(path, "write the file", EISDIR);
+    }
+    temporary_ = temporary_beside(target_);
+    descriptor_ = ::open(temporary_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+    if (descriptor_ < 0) {
+        fail(target_, "create the file", errno);
+    }
+}
+
+AtomicFile::~AtomicFile() {
+    if (descriptor_ >= 0) {
+        ::close(descriptor_);
+        ::unlink(temporary_.c_str());
+    }
+}
+
+void AtomicFile::write(const void* bytes, std::size_t count) {
+    const char* next = static_cast<const char*>(bytes);
+    while (count > 0) {
+        const ssize_t written = ::write(descriptor_, next, count);
+        if (written < 0) {
+            if (errno == EINTR) {
+                continue;
+            }
+            fail(target_, "write the file", errno);
+        }
+        next += written;
+        count -= static_cast<std::size_t>(written);
+        position_ += static_cast<std::uint64_t>(written);
+    }
+}
+
+void AtomicFile::seek(std::uint64_t offset) {
+    if (::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0) {
+        fail(target_, "move in the file", errno);
+    }
+    position_ = offset;
+}
+
+void AtomicFile::commit() {
+    // Filesystems may report a full disk only here.
+    if (::fsync(descriptor_) != 0) {
+        fail(target_, "bring the file to the disk", errno);
+    }
+    if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
+        fail(target_, "put the finished file in place", errno);
+    }
+    ::close(descriptor_);
+    descriptor_ = -1;
+    // The rename itself lives in the folder. Some filesystems cannot sync folders: not an error.
+    const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder >= 0) {
+        (void)::fsync(folder);
+        ::close(folder);
+    }
+}
+
+void write_file_atomically(const fs::path& path, std::span<const std::uint8_t> bytes) {
+    AtomicFile file(path);
+    file.write(bytes);
+    file.commit();
+}
+
+void write_file_atomically(const fs::path& path, std::string_view text) {
+    write_file_atomically(path, {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+
+} // namespace patchforge

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string_view>
+
+namespace patchforge {
+
+/// A file that appears under its name whole or not at all.
+///
+/// Bytes go to a temporary beside the target (`<name>.<pid>-<n>.partial`). `commit()` brings them
+/// to the disk (fsync), renames the temporary over the target and syncs the folder. Without
+/// `commit()` the destructor removes the temporary and whatever stood under the name stays.
+/// A target that is a symbolic link is followed: the file it points to is replaced.
+/// A process that is killed leaves the temporary; it never leaves a broken target.
+///
+/// Every failure (full disk, unwritable folder, …) throws std::runtime_error naming the target.
+class AtomicFile {
+  public:
+    explicit AtomicFile(const std::filesystem::path& path);
+    ~AtomicFile();
+    AtomicFile(const AtomicFile&) = delete;
+    AtomicFile& operator=(const AtomicFile&) = delete;
+
+    /// Appends at the current position.
+    void write(const void* bytes, std::size_t count);
+    void write(std::span<const std::uint8_t> bytes) { write(bytes.data(), bytes.size()); }
+    void write(std::string_view text) { write(text.data(), text.size()); }
+
+    /// Moves the position, in bytes from the start; a gap reads as zeros.
+    void seek(std::uint64_t offset);
+    std::uint64_t position() const { return position_; }
+
+    /// Call once, last.
+    void commit();
+
+  private:
+    std::filesystem::path target_;
+    std::filesystem::path temporary_;
+    int descriptor_ = -1;
+    std::uint64_t position_ = 0;
+};
+
+/// A whole file in one call. The folder of `path` must exist.
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
+void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+} // namespace patchforge

@@ -1,0 +1,309 @@
+#include "data/png.h"
+
+#include "data/atomic_file.h"
+#include "data/read_bytes.h"
+
+#include <fmt/format.h>
+#include <png.h>
+
+#include <algorithm>
+#include <csetjmp>
+#include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace patchforge {
+
+namespace {
+
+constexpr std::uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+
+/// libpng reports errors by longjmp, which skips destructors. So everything that owns memory lives
+/// here, outside the functions that call setjmp, and those functions hold plain values only.
+struct Decoder {
+    png_structp png = nullptr;
+    png_infop info = nullptr;
+    std::span<const std::uint8_t> input;
+    std::size_t position = 0;
+    char reason[160] = {};
+
+    std::vector<std::uint8_t> samples; // interleaved: one row, or the whole picture if interlaced
+    std::vector<png_bytep> rows;       // interlaced pictures only
+    Image image;
+
+    Decoder() = default;
+    Decoder(const Decoder&) = delete;
+    Decoder& operator=(const Decoder&) = delete;
+    ~Decoder() { png_destroy_read_struct(&png, &info, nullptr); }
+};
+
+[[noreturn]] void on_error(png_structp png, png_const_charp message) {
+    auto* reason = static_cast<char*>(png_get_error_ptr(png));
+    std::snprintf(reason, sizeof(Decoder::reason), "%s", message);
+    png_longjmp(png, 1);
+}
+
+void on_warning(png_structp, png_const_charp) {}
+
+void on_read(png_structp png, png_bytep target, png_size_t count) {
+    auto& decoder = *static_cast<Decoder*>(png_get_io_ptr(png));
+    if (count > decoder.input.size() - decoder.position) {
+        png_error(png, "the file ends early");
+    }
+    std::memcpy(target, decoder.input.data() + decoder.position, count);
+    decoder.position += count;
+}
+
+/// Over white: the colour's share alpha, white's share 1 - alpha, rounded to nearest.
+std::uint8_t over_white(std::uint8_t value, std::uint8_t alpha) {
+    return static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
+}
+
+/// Weights of BT.601 in 1/65536; they sum to 65536, so white stays 255.
+std::uint8_t grey_of(int red, int green, int blue) {
+    return static_cast<std::uint8_t>((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16);
+}
+
+/// One interleaved row of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) samples a pixel into row y
+/// of the planar image.
+void store_row(Image& image, int y, std::uint8_t* row, int samples) {
+    const int width = image.width;
+    if (samples == 2 || samples == 4) {
+        const int colours = samples - 1;
+        for (int x = 0; x < width; ++x) {
+            const std::uint8_t alpha = row[x * samples + colours];
+            for (int c = 0; c < colours; ++c) {
+                row[x * samples + c] = over_white(row[x * samples + c], alpha);
+            }
+        }
+    }
+    const bool grey = samples <= 2;
+    const std::size_t plane = static_cast<std::size_t>(width) * image.height;
+    std::uint8_t* first = image.pixels.data() + static_cast<std::size_t>(y) * width;
+    if (image.channels == 1) {
+        for (int x = 0; x < width; ++x) {
+            const std::uint8_t* p = row + x * samples;
+            first[x] = grey ? p[0] : grey_of(p[0], p[1], p[2]);
+        }
+        return;
+    }
+    const int next = grey ? 0 : 1;
+    for (int x = 0; x < width; ++x) {
+        const std::uint8_t* p = row + x * samples;
+        first[x] = p[0];
+        first[plane + x] = p[next];
+        first[2 * plane + x] = p[2 * next];
+    }
+}
+
+/// False on error, with decoder.reason filled.
+bool decode_guarded(Decoder& decoder, int channels) {
+    png_structp png = decoder.png;
+    png_infop info = decoder.info;
+    if (setjmp(png_jmpbuf(png))) {
+        return false;
+    }
+    png_set_read_fn(png, &decoder, on_read);
+    // Text and profile chunks are of no use here and must not be able to fill the memory.
+    png_set_chunk_malloc_max(png, 1 << 22);
+    png_set_user_limits(png, 1 << 16, 1 << 16);
+    png_read_info(png, info);
+
+    const auto width = static_cast<std::int64_t>(png_get_image_width(png, info));
+    const auto height = static_cast<std::int64_t>(png_get_image_height(png, info));
+    if (width * height > max_png_pixels) {
+        png_error(png, "more pixels than the limit of 2^25");
+    }
+    png_set_expand(png); // palette to RGB, 1-4 bits to 8, tRNS to alpha
+    png_set_scale_16(png);
+    const int passes = png_set_interlace_handling(png);
+    png_read_update_info(png, info);
+
+    const int samples = png_get_channels(png, info);
+    const std::size_t row_bytes = png_get_rowbytes(png, info);
+    Image& image = decoder.image;
+    image.width = static_cast<int>(width);
+    image.height = static_cast<int>(height);
+    image.channels = channels;
+    image.pixels.resize(static_cast<std::size_t>(width * height * channels));
+    if (passes == 1) {
+        decoder.samples.resize(row_bytes);
+        for (int y = 0; y < image.height; ++y) {
+            png_read_row(png, decoder.samples.data(), nullptr);
+            store_row(image, y, decoder.samples.data(), samples);
+        }
+    } else {
+        decoder.samples.resize(row_bytes * image.height);
+        decoder.rows.resize(image.height);
+        for (int y = 0; y < image.height; ++y) {
+            decoder.rows[y] = decoder.samples.data() + row_bytes * y;
+        }
+        png_read_image(png, decoder.rows.data());
+        for (int y = 0; y < image.height; ++y) {
+            store_row(image, y, decoder.rows[y], samples);
+        }
+    }
+    png_read_end(png, nullptr); // checks the last chunk's sum and that the end is there
+    return true;
+}
+
+struct Encoder {
+    png_structp png = nullptr;
+    png_infop info = nullptr;
+    char reason[160] = {};
+    std::vector<std::uint8_t> row;
+    std::vector<std::uint8_t> output;
+
+    Encoder() = default;
+    Encoder(const Encoder&) = delete;
+    Encoder& operator=(const Encoder&) = delete;
+    ~Encoder() { png_destroy_write_struct(&png, &info); }
+};
+
+void on_write(png_structp png, png_bytep bytes, png_size_t count) {
+    auto& output = static_cast<Encoder*>(png_get_io_ptr(png))->output;
+    bool stored = true;
+    try {
+        output.insert(output.end(), bytes, bytes + count);
+    } catch (const std::bad_alloc&) {
+        stored = false; // a C++ exception must not pass through libpng's C frames
+    }
+    if (!stored) {
+        png_error(png, "out of memory");
+    }
+}
+
+void on_flush(png_structp) {}
+
+bool encode_guarded(Encoder& encoder, const Image& image, int compression) {
+    png_structp png = encoder.png;
+    if (setjmp(png_jmpbuf(png))) {
+        return false;
+    }
+    png_set_write_fn(png, &encoder, on_write, on_flush);
+    png_set_IHDR(png, encoder.info, image.width, image.height, 8,
+                 image.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_compression_level(png, compression);
+    if (compression == 1) {
+        png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
+    }
+    png_write_info(png, encoder.info);
+    const std::size_t plane = static_cast<std::size_t>(image.width) * image.height;
+    for (int y = 0; y < image.height; ++y) {
+        const std::uint8_t* first = image.pixels.data() + static_cast<std::size_t>(y) * image.width;
+        for (int x = 0; x < image.width; ++x) {
+            for (int c = 0; c < image.channels; ++c) {
+                encoder.row[x * image.channels + c] = first[plane * c + x];
+            }
+        }
+        png_write_row(png, encoder.row.data());
+    }
+    png_write_end(png, nullptr);
+    return true;
+}
+
+std::uint32_t big_endian(const std::uint8_t* bytes) {
+    return std::uint32_t{bytes[0]} << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
+}
+
+} // namespace
+
+PngError::PngError(const std::string& name, const std::string& reason)
+    : std::runtime_error(fmt::format("{}: {}; replace the file or leave it out", name, reason)),
+      reason_(reason) {}
+
+Image decode_png(std::span<const std::uint8_t> bytes, int channels, const std::string& name) {
+    if (channels != 1 && channels != 3) {
+        throw std::invalid_argument(fmt::format(
+            "channels: {} is neither 1 (grey) nor 3 (RGB); choose one of them", channels));
+    }
+    if (bytes.empty()) {
+        throw PngError(name, "the file is empty");
+    }
+    if (bytes.size() < sizeof signature ||
+        std::memcmp(bytes.data(), signature, sizeof signature) != 0) {
+        throw PngError(name, "not a PNG file");
+    }
+    Decoder decoder;
+    decoder.input = bytes;
+    decoder.png =
+        png_create_read_struct(PNG_LIBPNG_VER_STRING, decoder.reason, on_error, on_warning);
+    decoder.info = decoder.png ? png_create_info_struct(decoder.png) : nullptr;
+    if (!decoder.info) {
+        throw std::bad_alloc();
+    }
+    if (!decode_guarded(decoder, channels)) {
+        throw PngError(name, fmt::format("damaged PNG: {}", decoder.reason));
+    }
+    return std::move(decoder.image);
+}
+
+Image read_png(const std::filesystem::path& path, int channels) {
+    thread_local std::vector<std::uint8_t> bytes; // packing reads 300,000 small files in a row
+    read_bytes(path, max_png_file_bytes, bytes);
+    Image image = decode_png(bytes, channels, path.string());
+    if (bytes.capacity() > (1u << 22)) {
+        std::vector<std::uint8_t>().swap(bytes);
+    }
+    return image;
+}
+
+PngSize read_png_size(const std::filesystem::path& path) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) {
+        throw PngError(path.string(), fmt::format("cannot open: {}", std::strerror(errno)));
+    }
+    std::uint8_t head[33];
+    const ssize_t got = ::read(file, head, sizeof head);
+    ::close(file);
+    if (got == 0) {
+        throw PngError(path.string(), "the file is empty");
+    }
+    if (got < 8 || std::memcmp(head, signature, sizeof signature) != 0) {
+        throw PngError(path.string(), "not a PNG file");
+    }
+    if (got < 33 || std::memcmp(head + 12, "IHDR", 4) != 0) {
+        throw PngError(path.string(), "damaged PNG: no complete header");
+    }
+    const std::uint32_t width = big_endian(head + 16);
+    const std::uint32_t height = big_endian(head + 20);
+    if (width == 0 || height == 0 || width > (1u << 16) || height > (1u << 16) ||
+        std::int64_t{width} * height > max_png_pixels) {
+        throw PngError(path.string(),
+                       fmt::format("damaged PNG: {} x {} is outside the limits", width, height));
+    }
+    return {static_cast<int>(width), static_cast<int>(height)};
+}
+
+std::vector<std::uint8_t> encode_png(const Image& image, int compression) {
+    const bool sizes_fit = image.width > 0 && image.height > 0 &&
+                           (image.channels == 1 || image.channels == 3) &&
+                           image.pixels.size() == static_cast<std::size_t>(image.width) *
+                                                      image.height * image.channels;
+    if (!sizes_fit) {
+        throw std::invalid_argument(
+            fmt::format("image: {} x {} with {} channels and {} bytes is not a picture; give 1 or "
+                        "3 planes of width * height bytes",
+                        image.width, image.height, image.channels, image.pixels.size()));
+    }
+    Encoder encoder;
+    encoder.png =
+        png_create_write_struct(PNG_LIBPNG_VER_STRING, encoder.reason, on_error, on_warning);
+    encoder.info = encoder.png ? png_create_info_struct(encoder.png) : nullptr;
+    if (!encoder.info) {
+        throw std::bad_alloc();
+    }
+    encoder.row.resize(static_cast<std::size_t>(image.width) * image.channels);
+    if (!encode_guarded(encoder, image, compression)) {
+        throw std::runtime_error(
+            fmt::format("PNG encoder: {}; this is a defect, please report it", encoder.reason));
+    }
+    return std::move(encoder.output);
+}
+
+void write_png(const std::filesystem::path& path, const Image& image) {
+    write_file_atomically(path, encode_png(image));
+}
+
+} // namespace patchforge
