@@ -1,0 +1,139 @@
+#include "host/run/parameters_file.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <stdexcept>
+
+#include "data/atomic_file.h"
+#include "data/read_bytes.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr std::uint64_t max_bytes = 1 << 24;
+
+fs::path file_of(const fs::path& run) {
+    return run / "params.json";
+}
+
+std::string read_text(const fs::path& file) {
+    const std::vector<std::uint8_t> bytes = read_bytes(file, max_bytes);
+    return {bytes.begin(), bytes.end()};
+}
+
+Json read_file(const fs::path& run) {
+    if (!is_run_folder(run)) {
+        throw std::runtime_error(fmt::format(
+            "{}: this is not a run folder (it has no params.json); check the path", run.string()));
+    }
+    const fs::path file = file_of(run);
+    const auto refuse = [&](const std::string& fault) {
+        throw std::runtime_error(
+            fmt::format("{}: {}; restore the file or start another run", file.string(), fault));
+    };
+    Json json;
+    try {
+        json = Json::parse(read_text(file));
+    } catch (const Json::exception& error) {
+        refuse(fmt::format("not valid JSON ({})", error.what()));
+    }
+    if (!json.is_object() || !json.contains("run") || !json["run"].is_string() ||
+        !json.contains("parameters") || !json["parameters"].is_object()) {
+        refuse("it does not hold \"run\" and \"parameters\"");
+    }
+    return json;
+}
+
+Json to_json(const ParameterValue& value) {
+    return std::visit([](const auto& held) { return Json(held); }, value);
+}
+
+} // namespace
+
+bool is_run_folder(const fs::path& path) {
+    std::error_code ignored;
+    return fs::is_regular_file(file_of(path), ignored);
+}
+
+std::string parameter_text(const ParameterValue& value) {
+    if (const auto* text = std::get_if<std::string>(&value)) {
+        return *text;
+    }
+    return to_json(value).dump();
+}
+
+std::string encode_parameters(const std::string& kind, const Parameters& parameters) {
+    Json values = Json::object();
+    for (const auto& [name, value] : parameters) {
+        const double* number = std::get_if<double>(&value);
+        if (values.contains(name) || (number && !std::isfinite(*number))) {
+            throw std::invalid_argument(
+                fmt::format("parameter {}: it is given twice or not finite; give it once", name));
+        }
+        values[name] = to_json(value);
+    }
+    return Json({{"run", kind}, {"parameters", values}}).dump(2) + '\n';
+}
+
+void write_parameters(const fs::path& run, const std::string& text) {
+    if (!is_run_folder(run) || read_text(file_of(run)) != text) {
+        write_file_atomically(file_of(run), std::string_view(text));
+    }
+}
+
+std::string read_run_kind(const fs::path& run) {
+    return read_file(run)["run"].get<std::string>();
+}
+
+Parameters read_parameters(const fs::path& run) {
+    Parameters parameters;
+    const Json json = read_file(run);
+    for (const auto& [name, value] : json["parameters"].items()) {
+        if (value.is_boolean()) {
+            parameters.emplace_back(name, value.get<bool>());
+        } else if (value.is_number_integer()) {
+            parameters.emplace_back(name, value.get<std::int64_t>());
+        } else if (value.is_number()) {
+            parameters.emplace_back(name, value.get<double>());
+        } else if (value.is_string()) {
+            parameters.emplace_back(name, value.get<std::string>());
+        } else {
+            throw std::runtime_error(fmt::format(
+                "{}: the parameter '{}' is neither number, text nor truth value; restore "
+                "the file",
+                file_of(run).string(), name));
+        }
+    }
+    return parameters;
+}
+
+std::string parameter_difference(const Parameters& before, const Parameters& now,
+                                 const std::vector<std::string>& may_change) {
+    const auto text_in = [](const Parameters& all, const std::string& name) -> std::string {
+        const auto place = std::find_if(all.begin(), all.end(),
+                                        [&](const auto& one) { return one.first == name; });
+        return place == all.end() ? "(absent)" : parameter_text(place->second);
+    };
+    std::string difference;
+    std::set<std::string> seen(may_change.begin(), may_change.end());
+    for (const Parameters* all : {&before, &now}) {
+        for (const auto& [name, value] : *all) {
+            const std::string was = text_in(before, name);
+            const std::string is = text_in(now, name);
+            if (seen.insert(name).second && was != is) {
+                difference += fmt::format("  {}: {} -> {}\n", name, was, is);
+            }
+        }
+    }
+    return difference;
+}
+
+} // namespace patchforge
