@@ -18,7 +18,7 @@ constexpr double plain_interval = 5;
 constexpr int bar_width = 24;
 
 std::mutex console; // guards stderr's bar and `shown`
-Progress* shown = nullptr;
+ProgressBar* shown = nullptr;
 
 int terminal_width() {
     winsize size = {};
@@ -76,7 +76,8 @@ std::string progress_line(const std::string& label, std::int64_t done, std::int6
     return line;
 }
 
-Progress::Progress(std::string label, std::int64_t total, std::string unit, std::int64_t begin_at)
+ProgressBar::ProgressBar(std::string label, std::int64_t total, std::string unit,
+                         std::int64_t begin_at)
     : label_(std::move(label)), total_(total), unit_(std::move(unit)), begin_at_(begin_at),
       done_(begin_at), start_(std::chrono::steady_clock::now()), next_draw_(silent_seconds),
       terminal_(::isatty(STDERR_FILENO) != 0) {
@@ -87,7 +88,7 @@ Progress::Progress(std::string label, std::int64_t total, std::string unit, std:
     shown = this;
 }
 
-Progress::~Progress() {
+ProgressBar::~ProgressBar() {
     const std::lock_guard lock(console);
     if (shown == this) {
         erase();
@@ -95,7 +96,7 @@ Progress::~Progress() {
     }
 }
 
-void Progress::update(std::int64_t done) {
+void ProgressBar::update(std::int64_t done) {
     const std::lock_guard lock(console);
     done_ = std::max(done_, done);
     const double seconds =
@@ -106,7 +107,7 @@ void Progress::update(std::int64_t done) {
     }
 }
 
-void Progress::draw(double seconds) {
+void ProgressBar::draw(double seconds) {
     const std::string line = progress_line(label_, done_, total_, unit_, begin_at_, seconds,
                                            terminal_ ? terminal_width() - 1 : 0);
     if (terminal_) {
@@ -118,7 +119,7 @@ void Progress::draw(double seconds) {
     }
 }
 
-void Progress::erase() {
+void ProgressBar::erase() {
     if (drawn_) {
         std::fputs("\r\x1b[K", stderr);
         std::fflush(stderr);

@@ -11,15 +11,15 @@ namespace patchforge {
 
 // On a terminal one line that is redrawn ten times a second: bar, rate, time left. Otherwise a
 // plain line every five seconds. Jobs shorter than half a second print nothing. Calls may come from
-// several threads. One Progress is shown at a time: the one made last.
-class Progress {
+// several threads. One ProgressBar is shown at a time: the one made last.
+class ProgressBar {
   public:
     // `total` <= 0: unknown, no bar and no time left. `begin_at`: done by an earlier run, not
     // counted into the rate.
-    Progress(std::string label, std::int64_t total, std::string unit, std::int64_t begin_at = 0);
-    ~Progress(); // takes the bar away
-    Progress(const Progress&) = delete;
-    Progress& operator=(const Progress&) = delete;
+    ProgressBar(std::string label, std::int64_t total, std::string unit, std::int64_t begin_at = 0);
+    ~ProgressBar(); // takes the bar away
+    ProgressBar(const ProgressBar&) = delete;
+    ProgressBar& operator=(const ProgressBar&) = delete;
 
     // Cheap when it is not time to draw: call it for every step.
     void update(std::int64_t done);
@@ -43,7 +43,7 @@ class Progress {
 // Writes the line to stdout, flushed; a bar that is being shown is moved out of its way.
 void print_line(std::string_view line);
 
-// What Progress shows, without the cursor's movements, cut to `width` columns (0: not cut).
+// What ProgressBar shows, without the cursor's movements, cut to `width` columns (0: not cut).
 // `seconds` since the job began at `begin_at`.
 std::string progress_line(const std::string& label, std::int64_t done, std::int64_t total,
                           const std::string& unit, std::int64_t begin_at, double seconds,
