@@ -1,0 +1,152 @@
+#include "host/model/image_generator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <stdexcept>
+
+#include "host/files/safetensors.h"
+
+namespace patchforge {
+
+void GeneratorFormat::write(TensorFile& file) const {
+    file.metadata["channels"] = std::to_string(channels);
+    file.metadata["height"] = std::to_string(height);
+    file.metadata["width"] = std::to_string(width);
+    file.metadata["latent"] = latent;
+}
+
+GeneratorFormat GeneratorFormat::read(const TensorFile& file, std::int64_t outputs,
+                                      const std::string& what) {
+    const auto number = [&](const char* key) {
+        const auto found = file.metadata.find(key);
+        int value = 0;
+        if (found == file.metadata.end()) {
+            return value;
+        }
+        const std::string& text = found->second;
+        const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+        return result.ec == std::errc() && result.ptr == text.data() + text.size() ? value : 0;
+    };
+    GeneratorFormat format{number("channels"), number("height"), number("width"), "normal"};
+    if (const auto found = file.metadata.find("latent"); found != file.metadata.end()) {
+        format.latent = found->second;
+    }
+    if (!file.metadata.contains("channels")) {
+        constexpr std::array<std::array<int, 3>, 3> usual = {{{3, 50, 50}, {3, 32, 32}, {1, 28, 28}}};
+        for (const auto& [c, h, w] : usual) {
+            if (std::int64_t{c} * h * w == outputs) {
+                return {c, h, w, format.latent};
+            }
+        }
+    }
+    if (std::int64_t{format.channels} * format.height * format.width != outputs || outputs < 1) {
+        throw std::runtime_error(fmt::format(
+            "{}: its {} outputs are not the pixels of a {} x {} x {} patch; add channels, height and "
+            "width to the file's metadata",
+            what, outputs, format.channels, format.height, format.width));
+    }
+    return format;
+}
+
+NetworkShape network_shape_of(const TensorFile& file, Activation hidden, Activation output,
+                              const std::string& what) {
+    if (const auto found = file.metadata.find("network"); found != file.metadata.end()) {
+        return network_shape_from_description(found->second);
+    }
+    std::vector<std::pair<int, const Tensor*>> weights;
+    for (const Tensor& tensor : file.tensors) {
+        int index = 0;
+        const auto result =
+            std::from_chars(tensor.name.data(), tensor.name.data() + tensor.name.size(), index);
+        if (result.ec == std::errc() && tensor.name.substr(static_cast<std::size_t>(
+                                            result.ptr - tensor.name.data())) == ".weight" &&
+            tensor.shape.size() == 2) {
+            weights.emplace_back(index, &tensor);
+        }
+    }
+    if (weights.empty()) {
+        throw std::runtime_error(fmt::format("{}: holds no Linear layers named 0.weight, 2.weight, ...; "
+                                             "save the state_dict of an nn.Sequential",
+                                             what));
+    }
+    std::sort(weights.begin(), weights.end());
+    NetworkShape shape;
+    for (const auto& [index, tensor] : weights) {
+        const bool last = tensor == weights.back().second;
+        shape.layers.push_back({tensor->shape[1], tensor->shape[0], last ? output : hidden, 0.2f, 0,
+                                index});
+        if (shape.layers.size() > 1 &&
+            shape.layers[shape.layers.size() - 2].outputs != tensor->shape[1]) {
+            throw std::runtime_error(
+                fmt::format("{}: {} does not fit the layer before it; this is not a plain chain of "
+                            "Linear layers",
+                            what, tensor->name));
+        }
+    }
+    return shape;
+}
+
+ImageGenerator::ImageGenerator(Network& network, GeneratorFormat format)
+    : network_(&network), format_(std::move(format)), pass_(network, batch_, false),
+      latent_(network.backend(), batch_ * network.shape().inputs()) {}
+
+std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t seed,
+                                           Purpose purpose) {
+    Backend& backend = network_->backend();
+    const std::int64_t size = count * latent_dim();
+    DeviceArray<float> drawn(backend, size);
+    const RandomStream random{seed, static_cast<std::uint32_t>(purpose), {}};
+    if (format_.latent == "uniform") {
+        backend.fill_uniform(drawn.view(), -1, 1, random);
+    } else {
+        backend.fill_normal(drawn.view(), 0, 1, random);
+    }
+    std::vector<float> host(static_cast<std::size_t>(size));
+    drawn.download(host.data(), size);
+    return host;
+}
+
+std::vector<float> ImageGenerator::outputs(const std::vector<float>& latents) {
+    const std::int64_t width = latent_dim();
+    const std::int64_t pixels = network_->shape().outputs();
+    const std::int64_t count = static_cast<std::int64_t>(latents.size()) / width;
+    std::vector<float> result(static_cast<std::size_t>(count * pixels));
+    for (std::int64_t first = 0; first < count; first += batch_) {
+        const std::int64_t rows = std::min(batch_, count - first);
+        latent_.upload(latents.data() + first * width, rows * width);
+        const Matrix<float> images = pass_.forward(latent_.matrix(batch_, width));
+        network_->backend().download(result.data() + first * pixels, images.data,
+                                     static_cast<std::size_t>(rows * pixels) * sizeof(float));
+    }
+    return result;
+}
+
+std::vector<std::uint8_t> ImageGenerator::bytes(const std::vector<float>& latents) {
+    const std::vector<float> values = outputs(latents);
+    std::vector<std::uint8_t> result(values.size());
+    std::transform(values.begin(), values.end(), result.begin(), byte_of_signed_unit);
+    return result;
+}
+
+std::vector<Image> ImageGenerator::images(const std::vector<float>& latents) {
+    const std::vector<std::uint8_t> all = bytes(latents);
+    const auto size = static_cast<std::size_t>(network_->shape().outputs());
+    std::vector<Image> result;
+    for (std::size_t first = 0; first < all.size(); first += size) {
+        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
+        result.push_back({format_.width, format_.height, format_.channels,
+                          {begin, begin + static_cast<std::ptrdiff_t>(size)}});
+    }
+    return result;
+}
+
+std::uint8_t byte_of_signed_unit(float value) {
+    const float scaled = std::round((value + 1.0f) * 127.5f);
+    return static_cast<std::uint8_t>(std::clamp(scaled, 0.0f, 255.0f));
+}
+
+} // namespace patchforge

@@ -1,0 +1,66 @@
+// A trained generator in evaluation mode: latent codes in, patches out.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/png.h"
+#include "host/model/network.h"
+
+namespace patchforge {
+
+struct TensorFile;
+
+// What a weights file must say beside the weights for its fakes to be pictures; kept in the file's
+// metadata as "channels", "height", "width", "latent".
+struct GeneratorFormat {
+    int channels = 3;
+    int height = 50;
+    int width = 50;
+    std::string latent = "normal"; // or "uniform": what the codes were drawn from in training
+
+    void write(TensorFile& file) const;
+    // From the metadata; a file of another program has none: then 3 x 50 x 50, 3 x 32 x 32 or
+    // 1 x 28 x 28 by the number of outputs. Throws std::runtime_error when neither helps.
+    static GeneratorFormat read(const TensorFile& file, std::int64_t outputs,
+                                const std::string& what);
+};
+
+// The shape of the network in a weights file: from the metadata, or, for a file that PyTorch wrote
+// for nn.Sequential(Linear, ReLU, ..., Linear, Tanh), from its tensors; `hidden` and `output` are the
+// activations then. Throws std::runtime_error naming the file.
+NetworkShape network_shape_of(const TensorFile& file, Activation hidden, Activation output,
+                              const std::string& what);
+
+class ImageGenerator {
+  public:
+    // network: outputs in [-1, 1]. Both must outlive the generator.
+    ImageGenerator(Network& network, GeneratorFormat format);
+
+    const GeneratorFormat& format() const { return format_; }
+    std::int64_t latent_dim() const { return network_->shape().inputs(); }
+
+    // `count` latent codes [count, latent_dim] of a seed.
+    std::vector<float> latents(std::int64_t count, std::uint64_t seed,
+                               Purpose purpose = Purpose::generate);
+    // G(z) in [-1, 1] [count, pixels]. A code's patch does not depend on its neighbours: batches are
+    // always filled up to the same size.
+    std::vector<float> outputs(const std::vector<float>& latents);
+    // (G(z) + 1) / 2 rounded to bytes, CHW, one after the other.
+    std::vector<std::uint8_t> bytes(const std::vector<float>& latents);
+    std::vector<Image> images(const std::vector<float>& latents);
+
+  private:
+    static constexpr std::int64_t batch_ = 64;
+
+    Network* network_;
+    GeneratorFormat format_;
+    Pass pass_;
+    DeviceArray<float> latent_;
+};
+
+// v in [-1, 1] as a byte: round(255 (v + 1) / 2), clamped.
+std::uint8_t byte_of_signed_unit(float value);
+
+} // namespace patchforge
