@@ -1,0 +1,47 @@
+// How results are written down: one JSON line a metric in metric-<name>.jsonl, and a table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace patchforge {
+
+// What turned images into features. Two distances compare only when this is the same.
+struct Extractor {
+    std::string name; // "own256", "pixels-pca64", "random256"
+    std::string hash; // of its weights: "fnv1a64:…" (content_hash), or the classifier file's own
+};
+
+struct MetricResult {
+    std::string metric; // "frechet_distance": names the file and the line
+    std::vector<std::pair<std::string, double>> results; // in the order to print
+    double total_time = 0;                               // seconds
+    Extractor extractor;
+    std::int64_t n_generated = 0, n_reference = 0;
+    std::uint64_t seed = 0;
+    std::string timestamp; // utc_now()
+};
+
+// "fnv1a64:" and 16 hexadecimal digits: tells two files apart, proves nothing to an adversary.
+std::string content_hash(std::span<const std::byte> bytes);
+
+// The time now as 2024-05-06T07:08:09Z.
+std::string utc_now();
+
+// {"results":{…},"metric":…,"total_time":…,"extractor":{"name":…,"hash":…},"n_generated":…,
+//  "n_reference":…,"seed":…,"timestamp":…} without a line end. NaN and infinity become null.
+std::string metric_line(const MetricResult& result);
+
+// Adds the line to folder/metric-<name>.jsonl, making both when absent, in one write. Throws
+// std::runtime_error when the file cannot be written.
+void append_metric_line(const std::filesystem::path& folder, const MetricResult& result);
+
+// A table for the console: extractor, metric, value, n; one line a value.
+std::string metric_table(std::span<const MetricResult> results);
+
+} // namespace patchforge
