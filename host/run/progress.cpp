@@ -98,6 +98,16 @@ ProgressBar::~ProgressBar() {
 
 void ProgressBar::update(std::int64_t done) {
     const std::lock_guard lock(console);
+    update_locked(done);
+}
+
+void ProgressBar::update(std::int64_t done, std::int64_t total) {
+    const std::lock_guard lock(console);
+    total_ = total;
+    update_locked(done);
+}
+
+void ProgressBar::update_locked(std::int64_t done) {
     done_ = std::max(done_, done);
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();

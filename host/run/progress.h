@@ -23,9 +23,12 @@ class ProgressBar {
 
     // Cheap when it is not time to draw: call it for every step.
     void update(std::int64_t done);
+    // For a job that learns its total on the way.
+    void update(std::int64_t done, std::int64_t total);
 
   private:
     friend void print_line(std::string_view line);
+    void update_locked(std::int64_t done);
     void draw(double seconds);
     void erase();
 

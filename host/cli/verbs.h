@@ -1,0 +1,16 @@
+// One function a verb: it adds the verb, its options with their defaults and ranges, and the
+// callback that does the job. Verbs within `train` take the App of `train`.
+#pragma once
+
+namespace CLI {
+class App;
+}
+
+namespace patchforge {
+
+void add_doctor(CLI::App& app);
+void add_info(CLI::App& app);
+void add_pack(CLI::App& app);
+void add_tissue(CLI::App& app);
+
+} // namespace patchforge
