@@ -51,7 +51,7 @@ struct StepCount {
 struct RandomStream {
     std::uint64_t seed = 0;
     std::uint32_t purpose = 0;
-    StepCount draw;
+    StepCount draw{};
 };
 
 // A uniform number in (0, 1): 2^-32 * word + 2^-33, as cuRAND does. The float32 rounding can give

@@ -18,7 +18,7 @@ struct Epilogue {
     Activation activation = Activation::identity;
     float slope = 0.2f; // of leaky_relu, in (0, 1)
     float dropout = 0;
-    RandomStream random;
+    RandomStream random{};
 
     bool is_identity() const { return activation == Activation::identity && dropout == 0; }
 };

@@ -19,7 +19,7 @@ struct BatchPlan {
     std::int64_t batches_per_epoch = 1; // rounded up, or down with --drop-last
     Order order = Order::shuffled;
     std::uint64_t seed = 0;
-    StepCount draw;
+    StepCount draw{};
     // Not null: the plan speaks of `count` chosen rows, and row r of it is row subset[r] of the
     // pixels (a device array; a train split, say). `staged` plans ignore it.
     const std::int32_t* subset = nullptr;
