@@ -4,6 +4,7 @@
 //   launch(kernel, {.grid, .block, .shared_bytes, .stream, ...}, arguments...)   instead of <<< >>>
 //   auto& s = shared<Storage>();                                  instead of __shared__ arrays
 //   spin_until(condition)                                         the only way to wait for another block
+//   PATCHFORGE_UNROLL                                             loops whose arrays live in registers
 //
 // PTX lives in kernels/cuda/instructions.h. The kernels contain none.
 #pragma once
@@ -15,8 +16,11 @@
 #include <stdexcept>
 #include <string>
 
-#if !defined(__CUDACC__)
+#if defined(__CUDACC__)
+#define PATCHFORGE_UNROLL _Pragma("unroll")
+#elif defined(PATCHFORGE_SIMT)
 #include <simt.h>
+#define PATCHFORGE_UNROLL
 #endif
 
 namespace patchforge::cuda {
@@ -53,6 +57,9 @@ struct LaunchShape {
 using LaunchListener = void (*)(const LaunchShape& shape, void* context);
 void set_launch_listener(LaunchListener listener, void* context);
 void announce_launch(const LaunchShape& shape);
+
+// Host sources built against the CUDA toolkit see the declarations above; kernels see all of it.
+#if defined(__CUDACC__) || defined(PATCHFORGE_SIMT)
 
 template <class... Parameters, class... Arguments>
 void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&... arguments) {
@@ -99,18 +106,24 @@ __device__ inline Storage& shared() {
 }
 
 // Waits until condition() holds; it must become true by the work of another running block.
+#if defined(__CUDACC__)
 template <class Condition>
 __device__ inline void spin_until(Condition condition) {
-#if defined(__CUDACC__)
     while (!condition()) {
         __nanosleep(20);
     }
-#else
-    while (!condition()) {
-        simt::yield(__FILE__, __LINE__);
-    }
-#endif
 }
+#else
+template <class Condition>
+void spin_until(Condition condition, const char* file = __builtin_FILE(),
+                int line = __builtin_LINE()) {
+    while (!condition()) {
+        simt::yield(file, line);
+    }
+}
+#endif
+
+#endif // compiled as device code
 
 inline unsigned blocks_for(std::int64_t count, std::int64_t per_block) {
     return static_cast<unsigned>((count + per_block - 1) / per_block);

@@ -1,0 +1,83 @@
+// The executor's face: what kernels/cuda/device.h needs to start kernels on the CPU, and what tests
+// use to choose a schedule. How it works and what it finds: docs/simt.md.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+
+#include "device_functions.h"
+
+namespace simt {
+
+// What was found wrong in a kernel. Thrown out of launch(), and so out of the launcher that the
+// test called; what() names kernel, block, threads, file and line.
+enum class Finding {
+    divergent_barrier, // threads of one block wait at different barriers
+    deadlock,          // nobody can go on
+    lane_mask,         // a lane calls without being named, or is named and has left
+    misaligned,        // a vector access at an address it cannot have
+    out_of_bounds,     // an access outside every buffer, or a guard word changed
+    unwritten_read,    // a read of memory that nobody wrote          (checked build)
+    race,              // unordered accesses of two threads to a word (checked build)
+    limit,             // more than a GPU has
+};
+const char* name_of(Finding finding);
+
+class Failure : public std::runtime_error {
+  public:
+    Failure(Finding finding, const std::string& what)
+        : std::runtime_error(what), finding_(finding) {}
+    Finding finding() const { return finding_; }
+
+  private:
+    Finding finding_;
+};
+
+// The order in which blocks, and the threads of a block between two barriers, take their turn.
+// A correct kernel gives the same bits under all of them. The first schedule is read from
+// $PATCHFORGE_SIMT_SCHEDULE: forward (default), reverse or random:<seed>.
+struct Schedule {
+    enum class Order { forward, reverse, random } order = Order::forward;
+    std::uint64_t seed = 0;
+};
+void set_schedule(Schedule schedule);
+Schedule schedule();
+// Throws std::invalid_argument for anything but the three forms above.
+Schedule parse_schedule(const std::string& text);
+
+// True in binaries whose kernels were compiled with memory instrumentation (tests/simt/runtime/
+// memory_hooks.cpp): only these find races, unwritten reads and every out-of-bounds access.
+bool checked();
+
+// Allocations that were not given back yet: device and pinned host memory.
+std::size_t live_allocations();
+
+struct LaunchGeometry {
+    dim3 grid;
+    unsigned block = 32;
+    std::size_t shared_bytes = 0;
+    bool cooperative = false;
+    const char* name = "";
+};
+// Runs `thread` once for every thread of the grid, or records it if the stream is captured.
+void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream,
+                    std::function<void()> thread);
+
+template <class... Parameters>
+void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, std::size_t shared_bytes,
+            cudaStream_t stream, bool cooperative, const char* name,
+            std::type_identity_t<Parameters>... arguments) {
+    launch_threads({grid, block, shared_bytes, cooperative, name}, stream,
+                   [=] { kernel(arguments...); });
+}
+
+// The shared memory of the block that calls. Poisoned with signalling NaNs when the block starts.
+void* shared_memory(std::size_t bytes, std::size_t alignment);
+
+} // namespace simt

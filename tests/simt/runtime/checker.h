@@ -1,0 +1,36 @@
+// What the checked build listens to. Null in binaries whose kernels are not instrumented, so the
+// plain executor pays one comparison for it.
+#pragma once
+
+#include "tests/simt/runtime/executor.h"
+
+namespace simt {
+
+class Checker {
+  public:
+    virtual ~Checker() = default;
+
+    virtual void launch_started(const LaunchGeometry& geometry) = 0;
+    virtual void launch_ended() = 0;
+    virtual void block_started(Block& block) = 0;
+
+    // What orders accesses to shared memory: all threads of a block, or these threads.
+    virtual void block_barrier(Block& block) = 0;
+    virtual void joined(const std::vector<Thread*>& threads) = 0;
+
+    // Accesses by the executor on behalf of the current thread.
+    virtual void read(const void* pointer, std::size_t bytes) = 0;
+    virtual void write(const void* pointer, std::size_t bytes) = 0;
+    virtual void atomic(const void* pointer, std::size_t bytes) = 0;
+    // A copy into shared memory that may land from now on.
+    virtual void copy_started(const void* pointer, std::size_t bytes) = 0;
+
+    // Device memory: `pointer` is new and holds nothing, or was written from the host.
+    virtual void allocated(const void* pointer, std::size_t bytes) = 0;
+    virtual void freed(const void* pointer) = 0;
+    virtual void written_by_host(const void* pointer, std::size_t bytes) = 0;
+};
+
+extern Checker* checker;
+
+} // namespace simt
