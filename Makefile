@@ -55,7 +55,7 @@ ISA_avx512 := -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-w
 define VECTOR_RULE
 $B/$(1)/%.cpp.o: %.cpp
 	@mkdir -p $$(@D)
-	$$(CXX) $$(BASE) -O3 $$(ISA_$(1)) -DPATCHFORGE_ISA=$(1) -c $$< -o $$@
+	$$(CXX) $$(BASE) -O3 -ffp-contract=fast $$(ISA_$(1)) -DPATCHFORGE_ISA=$(1) -c $$< -o $$@
 endef
 $(foreach isa,baseline avx2 avx512,$(eval $(call VECTOR_RULE,$(isa))))
 
@@ -107,8 +107,8 @@ $B/patchforge-simt: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libcuda_
 TEST_FOLDERS := $(patsubst %/,%,$(sort $(dir $(TEST_SOURCES))))
 TEST_BINARIES := $(foreach folder,$(TEST_FOLDERS),$B/tests/$(subst /,_,$(folder:tests/%=%)))
 define TEST_RULE
-$B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*.cpp) tests/main.cpp) \
-        $(2)
+$B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*.cpp) tests/main.cpp \
+        $(if $(filter tests/host/%,$(1)),tests/kernels/backends.cpp)) $(2)
 	@mkdir -p $$(@D)
 	$$(CXX) $$(CXXFLAGS) -o $$@ $$^ -lgtest $$(LIBRARIES)
 endef

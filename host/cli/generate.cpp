@@ -1,0 +1,131 @@
+// patchforge generate: fakes of a trained generator, as PNG files and as a grid.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+
+#include "data/png.h"
+#include "host/cli/options.h"
+#include "host/cli/verbs.h"
+#include "host/files/safetensors.h"
+#include "host/model/image_generator.h"
+#include "host/run/image_grid.h"
+#include "host/run/progress.h"
+#include "host/run/run_folder.h"
+
+namespace patchforge {
+
+namespace {
+
+struct Call {
+    DeviceOptions device;
+    std::string run;
+    std::string weights;
+    std::string latents;
+    std::string out;
+    std::string grid;
+    std::int64_t count = 64;
+    std::uint64_t seed = 0;
+    int nrow = 8;
+};
+
+std::filesystem::path weights_of(const Call& call) {
+    if (call.run.empty() == call.weights.empty()) {
+        throw std::invalid_argument(
+            "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
+    }
+    if (!call.weights.empty()) {
+        return call.weights;
+    }
+    const auto last = latest_checkpoint(call.run);
+    if (!last) {
+        throw std::runtime_error(fmt::format(
+            "{}: holds no checkpoint yet; let `train gan` reach one first", call.run));
+    }
+    return last->folder / "generator.safetensors";
+}
+
+void run(const Call& call) {
+    if (call.out.empty() && call.grid.empty()) {
+        throw std::invalid_argument("--out, --grid: nothing to write; give a folder, a grid or both");
+    }
+    const std::filesystem::path path = weights_of(call);
+    const TensorFile file = read_safetensors(path);
+    const auto backend = make_backend(call.device.device, {call.device.threads});
+    Network network(*backend,
+                    network_shape_of(file, Activation::relu, Activation::tanh, path.string()));
+    network.load_weights(file, path.string());
+    ImageGenerator generator(
+        network, GeneratorFormat::read(file, network.shape().outputs(), path.string()));
+
+    std::vector<float> latents;
+    if (call.latents.empty()) {
+        latents = generator.latents(call.count, call.seed);
+    } else {
+        const TensorFile codes = read_safetensors(call.latents);
+        const Tensor& tensor = codes.at("latents");
+        if (tensor.shape.size() != 2 || tensor.shape[1] != generator.latent_dim()) {
+            throw std::runtime_error(fmt::format(
+                "{}: latents has the shape [{}], this generator takes [count, {}]; give codes made "
+                "for it",
+                call.latents, fmt::join(tensor.shape, ", "), generator.latent_dim()));
+        }
+        const auto values = f32(tensor);
+        latents.assign(values.begin(), values.end());
+    }
+
+    if (!call.out.empty()) {
+        std::filesystem::create_directories(call.out);
+    }
+    // A thousand at a time keeps memory small whatever the count.
+    const auto count = static_cast<std::int64_t>(latents.size()) / generator.latent_dim();
+    std::vector<Image> shown;
+    ProgressBar bar("generate", count, "patches");
+    for (std::int64_t first = 0; first < count; first += 1024) {
+        const auto begin = latents.begin() + first * generator.latent_dim();
+        const auto end =
+            latents.begin() + std::min(count, first + 1024) * generator.latent_dim();
+        std::vector<Image> images = generator.images({begin, end});
+        for (std::size_t i = 0; i < images.size(); ++i) {
+            if (!call.out.empty()) {
+                write_png(std::filesystem::path(call.out) /
+                              fmt::format("fake_{:06}.png", first + static_cast<std::int64_t>(i)),
+                          images[i]);
+            }
+        }
+        if (!call.grid.empty()) {
+            std::move(images.begin(), images.end(), std::back_inserter(shown));
+        }
+        bar.update(std::min(count, first + 1024));
+    }
+    if (!call.grid.empty()) {
+        write_png(call.grid, image_grid(shown, call.nrow));
+    }
+    print_line(fmt::format("{} fakes of {}{}{}{}{}", count, path.string(),
+                           call.out.empty() ? "" : " in ", call.out,
+                           call.grid.empty() ? "" : ", grid ", call.grid));
+}
+
+} // namespace
+
+void add_generate(CLI::App& app) {
+    auto call = std::make_shared<Call>();
+    CLI::App* verb = app.add_subcommand("generate", "make fakes with a trained generator");
+    add_text(*verb, "--run", call->run, "folder of a GAN run; its last checkpoint is used", "FOLDER");
+    add_text(*verb, "--weights", call->weights,
+             "a generator's weights instead, ours or an nn.Sequential's", "FILE");
+    add_text(*verb, "--out", call->out, "folder for the PNG files", "FOLDER");
+    add_number<std::int64_t>(*verb, "--count", call->count, "how many", 1, 10000000);
+    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of the latent codes", 0,
+                              ~std::uint64_t{0});
+    add_text(*verb, "--latents", call->latents,
+             "a .safetensors file with the codes themselves, as `latents`", "FILE");
+    add_text(*verb, "--grid", call->grid, "PNG file for all of them in one picture", "FILE");
+    add_number<int>(*verb, "--nrow", call->nrow, "patches a row of the grid", 1, 1000);
+    add_device_options(*verb, call->device);
+    verb->callback([call] { run(*call); });
+}
+
+} // namespace patchforge

@@ -1,0 +1,97 @@
+// Our training against PyTorch's, from the same weights, patches, noise and masks: gan_trace.json was
+// recorded in float64 by record_gan_trace.py beside it.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <fstream>
+
+#include "host/files/safetensors.h"
+#include "host/train/gan_trainer.h"
+#include "tests/kernels/backends.h"
+
+namespace patchforge {
+namespace {
+
+class GanTrace : public testing::BackendTest {};
+
+std::vector<double> flat(const TensorFile& file, const NetworkShape& shape) {
+    std::vector<double> values;
+    for (const LayerShape& layer : shape.layers) {
+        for (const std::string& name : {layer.weight_name(), layer.bias_name()}) {
+            for (const float value : f32(file.at(name))) {
+                values.push_back(value);
+            }
+        }
+    }
+    return values;
+}
+
+void expect_near(const std::vector<double>& ours, const std::vector<double>& theirs,
+                 double tolerance, const std::string& what) {
+    ASSERT_EQ(ours.size(), theirs.size()) << what;
+    double worst = 0;
+    std::size_t at = 0;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+        const double error = std::abs(ours[i] - theirs[i]);
+        if (!(error <= worst)) {
+            worst = error;
+            at = i;
+        }
+    }
+    if (!(worst <= tolerance)) {
+        ADD_FAILURE() << what << ": element " << at << " is " << ours[at] << ", PyTorch has "
+                      << theirs[at];
+    }
+}
+
+TEST_P(GanTrace, FollowsPyTorch) {
+    std::ifstream file("tests/host/train/gan_trace.json");
+    ASSERT_TRUE(file) << "run the tests from the repository's root";
+    const nlohmann::json trace = nlohmann::json::parse(file);
+    const int side = trace["side"];
+    const int channels = trace["channels"];
+    const std::int64_t count = trace["count"];
+    const std::int64_t pixels = std::int64_t{channels} * side * side;
+    std::vector<std::uint8_t> bytes;
+    for (std::int64_t i = 0; i < count; ++i) {
+        for (std::int64_t j = 0; j < pixels; ++j) {
+            bytes.push_back(static_cast<std::uint8_t>((i * 37 + j * 101 + i * j * 7) % 256));
+        }
+    }
+    const PatchRows patches{bytes.data(), count, channels, side, side, {}, {}};
+    for (const nlohmann::json& run : trace["runs"]) {
+        GanOptions options;
+        options.batch_size = trace["batch_size"];
+        options.latent_dim = trace["latent_dim"];
+        options.hidden_dims = {trace["hidden"], trace["hidden"]};
+        options.dropout = trace["dropout"];
+        options.learning_rate_d = options.learning_rate_g = trace["lr"];
+        options.seed = trace["seed"];
+        options.steps = trace["steps"];
+        options.beta1 = run["beta1"];
+        options.real_label = run["real_label"];
+        GanTrainer trainer(backend(), options, patches);
+        const std::string name =
+            "beta1 " + run["beta1"].dump() + ", real label " + run["real_label"].dump();
+        const std::vector<GanMetrics> ours = trainer.run(options.steps);
+        for (std::size_t step = 0; step < ours.size(); ++step) {
+            // Losses of order 1 in float32: a few dozen roundings of 6e-8.
+            expect_near({ours[step].loss_d_real, ours[step].loss_d_fake, ours[step].probability_real,
+                         ours[step].probability_fake, ours[step].loss_g},
+                        run["losses"][step], 5e-6, name + ", losses of step " + std::to_string(step));
+        }
+        // Adam moves a weight by up to 8 * 2e-3; a tolerance of 1/300 of that tells every error of
+        // the update's form from rounding.
+        expect_near(flat(trainer.generator().weights(), trainer.generator().shape()),
+                    run["generator"], 5e-5, name + ", generator");
+        expect_near(flat(trainer.discriminator().weights(), trainer.discriminator().shape()),
+                    run["discriminator"], 5e-5, name + ", discriminator");
+    }
+}
+
+PATCHFORGE_ON_EVERY_BACKEND(GanTrace);
+
+} // namespace
+} // namespace patchforge
