@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 #include <png.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <csetjmp>
@@ -187,6 +188,7 @@ bool encode_guarded(Encoder& encoder, const Image& image, int compression) {
     png_set_compression_level(png, compression);
     if (compression == 1) {
         png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
+        png_set_compression_strategy(png, Z_RLE);
     }
     png_write_info(png, encoder.info);
     const std::size_t plane = static_cast<std::size_t>(image.width) * image.height;

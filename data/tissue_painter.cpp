@@ -42,12 +42,12 @@ TissueStyle TissueStyle::draw(RandomSequence& random) {
     };
     TissueStyle style;
     style.haematoxylin = near({0.64f, 0.72f, 0.36f}, 0.10f);
-    style.eosin = near({0.11f, 0.56f, 0.29f}, 0.18f);
+    style.eosin = near({0.11f, 0.52f, 0.31f}, 0.18f);
     const float light = random.uniform(236.0f, 249.0f);
     style.white = {light, light - random.uniform(0.0f, 5.0f), light - random.uniform(0.0f, 3.0f)};
     style.haematoxylin_strength = random.uniform(0.75f, 1.3f);
-    style.eosin_strength = random.uniform(0.65f, 1.35f);
-    style.blur = random.uniform(0.02f, 0.2f);
+    style.eosin_strength = random.uniform(0.55f, 1.3f);
+    style.blur = random.uniform(0.0f, 0.12f);
     style.fat = random.uniform(0.1f, 0.7f);
     style.fat_cell = random.uniform(8.0f, 13.0f);
     style.grade = random.uniform(0.0f, 1.0f);
@@ -130,9 +130,9 @@ void TissuePainter::paint_ground(const TissueStyle& style, const Scene& scene) {
             const float along = scene.cosine * px + scene.sine * py;
             const float across = -scene.sine * px + scene.cosine * py + bend;
             const float coarse = noise(along * 0.07f + o, across * 0.38f + 11.0f);
-            const float fine = noise(along * 0.16f + 23.0f, across * 0.85f + o);
-            const float grain = noise(px * 0.45f + o, py * 0.45f + 37.0f);
-            const float fibre = 0.5f * coarse + 0.32f * fine + 0.18f * grain;
+            const float fine = noise(along * 0.2f + 23.0f, across * 0.95f + o);
+            const float grain = noise(px * 0.8f + o, py * 0.8f + 37.0f);
+            const float fibre = 0.42f * coarse + 0.33f * fine + 0.25f * grain;
             float eosin = 0.78f + style.fibre_contrast * (fibre - 0.5f);
             float haematoxylin = 0.07f + 0.05f * grain;
 
@@ -230,7 +230,7 @@ void TissuePainter::paint_fat(const TissueStyle& style, const Scene& scene) {
             }
             // Half the difference of distances is about the distance to the wall.
             const float wall = 0.5f * (std::sqrt(second) - std::sqrt(nearest)) * style.fat_cell;
-            const float membrane = 1.0f - step_between(0.15f, 0.85f, wall);
+            const float membrane = 1.0f - step_between(0.05f, 0.7f, wall);
             const float fat = fat_[i];
             eosin_[i] = eosin_[i] * (1.0f - fat) + fat * (0.02f + 0.5f * membrane);
             haematoxylin_[i] = haematoxylin_[i] * (1.0f - fat) + fat * 0.1f * membrane;
@@ -301,7 +301,7 @@ void TissuePainter::paint_nuclei(const TissueStyle& style, const Scene& scene,
                     continue;
                 }
                 const float grade = scene.tumour ? style.grade : 0.0f;
-                const float size = scene.tumour ? 1.35f + 0.45f * grade : 1.15f;
+                const float size = scene.tumour ? 1.2f + 0.45f * grade : 1.0f;
                 const float spread = scene.tumour ? 0.15f + 0.2f * grade : 0.1f;
                 nucleus.long_radius = size * (1.0f + spread * variation);
                 nucleus.short_radius = nucleus.long_radius * (scene.tumour ? 0.75f : 0.92f);
@@ -315,8 +315,8 @@ void TissuePainter::paint_nuclei(const TissueStyle& style, const Scene& scene,
                     continue;
                 }
                 const float lean = 0.35f * variation; // spindle cells lie along the fibres
-                nucleus.long_radius = 1.9f + 0.5f * variation;
-                nucleus.short_radius = 0.75f;
+                nucleus.long_radius = 1.7f + 0.5f * variation;
+                nucleus.short_radius = 0.65f;
                 nucleus.irregularity = 0.3f;
                 nucleus.strength = 0.85f;
                 nucleus.cosine = scene.cosine - lean * scene.sine;
