@@ -188,6 +188,8 @@ void pack_pictures(const PatchFolder& folder, const fs::path& out, const PackOpt
                 work.pixels.insert(work.pixels.end(), image.pixels.begin(), image.pixels.end());
             } catch (const PngError& error) {
                 work.reasons[i - first] = error.reason();
+            } catch (const std::runtime_error&) {
+                work.reasons[i - first] = "cannot be read"; // gone or closed since the survey
             }
         }
     };
