@@ -14,6 +14,7 @@
 #include "kernels/operations/loss.h"
 #include "kernels/operations/noise.h"
 #include "kernels/operations/optimiser.h"
+#include "kernels/operations/perturb.h"
 #include "kernels/operations/reduce.h"
 
 namespace patchforge {
@@ -34,6 +35,7 @@ class Backend : public ActivationOperations,
                 public LossOperations,
                 public NoiseOperations,
                 public OptimiserOperations,
+                public PerturbOperations,
                 public ReduceOperations {
   public:
     ~Backend() override = default;

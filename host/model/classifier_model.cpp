@@ -1,0 +1,293 @@
+#include "host/model/classifier_model.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "host/files/safetensors.h"
+#include "host/model/image_generator.h"
+#include "host/run/run_folder.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* weights_name = "classifier.safetensors";
+
+int number_in(const TensorFile& file, const char* key, const std::string& what) {
+    const std::string& text = file.metadata.at(key);
+    int value = 0;
+    const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (result.ec != std::errc() || result.ptr != text.data() + text.size() || value < 1) {
+        throw std::runtime_error(fmt::format(
+            "{}: its metadata has '{}' for {}; write a positive number there", what, text, key));
+    }
+    return value;
+}
+
+std::vector<std::string> class_names_in(const std::string& text, const std::string& what) {
+    const auto list = nlohmann::json::parse(text, nullptr, false);
+    std::vector<std::string> names;
+    if (list.is_array()) {
+        for (const auto& name : list) {
+            if (name.is_string()) {
+                names.push_back(name.get<std::string>());
+            }
+        }
+    }
+    if (!list.is_array() || names.size() != list.size()) {
+        throw std::runtime_error(fmt::format(
+            "{}: its metadata has '{}' for classes; write a JSON list of names there", what, text));
+    }
+    return names;
+}
+
+} // namespace
+
+void ClassifierFormat::write(TensorFile& file) const {
+    file.metadata["channels"] = std::to_string(channels);
+    file.metadata["height"] = std::to_string(height);
+    file.metadata["width"] = std::to_string(width);
+    file.metadata["head"] = binary_head ? "binary" : "softmax";
+    file.metadata["classes"] = nlohmann::json(class_names).dump();
+}
+
+ClassifierFormat ClassifierFormat::read(const TensorFile& file, const NetworkShape& shape,
+                                        const std::string& what) {
+    ClassifierFormat format;
+    if (file.metadata.contains("channels") && file.metadata.contains("height") &&
+        file.metadata.contains("width")) {
+        format.channels = number_in(file, "channels", what);
+        format.height = number_in(file, "height", what);
+        format.width = number_in(file, "width", what);
+    } else {
+        constexpr std::array<std::array<int, 3>, 3> usual = {
+            {{3, 50, 50}, {3, 32, 32}, {1, 28, 28}}};
+        for (const auto& [c, h, w] : usual) {
+            if (std::int64_t{c} * h * w == shape.inputs()) {
+                format.channels = c;
+                format.height = h;
+                format.width = w;
+            }
+        }
+    }
+    format.binary_head = shape.outputs() == 1;
+    if (const auto found = file.metadata.find("classes"); found != file.metadata.end()) {
+        format.class_names = class_names_in(found->second, what);
+    } else {
+        for (std::int64_t c = 0; c < std::max<std::int64_t>(shape.outputs(), 2); ++c) {
+            format.class_names.push_back(std::to_string(c));
+        }
+    }
+    if (format.pixels() != shape.inputs()) {
+        throw std::runtime_error(fmt::format("{}: its {} inputs are not the pixels of a {} x {} x "
+                                             "{} patch; add channels, height and "
+                                             "width to the file's metadata",
+                                             what, shape.inputs(), format.channels, format.height,
+                                             format.width));
+    }
+    if (format.class_count() < 2 || format.outputs() != shape.outputs() ||
+        (format.binary_head && format.class_count() != 2)) {
+        throw std::runtime_error(fmt::format(
+            "{}: names {} classes but its network has {} outputs; name a class for each "
+            "output, or two for a single one",
+            what, format.class_count(), shape.outputs()));
+    }
+    return format;
+}
+
+NetworkShape classifier_shape(const ClassifierFormat& format,
+                              const std::vector<std::int64_t>& hidden, float dropout) {
+    return multilayer_perceptron(format.pixels(), hidden, format.outputs(), Activation::leaky_relu,
+                                 0.2f, true, dropout, Activation::identity);
+}
+
+ClassifierModel::ClassifierModel(Backend& backend, NetworkShape shape, ClassifierFormat format)
+    : network_(backend, std::move(shape)), format_(std::move(format)),
+      pass_(network_, batch_, false) {
+    const NetworkShape& built = network_.shape();
+    if (built.inputs() != format_.pixels() || built.outputs() != format_.outputs() ||
+        built.layers.back().activation != Activation::identity || format_.class_count() < 2) {
+        throw std::invalid_argument(
+            fmt::format("classifier: a network {} does not answer for {} classes of {} pixels with "
+                        "plain logits; give it as many inputs as pixels, one output a class and no "
+                        "activation at its end",
+                        describe(built), format_.class_count(), format_.pixels()));
+    }
+    bytes_ = DeviceArray<std::uint8_t>(backend, batch_ * pixels());
+    scaled_ = DeviceArray<float>(backend, batch_ * pixels());
+}
+
+fs::path ClassifierModel::weights_file(const fs::path& path) {
+    if (!fs::is_directory(path)) {
+        return path;
+    }
+    for (const fs::path& candidate :
+         {path / weights_name, path / "checkpoints" / "best" / weights_name}) {
+        if (fs::exists(candidate)) {
+            return candidate;
+        }
+    }
+    if (const std::optional<Checkpoint> latest = latest_checkpoint(path);
+        latest && fs::exists(latest->folder / weights_name)) {
+        return latest->folder / weights_name;
+    }
+    throw std::runtime_error(fmt::format("{}: holds no trained classifier; give the folder of a "
+                                         "finished `train classifier` run, or a "
+                                         ".safetensors file",
+                                         path.string()));
+}
+
+std::unique_ptr<ClassifierModel> ClassifierModel::load(Backend& backend, const fs::path& path) {
+    const fs::path from = weights_file(path);
+    const std::string what = from.string();
+    const TensorFile file = read_safetensors(from);
+    NetworkShape shape = network_shape_of(file, Activation::leaky_relu, Activation::identity, what);
+    ClassifierFormat format = ClassifierFormat::read(file, shape, what);
+    if (shape.layers.back().activation != Activation::identity) {
+        throw std::runtime_error(
+            fmt::format("{}: its network ends in {}, a classifier ends in plain logits; give a "
+                        "classifier's weights",
+                        what, activation_name(shape.layers.back().activation)));
+    }
+    auto model = std::make_unique<ClassifierModel>(backend, std::move(shape), std::move(format));
+    model->network().load_weights(file, what);
+    return model;
+}
+
+TensorFile ClassifierModel::weights() const {
+    TensorFile file = network_.weights();
+    format_.write(file);
+    return file;
+}
+
+std::string ClassifierModel::hash() const {
+    std::uint64_t hash = 0xcbf29ce484222325;
+    const auto add = [&](const void* bytes, std::size_t count) {
+        for (std::size_t i = 0; i < count; ++i) {
+            hash = (hash ^ static_cast<const unsigned char*>(bytes)[i]) * 0x100000001b3;
+        }
+    };
+    for (const Tensor& tensor : network_.weights().tensors) {
+        add(tensor.name.data(), tensor.name.size());
+        add(tensor.shape.data(), tensor.shape.size() * sizeof(tensor.shape[0]));
+        add(tensor.bytes.data(), tensor.bytes.size());
+    }
+    return fmt::format("{:016x}", hash);
+}
+
+void ClassifierModel::scale(std::span<const std::uint8_t> patches) const {
+    Backend& on = backend();
+    on.upload(bytes_.data(), patches.data(), patches.size());
+    const BatchPlan plan{
+        .count = batch_, .batch_size = batch_, .order = BatchPlan::Order::sequential};
+    on.gather_rows(scaled_.matrix(batch_, pixels()), {}, bytes_.matrix(batch_, pixels()),
+                   PixelRange::unit, plan);
+}
+
+void ClassifierModel::scale(std::span<const float> patches) const {
+    backend().upload(scaled_.data(), patches.data(), patches.size_bytes());
+}
+
+template <class T>
+std::vector<float> ClassifierModel::run(std::span<const T> patches, bool features) const {
+    const std::int64_t count = static_cast<std::int64_t>(patches.size()) / pixels();
+    if (count * pixels() != static_cast<std::int64_t>(patches.size())) {
+        throw std::invalid_argument(fmt::format(
+            "classifier: {} values are not patches of {} pixels; give patches of {} x {} x {}",
+            patches.size(), pixels(), format_.channels, format_.height, format_.width));
+    }
+    const std::int64_t width = features ? feature_count() : format_.outputs();
+    std::vector<float> answers(static_cast<std::size_t>(count * width));
+    const Matrix<float> scaled = scaled_.matrix(batch_, pixels());
+    for (std::int64_t first = 0; first < count; first += batch_) {
+        const std::int64_t rows = std::min(batch_, count - first);
+        scale(patches.subspan(static_cast<std::size_t>(first * pixels()),
+                              static_cast<std::size_t>(rows * pixels())));
+        backend().affine(scaled.flat(), scaled.flat(), 2, -1);
+        const Matrix<float> logits = pass_.forward(scaled);
+        const Matrix<float> wanted = !features ? logits
+                                     : network_.layer_count() > 1
+                                         ? pass_.output(network_.layer_count() - 2)
+                                         : scaled;
+        backend().download(answers.data() + first * width, wanted.data,
+                           static_cast<std::size_t>(rows * width) * sizeof(float));
+    }
+    return answers;
+}
+
+template <class T>
+std::vector<float> ClassifierModel::class_logits(std::span<const T> patches) const {
+    std::vector<float> answers = run(patches, false);
+    if (!format_.binary_head) {
+        return answers;
+    }
+    std::vector<float> pairs;
+    pairs.reserve(2 * answers.size());
+    for (const float logit : answers) {
+        pairs.insert(pairs.end(), {0.0f, logit});
+    }
+    return pairs;
+}
+
+std::vector<float> ClassifierModel::logits(std::span<const std::uint8_t> bytes) const {
+    return class_logits(bytes);
+}
+std::vector<float> ClassifierModel::logits(std::span<const float> pixels) const {
+    return class_logits(pixels);
+}
+std::vector<float> ClassifierModel::probabilities(std::span<const std::uint8_t> bytes) const {
+    return softmax_of(class_logits(bytes), class_count());
+}
+std::vector<float> ClassifierModel::probabilities(std::span<const float> pixels) const {
+    return softmax_of(class_logits(pixels), class_count());
+}
+std::vector<std::int32_t> ClassifierModel::predictions(std::span<const std::uint8_t> bytes) const {
+    return argmax_of(class_logits(bytes), class_count());
+}
+std::vector<std::int32_t> ClassifierModel::predictions(std::span<const float> pixels) const {
+    return argmax_of(class_logits(pixels), class_count());
+}
+std::vector<float> ClassifierModel::features(std::span<const std::uint8_t> bytes) const {
+    return run(bytes, true);
+}
+std::vector<float> ClassifierModel::features(std::span<const float> pixels) const {
+    return run(pixels, true);
+}
+
+std::vector<float> softmax_of(std::span<const float> logits, std::int64_t classes) {
+    std::vector<float> result(logits.size());
+    const auto width = static_cast<std::size_t>(classes);
+    for (std::size_t first = 0; first < logits.size(); first += width) {
+        const auto row = logits.subspan(first, width);
+        const double largest = *std::max_element(row.begin(), row.end());
+        double sum = 0;
+        for (const float logit : row) {
+            sum += std::exp(logit - largest);
+        }
+        for (std::size_t c = 0; c < width; ++c) {
+            result[first + c] = static_cast<float>(std::exp(row[c] - largest) / sum);
+        }
+    }
+    return result;
+}
+
+std::vector<std::int32_t> argmax_of(std::span<const float> logits, std::int64_t classes) {
+    std::vector<std::int32_t> result;
+    const auto width = static_cast<std::size_t>(classes);
+    for (std::size_t first = 0; first < logits.size(); first += width) {
+        const auto row = logits.subspan(first, width);
+        result.push_back(
+            static_cast<std::int32_t>(std::max_element(row.begin(), row.end()) - row.begin()));
+    }
+    return result;
+}
+
+} // namespace patchforge
