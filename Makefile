@@ -103,6 +103,10 @@ $B/patchforge: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) 
 $B/patchforge-simt: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
 	$(LINK)
 
+# The one test that reads a header of the CUDA toolkit, after all other folders.
+$B/simt/tests/kernels/curand_philox.cpp.o: BASE += -idirafter $(CUDA_HOME)/include \
+    -idirafter $(CUDA_HOME)/include/cccl -DCURAND_PHILOX='"$(CUDA_HOME)/include/curand_philox4x32_x.h"'
+
 # One test binary a folder: tests/data -> build/tests/data, tests/host/run -> build/tests/host_run.
 TEST_FOLDERS := $(patsubst %/,%,$(sort $(dir $(TEST_SOURCES))))
 TEST_BINARIES := $(foreach folder,$(TEST_FOLDERS),$B/tests/$(subst /,_,$(folder:tests/%=%)))
@@ -114,6 +118,7 @@ $B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*
 endef
 TEST_LIBRARIES_data := $B/libdata.a
 TEST_LIBRARIES_simt := $B/libcuda_simt.a $B/libkernels.a
+TEST_LIBRARIES_oracle := $B/libkernels.a
 TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
 test_libraries = $(or $(TEST_LIBRARIES_$(1)),$B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a)
 $(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_libraries,$(folder:tests/%=%)))))

@@ -1,0 +1,57 @@
+// The backends under test. Every test of an operation is a TEST_P of a suite of BackendTest and runs
+// on each of them, from one source:
+//
+//     cpu            the CPU backend as a user gets it
+//     cpu_baseline   the same, held to the instruction set named (PATCHFORGE_CPU)
+//     cpu_avx2, cpu_avx512
+//     cuda           the CUDA backend: its kernels run by the executor in tests/simt, or by a GPU
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <string>
+
+#include "kernels/backend.h"
+
+namespace patchforge::testing {
+
+// Sets an environment variable for a scope.
+class ScopedVariable {
+  public:
+    ScopedVariable(std::string name, const std::string& value);
+    ~ScopedVariable();
+    ScopedVariable(const ScopedVariable&) = delete;
+    ScopedVariable& operator=(const ScopedVariable&) = delete;
+
+  private:
+    std::string name_;
+    std::string before_;
+    bool was_set_ = false;
+};
+
+// Empty when the backend can be made here, otherwise why not.
+std::string why_missing(const std::string& backend);
+std::unique_ptr<Backend> make_backend_under_test(const std::string& backend, int threads = 0);
+
+class BackendTest : public ::testing::TestWithParam<std::string> {
+  protected:
+    void SetUp() override {
+        if (const std::string reason = why_missing(GetParam()); !reason.empty()) {
+            GTEST_SKIP() << GetParam() << ": " << reason;
+        }
+        backend_ = make_backend_under_test(GetParam());
+    }
+    Backend& backend() { return *backend_; }
+
+  private:
+    std::unique_ptr<Backend> backend_;
+};
+
+#define PATCHFORGE_ON_EVERY_BACKEND(Suite)                                                         \
+    INSTANTIATE_TEST_SUITE_P(                                                                      \
+        Every, Suite,                                                                              \
+        ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512", "cuda"),                \
+        [](const auto& info) { return std::string(info.param); })
+
+} // namespace patchforge::testing

@@ -1,0 +1,262 @@
+// Fully connected layers against the oracle, at sizes around every tile, warp and vector width.
+#include "tests/kernels/backends.h"
+#include "tests/kernels/operands.h"
+
+namespace patchforge::testing {
+namespace {
+
+struct Shape {
+    std::int64_t batch, inputs, outputs;
+};
+
+// Batches and widths as ragged as they come, and the layers of the network itself.
+const std::vector<Shape> shapes{
+    {1, 1, 1},      {2, 31, 33},    {3, 33, 2},     {7, 64, 31},     {8, 255, 64},   {9, 257, 65},
+    {10, 256, 256}, {31, 2, 257},   {33, 31, 255},  {64, 64, 64},    {100, 33, 31},  {129, 65, 33},
+    {200, 31, 2},   {1, 7499, 33},  {3, 7500, 31},  {2, 33, 7499},   {10, 1, 256},   {10, 256, 1},
+    {33, 257, 128}, {128, 63, 129}, {1, 64, 256},   {1, 7500, 256},  {10, 7500, 256}, {10, 256, 7500},
+};
+
+class LinearTest : public BackendTest {
+  protected:
+    // Calls test(shape, epilogue, shift, seed) for every shape, with epilogues and alignments taking
+    // turns. The network's layers start at a boundary, as its arrays do.
+    template <class Test>
+    void for_each_case(Test test) {
+        for (std::size_t n = 0; n < shapes.size(); ++n) {
+            const NamedEpilogue& epilogue = every_epilogue()[n % every_epilogue().size()];
+            const int shift = shapes[n].batch * shapes[n].inputs * shapes[n].outputs < 400'000 ? n % 3 : 0;
+            const std::uint64_t seed = 1000 + 10 * n;
+            const auto [batch, inputs, outputs] = shapes[n];
+            SCOPED_TRACE(describe("batch", batch, "inputs", inputs, "outputs", outputs, "epilogue",
+                                  epilogue.name, "shift", shift, "seed", seed));
+            test(shapes[n], epilogue, shift, seed);
+        }
+    }
+
+    static std::vector<float> weights(std::uint64_t seed, std::int64_t outputs, std::int64_t inputs) {
+        const float limit = 3 / std::sqrt(static_cast<float>(inputs));
+        return random_values(seed, outputs * inputs, -limit, limit);
+    }
+
+    // The input of a layer as the epilogue of the layer before leaves it: with zeros, with kinks.
+    static std::vector<float> layer_input(std::uint64_t seed, std::int64_t batch,
+                                          std::int64_t inputs, const oracle::Epilogue& previous) {
+        std::vector<float> z = random_values(seed, batch * inputs, -2, 2);
+        for (std::size_t e = 0; e < z.size(); e += 5) {
+            z[e] = 0;
+        }
+        return oracle::to_float(
+            oracle::activate(oracle::DoubleMatrix(batch, inputs, z), previous).values);
+    }
+};
+PATCHFORGE_ON_EVERY_BACKEND(LinearTest);
+
+TEST_P(LinearTest, Forward) {
+    for_each_case([&](Shape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
+        const auto [batch, inputs, outputs] = shape;
+        const auto x = random_values(seed, batch * inputs);
+        const auto weight = weights(seed + 1, outputs, inputs);
+        const auto bias = random_values(seed + 2, seed % 20 ? outputs : 0);
+        const DeviceStep step(backend(), 41, 3, 1);
+        const oracle::Epilogue epilogue(named.at(step), step.value());
+
+        const auto y = GuardedArray<float>::output(backend(), batch * outputs, shift);
+        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+        const auto weight_on_device = GuardedArray<float>::input(backend(), weight, shift);
+        const auto bias_on_device = GuardedArray<float>::input(backend(), bias, shift);
+        backend().linear_forward(y.matrix(batch, outputs), x_on_device.matrix(batch, inputs),
+                                 weight_on_device.matrix(outputs, inputs), bias_on_device.view(),
+                                 named.at(step));
+
+        const oracle::Products z =
+            oracle::linear({batch, inputs, x}, {outputs, inputs, weight}, oracle::to_double(bias));
+        const oracle::DoubleMatrix expected = oracle::activate(z.value, epilogue);
+        std::vector<double> tolerance;
+        for (std::size_t e = 0; e < expected.values.size(); ++e) {
+            tolerance.push_back(epilogue_bound(z.value.values[e],
+                                               sum_bound(inputs + 1, z.magnitude.values[e]),
+                                               expected.values[e], named.dropout));
+            if (!epilogue.keeps(e)) {
+                tolerance.back() = 0;
+            }
+        }
+        expect_close(y.values(), expected.values, tolerance, outputs, "y");
+    });
+}
+
+struct InputGradient {
+    std::vector<double> value, tolerance;
+};
+
+InputGradient expected_input_gradient(const oracle::DoubleMatrix& dz,
+                                      const oracle::DoubleMatrix& weight,
+                                      const std::vector<float>& x, const oracle::Epilogue& previous) {
+    const oracle::Products product = oracle::linear_input_gradient(dz, weight);
+    InputGradient expected;
+    for (std::size_t e = 0; e < product.value.values.size(); ++e) {
+        const double d = product.value.values[e];
+        const double y = x.empty() ? 0 : x[e];
+        expected.value.push_back(d * previous.derivative(y, e));
+        expected.tolerance.push_back(derivative_bound(
+            d, sum_bound(weight.rows, product.magnitude.values[e]), previous, y, e));
+    }
+    return expected;
+}
+
+TEST_P(LinearTest, InputGradient) {
+    for_each_case([&](Shape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
+        const auto [batch, inputs, outputs] = shape;
+        const DeviceStep step(backend(), 41, 3, 1);
+        const oracle::Epilogue previous(named.at(step), step.value());
+        const auto dz = random_values(seed, batch * outputs);
+        const auto weight = weights(seed + 1, outputs, inputs);
+        const bool reads_x = !named.at(step).is_identity();
+        const auto x = reads_x ? layer_input(seed + 2, batch, inputs, previous) : std::vector<float>();
+
+        const auto dx = GuardedArray<float>::output(backend(), batch * inputs, shift);
+        const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
+        const auto weight_on_device = GuardedArray<float>::input(backend(), weight, shift);
+        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+        const Matrix<const float> x_view =
+            reads_x ? x_on_device.matrix(batch, inputs) : Matrix<float>{};
+        backend().linear_input_gradient(dx.matrix(batch, inputs), dz_on_device.matrix(batch, outputs),
+                                        weight_on_device.matrix(outputs, inputs), x_view,
+                                        named.at(step));
+
+        const InputGradient expected =
+            expected_input_gradient({batch, outputs, dz}, {outputs, inputs, weight}, x, previous);
+        expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
+    });
+}
+
+TEST_P(LinearTest, WeightGradient) {
+    for_each_case([&](Shape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
+        const auto [batch, inputs, outputs] = shape;
+        const bool accumulate = seed % 20 != 0;
+        const auto dz = random_values(seed, batch * outputs);
+        const auto x = random_values(seed + 1, batch * inputs);
+        const auto weight_before = random_values(seed + 2, outputs * inputs);
+        const auto bias_before = random_values(seed + 3, seed % 30 ? outputs : 0);
+
+        const auto start = [&](const std::vector<float>& before) {
+            return accumulate
+                       ? GuardedArray<float>::changing(backend(), before, shift)
+                       : GuardedArray<float>::output(
+                             backend(), static_cast<std::int64_t>(before.size()), shift);
+        };
+        const auto d_weight = start(weight_before);
+        const auto d_bias = start(bias_before);
+        const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
+        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+        backend().linear_weight_gradient(d_weight.matrix(outputs, inputs), d_bias.view(),
+                                         dz_on_device.matrix(batch, outputs),
+                                         x_on_device.matrix(batch, inputs), accumulate);
+
+        const auto compare = [&](oracle::Products expected, const std::vector<float>& before,
+                                 const GuardedArray<float>& actual, const char* what) {
+            std::vector<double> tolerance;
+            for (std::size_t e = 0; e < before.size(); ++e) {
+                if (accumulate) {
+                    expected.add(static_cast<std::int64_t>(e) / expected.value.columns,
+                                 static_cast<std::int64_t>(e) % expected.value.columns, before[e]);
+                }
+                tolerance.push_back(sum_bound(batch + 1, expected.magnitude.values[e]));
+            }
+            expect_close(actual.values(), expected.value.values, tolerance, expected.value.columns,
+                         what);
+        };
+        const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
+        compare(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), weight_before,
+                d_weight, "d_weight");
+        if (!bias_before.empty()) {
+            compare(oracle::linear_bias_gradient(dz_exact), bias_before, d_bias, "d_bias");
+        }
+    });
+}
+
+Adam ordinary_adam(const DeviceStep& step) {
+    return {.learning_rate = 0.01f, .beta1 = 0.5f, .step = step.count(), .clip = 0.9f};
+}
+
+TEST_P(LinearTest, WeightGradientAdam) {
+    for_each_case([&](Shape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
+        const auto [batch, inputs, outputs] = shape;
+        const DeviceStep step(backend(), 2, 2, 1);
+        const auto dz = random_values(seed, batch * outputs);
+        const auto x = random_values(seed + 1, batch * inputs);
+        TensorUnderAdam weight(backend(), seed + 2, outputs * inputs, shift);
+        const bool has_bias = seed % 30 != 0;
+        TensorUnderAdam bias(backend(), seed + 5, has_bias ? outputs : 0, shift);
+
+        const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
+        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+        const Adam adam = ordinary_adam(step);
+        backend().linear_weight_gradient_adam(weight.tensor(), bias.tensor(),
+                                              dz_on_device.matrix(batch, outputs),
+                                              x_on_device.matrix(batch, inputs), adam);
+
+        const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
+        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch, adam,
+                           step.value());
+        weight.compare(inputs, "weight");
+        if (has_bias) {
+            bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
+            bias.compare(outputs, "bias");
+        }
+    });
+}
+
+TEST_P(LinearTest, BackwardAdam) {
+    for_each_case([&](Shape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
+        const auto [batch, inputs, outputs] = shape;
+        const DeviceStep step(backend(), 2, 2, 1);
+        const oracle::Epilogue previous(named.at(step), step.value());
+        const auto dz = random_values(seed, batch * outputs);
+        const auto x = layer_input(seed + 1, batch, inputs, previous);
+        TensorUnderAdam weight(backend(), seed + 2, outputs * inputs, shift);
+        const bool has_bias = seed % 30 != 0;
+        TensorUnderAdam bias(backend(), seed + 5, has_bias ? outputs : 0, shift);
+
+        const auto dx = GuardedArray<float>::output(backend(), batch * inputs, shift);
+        const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
+        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+        const Adam adam = ordinary_adam(step);
+        backend().linear_backward_adam(dx.matrix(batch, inputs), weight.tensor(), bias.tensor(),
+                                       dz_on_device.matrix(batch, outputs),
+                                       x_on_device.matrix(batch, inputs), named.at(step), adam);
+
+        const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
+        const InputGradient expected = expected_input_gradient(
+            dz_exact, weight.expected_weight(outputs, inputs), x, previous);
+        expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
+        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch, adam,
+                           step.value());
+        weight.compare(inputs, "weight");
+        if (has_bias) {
+            bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
+            bias.compare(outputs, "bias");
+        }
+    });
+}
+
+// The mask that the backward pass draws is the one the forward pass drew.
+TEST_P(LinearTest, BackwardRecomputesTheForwardMask) {
+    const std::int64_t batch = 9, width = 257;
+    const DeviceStep step(backend(), 5, 4, 3);
+    const NamedEpilogue dropout{"dropout", Activation::identity, 0, 0.5f};
+    const auto x = GuardedArray<float>::output(backend(), batch * width);
+    const auto ones = GuardedArray<float>::input(backend(), std::vector<float>(batch * width, 1));
+    backend().activate(x.matrix(batch, width), ones.matrix(batch, width), dropout.at(step));
+
+    const auto dz = GuardedArray<float>::input(backend(), std::vector<float>(batch, 1));
+    const auto weight = GuardedArray<float>::input(backend(), std::vector<float>(width, 1));
+    const auto dx = GuardedArray<float>::output(backend(), batch * width);
+    backend().linear_input_gradient(dx.matrix(batch, width), dz.matrix(batch, 1),
+                                    weight.matrix(1, width), x.matrix(batch, width),
+                                    dropout.at(step));
+    EXPECT_EQ(dx.values(), x.values());
+}
+
+} // namespace
+} // namespace patchforge::testing

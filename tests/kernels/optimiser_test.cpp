@@ -1,0 +1,129 @@
+// Adam and the moving average against the oracle.
+#include "tests/kernels/backends.h"
+#include "tests/kernels/operands.h"
+
+namespace patchforge::testing {
+namespace {
+
+class OptimiserTest : public BackendTest {
+  protected:
+    // `steps` steps of Adam on `tensor`, whose iteration counter starts at `first`.
+    void run(TensorUnderAdam& tensor, Adam adam, std::uint64_t first, int steps,
+             std::vector<std::vector<float>> gradients, std::uint32_t stride = 1,
+             std::uint32_t offset = 0, int shift = 0) {
+        for (int n = 0; n < steps; ++n) {
+            const DeviceStep step(backend(), first + n, stride, offset);
+            adam.step = step.count();
+            const auto& gradient = gradients[n % gradients.size()];
+            const auto on_device = GuardedArray<float>::input(backend(), gradient, shift);
+            backend().adam(tensor.tensor(), on_device.view(), adam);
+            tensor.expect_step(oracle::to_double(gradient), std::vector<double>(gradient.size()),
+                               adam, step.value());
+            tensor.compare(static_cast<std::int64_t>(gradient.size()),
+                           describe("after step", step.value()));
+        }
+    }
+
+    static std::vector<std::vector<float>> gradients(std::int64_t size, float scale) {
+        std::vector<std::vector<float>> all;
+        for (std::uint64_t n = 0; n < 5; ++n) {
+            all.push_back(random_values(50 + n, size, -scale, scale));
+        }
+        return all;
+    }
+
+    TensorUnderAdam fresh(std::int64_t size, int shift = 0) {
+        const std::vector<float> zeros(static_cast<std::size_t>(size));
+        return {backend(), random_values(40, size), zeros, zeros, shift};
+    }
+};
+PATCHFORGE_ON_EVERY_BACKEND(OptimiserTest);
+
+TEST_P(OptimiserTest, FiveStepsFromTheStart) {
+    for (const std::int64_t size : {1, 2, 31, 33, 64, 255, 256, 257, 7499, 7500}) {
+        for (const float beta1 : {0.9f, 0.5f, 0.0f}) {
+            const int shift = static_cast<int>(size % 4);
+            SCOPED_TRACE(describe("size", size, "beta1", beta1, "shift", shift));
+            TensorUnderAdam tensor = fresh(size, shift);
+            run(tensor, {.beta1 = beta1}, 0, 5, gradients(size, 0.1f), 1, 0, shift);
+        }
+    }
+}
+
+// The count of steps is *step * stride + offset, as in an iteration with several steps of one network.
+TEST_P(OptimiserTest, CountsByStrideAndOffset) {
+    TensorUnderAdam tensor = fresh(257);
+    run(tensor, {.learning_rate = 0.01f}, 0, 5, gradients(257, 1), 5, 3);
+}
+
+TEST_P(OptimiserTest, LateSteps) {
+    for (const std::uint64_t first : {1000ull, 300'000ull, 5'000'000'000ull}) {
+        SCOPED_TRACE(describe("step", first));
+        TensorUnderAdam tensor(backend(), 60, 257, 0);
+        run(tensor, {.learning_rate = 0.01f}, first, 3, gradients(257, 1));
+    }
+}
+
+TEST_P(OptimiserTest, RateDecaysLinearlyToZero) {
+    TensorUnderAdam tensor(backend(), 61, 33, 0);
+    run(tensor, {.learning_rate = 0.01f, .decay_start = 3, .decay_end = 8}, 1, 10,
+        gradients(33, 1));
+}
+
+TEST_P(OptimiserTest, RateOfZeroLeavesTheValues) {
+    const auto before = random_values(62, 100);
+    const auto w = GuardedArray<float>::input(backend(), before); // an input: must not change
+    const auto m = GuardedArray<float>::changing(backend(), std::vector<float>(100, 1));
+    const auto v = GuardedArray<float>::changing(backend(), std::vector<float>(100, 1));
+    const auto g = GuardedArray<float>::input(backend(), random_values(63, 100));
+    const DeviceStep step(backend(), 8, 1, 0);
+    backend().adam({w.view(), m.view(), v.view()}, g.view(),
+                   {.step = step.count(), .decay_start = 3, .decay_end = 8});
+    EXPECT_NE(m.values()[0], 1);
+}
+
+TEST_P(OptimiserTest, ClipsAfterTheUpdate) {
+    TensorUnderAdam tensor(backend(), 64, 257, 1);
+    run(tensor, {.learning_rate = 0.05f, .clip = 0.01f}, 0, 3, gradients(257, 1));
+    TensorUnderAdam wide(backend(), 64, 257, 1);
+    run(wide, {.learning_rate = 0.05f, .clip = 0.5f}, 0, 3, gradients(257, 1));
+}
+
+// Gradients whose squares underflow move nothing by more than epsilon allows; without any gradient
+// nothing moves at all.
+TEST_P(OptimiserTest, TinyAndZeroGradients) {
+    for (const float scale : {1e-6f, 1e-12f, 1e-20f, 1e-30f, 0.0f}) {
+        SCOPED_TRACE(describe("scale", scale));
+        TensorUnderAdam tensor = fresh(257);
+        run(tensor, {}, 0, 5, gradients(257, scale));
+    }
+}
+
+TEST_P(OptimiserTest, HugeGradients) {
+    for (const float scale : {1e6f, 1e12f, 1e18f}) {
+        SCOPED_TRACE(describe("scale", scale));
+        TensorUnderAdam tensor = fresh(257);
+        run(tensor, {}, 0, 5, gradients(257, scale));
+    }
+}
+
+TEST_P(OptimiserTest, MovingAverage) {
+    for (const std::int64_t size : {1, 33, 255, 257, 7500}) {
+        for (const float decay : {0.0f, 0.5f, 0.999f, 1.0f}) {
+            const int shift = static_cast<int>(size % 4);
+            SCOPED_TRACE(describe("size", size, "decay", decay));
+            const auto before = random_values(70, size), value = random_values(71, size);
+            const auto average = GuardedArray<float>::changing(backend(), before, shift);
+            const auto on_device = GuardedArray<float>::input(backend(), value, shift);
+            backend().moving_average(average.view(), on_device.view(), decay);
+            std::vector<double> expected;
+            for (std::size_t e = 0; e < before.size(); ++e) {
+                expected.push_back(double{decay} * before[e] + (1 - double{decay}) * value[e]);
+            }
+            expect_close(average.values(), expected, 4 * unit_roundoff, "average");
+        }
+    }
+}
+
+} // namespace
+} // namespace patchforge::testing
