@@ -71,10 +71,6 @@ T shuffle_value(std::uint32_t mask, T value, Shuffle kind, unsigned operand, int
 // Throws a Failure unless pointer is a multiple of alignment.
 void check_aligned(const void* pointer, std::size_t alignment, Site site);
 
-// Tell the checked build of accesses that happen inside the executor. No-ops otherwise.
-void note_read(const void* pointer, std::size_t bytes);
-void note_write(const void* pointer, std::size_t bytes);
-
 inline constexpr std::uint32_t full_mask = 0xffffffffu;
 
 } // namespace simt

@@ -7,9 +7,10 @@
 namespace {
 
 template <class T, class Change>
-T change(T* address, Change change_value) {
+[[gnu::always_inline]] inline T change(T* address, Change change_value) {
     if (simt::checker) {
-        simt::checker->atomic(address, sizeof(T));
+        simt::checker->access(simt::Checker::Access::atomic, address, sizeof(T),
+                              __builtin_return_address(0));
     }
     simt::check_aligned(address, sizeof(T), {"an atomic operation", 0});
     const T old = *address;

@@ -18,12 +18,10 @@ class Checker {
     virtual void block_barrier(Block& block) = 0;
     virtual void joined(const std::vector<Thread*>& threads) = 0;
 
-    // Accesses by the executor on behalf of the current thread.
-    virtual void read(const void* pointer, std::size_t bytes) = 0;
-    virtual void write(const void* pointer, std::size_t bytes) = 0;
-    virtual void atomic(const void* pointer, std::size_t bytes) = 0;
-    // A copy into shared memory that may land from now on.
-    virtual void copy_started(const void* pointer, std::size_t bytes) = 0;
+    // An access of the current thread, made by the instruction before `pc`. A copy is a write that
+    // may land at any time from now on: it takes part in races but has written nothing yet.
+    enum class Access : std::uint8_t { read, write, atomic, copy };
+    virtual void access(Access kind, const void* pointer, std::size_t bytes, const void* pc) = 0;
 
     // Device memory: `pointer` is new and holds nothing, or was written from the host.
     virtual void allocated(const void* pointer, std::size_t bytes) = 0;

@@ -125,12 +125,12 @@ void Executor::check_limits() const {
     }
 }
 
-void Executor::run(const LaunchGeometry& geometry, const std::function<void()>& thread) {
+void Executor::run(const LaunchGeometry& geometry, const ThreadBody& body) {
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     geometry_ = geometry;
     check_limits();
-    body_ = &thread;
+    body_ = &body;
     random_ = schedule().seed + 0x9e3779b97f4a7c15ull * ++launches_;
     error_ = nullptr;
     blockDim = dim3(geometry.block);
@@ -140,6 +140,7 @@ void Executor::run(const LaunchGeometry& geometry, const std::function<void()>& 
     const std::size_t together = geometry.cooperative ? count : 1;
     while (blocks_.size() < together) {
         blocks_.push_back(std::make_unique<Block>());
+        blocks_.back()->slot = static_cast<unsigned>(blocks_.size()) - 1;
     }
     ready_.resize(together * geometry.block);
     ready_first_ = ready_count_ = 0;
@@ -268,7 +269,7 @@ void Executor::run_fiber() {
     for (;;) {
         current_->fiber = active_;
         try {
-            (*body_)();
+            body_->call(body_->closure.get());
             leave(*current_);
         } catch (...) {
             error_ = std::current_exception();
@@ -354,8 +355,7 @@ void Executor::wait(const char* what, Site site) {
     Thread* following = next();
     Fiber& self = *active_;
     if (!following) {
-        error_ = deadlock();
-        self.context.switch_to(host_); // for good
+        abandon(deadlock());
     }
     if (following == current_) {
         return;
@@ -369,7 +369,7 @@ void Executor::yield(Site site) {
     if (++idle_yields_ > idle_yield_rounds * (ready_count_ + 1)) {
         current_->what = "spin_until";
         current_->site = site;
-        std::rethrow_exception(deadlock());
+        abandon(deadlock());
     }
     enqueue(*current_);
     wait("spin_until", site);
@@ -446,9 +446,25 @@ std::string Executor::describe_current() const {
                        block.z, current_->index);
 }
 
-void Executor::fail(Finding finding, Site site, const std::string& message) const {
-    throw Failure(finding, fmt::format("{}: {}: {}: {}", place(site), name_of(finding),
-                                       describe_current(), message));
+void Executor::fail(Finding finding, const std::string& place, const std::string& message) {
+    abandon(std::make_exception_ptr(
+        Failure(finding, fmt::format("{}: {}: {}: {}", place, name_of(finding), describe_current(),
+                                     message))));
+}
+
+void Executor::fail(Finding finding, Site site, const std::string& message) {
+    fail(finding, place(site), message);
+}
+
+void Executor::abandon(std::exception_ptr error) {
+    error_ = std::move(error);
+    active_->context.switch_to(host_);
+    std::terminate(); // nobody comes back to a launch that has ended
+}
+
+bool Executor::on_current_stack(const void* pointer) const {
+    const auto* address = static_cast<const std::byte*>(pointer);
+    return address >= active_->stack && address < active_->stack + stack_bytes;
 }
 
 std::exception_ptr Executor::deadlock() const {
@@ -526,11 +542,10 @@ void yield(const char* file, int line) {
 void* shared_memory(std::size_t bytes, std::size_t alignment) {
     const auto& geometry = executor.geometry();
     if (bytes > geometry.shared_bytes || alignment > shared_alignment) {
-        throw Failure(Finding::limit,
-                      fmt::format("{}: asks for {} bytes of shared memory aligned to {}, was "
-                                  "launched with {} aligned to {}; launch with sizeof(Storage)",
-                                  executor.describe_current(), bytes, alignment,
-                                  geometry.shared_bytes, shared_alignment));
+        executor.fail(Finding::limit, geometry.name,
+                      fmt::format("asks for {} bytes of shared memory aligned to {}, was launched "
+                                  "with {} aligned to {}; launch with sizeof(Storage)",
+                                  bytes, alignment, geometry.shared_bytes, shared_alignment));
     }
     return executor.current().block->shared;
 }

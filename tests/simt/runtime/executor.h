@@ -66,6 +66,7 @@ constexpr int named_barriers = 16; // 0 is __syncthreads
 
 struct Block {
     uint3 index{};
+    unsigned slot = 0; // among the blocks that are live together
     std::vector<Thread> threads;
     std::vector<Warp> warps;
     std::vector<std::byte> storage; // shared memory between its guards
@@ -82,11 +83,12 @@ struct Fiber {
 class Executor {
   public:
     // Throws the Failure, or whatever the kernel threw.
-    void run(const LaunchGeometry& geometry, const std::function<void()>& thread);
+    void run(const LaunchGeometry& geometry, const ThreadBody& body);
 
     bool running() const { return current_ != nullptr; }
     Thread& current() const { return *current_; }
     const LaunchGeometry& geometry() const { return geometry_; }
+    bool on_current_stack(const void* pointer) const;
 
     // The current thread waits, until wake() names it, for `what` at `site`.
     void wait(const char* what, Site site);
@@ -95,7 +97,10 @@ class Executor {
     BarrierVotes arrive(Barrier& barrier, bool predicate, const char* what, Site site);
     void arrive_at_grid_barrier(Site site);
 
-    [[noreturn]] void fail(Finding finding, Site site, const std::string& message) const;
+    // Ends the launch: nothing of it runs any more, and run() throws. Kernel frames are abandoned,
+    // not unwound, since the compiler need not expect exceptions from a memory access.
+    [[noreturn]] void fail(Finding finding, Site site, const std::string& message);
+    [[noreturn]] void fail(Finding finding, const std::string& place, const std::string& message);
     // "kernel k, block (3,0,0), thread 17"
     std::string describe_current() const;
 
@@ -114,10 +119,11 @@ class Executor {
     void select(Thread& thread);
     void enqueue(Thread& thread);
     std::exception_ptr deadlock() const;
+    [[noreturn]] void abandon(std::exception_ptr error);
     std::string who_waits_where() const;
 
     LaunchGeometry geometry_;
-    const std::function<void()>* body_ = nullptr;
+    const ThreadBody* body_ = nullptr;
     Thread* current_ = nullptr;
     std::vector<std::unique_ptr<Block>> blocks_; // those that are live now, then spare ones
     std::size_t live_blocks_ = 0;

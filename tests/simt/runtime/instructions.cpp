@@ -23,11 +23,17 @@ bool in_shared_memory(const void* pointer, std::size_t bytes) {
     return address >= start && address + bytes <= start + executor.geometry().shared_bytes;
 }
 
-void land(const Thread::Copy& copy) {
+// Tells the checked build of an access that this file makes for the kernel.
+void note(Checker::Access kind, const void* pointer, std::size_t bytes, const void* pc) {
+    if (checker) {
+        checker->access(kind, pointer, bytes, pc);
+    }
+}
+
+void land(const Thread::Copy& copy, const void* pc) {
     const auto valid = static_cast<std::size_t>(copy.valid_bytes);
     const auto bytes = static_cast<std::size_t>(copy.bytes);
-    note_read(copy.from, valid);
-    note_write(copy.to, bytes);
+    note(Checker::Access::write, copy.to, bytes, pc);
     std::memcpy(copy.to, copy.from, valid);
     std::memset(static_cast<std::byte*>(copy.to) + valid, 0, bytes - valid);
 }
@@ -75,7 +81,8 @@ struct MatrixRows {
     bool transposed;
 };
 
-void load_matrices(std::uint32_t* fragment, const void* row, unsigned matrices, bool transposed) {
+void load_matrices(std::uint32_t* fragment, const void* row, unsigned matrices, bool transposed,
+                   const void* pc) {
     // Only the lanes that bring a row need a valid address.
     if (executor.current().lane() < 8 * matrices) {
         check_aligned(row, 16, matrix_site);
@@ -83,7 +90,7 @@ void load_matrices(std::uint32_t* fragment, const void* row, unsigned matrices, 
             executor.fail(Finding::out_of_bounds, matrix_site,
                           "a row is not in this block's shared memory");
         }
-        note_read(row, 16);
+        note(Checker::Access::read, row, 16, pc);
     }
     MatrixRows mine{fragment, static_cast<const std::byte*>(row), matrices, transposed};
     warp_rendezvous(
@@ -128,9 +135,9 @@ void cp_async(void* shared, const void* global, int bytes, int valid_bytes) {
         executor.fail(Finding::out_of_bounds, copy_site,
                       "the target is not in this block's shared memory");
     }
-    if (checker) {
-        checker->copy_started(shared, size);
-    }
+    const void* pc = __builtin_return_address(0);
+    note(Checker::Access::read, global, static_cast<std::size_t>(valid_bytes), pc);
+    note(Checker::Access::copy, shared, size, pc);
     Thread& self = executor.current();
     self.copies.push_back({shared, global, bytes, valid_bytes});
     ++self.uncommitted;
@@ -147,7 +154,7 @@ void cp_async_wait(int pending_groups) {
     while (self.groups.size() > static_cast<std::size_t>(pending_groups)) {
         const auto oldest = static_cast<std::ptrdiff_t>(self.groups.front());
         for (std::ptrdiff_t i = 0; i < oldest; ++i) {
-            land(self.copies[static_cast<std::size_t>(i)]);
+            land(self.copies[static_cast<std::size_t>(i)], __builtin_return_address(0));
         }
         self.copies.erase(self.copies.begin(), self.copies.begin() + oldest);
         self.groups.erase(self.groups.begin());
@@ -198,15 +205,15 @@ void mma_m16n8k16_bf16(float (&d)[4], const std::uint32_t (&a)[4], const std::ui
 }
 
 void ldmatrix_x1(std::uint32_t (&fragment)[1], const void* row, bool transposed) {
-    load_matrices(fragment, row, 1, transposed);
+    load_matrices(fragment, row, 1, transposed, __builtin_return_address(0));
 }
 
 void ldmatrix_x2(std::uint32_t (&fragment)[2], const void* row, bool transposed) {
-    load_matrices(fragment, row, 2, transposed);
+    load_matrices(fragment, row, 2, transposed, __builtin_return_address(0));
 }
 
 void ldmatrix_x4(std::uint32_t (&fragment)[4], const void* row, bool transposed) {
-    load_matrices(fragment, row, 4, transposed);
+    load_matrices(fragment, row, 4, transposed, __builtin_return_address(0));
 }
 
 } // namespace simt

@@ -74,16 +74,4 @@ const char* name_of(Finding finding) {
     return "?";
 }
 
-void note_read(const void* pointer, std::size_t bytes) {
-    if (checker) {
-        checker->read(pointer, bytes);
-    }
-}
-
-void note_write(const void* pointer, std::size_t bytes) {
-    if (checker) {
-        checker->write(pointer, bytes);
-    }
-}
-
 } // namespace simt

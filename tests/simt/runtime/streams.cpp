@@ -78,13 +78,15 @@ cudaError_t put_on_stream(cudaStream_t stream, Work work) {
     return cudaSuccess;
 }
 
-void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream, Work thread) {
+void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream, ThreadBody body) {
     // The name must outlive the capture.
     auto name = std::make_shared<std::string>(geometry.name ? geometry.name : "");
     LaunchGeometry kept = geometry;
     kept.name = name->c_str();
-    const auto status = put_on_stream(
-        stream, [=, thread = std::move(thread)] { executor.run(kept, thread), (void)name; });
+    const auto status = put_on_stream(stream, [=] {
+        executor.run(kept, body);
+        static_cast<void>(name);
+    });
     if (status != cudaSuccess) {
         throw std::runtime_error("kernel " + *name + ": " + cudaGetErrorString(status));
     }
