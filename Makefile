@@ -95,7 +95,7 @@ $B/host/run/version.cpp.o: $B/commit.txt
 $B/host/run/version.cpp.o: BASE += -DPATCHFORGE_COMMIT='"$(COMMIT)"'
 
 # The program; patchforge-simt holds the CUDA path on the executor, to test it without a GPU.
-CUDA_LIBRARY := $(if $(HAVE_CUDA),$B/libcuda.a)
+CUDA_LIBRARY := $(if $(HAVE_CUDA),$B/libcuda.a,$B/kernels/no_cuda/no_cuda.cpp.o)
 CUDA_LINK := $(if $(HAVE_CUDA),-L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt)
 LINK = $(CXX) $(CXXFLAGS) -o $@ -Wl,--start-group $(filter %.o %.a,$^) -Wl,--end-group $(LIBRARIES)
 $B/patchforge: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
