@@ -1,0 +1,138 @@
+// The Backend of a machine without a GPU. Operations run at once, on every core, and have finished when
+// they return; a Recording keeps the function and calls it again. Work is cut by shape alone, so results are
+// the same for any number of threads; each .cpp says in which order it adds.
+#pragma once
+
+#include <mutex>
+#include <unordered_map>
+
+#include "kernels/backend.h"
+#include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/thread_pool.h"
+
+namespace patchforge {
+
+class CpuBackend final : public Backend {
+  public:
+    explicit CpuBackend(const BackendOptions& options);
+    ~CpuBackend() override;
+
+    // cpu_backend.cpp
+    std::string name() const override;
+    std::string description() const override;
+    std::int64_t free_memory() const override;
+    bool reads_host_memory() const override;
+    void* allocate(std::size_t bytes) override;
+    void release(void* memory) noexcept override;
+    void upload(void* device, const void* host, std::size_t bytes) override;
+    void download(void* host, const void* device, std::size_t bytes) override;
+    void copy(void* to, const void* from, std::size_t bytes) override;
+    void synchronise() override;
+    std::unique_ptr<Recording> record(std::function<void()> body) override;
+    void* allocate_staging(std::size_t bytes) override;
+    void release_staging(void* memory) noexcept override;
+    void stage(int slot, void* device, const void* host, std::size_t bytes) override;
+    void await_slot(int slot) override;
+    void release_slot(int slot) override;
+    void wait_until_staged(int slot) override;
+
+    // activation.cpp
+    void activate(Matrix<float> y, Matrix<const float> z, const Epilogue& epilogue) override;
+    void activation_gradient(Matrix<float> dz, Matrix<const float> dy, Matrix<const float> y,
+                             const Epilogue& epilogue) override;
+
+    // batch.cpp
+    void gather_rows(Matrix<float> x, Vector<std::int32_t> row, Matrix<const std::uint8_t> pixels,
+                     PixelRange range, const BatchPlan& plan) override;
+    void gather_labels(Vector<std::int32_t> out, Vector<const std::int32_t> values,
+                       Vector<const std::int32_t> row) override;
+
+    // linear_forward.cpp, linear_backward.cpp
+    void linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
+                        Vector<const float> bias, const Epilogue& epilogue) override;
+    void linear_input_gradient(Matrix<float> dx, Matrix<const float> dz, Matrix<const float> weight,
+                               Matrix<const float> x, const Epilogue& previous) override;
+    void linear_weight_gradient(Matrix<float> d_weight, Vector<float> d_bias,
+                                Matrix<const float> dz, Matrix<const float> x,
+                                bool accumulate) override;
+    void linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias, Matrix<const float> dz,
+                                     Matrix<const float> x, const Adam& adam) override;
+    void linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
+                              Matrix<const float> dz, Matrix<const float> x,
+                              const Epilogue& previous, const Adam& adam) override;
+
+    // loss.cpp
+    void discriminator_loss(Vector<float> d_logit, Vector<float> metrics, Vector<const float> logit,
+                            std::int64_t real_count, GanLoss loss, float real_label) override;
+    void generator_loss(Vector<float> d_logit, Vector<float> metrics, Vector<const float> logit,
+                        GanLoss loss) override;
+    void binary_cross_entropy(Vector<float> d_logit, Vector<float> loss, Vector<const float> logit,
+                              Vector<const std::int32_t> label, Vector<const float> class_weight,
+                              float scale) override;
+    void softmax_cross_entropy(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
+                               Vector<const std::int32_t> label, Vector<const float> class_weight,
+                               float scale) override;
+
+    // noise.cpp
+    void fill_uniform(Vector<float> out, float low, float high,
+                      const RandomStream& random) override;
+    void fill_normal(Vector<float> out, float mean, float deviation,
+                     const RandomStream& random) override;
+    void fill(Vector<float> out, float value) override;
+
+    // adam.cpp
+    void adam(AdamTensor tensor, Vector<const float> gradient, const Adam& adam) override;
+    void moving_average(Vector<float> average, Vector<const float> value, float decay) override;
+
+    // reduce.cpp
+    void sum(Vector<double> out, Vector<const float> x) override;
+    void sum_of_squares(Vector<double> out, Vector<const float> x) override;
+    void column_mean(Vector<float> out, Matrix<const float> x) override;
+    void count_dead_columns(Vector<float> out, Matrix<const float> x) override;
+    void finish_iteration(std::uint64_t* step, Matrix<float> history,
+                          Vector<const float> metrics) override;
+
+  private:
+    // Calls body(first, count) for the pieces of [0, size): each but the last has `piece` elements.
+    template <class Body>
+    void for_pieces(std::int64_t size, std::int64_t piece, const Body& body) {
+        pool_.parallel_for((size + piece - 1) / piece, [&](std::int64_t task) {
+            const std::int64_t first = task * piece;
+            body(first, first + piece < size ? piece : size - first);
+        });
+    }
+
+    // Floats of memory shared by the tasks of one operation, 64-byte aligned; valid until the next call.
+    float* workspace(std::int64_t size);
+
+    void reduce(Vector<double> out, Vector<const float> x,
+                double (*reduction)(const float*, std::int64_t));
+    void bias_gradient_adam(const AdamTensor& bias, Matrix<const float> dz,
+                            const AdamArguments& adam);
+    void backward(Matrix<float> dx, const AdamTensor* updated, Matrix<const float> dz,
+                  Matrix<const float> weight, Matrix<const float> x, const Epilogue& previous,
+                  const AdamArguments* adam);
+    void backward_by_inputs(Matrix<float> dx, const AdamTensor* updated, Matrix<const float> dz,
+                            Matrix<const float> weight, Matrix<const float> x,
+                            const Epilogue& previous, const AdamArguments* adam);
+    void backward_by_outputs(Matrix<float> dx, const AdamTensor* updated, Matrix<const float> dz,
+                             Matrix<const float> weight, Matrix<const float> x,
+                             const Epilogue& previous, const AdamArguments* adam);
+
+    const VectorKernels& vector_;
+    ThreadPool pool_;
+    std::unordered_map<void*, std::size_t> mapped_; // size of each allocation that was mapped
+    std::mutex mapped_mutex_;
+    float* workspace_ = nullptr;
+    std::int64_t workspace_size_ = 0;
+};
+
+// What the vector functions take, with the draw or step looked up now.
+PhiloxStream philox_stream(const RandomStream& random);
+EpilogueArguments epilogue_arguments(const Epilogue& epilogue);
+AdamArguments adam_arguments(const Adam& adam);
+
+// At least `size` floats of 64-byte aligned memory of the calling thread, reused by its next call.
+float* thread_scratch(std::int64_t size);
+
+} // namespace patchforge

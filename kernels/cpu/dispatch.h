@@ -1,0 +1,111 @@
+// The inner loops of the CPU backend, as a table of functions for one instruction set. They exist three
+// times in the program (kernels/cpu/vector/, compiled for SSE2, for AVX2 with FMA, for AVX-512); the
+// widest that the processor has is picked once. PATCHFORGE_CPU=baseline|avx2|avx512 in the environment
+// overrides. Results differ between them in the last bits, since lanes are summed in another order; within one
+// they are the same in every run.
+//
+// Matrices are row-major with a leading dimension: element (r, c) of `a` lies at a[r * a_stride + c].
+#pragma once
+
+#include <cstdint>
+
+namespace patchforge {
+
+struct PhiloxStream {
+    std::uint32_t key_low, key_high;
+    std::uint32_t purpose;
+    std::uint32_t draw_low, draw_high;
+};
+
+// An Epilogue whose draw has been looked up.
+struct EpilogueArguments {
+    int activation; // the number of an Activation
+    float slope;
+    bool dropout;
+    float kept_factor;       // 1 / (1 - p)
+    float kept_share;        // 1 - p
+    std::uint32_t threshold; // of dropout's words
+    PhiloxStream random;
+};
+
+// An Adam whose step has been looked up.
+struct AdamArguments {
+    float beta1, rest1;           // b1, 1 - b1
+    float beta2, rest2;           // b2, 1 - b2
+    float step_size;              // lr / (1 - b1^t)
+    float inverse_root_correction; // 1 / sqrt(1 - b2^t)
+    float epsilon;
+    float clip; // infinity: not clamped
+};
+
+struct VectorKernels {
+    const char* name;
+
+    // y = epilogue(z + bias), elements `first` ... of the whole matrix; bias may be null.
+    void (*activate)(float* y, const float* z, const float* bias, std::int64_t count,
+                     std::uint64_t first, const EpilogueArguments& epilogue);
+    void (*activation_gradient)(float* dz, const float* dy, const float* y, std::int64_t count,
+                                std::uint64_t first, const EpilogueArguments& epilogue);
+
+    void (*adam)(float* value, float* first_moment, float* second_moment, const float* gradient,
+                 std::int64_t count, const AdamArguments& adam);
+    // to = decay * to + (1 - decay) * from
+    void (*moving_average)(float* to, const float* from, std::int64_t count, float decay);
+
+    // Elements `first` ... of a fill; first is a multiple of 64.
+    void (*fill_uniform)(float* out, std::int64_t count, std::uint64_t first, float low,
+                         float range, const PhiloxStream& random);
+    void (*fill_normal)(float* out, std::int64_t count, std::uint64_t first, float mean,
+                        float deviation, const PhiloxStream& random);
+
+    // out = factor * (in / 255) + offset
+    void (*scale_bytes)(float* out, const std::uint8_t* in, std::int64_t count, float factor,
+                        float offset);
+
+    double (*sum)(const float* x, std::int64_t count);
+    double (*sum_of_squares)(const float* x, std::int64_t count);
+    // out [columns] = sums over the rows of a, in their order; added to out when `accumulate`.
+    void (*column_sums)(float* out, const float* a, std::int64_t a_stride, std::int64_t rows,
+                        std::int64_t columns, bool accumulate);
+
+    // c [rows, columns] = a [rows, depth] * b [columns, depth]^T: for few rows; b is read once, in
+    // its own order.
+    void (*multiply_few_rows)(float* c, std::int64_t c_stride, const float* a,
+                              std::int64_t a_stride, const float* b, std::int64_t b_stride,
+                              std::int64_t rows, std::int64_t columns, std::int64_t depth);
+    // The same for many rows: b is transposed into `scratch` in pieces.
+    void (*multiply_transposed)(float* c, std::int64_t c_stride, const float* a,
+                                std::int64_t a_stride, const float* b, std::int64_t b_stride,
+                                std::int64_t rows, std::int64_t columns, std::int64_t depth,
+                                float* scratch);
+    // c [rows, columns] = a [rows, depth] * b [depth, columns]; added to c when `accumulate`.
+    void (*multiply)(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                     const float* b, std::int64_t b_stride, std::int64_t rows,
+                     std::int64_t columns, std::int64_t depth, bool accumulate, float* scratch);
+    // c [rows, columns] = a [depth, rows]^T * b [depth, columns]; added to c when `accumulate`.
+    void (*multiply_outer)(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                           const float* b, std::int64_t b_stride, std::int64_t rows,
+                           std::int64_t columns, std::int64_t depth, bool accumulate,
+                           float* scratch);
+    // The same product as a gradient, handed to Adam where it would be stored. The three arrays share
+    // `stride`.
+    void (*multiply_outer_adam)(float* value, float* first_moment, float* second_moment,
+                                std::int64_t stride, const float* a, std::int64_t a_stride,
+                                const float* b, std::int64_t b_stride, std::int64_t rows,
+                                std::int64_t columns, std::int64_t depth,
+                                const AdamArguments& adam, float* scratch);
+};
+
+// Depth of the pieces in which products with a long depth are summed.
+constexpr std::int64_t depth_piece = 256;
+
+// Floats of 64-byte aligned scratch for a product over `depth` with `columns` columns.
+constexpr std::int64_t scratch_size(std::int64_t depth, std::int64_t columns) {
+    return depth * ((columns + 15) / 16 * 16);
+}
+
+// The table for this machine. std::invalid_argument when PATCHFORGE_CPU names an unknown set or one
+// that the processor lacks.
+const VectorKernels& vector_kernels();
+
+} // namespace patchforge

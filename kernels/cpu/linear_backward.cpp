@@ -1,0 +1,185 @@
+// Gradients of a fully connected layer, and the Adam step that follows at once.
+//
+// The weights are cut into blocks that stay in the second-level cache while everything that reads or
+// changes them happens: first the input gradient from the old weights, then the weight gradient, tile
+// by tile in registers, handed to Adam. So each weight and moment crosses the memory once: 24 bytes
+// a parameter. Sums over the batch and over the outputs run in their order.
+#include "kernels/cpu/cpu_backend.h"
+
+#include <algorithm>
+
+namespace patchforge {
+namespace {
+
+constexpr std::int64_t outputs_of_block = 64; // when cut along the outputs
+constexpr std::int64_t slices = 16;
+constexpr std::int64_t row_piece = 16; // of the batch, for sums of slices
+
+std::int64_t pieces(std::int64_t size, std::int64_t piece) {
+    return (size + piece - 1) / piece;
+}
+
+// Columns of x that a task takes: their [batch, columns] stays within 192 KiB. A multiple of 48, the
+// width of the widest tile.
+std::int64_t columns_of_block(std::int64_t batch) {
+    return std::clamp<std::int64_t>(49152 / batch / 48, 1, 10) * 48;
+}
+
+// A wide layer is cut along its inputs, a tall one along its outputs.
+bool is_tall(Matrix<const float> weight) {
+    return weight.rows > 2 * weight.columns;
+}
+
+} // namespace
+
+void CpuBackend::linear_input_gradient(Matrix<float> dx, Matrix<const float> dz,
+                                       Matrix<const float> weight, Matrix<const float> x,
+                                       const Epilogue& previous) {
+    backward(dx, nullptr, dz, weight, x, previous, nullptr);
+}
+
+void CpuBackend::linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
+                                      Matrix<const float> dz, Matrix<const float> x,
+                                      const Epilogue& previous, const Adam& adam) {
+    const AdamArguments arguments = adam_arguments(adam);
+    backward(dx, &weight, dz, {weight.value.data, dz.columns, x.columns}, x, previous, &arguments);
+    bias_gradient_adam(bias, dz, arguments);
+}
+
+void CpuBackend::backward(Matrix<float> dx, const AdamTensor* updated, Matrix<const float> dz,
+                          Matrix<const float> weight, Matrix<const float> x,
+                          const Epilogue& previous, const AdamArguments* adam) {
+    if (is_tall(weight)) {
+        backward_by_outputs(dx, updated, dz, weight, x, previous, adam);
+    } else {
+        backward_by_inputs(dx, updated, dz, weight, x, previous, adam);
+    }
+}
+
+// A task owns some columns of the weights: all that their part of dx needs.
+void CpuBackend::backward_by_inputs(Matrix<float> dx, const AdamTensor* updated,
+                                    Matrix<const float> dz, Matrix<const float> weight,
+                                    Matrix<const float> x, const Epilogue& previous,
+                                    const AdamArguments* adam) {
+    const EpilogueArguments epilogue = epilogue_arguments(previous);
+    const std::int64_t batch = dz.rows;
+    const std::int64_t outputs = weight.rows;
+    const std::int64_t inputs = weight.columns;
+    const std::int64_t piece = std::min(columns_of_block(std::max(batch, outputs)),
+                                        pieces(pieces(inputs, 8), 16) * 16);
+    for_pieces(inputs, piece, [&](std::int64_t first, std::int64_t count) {
+        float* const scratch =
+            thread_scratch(scratch_size(std::max(updated ? batch : 0, depth_piece), count));
+        vector_.multiply(dx.data + first, inputs, dz.data, outputs, weight.data + first, inputs,
+                         batch, count, outputs, false, scratch);
+        if (!previous.is_identity()) {
+            for (std::int64_t b = 0; b < batch; ++b) {
+                const std::int64_t at = b * inputs + first;
+                vector_.activation_gradient(dx.data + at, dx.data + at, x.data + at, count,
+                                            static_cast<std::uint64_t>(at), epilogue);
+            }
+        }
+        if (updated) {
+            vector_.multiply_outer_adam(updated->value.data + first,
+                                        updated->first_moment.data + first,
+                                        updated->second_moment.data + first, inputs, dz.data,
+                                        outputs, x.data + first, inputs, outputs, count, batch,
+                                        *adam, scratch);
+        }
+    });
+}
+
+// A task owns some rows of the weights, and sums what they add to dx in a slice of its own.
+void CpuBackend::backward_by_outputs(Matrix<float> dx, const AdamTensor* updated,
+                                     Matrix<const float> dz, Matrix<const float> weight,
+                                     Matrix<const float> x, const Epilogue& previous,
+                                     const AdamArguments* adam) {
+    const EpilogueArguments epilogue = epilogue_arguments(previous);
+    const std::int64_t batch = dz.rows;
+    const std::int64_t outputs = weight.rows;
+    const std::int64_t inputs = weight.columns;
+    const std::int64_t outputs_of_slice = pieces(outputs, slices);
+    const std::int64_t used = pieces(outputs, outputs_of_slice);
+    float* const partial = workspace(used * batch * inputs);
+    for_pieces(outputs, outputs_of_slice, [&](std::int64_t first, std::int64_t count) {
+        float* const slice = partial + first / outputs_of_slice * batch * inputs;
+        float* const scratch =
+            thread_scratch(scratch_size(std::max(updated ? batch : 0, outputs_of_block), inputs));
+        for (std::int64_t o = first; o < first + count; o += outputs_of_block) {
+            const std::int64_t rows = std::min(outputs_of_block, first + count - o);
+            vector_.multiply(slice, inputs, dz.data + o, outputs, weight.data + o * inputs, inputs,
+                             batch, inputs, rows, o > first, scratch);
+            if (updated) {
+                const std::int64_t at = o * inputs;
+                vector_.multiply_outer_adam(updated->value.data + at,
+                                            updated->first_moment.data + at,
+                                            updated->second_moment.data + at, inputs, dz.data + o,
+                                            outputs, x.data, inputs, rows, inputs, batch, *adam,
+                                            scratch);
+            }
+        }
+    });
+    for_pieces(batch, row_piece, [&](std::int64_t first, std::int64_t count) {
+        const std::int64_t at = first * inputs;
+        vector_.column_sums(dx.data + at, partial + at, batch * inputs, used, count * inputs,
+                            false);
+        if (!previous.is_identity()) {
+            vector_.activation_gradient(dx.data + at, dx.data + at, x.data + at, count * inputs,
+                                        static_cast<std::uint64_t>(at), epilogue);
+        }
+    });
+}
+
+void CpuBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d_bias,
+                                        Matrix<const float> dz, Matrix<const float> x,
+                                        bool accumulate) {
+    const std::int64_t columns = columns_of_block(dz.rows);
+    const std::int64_t column_blocks = pieces(x.columns, columns);
+    const std::int64_t rows = is_tall(d_weight) ? outputs_of_block : 256;
+    pool_.parallel_for(column_blocks * pieces(dz.columns, rows), [&](std::int64_t task) {
+        const std::int64_t i = task % column_blocks * columns;
+        const std::int64_t o = task / column_blocks * rows;
+        const std::int64_t count = std::min(columns, x.columns - i);
+        vector_.multiply_outer(d_weight.data + o * x.columns + i, x.columns, dz.data + o,
+                               dz.columns, x.data + i, x.columns, std::min(rows, dz.columns - o),
+                               count, dz.rows, accumulate,
+                               thread_scratch(scratch_size(dz.rows, count)));
+    });
+    for_pieces(d_bias.size, 512, [&](std::int64_t first, std::int64_t count) {
+        vector_.column_sums(d_bias.data + first, dz.data + first, dz.columns, dz.rows, count,
+                            accumulate);
+    });
+}
+
+void CpuBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
+                                             Matrix<const float> dz, Matrix<const float> x,
+                                             const Adam& adam) {
+    const AdamArguments arguments = adam_arguments(adam);
+    const std::int64_t columns = columns_of_block(dz.rows);
+    const std::int64_t column_blocks = pieces(x.columns, columns);
+    const std::int64_t rows = dz.columns > 2 * x.columns ? outputs_of_block : 256;
+    pool_.parallel_for(column_blocks * pieces(dz.columns, rows), [&](std::int64_t task) {
+        const std::int64_t i = task % column_blocks * columns;
+        const std::int64_t o = task / column_blocks * rows;
+        const std::int64_t at = o * x.columns + i;
+        const std::int64_t count = std::min(columns, x.columns - i);
+        vector_.multiply_outer_adam(weight.value.data + at, weight.first_moment.data + at,
+                                    weight.second_moment.data + at, x.columns, dz.data + o,
+                                    dz.columns, x.data + i, x.columns,
+                                    std::min(rows, dz.columns - o), count, dz.rows, arguments,
+                                    thread_scratch(scratch_size(dz.rows, count)));
+    });
+    bias_gradient_adam(bias, dz, arguments);
+}
+
+void CpuBackend::bias_gradient_adam(const AdamTensor& bias, Matrix<const float> dz,
+                                    const AdamArguments& adam) {
+    for_pieces(bias.value.size, 512, [&](std::int64_t first, std::int64_t count) {
+        float gradient[512];
+        vector_.column_sums(gradient, dz.data + first, dz.columns, dz.rows, count, false);
+        vector_.adam(bias.value.data + first, bias.first_moment.data + first,
+                     bias.second_moment.data + first, gradient, count, adam);
+    });
+}
+
+} // namespace patchforge

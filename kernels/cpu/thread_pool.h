@@ -1,0 +1,48 @@
+// Workers for one backend. Work is cut into tasks by size alone, never by the number of threads, and
+// no task reads what another of the same call writes; so results do not depend on who runs what.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+namespace patchforge {
+
+class ThreadPool {
+  public:
+    // threads >= 1, counting the caller: ThreadPool(1) starts none.
+    explicit ThreadPool(int threads);
+    ~ThreadPool();
+    ThreadPool(const ThreadPool&) = delete;
+    ThreadPool& operator=(const ThreadPool&) = delete;
+
+    int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+    // Calls body(task) for every task in [0, tasks) and returns when all are done. The caller works
+    // too. body must not throw and must not call parallel_for. Subnormal numbers count as zero in
+    // it: moments that decay towards zero would otherwise slow every later step.
+    template <class Body>
+    void parallel_for(std::int64_t tasks, const Body& body) {
+        run(tasks, [](const void* b, std::int64_t task) { (*static_cast<const Body*>(b))(task); },
+            &body);
+    }
+
+  private:
+    using Task = void (*)(const void* body, std::int64_t task);
+
+    void run(std::int64_t tasks, Task task, const void* body);
+    void work();
+    void take_tasks();
+
+    std::vector<std::thread> workers_;
+    Task task_ = nullptr;
+    const void* body_ = nullptr;
+    std::int64_t tasks_ = 0;
+    bool stopping_ = false;
+    alignas(64) std::atomic<std::int64_t> next_{0};
+    alignas(64) std::atomic<std::uint32_t> round_{0};   // a new value: there is work
+    alignas(64) std::atomic<std::uint32_t> running_{0}; // workers that have not finished the round
+};
+
+} // namespace patchforge

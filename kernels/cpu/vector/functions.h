@@ -1,0 +1,37 @@
+// The functions of VectorKernels (kernels/cpu/dispatch.h), as this instruction set defines them.
+#pragma once
+
+#include "kernels/cpu/dispatch.h"
+
+namespace patchforge::PATCHFORGE_ISA {
+
+// A function with the signature of the table's member of the same name.
+template <class Pointer>
+struct Pointee;
+template <class Function>
+struct Pointee<Function*> {
+    using Type = Function;
+};
+#define PATCHFORGE_DECLARE(name) Pointee<decltype(VectorKernels::name)>::Type name
+
+PATCHFORGE_DECLARE(activate);
+PATCHFORGE_DECLARE(activation_gradient);
+PATCHFORGE_DECLARE(adam);
+PATCHFORGE_DECLARE(moving_average);
+PATCHFORGE_DECLARE(fill_uniform);
+PATCHFORGE_DECLARE(fill_normal);
+PATCHFORGE_DECLARE(scale_bytes);
+PATCHFORGE_DECLARE(sum);
+PATCHFORGE_DECLARE(sum_of_squares);
+PATCHFORGE_DECLARE(column_sums);
+PATCHFORGE_DECLARE(multiply_few_rows);
+PATCHFORGE_DECLARE(multiply_transposed);
+PATCHFORGE_DECLARE(multiply);
+PATCHFORGE_DECLARE(multiply_outer);
+PATCHFORGE_DECLARE(multiply_outer_adam);
+
+#undef PATCHFORGE_DECLARE
+
+extern const VectorKernels kernels;
+
+} // namespace patchforge::PATCHFORGE_ISA

@@ -1,0 +1,263 @@
+#include "kernels/cpu/vector/products.h"
+
+#include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/vector/adam_step.h"
+#include "kernels/cpu/vector/functions.h"
+
+namespace patchforge::PATCHFORGE_ISA {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int dot_rows = 6;
+#elif defined(__AVX2__)
+constexpr int dot_rows = 3;
+#else
+constexpr int dot_rows = 2;
+#endif
+constexpr int dot_columns = 4;
+// 4 rows of b are 16 KiB of it: they stay in the first-level cache while the rows of a pass by.
+constexpr std::int64_t dot_depth = 1024;
+
+// c [rows, 4] (+)= a b^T, lane by lane along the depth.
+template <int rows>
+void dot_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride, const float* b,
+              std::int64_t b_stride, std::int64_t columns, std::int64_t depth, bool accumulate) {
+    // Past the last column the last one is repeated, and not stored.
+    const float* column[dot_columns];
+    for (int j = 0; j < dot_columns; ++j) {
+        column[j] = b + (j < columns ? j : columns - 1) * b_stride;
+    }
+    Floats sum[rows][dot_columns] = {};
+    std::int64_t k = 0;
+    for (; k + lanes <= depth; k += lanes) {
+        Floats bv[dot_columns];
+#pragma GCC unroll 4
+        for (int j = 0; j < dot_columns; ++j) {
+            bv[j] = load(column[j] + k);
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; ++r) {
+            const Floats av = load(a + r * a_stride + k);
+#pragma GCC unroll 4
+            for (int j = 0; j < dot_columns; ++j) {
+                sum[r][j] += av * bv[j];
+            }
+        }
+    }
+    if (k < depth) {
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; ++r) {
+            const Floats av = load_part(a + r * a_stride + k, depth - k);
+#pragma GCC unroll 4
+            for (int j = 0; j < dot_columns; ++j) {
+                sum[r][j] += av * load_part(column[j] + k, depth - k);
+            }
+        }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; ++r) {
+        const Quad total = sums(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
+        float* out = c + r * c_stride;
+        for (int j = 0; j < dot_columns && j < columns; ++j) {
+            out[j] = accumulate ? out[j] + total[j] : total[j];
+        }
+    }
+}
+
+using DotFunction = void (*)(float*, std::int64_t, const float*, std::int64_t, const float*,
+                             std::int64_t, std::int64_t, std::int64_t, bool);
+#if defined(__AVX512F__)
+constexpr DotFunction dot_tiles[dot_rows] = {dot_tile<1>, dot_tile<2>, dot_tile<3>,
+                                             dot_tile<4>, dot_tile<5>, dot_tile<6>};
+#elif defined(__AVX2__)
+constexpr DotFunction dot_tiles[dot_rows] = {dot_tile<1>, dot_tile<2>, dot_tile<3>};
+#else
+constexpr DotFunction dot_tiles[dot_rows] = {dot_tile<1>, dot_tile<2>};
+#endif
+
+std::int64_t smaller(std::int64_t a, std::int64_t b) {
+    return a < b ? a : b;
+}
+
+// b [depth, columns] into panels.
+void pack(float* packed, const float* b, std::int64_t b_stride, std::int64_t depth,
+          std::int64_t columns) {
+    for (std::int64_t k = 0; k < depth; ++k) {
+        const float* row = b + k * b_stride;
+        for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            const Panel panel = panel_at(packed, depth, columns, first);
+            float* to = packed + first * depth + k * panel.vectors * lanes;
+            for (int v = 0; v < panel.vectors; ++v) {
+                store(to + v * lanes,
+                      load_up_to(row + first + v * lanes, panel.columns - v * lanes));
+            }
+        }
+    }
+}
+
+// b [columns, depth] into the panels of its transpose: squares of lanes x lanes are transposed by
+// log2(lanes) rounds of interleaving row i with row i + lanes / 2.
+void pack_transposed(float* packed, const float* b, std::int64_t b_stride, std::int64_t depth,
+                     std::int64_t columns) {
+    for (std::int64_t first = 0; first < columns; first += panel_columns) {
+        const Panel panel = panel_at(packed, depth, columns, first);
+        float* to = packed + first * depth;
+        const std::int64_t width = panel.vectors * lanes;
+        for (int v = 0; v < panel.vectors; ++v) {
+            const std::int64_t rows = smaller(lanes, panel.columns - v * lanes);
+            for (std::int64_t k = 0; k < depth; k += lanes) {
+                const std::int64_t valid = smaller(lanes, depth - k);
+                Floats square[lanes];
+#pragma GCC unroll 16
+                for (int i = 0; i < lanes; ++i) {
+                    square[i] = i < rows ? load_up_to(b + (first + v * lanes + i) * b_stride + k,
+                                                      valid)
+                                         : Floats{};
+                }
+#pragma GCC unroll 4
+                for (int round = 1; round < lanes; round *= 2) {
+                    Floats next[lanes];
+#pragma GCC unroll 8
+                    for (int i = 0; i < lanes / 2; ++i) {
+                        next[2 * i] = interleave_first(square[i], square[i + lanes / 2]);
+                        next[2 * i + 1] = interleave_second(square[i], square[i + lanes / 2]);
+                    }
+#pragma GCC unroll 16
+                    for (int i = 0; i < lanes; ++i) {
+                        square[i] = next[i];
+                    }
+                }
+                if (valid == lanes) {
+#pragma GCC unroll 16
+                    for (int i = 0; i < lanes; ++i) {
+                        store(to + (k + i) * width + v * lanes, square[i]);
+                    }
+                } else {
+                    for (int i = 0; i < valid; ++i) {
+                        store(to + (k + i) * width + v * lanes, square[i]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+void store_tile(float* c, std::int64_t c_stride, const float* tile, const Panel& panel, int rows,
+                bool accumulate) {
+    for (int r = 0; r < rows; ++r) {
+        for (int v = 0; v < panel.vectors; ++v) {
+            float* to = c + r * c_stride + v * lanes;
+            const std::int64_t n = panel.columns - v * lanes;
+            Floats sum = load(tile + (r * panel.vectors + v) * lanes);
+            if (accumulate) {
+                sum += load_up_to(to, n);
+            }
+            store_up_to(to, sum, n);
+        }
+    }
+}
+
+// c (+)= a [rows, depth] * panels.
+void multiply_panels(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                     const float* packed, std::int64_t rows, std::int64_t columns,
+                     std::int64_t depth, bool accumulate) {
+    alignas(64) float tile[tile_size];
+    const RowTiles tiles(rows);
+    for (std::int64_t first = 0; first < columns; first += panel_columns) {
+        const Panel panel = panel_at(packed, depth, columns, first);
+        for (std::int64_t t = 0; t < tiles.count; ++t) {
+            const std::int64_t row = tiles.first(t);
+            multiply_rows[panel.vectors - 1][tiles.rows(t) - 1](a + row * a_stride, a_stride,
+                                                                panel.data, depth, tile);
+            store_tile(c + row * c_stride + first, c_stride, tile, panel, tiles.rows(t),
+                       accumulate);
+        }
+    }
+}
+
+} // namespace
+
+void multiply_few_rows(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                       const float* b, std::int64_t b_stride, std::int64_t rows,
+                       std::int64_t columns, std::int64_t depth) {
+    const std::int64_t tiles = (rows + dot_rows - 1) / dot_rows;
+    for (std::int64_t column = 0; column < columns; column += dot_columns) {
+        for (std::int64_t k = 0; k < depth; k += dot_depth) {
+            for (std::int64_t t = 0; t < tiles; ++t) {
+                const std::int64_t first = rows * t / tiles;
+                const std::int64_t height = rows * (t + 1) / tiles - first;
+                dot_tiles[height - 1](c + first * c_stride + column, c_stride,
+                                      a + first * a_stride + k, a_stride,
+                                      b + column * b_stride + k, b_stride, columns - column,
+                                      smaller(dot_depth, depth - k), k > 0);
+            }
+        }
+    }
+}
+
+void multiply_transposed(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                         const float* b, std::int64_t b_stride, std::int64_t rows,
+                         std::int64_t columns, std::int64_t depth, float* scratch) {
+    for (std::int64_t k = 0; k < depth; k += depth_piece) {
+        const std::int64_t piece = smaller(depth_piece, depth - k);
+        pack_transposed(scratch, b + k, b_stride, piece, columns);
+        multiply_panels(c, c_stride, a + k, a_stride, scratch, rows, columns, piece, k > 0);
+    }
+}
+
+void multiply(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+              const float* b, std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
+              std::int64_t depth, bool accumulate, float* scratch) {
+    for (std::int64_t k = 0; k < depth; k += depth_piece) {
+        const std::int64_t piece = smaller(depth_piece, depth - k);
+        pack(scratch, b + k * b_stride, b_stride, piece, columns);
+        multiply_panels(c, c_stride, a + k, a_stride, scratch, rows, columns, piece,
+                        accumulate || k > 0);
+    }
+}
+
+void multiply_outer(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                    const float* b, std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
+                    std::int64_t depth, bool accumulate, float* scratch) {
+    alignas(64) float tile[tile_size];
+    pack(scratch, b, b_stride, depth, columns);
+    const RowTiles tiles(rows);
+    for (std::int64_t t = 0; t < tiles.count; ++t) {
+        const std::int64_t row = tiles.first(t);
+        for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            const Panel panel = panel_at(scratch, depth, columns, first);
+            multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](a + row, a_stride, panel.data,
+                                                                   depth, tile);
+            store_tile(c + row * c_stride + first, c_stride, tile, panel, tiles.rows(t),
+                       accumulate);
+        }
+    }
+}
+
+void multiply_outer_adam(float* value, float* first_moment, float* second_moment,
+                         std::int64_t stride, const float* a, std::int64_t a_stride,
+                         const float* b, std::int64_t b_stride, std::int64_t rows,
+                         std::int64_t columns, std::int64_t depth, const AdamArguments& adam,
+                         float* scratch) {
+    alignas(64) float tile[tile_size];
+    pack(scratch, b, b_stride, depth, columns);
+    const RowTiles tiles(rows);
+    for (std::int64_t t = 0; t < tiles.count; ++t) {
+        const std::int64_t row = tiles.first(t);
+        for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            const Panel panel = panel_at(scratch, depth, columns, first);
+            multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](a + row, a_stride, panel.data,
+                                                                   depth, tile);
+            for (int r = 0; r < tiles.rows(t); ++r) {
+                for (int v = 0; v < panel.vectors; ++v) {
+                    const std::int64_t at = (row + r) * stride + first + v * lanes;
+                    adam_step_in_memory(value + at, first_moment + at, second_moment + at,
+                                        load(tile + (r * panel.vectors + v) * lanes),
+                                        panel.columns - v * lanes, adam);
+                }
+            }
+        }
+    }
+}
+
+} // namespace patchforge::PATCHFORGE_ISA

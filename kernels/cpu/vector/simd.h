@@ -1,0 +1,161 @@
+// The widest vectors of the instruction set that this file is compiled for, in GCC's vector
+// extension. Every file of this folder is compiled three times (PATCHFORGE_ISA = baseline, avx2,
+// avx512), so everything here lives in a namespace of that name and is static: an inline function
+// shared between the three could be linked in its AVX-512 form into a program on an older machine.
+// For the same reason these files include nothing that defines functions.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstdint>
+
+namespace patchforge::PATCHFORGE_ISA {
+
+#if defined(__AVX512F__)
+// Full masks below, because the unmasked intrinsics of GCC 12 warn of a variable of their own that they
+// leave uninitialised.
+constexpr int lanes = 16;
+#elif defined(__AVX2__)
+constexpr int lanes = 8;
+#else
+constexpr int lanes = 4;
+#endif
+
+typedef float Floats __attribute__((vector_size(4 * lanes)));
+typedef double Doubles __attribute__((vector_size(4 * lanes)));
+typedef std::int32_t Ints __attribute__((vector_size(4 * lanes)));
+typedef std::uint32_t Words __attribute__((vector_size(4 * lanes)));
+typedef std::uint64_t LongWords __attribute__((vector_size(4 * lanes)));
+typedef float HalfFloats __attribute__((vector_size(2 * lanes)));
+typedef float Quad __attribute__((vector_size(16)));
+
+static inline Floats load(const float* from) {
+    Floats v;
+    __builtin_memcpy(&v, from, sizeof v);
+    return v;
+}
+
+static inline void store(float* to, Floats v) {
+    __builtin_memcpy(to, &v, sizeof v);
+}
+
+static inline Floats broadcast(float x) {
+    return x - Floats{}; // subtracting zero changes no bit, so this is one broadcast
+}
+
+// The first n < lanes elements; the others are 0, or left alone in memory.
+static inline Floats load_part(const float* from, std::int64_t n) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Floats>(
+        _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), from));
+#else
+    Floats v = {};
+    for (std::int64_t i = 0; i < n; ++i) {
+        v[i] = from[i];
+    }
+    return v;
+#endif
+}
+
+static inline void store_part(float* to, Floats v, std::int64_t n) {
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << n) - 1), reinterpret_cast<__m512>(v));
+#else
+    for (std::int64_t i = 0; i < n; ++i) {
+        to[i] = v[i];
+    }
+#endif
+}
+
+// n elements, whole vector or part of one.
+static inline Floats load_up_to(const float* from, std::int64_t n) {
+    return n >= lanes ? load(from) : load_part(from, n);
+}
+
+static inline void store_up_to(float* to, Floats v, std::int64_t n) {
+    if (n >= lanes) {
+        store(to, v);
+    } else {
+        store_part(to, v, n);
+    }
+}
+
+static inline Floats square_root(Floats v) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<Floats>(_mm512_maskz_sqrt_ps(0xffff, reinterpret_cast<__m512>(v)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Floats>(_mm256_sqrt_ps(reinterpret_cast<__m256>(v)));
+#else
+    return reinterpret_cast<Floats>(_mm_sqrt_ps(reinterpret_cast<__m128>(v)));
+#endif
+}
+
+static inline Floats minimum(Floats a, Floats b) {
+    return a < b ? a : b;
+}
+
+static inline Floats maximum(Floats a, Floats b) {
+    return a > b ? a : b;
+}
+
+// Products of the low halves of 64-bit lanes. (The plain product of 64-bit lanes is three times
+// as slow.)
+static inline LongWords multiply_low_words(LongWords a, LongWords b) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<LongWords>(
+        _mm512_maskz_mul_epu32(0xff, reinterpret_cast<__m512i>(a), reinterpret_cast<__m512i>(b)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<LongWords>(
+        _mm256_mul_epu32(reinterpret_cast<__m256i>(a), reinterpret_cast<__m256i>(b)));
+#else
+    return reinterpret_cast<LongWords>(
+        _mm_mul_epu32(reinterpret_cast<__m128i>(a), reinterpret_cast<__m128i>(b)));
+#endif
+}
+
+// Sum of the vector's quarters (its halves, itself): four partial sums.
+static inline Quad fold(Floats v) {
+#if defined(__AVX512F__)
+    const auto half = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) +
+                      __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+    return __builtin_shufflevector(half, half, 0, 1, 2, 3) +
+           __builtin_shufflevector(half, half, 4, 5, 6, 7);
+#elif defined(__AVX2__)
+    return __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+#else
+    return v;
+#endif
+}
+
+// The sums of four vectors, side by side.
+static inline Quad sums(Floats a, Floats b, Floats c, Floats d) {
+    const Quad qa = fold(a), qb = fold(b), qc = fold(c), qd = fold(d);
+    const Quad ab = __builtin_shufflevector(qa, qb, 0, 4, 1, 5) +
+                    __builtin_shufflevector(qa, qb, 2, 6, 3, 7);
+    const Quad cd = __builtin_shufflevector(qc, qd, 0, 4, 1, 5) +
+                    __builtin_shufflevector(qc, qd, 2, 6, 3, 7);
+    return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) +
+           __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+}
+
+// a0 b0 a1 b1 ... of the first halves, and of the second halves.
+static inline Words lane_numbers() {
+    Words n;
+    for (int i = 0; i < lanes; ++i) {
+        n[i] = static_cast<std::uint32_t>(i);
+    }
+    return n;
+}
+
+static inline Floats interleave_first(Floats a, Floats b) {
+    const Words lane = lane_numbers();
+    return __builtin_shuffle(a, b, reinterpret_cast<Ints>(lane / 2 + (lane & 1) * lanes));
+}
+
+static inline Floats interleave_second(Floats a, Floats b) {
+    const Words lane = lane_numbers();
+    return __builtin_shuffle(a, b,
+                             reinterpret_cast<Ints>(lane / 2 + (lane & 1) * lanes + lanes / 2));
+}
+
+} // namespace patchforge::PATCHFORGE_ISA

@@ -1,0 +1,27 @@
+#include "kernels/cpu/vector/functions.h"
+
+#define PATCHFORGE_TEXT_OF(name) #name
+#define PATCHFORGE_TEXT(name) PATCHFORGE_TEXT_OF(name)
+
+namespace patchforge::PATCHFORGE_ISA {
+
+const VectorKernels kernels = {
+    .name = PATCHFORGE_TEXT(PATCHFORGE_ISA),
+    .activate = activate,
+    .activation_gradient = activation_gradient,
+    .adam = adam,
+    .moving_average = moving_average,
+    .fill_uniform = fill_uniform,
+    .fill_normal = fill_normal,
+    .scale_bytes = scale_bytes,
+    .sum = sum,
+    .sum_of_squares = sum_of_squares,
+    .column_sums = column_sums,
+    .multiply_few_rows = multiply_few_rows,
+    .multiply_transposed = multiply_transposed,
+    .multiply = multiply,
+    .multiply_outer = multiply_outer,
+    .multiply_outer_adam = multiply_outer_adam,
+};
+
+} // namespace patchforge::PATCHFORGE_ISA
