@@ -15,25 +15,33 @@
 namespace patchforge {
 namespace {
 
-// Stands at the end of a copy of the page. `rate(picture)` is given the picture's data URI.
+// Stands in the head of a copy of the page. Time in the page is virtual: it leaps to the next timer
+// as soon as nothing is left to do. Frames, which come by the clock on the wall, have to be timers.
+const char* const virtual_frames = R"js(<script>
+window.requestAnimationFrame = (draw) => setTimeout(() => draw(performance.now()), 16);
+</script></head>)js";
+
+// Stands at the end. `rate()` looks at the picture and `by` says how to answer.
 const char* const rater_script = R"js(<script>
 const pressed = { real: "ArrowLeft", generated: "F" };
-setInterval(() => {
+const patience = setInterval(() => {
   const visible = (id) => !document.getElementById(id).hidden;
-  if (visible("intro")) {
+  if (visible("results")) {
+    clearInterval(patience);
+  } else if (visible("intro")) {
     document.getElementById("rater").value = "script & co";
     document.getElementById("begin").click();
   } else if (visible("pause")) {
     document.getElementById("continue").click();
   } else if (visible("trial") && !document.getElementById("real").disabled) {
-    const choice = rate(document.getElementById("picture").src);
+    const choice = rate();
     if (by === "keys") {
       document.dispatchEvent(new KeyboardEvent("keydown", { key: pressed[choice], bubbles: true }));
     } else {
       document.getElementById(choice === "real" ? "real" : "fake").click();
     }
   }
-}, 20);
+}, 100);
 </script></body>)js";
 
 // Looks at the picture itself, not at the key: generated ones are blue.
@@ -81,18 +89,18 @@ class StudyBrowserTest : public testing::Test {
     }
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
-    // The page's DOM after the rater went through `count` pictures a part. Time in the page is
-    // virtual: it runs as soon as nothing is left to do.
+    // The page's DOM after the rater went through `count` pictures a part.
     std::string rated(const char* rater, int count) {
         std::string page = study_page(tinted_pictures(count, false), tinted_pictures(count, true),
                                       {.count = count, .seed = 3, .title = "Tints"});
+        page.replace(page.find("</head>"), 7, virtual_frames);
         page.replace(page.rfind("</body>"), 7, std::string(rater) + rater_script);
         std::ofstream(folder_ / "study.html") << page;
         const std::string where = folder_.string();
         const std::string command =
             "cd '" + where + "' && timeout 120 chromium --headless=new --no-sandbox --disable-gpu " +
             "--disable-dev-shm-usage --no-first-run --user-data-dir='" + where +
-            "/profile' --virtual-time-budget=120000 --dump-dom 'file://" + where +
+            "/profile' --virtual-time-budget=10000000 --dump-dom 'file://" + where +
             "/study.html' > dom.html 2> log.txt";
         if (std::system(command.c_str()) != 0) {
             return {};
