@@ -1,0 +1,181 @@
+#include "data/png.h"
+
+#include "tests/data/folder_fixture.h"
+#include "tests/data/png_maker.h"
+
+#include <cmath>
+#include <zlib.h>
+
+namespace patchforge {
+namespace {
+
+/// The picture a PNG of these samples stands for, in float64.
+std::vector<double> expected_rgb(const PngRecipe& recipe, const std::vector<int>& samples,
+                                 int pixel) {
+    const double top = (1 << recipe.depth) - 1;
+    const int* s = samples.data() + pixel * samples_per_pixel(recipe);
+    std::vector<double> colour;
+    double alpha = 1.0;
+    switch (recipe.colour) {
+    case PNG_COLOR_TYPE_PALETTE:
+        for (int c = 0; c < 3; ++c) {
+            colour.push_back(palette_entry(s[0], c));
+        }
+        alpha = recipe.transparency ? palette_alpha(s[0]) / 255.0 : 1.0;
+        break;
+    case PNG_COLOR_TYPE_GRAY:
+    case PNG_COLOR_TYPE_GRAY_ALPHA:
+        colour.assign(3, s[0] / top * 255.0);
+        if (recipe.colour == PNG_COLOR_TYPE_GRAY_ALPHA) {
+            alpha = s[1] / top;
+        } else if (recipe.transparency && s[0] == transparent_sample(recipe, 0)) {
+            alpha = 0.0;
+        }
+        break;
+    default:
+        colour = {s[0] / top * 255.0, s[1] / top * 255.0, s[2] / top * 255.0};
+        if (recipe.colour == PNG_COLOR_TYPE_RGB_ALPHA) {
+            alpha = s[3] / top;
+        } else if (recipe.transparency && s[0] == transparent_sample(recipe, 0) &&
+                   s[1] == transparent_sample(recipe, 1) && s[2] == transparent_sample(recipe, 2)) {
+            alpha = 0.0;
+        }
+    }
+    for (double& value : colour) {
+        value = value * alpha + 255.0 * (1.0 - alpha);
+    }
+    return colour;
+}
+
+TEST(Png, EveryColourTypeDepthInterlaceAndTransparency) {
+    int recipes = 0;
+    for (const PngRecipe& recipe : all_recipes()) {
+        ++recipes;
+        SCOPED_TRACE(recipe.text());
+        const std::vector<int> samples = recipe_samples(recipe);
+        const std::vector<std::uint8_t> file = make_png(recipe, samples);
+        const Image rgb = decode_png(file, 3, "rgb");
+        const Image grey = decode_png(file, 1, "grey");
+        ASSERT_EQ(rgb.width, recipe.width);
+        ASSERT_EQ(rgb.height, recipe.height);
+        ASSERT_EQ(rgb.channels, 3);
+        ASSERT_EQ(grey.channels, 1);
+        const int plane = recipe.width * recipe.height;
+        ASSERT_EQ(rgb.pixels.size(), 3u * plane);
+        ASSERT_EQ(grey.pixels.size(), 1u * plane);
+        for (int p = 0; p < plane; ++p) {
+            const std::vector<double> want = expected_rgb(recipe, samples, p);
+            // 16-bit samples and alpha are rounded to 8 bits before they meet: 1 level.
+            for (int c = 0; c < 3; ++c) {
+                const double error = std::abs(rgb.pixels[c * plane + p] - want[c]);
+                ASSERT_TRUE(error <= 1.0) << "pixel " << p << " channel " << c << ": "
+                                          << int(rgb.pixels[c * plane + p]) << " not " << want[c];
+            }
+            const double luma = 0.299 * want[0] + 0.587 * want[1] + 0.114 * want[2];
+            ASSERT_TRUE(std::abs(grey.pixels[p] - luma) <= 1.5) << "pixel " << p;
+        }
+    }
+    EXPECT_EQ(recipes, 52); // 15 kinds, 11 of them also with tRNS, plain and interlaced
+}
+
+TEST(Png, EightBitSamplesArriveUnchanged) {
+    for (const int channels : {1, 3}) {
+        const Image image = pattern(31, 17, channels, 5);
+        const Image back = decode_png(encode_png(image), channels, "x");
+        EXPECT_EQ(back.pixels, image.pixels);
+        EXPECT_EQ(back.width, 31);
+        EXPECT_EQ(back.height, 17);
+    }
+}
+
+TEST(Png, SameImageSameBytes) {
+    const Image image = pattern(50, 50, 3, 1);
+    EXPECT_EQ(encode_png(image), encode_png(image));
+    EXPECT_EQ(decode_png(encode_png(image, 1), 3, "x").pixels, image.pixels);
+}
+
+TEST(Png, GreyOfWhiteAndBlackIsExact) {
+    for (const std::uint8_t value : {0, 255}) {
+        Image image{3, 2, 3, std::vector<std::uint8_t>(18, value)};
+        EXPECT_EQ(decode_png(encode_png(image), 1, "x").pixels,
+                  std::vector<std::uint8_t>(6, value));
+    }
+}
+
+TEST(Png, EveryTruncationIsRefusedWithTheName) {
+    for (const bool interlaced : {false, true}) {
+        const PngRecipe recipe{PNG_COLOR_TYPE_RGB, 8, interlaced, false};
+        const std::vector<std::uint8_t> file = make_png(recipe, recipe_samples(recipe));
+        for (std::size_t size = 0; size < file.size(); ++size) {
+            const std::string error =
+                error_of([&] { decode_png(std::span(file).first(size), 3, "cut.png"); });
+            ASSERT_TRUE(error.starts_with("cut.png: ")) << size << " of " << file.size();
+        }
+    }
+}
+
+TEST(Png, EveryFlippedByteIsRefused) {
+    const PngRecipe recipe{PNG_COLOR_TYPE_GRAY, 8, false, false};
+    const std::vector<std::uint8_t> file = make_png(recipe, recipe_samples(recipe));
+    for (std::size_t i = 0; i < file.size(); ++i) {
+        std::vector<std::uint8_t> bad = file;
+        bad[i] ^= 0x10;
+        EXPECT_THROW(decode_png(bad, 1, "x"), PngError) << "byte " << i;
+    }
+}
+
+TEST(Png, ReasonsAreGiven) {
+    const auto reason = [](std::span<const std::uint8_t> bytes) {
+        try {
+            decode_png(bytes, 3, "f.png");
+        } catch (const PngError& error) {
+            EXPECT_NE(std::string(error.what()).find("; "), std::string::npos);
+            return error.reason();
+        }
+        return std::string("none");
+    };
+    EXPECT_EQ(reason({}), "the file is empty");
+    const std::vector<std::uint8_t> jpeg{0xff, 0xd8, 0xff, 0xe0, 0, 16, 'J', 'F', 'I', 'F'};
+    EXPECT_EQ(reason(jpeg), "not a PNG file");
+}
+
+TEST(Png, AHeaderCannotTakeMemory) {
+    // 33 bytes that claim 60000 x 60000, and 8000 x 4000 with hardly any data.
+    for (const auto& [width, height] : {std::pair{60000u, 60000u}, std::pair{8000u, 4000u}}) {
+        std::vector<std::uint8_t> file = encode_png(pattern(1, 1, 3, 1));
+        for (int b = 0; b < 4; ++b) {
+            file[16 + b] = static_cast<std::uint8_t>(width >> (24 - 8 * b));
+            file[20 + b] = static_cast<std::uint8_t>(height >> (24 - 8 * b));
+        }
+        const auto sum = static_cast<std::uint32_t>(crc32_z(0, file.data() + 12, 17));
+        for (int b = 0; b < 4; ++b) {
+            file[29 + b] = static_cast<std::uint8_t>(sum >> (24 - 8 * b));
+        }
+        EXPECT_THROW(decode_png(file, 3, "bomb.png"), PngError);
+    }
+}
+
+TEST(Png, WrongCallsAreInvalidArguments) {
+    const std::vector<std::uint8_t> file = encode_png(pattern(2, 2, 3, 1));
+    EXPECT_THROW(decode_png(file, 2, "x"), std::invalid_argument);
+    EXPECT_THROW(encode_png(Image{2, 2, 3, std::vector<std::uint8_t>(5)}), std::invalid_argument);
+    EXPECT_THROW(encode_png(Image{0, 2, 3, {}}), std::invalid_argument);
+    EXPECT_THROW(encode_png(Image{2, 2, 4, std::vector<std::uint8_t>(16)}), std::invalid_argument);
+}
+
+class PngFileTest : public FolderTest {};
+
+TEST_F(PngFileTest, FilesAndSizes) {
+    const auto path = folder_ / "Gewebe Nr. 1 – ä.png";
+    write_png(path, pattern(7, 9, 3, 3));
+    EXPECT_EQ(read_png(path).pixels, pattern(7, 9, 3, 3).pixels);
+    EXPECT_EQ(read_png_size(path), (PngSize{7, 9}));
+    EXPECT_THROW(read_png(folder_ / "missing.png"), std::runtime_error);
+    EXPECT_THROW(read_png_size(folder_ / "missing.png"), PngError);
+    EXPECT_THROW(read_png(folder_), std::runtime_error);
+    write_text(folder_ / "short.png", read_text(path).substr(0, 20));
+    EXPECT_THROW(read_png_size(folder_ / "short.png"), PngError);
+}
+
+} // namespace
+} // namespace patchforge
