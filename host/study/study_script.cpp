@@ -4,6 +4,8 @@ namespace patchforge {
 
 const char* const study_style = R"css(
 [hidden] { display: none !important; }
+main { max-width: 46rem; }
+main:has(#trial:not([hidden])) h1 { display: none; }
 #trial { max-width: 24rem; margin: 0 auto; text-align: center; }
 #trial progress { width: 100%; height: .5rem; accent-color: var(--accent); }
 #trial .place { display: flex; justify-content: space-between; color: var(--soft); font-size: .875rem;
@@ -25,8 +27,11 @@ input { font: inherit; color: inherit; background: var(--paper); border: 1px sol
   background: var(--panel); padding: .55rem 1.1rem; text-decoration: none; font-weight: 600; }
 .mistakes { display: flex; flex-wrap: wrap; gap: .5rem; margin: .6rem 0 1.4rem; }
 .mistakes img { width: 100px; height: 100px; image-rendering: pixelated; border-radius: .2rem; }
-tr.part th { padding-top: 1rem; }
-td svg { display: block; width: 10rem; height: 1.1rem; overflow: visible; }
+tr.part > * { padding-top: 1rem; }
+td.plot { vertical-align: middle; width: 9rem; min-width: 5rem; }
+td.plot svg { display: block; width: 100%; height: 1.1rem; overflow: visible; }
+#results table { width: 100%; }
+@media (max-width: 34rem) { .plot { display: none; } }
 )css";
 
 const char* const study_body = R"html(<noscript><p class="bad">This page needs JavaScript. It sends nothing anywhere.</p></noscript>
@@ -65,11 +70,11 @@ Look at the cross; the patch appears there.</li>
 <h2>How often you were wrong</h2>
 <p id="verdict"></p>
 <div class="scroll"><table>
-<thead><tr><th>part</th><th class="number">errors</th><th class="number">of</th>
-<th class="number">rate</th><th class="number">95 % interval</th><th>0 – 50 – 100 %</th></tr></thead>
+<thead><tr><th>part</th><th class="number">errors</th><th class="number">rate</th>
+<th class="number">95 % interval</th><th class="plot">0 to 100 %</th></tr></thead>
 <tbody id="rates"></tbody>
 </table></div>
-<p class="note">The dot is the error rate, the bar its Wilson interval, the thin line 50 %: the rate of
+<p class="note plot">The dot is the error rate, the bar its Wilson interval, the thin line 50 %: the rate of
 somebody who guesses.</p>
 <div class="downloads"><a id="json" download="study-results.json">Save as JSON</a>
 <a id="csv" download="study-results.csv">Save as CSV</a></div>
@@ -176,10 +181,10 @@ function rateRow(name, chosen, heading) {
   const [low, high] = wilson(errors, n);
   const x = (share) => (100 * share).toFixed(2) + "%";
   return `<tr${heading ? ' class="part"' : ""}><${heading ? "th" : "td"}>${name}</${heading ? "th" : "td"}>` +
-    `<td class="number">${errors}</td><td class="number">${n}</td>` +
+    `<td class="number">${errors} of ${n}</td>` +
     `<td class="number">${percent(errors / n)}</td>` +
-    `<td class="number">${percent(low)} to ${percent(high)}</td>` +
-    `<td><svg role="img" aria-label="${percent(low)} to ${percent(high)}">` +
+    `<td class="number">${(100 * low).toFixed(1)} – ${percent(high)}</td>` +
+    `<td class="plot"><svg role="img" aria-label="${percent(low)} to ${percent(high)}">` +
     `<line x1="0" x2="100%" y1="50%" y2="50%" stroke="var(--line)"/>` +
     `<line x1="50%" x2="50%" y1="0" y2="100%" stroke="var(--soft)"/>` +
     `<line x1="${x(low)}" x2="${x(high)}" y1="50%" y2="50%" stroke="var(--series-1)" stroke-width="5" stroke-opacity=".45"/>` +
