@@ -40,6 +40,12 @@ int main(int argc, char** argv) {
 
     patchforge::add_tissue(app);
     patchforge::add_pack(app);
+    CLI::App* train = app.add_subcommand("train", "train a network");
+    train->require_subcommand(1);
+    patchforge::add_train_gan(*train);
+    patchforge::add_train_classifier(*train);
+    patchforge::add_generate(app);
+    patchforge::add_classify(app);
     patchforge::add_info(app);
     patchforge::add_doctor(app);
 

@@ -7,8 +7,9 @@
 #include <vector>
 
 #include "host/cli/options.h"
-#include "host/cli/packing.h"
+#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/cli/widths.h"
 #include "host/train/gan_presets.h"
 #include "host/train/gan_run.h"
 
@@ -46,27 +47,6 @@ struct Call {
         return result;
     }
 };
-
-std::vector<std::int64_t> parse_widths(const std::string& text) {
-    std::vector<std::int64_t> widths;
-    std::size_t begin = 0;
-    while (begin <= text.size()) {
-        const std::size_t end = std::min(text.find(',', begin), text.size());
-        try {
-            std::size_t used = 0;
-            const std::string word = text.substr(begin, end - begin);
-            widths.push_back(std::stoll(word, &used));
-            if (used != word.size()) {
-                throw std::invalid_argument(word);
-            }
-        } catch (const std::logic_error&) {
-            throw std::invalid_argument(fmt::format(
-                "--hidden-dims {}: not a list of widths; write it as 256,256", text));
-        }
-        begin = end + 1;
-    }
-    return widths;
-}
 
 void run(const Call& call) {
     GanRunOptions options = call.run;

@@ -8,9 +8,13 @@ class App;
 
 namespace patchforge {
 
+void add_classify(CLI::App& app);
 void add_doctor(CLI::App& app);
+void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
 void add_pack(CLI::App& app);
 void add_tissue(CLI::App& app);
+void add_train_classifier(CLI::App& train);
+void add_train_gan(CLI::App& train);
 
 } // namespace patchforge

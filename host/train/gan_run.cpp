@@ -32,7 +32,7 @@ const std::vector<std::string> metric_columns = {"epoch",   "d_loss_real", "d_lo
 
 // Means since the last logged step. Part of a checkpoint, so that a resumed run logs what the
 // uninterrupted one would have.
-struct Interval {
+struct LoggedInterval {
     GanMetrics sum;
     std::uint64_t count = 0;
 
@@ -55,8 +55,8 @@ struct Interval {
         std::memcpy(sums.bytes.data(), &sum, sizeof(GanMetrics));
         return encode_safetensors({sums, make_u64("count", {}, &count)});
     }
-    static Interval decode(const TensorFile& file) {
-        Interval interval;
+    static LoggedInterval decode(const TensorFile& file) {
+        LoggedInterval interval;
         const Tensor& sums = file.at("sums");
         if (sums.bytes.size() != sizeof(GanMetrics)) {
             throw std::runtime_error(file.name + ": tensor sums has the wrong size; resume from "
@@ -139,7 +139,7 @@ class Session {
     std::vector<float> latents_;
     RunFolder folder_;
     EventFile events_;
-    Interval interval_;
+    LoggedInterval interval_;
     double seconds_per_step_ = 0;
 };
 
@@ -148,7 +148,7 @@ void Session::resume() {
     if (options_.resume) {
         if (const auto last = folder_.latest_checkpoint()) {
             trainer_.restore(last->folder.string());
-            interval_ = Interval::decode(read_safetensors(last->folder / "interval.safetensors"));
+            interval_ = LoggedInterval::decode(read_safetensors(last->folder / "interval.safetensors"));
             keep_up_to = last->step;
             folder_.log(fmt::format("Resumed from {}", last->folder.string()));
         } else {
@@ -324,8 +324,8 @@ PatchRows training_rows(const PackedSet& set, std::int64_t test_patients, std::u
     PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
                    set.labels(), {}};
     if (test_patients > 0) {
-        const Split split = split_by_patient(set, test_patients, seed);
-        rows.subset.assign(split.train_rows.begin(), split.train_rows.end());
+        rows.subset =
+            split_by_patient(set, {.test_patients = test_patients, .seed = seed}).train;
     }
     return rows;
 }

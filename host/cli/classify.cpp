@@ -1,0 +1,165 @@
+// patchforge classify: what a classifier says of pictures.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/atomic_file.h"
+#include "data/png.h"
+#include "host/cli/open_set.h"
+#include "host/cli/options.h"
+#include "host/cli/verbs.h"
+#include "host/model/classifier_model.h"
+
+namespace patchforge {
+
+namespace {
+
+struct Call {
+    DeviceOptions device;
+    std::string model;
+    std::vector<std::string> pictures;
+    std::string csv;
+    std::int64_t show = 20;
+};
+
+struct Pictures {
+    std::vector<std::string> names;
+    std::vector<std::string> labels; // "" where unknown
+    std::vector<std::uint8_t> bytes;
+};
+
+void add_png(Pictures& pictures, const std::string& path, const ClassifierFormat& format) {
+    const Image image = read_png(path, format.channels);
+    if (image.width != format.width || image.height != format.height) {
+        throw std::runtime_error(fmt::format(
+            "{}: is {} x {}, the model takes {} x {}; give pictures of that size", path, image.width,
+            image.height, format.width, format.height));
+    }
+    pictures.names.push_back(path);
+    pictures.labels.emplace_back();
+    pictures.bytes.insert(pictures.bytes.end(), image.pixels.begin(), image.pixels.end());
+}
+
+void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat& format,
+             int threads) {
+    DataOptions options;
+    options.data = path;
+    options.channels = format.channels;
+    const PackedSet set = open_set(options, threads);
+    if (set.width() != format.width || set.height() != format.height) {
+        throw std::runtime_error(fmt::format(
+            "{}: its patches are {} x {}, the model takes {} x {}; give patches of that size", path,
+            set.width(), set.height(), format.width, format.height));
+    }
+    for (std::int64_t i = 0; i < set.count(); ++i) {
+        pictures.names.emplace_back(set.name(i));
+        const std::int32_t label = set.labels()[static_cast<std::size_t>(i)];
+        pictures.labels.push_back(
+            label < 0 ? "" : set.class_names()[static_cast<std::size_t>(label)]);
+    }
+    pictures.bytes.insert(pictures.bytes.end(), set.pixels(),
+                          set.pixels() + set.count() * set.pixels_per_patch());
+}
+
+// A name within double quotes, as RFC 4180 wants it.
+std::string csv_field(const std::string& text) {
+    std::string result = "\"";
+    for (const char c : text) {
+        result += c == '"' ? "\"\"" : std::string(1, c);
+    }
+    return result + '"';
+}
+
+void run(const Call& call) {
+    const auto backend = make_backend(call.device.device, {call.device.threads});
+    const auto model = ClassifierModel::load(*backend, call.model);
+    const ClassifierFormat& format = model->format();
+    Pictures pictures;
+    for (const std::string& path : call.pictures) {
+        if (path.size() > 4 && path.substr(path.size() - 4) == ".png") {
+            add_png(pictures, path, format);
+        } else {
+            add_set(pictures, path, format, call.device.threads);
+        }
+    }
+    const std::vector<float> probabilities = model->probabilities(pictures.bytes);
+    const std::vector<std::int32_t> called = model->predictions(pictures.bytes);
+    const auto classes = static_cast<std::size_t>(model->class_count());
+
+    std::string csv = "name,label,called";
+    for (const std::string& name : format.class_names) {
+        csv += "," + csv_field("p(" + name + ")");
+    }
+    csv += '\n';
+    std::size_t name_width = 4;
+    const std::size_t shown = std::min(pictures.names.size(), static_cast<std::size_t>(call.show));
+    for (std::size_t i = 0; i < shown; ++i) {
+        name_width = std::max(name_width, pictures.names[i].size());
+    }
+    fmt::print("{:{}}  {:>10}  {:>10}", "name", name_width, "label", "called");
+    for (const std::string& name : format.class_names) {
+        fmt::print("  {:>10}", "p(" + name + ")");
+    }
+    fmt::print("\n");
+    std::vector<std::int64_t> counts(classes, 0);
+    std::int64_t labelled = 0;
+    std::int64_t right = 0;
+    for (std::size_t i = 0; i < pictures.names.size(); ++i) {
+        const std::string& name = format.class_names[static_cast<std::size_t>(called[i])];
+        ++counts[static_cast<std::size_t>(called[i])];
+        labelled += !pictures.labels[i].empty();
+        right += pictures.labels[i] == name;
+        csv += fmt::format("{},{},{}", csv_field(pictures.names[i]), csv_field(pictures.labels[i]),
+                           csv_field(name));
+        if (i < shown) {
+            fmt::print("{:{}}  {:>10}  {:>10}", pictures.names[i], name_width,
+                       pictures.labels[i].empty() ? "-" : pictures.labels[i], name);
+        }
+        for (std::size_t k = 0; k < classes; ++k) {
+            csv += fmt::format(",{:.6f}", probabilities[i * classes + k]);
+            if (i < shown) {
+                fmt::print("  {:>10.4f}", probabilities[i * classes + k]);
+            }
+        }
+        csv += '\n';
+        if (i < shown) {
+            fmt::print("\n");
+        }
+    }
+    if (shown < pictures.names.size()) {
+        fmt::print("... and {} more\n", pictures.names.size() - shown);
+    }
+    for (std::size_t k = 0; k < classes; ++k) {
+        fmt::print("called {}: {} of {}\n", format.class_names[k], counts[k], pictures.names.size());
+    }
+    if (labelled > 0) {
+        fmt::print("right: {} of {} labelled ({:.4f})\n", right, labelled,
+                   static_cast<double>(right) / static_cast<double>(labelled));
+    }
+    if (!call.csv.empty()) {
+        write_file_atomically(call.csv, csv);
+        fmt::print("all of them in {}\n", call.csv);
+    }
+}
+
+} // namespace
+
+void add_classify(CLI::App& app) {
+    auto call = std::make_shared<Call>();
+    CLI::App* verb = app.add_subcommand("classify", "ask a classifier about pictures");
+    add_text(*verb, "--model", call->model, "a classifier's run folder or weights (required)",
+             "FOLDER|FILE")
+        ->required();
+    verb->add_option("pictures", call->pictures, "PNG files, folders of patches, packed sets")
+        ->required();
+    add_text(*verb, "--csv", call->csv, "file for the whole table", "FILE");
+    add_number<std::int64_t>(*verb, "--show", call->show, "rows printed", 0, 1000000000);
+    add_device_options(*verb, call->device);
+    verb->callback([call] { run(*call); });
+}
+
+} // namespace patchforge
