@@ -216,10 +216,12 @@ TEST_P(DeterminismTest, TwiceIsTheSame) {
     first.outputs().expect_equal(second.outputs(), "second run");
 }
 
-TEST_P(DeterminismTest, ThreadsDoNotMatter) {
-    if (GetParam() == "cuda") {
-        GTEST_SKIP() << "cuda: has no number of threads to choose";
-    }
+class ThreadsTest : public BackendTest {};
+INSTANTIATE_TEST_SUITE_P(Every, ThreadsTest,
+                         ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512"),
+                         [](const auto& info) { return std::string(info.param); });
+
+TEST_P(ThreadsTest, DoNotMatter) {
     const auto one = make_backend_under_test(GetParam(), 1);
     const EveryOperation expected(*one);
     for (const int threads : {2, 3, 7}) {

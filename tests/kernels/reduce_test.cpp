@@ -8,7 +8,7 @@ namespace {
 class ReduceTest : public BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(ReduceTest);
 
-// A float32 sum would be off by 1e-7 of the magnitudes; float64 is held to its own rounding.
+// A float32 sum would be off by 1e-7 of the magnitudes; a lost element by 1e-5; float64 by 1e-13.
 TEST_P(ReduceTest, Sums) {
     for (const std::int64_t size : {0, 1, 2, 31, 33, 64, 255, 256, 257, 1023, 7500, 65'537}) {
         const int shift = static_cast<int>(size % 4);
@@ -26,7 +26,7 @@ TEST_P(ReduceTest, Sums) {
             magnitude += std::fabs(value);
             exact_squares += static_cast<long double>(value) * value;
         }
-        const double roundings = 1e-16 * (4 + std::sqrt(static_cast<double>(size)));
+        const double roundings = 1e-15 * (1 + std::sqrt(static_cast<double>(size)));
         expect_close(sum.values(), {static_cast<double>(exact)},
                      roundings * static_cast<double>(magnitude), "sum");
         expect_close(squares.values(), {static_cast<double>(exact_squares)},
