@@ -1,0 +1,206 @@
+// Pixels of attacks: a task is a row, or a piece of one where pixels do not depend on each other.
+// Sums over a row run in float64 from its first pixel to its last.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/cpu/cpu_backend.h"
+#include "kernels/perturb_ball.h"
+
+namespace patchforge {
+namespace {
+
+constexpr std::int64_t piece = 16384;
+
+double norm_of(const float* a, const float* b, std::int64_t count, Norm norm) {
+    double total = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const double d = static_cast<double>(a[i]) - (b ? static_cast<double>(b[i]) : 0.0);
+        switch (norm) {
+        case Norm::l1:
+            total += std::fabs(d);
+            break;
+        case Norm::l2:
+            total += d * d;
+            break;
+        case Norm::linf:
+            total = std::isnan(d) ? d : std::max(total, std::fabs(d));
+            break;
+        }
+    }
+    return norm == Norm::l2 ? std::sqrt(total) : total;
+}
+
+struct Row {
+    float* y;
+    const float* x;
+    const float* direction; // not read when alpha is 0
+    const float* origin;    // null for Ball::none
+    std::int64_t count;
+};
+
+// The commonest step, FGSM's and PGD's, without a branch in the loop.
+void sign_step_in_linf(const Row& row, float alpha, float epsilon) {
+    for (std::int64_t i = 0; i < row.count; ++i) {
+        const float x0 = row.origin[i];
+        const BallBounds bounds = ball_bounds(x0, epsilon);
+        float v = row.x[i] + alpha * sign_of(row.direction[i]);
+        v = is_finite(v) ? v : x0;
+        v = v < bounds.low ? bounds.low : v;
+        row.y[i] = v > bounds.high ? bounds.high : v;
+    }
+}
+
+// d's factor under a rule: alpha, alpha / norm, or 0 where there is no direction.
+float factor_of(const Row& row, float alpha, StepRule rule) {
+    if (alpha == 0.0f || rule == StepRule::sign || rule == StepRule::plain) {
+        return alpha;
+    }
+    const double norm =
+        norm_of(row.direction, nullptr, row.count, rule == StepRule::unit_l2 ? Norm::l2 : Norm::l1);
+    return norm > 0 && std::isfinite(norm) ? static_cast<float>(alpha / norm) : 0.0f;
+}
+
+void general_step(const Row& row, float alpha, float epsilon, StepRule rule, Ball ball) {
+    const float factor = factor_of(row, alpha, rule);
+    for (std::int64_t i = 0; i < row.count; ++i) {
+        const float x0 = row.origin ? row.origin[i] : 0.0f;
+        float v = row.x[i];
+        if (factor != 0.0f) {
+            const float d = row.direction[i];
+            v += factor * (rule == StepRule::sign ? sign_of(d) : d);
+        }
+        v = is_finite(v) ? v : x0;
+        const BallBounds bounds = ball == Ball::linf ? ball_bounds(x0, epsilon) : BallBounds{0, 1};
+        row.y[i] = std::min(std::max(v, bounds.low), bounds.high);
+    }
+    if (ball == Ball::l2 || ball == Ball::l1) {
+        const double distance =
+            norm_of(row.y, row.origin, row.count, ball == Ball::l2 ? Norm::l2 : Norm::l1);
+        if (distance > static_cast<double>(epsilon) * radial_margin) {
+            const auto shrink = static_cast<float>(epsilon / distance * radial_margin);
+            for (std::int64_t i = 0; i < row.count; ++i) {
+                row.y[i] = row.origin[i] + shrink * (row.y[i] - row.origin[i]);
+            }
+        }
+    }
+}
+
+// See round_to_grid in kernels/operations/perturb.h.
+std::uint8_t grid_level(float x, float x0, float epsilon, float threshold) {
+    const float q = 255.0f * x;
+    const float q0 = 255.0f * x0;
+    const float lowest = std::max(0.0f, std::ceil(q0 - 255.0f * epsilon - grid_slack));
+    const float highest = std::min(255.0f, std::floor(q0 + 255.0f * epsilon + grid_slack));
+    float level;
+    if (q >= q0) {
+        level = std::floor(q + grid_slack);
+        level += q - level >= threshold ? 1.0f : 0.0f;
+    } else {
+        level = std::ceil(q - grid_slack);
+        level -= level - q >= threshold ? 1.0f : 0.0f;
+    }
+    level = lowest > highest ? std::rint(q0) : std::min(std::max(level, lowest), highest);
+    return static_cast<std::uint8_t>(level);
+}
+
+} // namespace
+
+void CpuBackend::affine(Vector<float> y, Vector<const float> x, float scale, float shift) {
+    for_pieces(y.size, piece, [&](std::int64_t first, std::int64_t count) {
+        for (std::int64_t i = first; i < first + count; ++i) {
+            y.data[i] = x.data[i] * scale + shift;
+        }
+    });
+}
+
+void CpuBackend::weighted_sum(Vector<float> y, Vector<const float> a, float wa,
+                              Vector<const float> b, float wb, Vector<const float> c, float wc) {
+    for_pieces(y.size, piece, [&](std::int64_t first, std::int64_t count) {
+        for (std::int64_t i = first; i < first + count; ++i) {
+            float sum = wa * a.data[i];
+            sum += b.data ? wb * b.data[i] : 0.0f;
+            sum += c.data ? wc * c.data[i] : 0.0f;
+            y.data[i] = sum;
+        }
+    });
+}
+
+void CpuBackend::perturb_step(Matrix<float> y, Matrix<const float> x, Matrix<const float> direction,
+                              Matrix<const float> origin, RowValue alpha, RowValue epsilon,
+                              StepRule rule, Ball ball) {
+    const auto row_of = [](auto matrix, std::int64_t row) {
+        return matrix.data ? matrix.data + row * matrix.columns : nullptr;
+    };
+    pool_.parallel_for(y.rows, [&](std::int64_t r) {
+        const Row row{row_of(y, r), row_of(x, r), row_of(direction, r),
+                      ball == Ball::none ? nullptr : row_of(origin, r), y.columns};
+        if (rule == StepRule::sign && ball == Ball::linf && alpha.at(r) != 0.0f) {
+            sign_step_in_linf(row, alpha.at(r), epsilon.at(r));
+        } else {
+            general_step(row, alpha.at(r), epsilon.at(r), rule, ball);
+        }
+    });
+}
+
+void CpuBackend::row_norms(Vector<float> out, Matrix<const float> a, Matrix<const float> b,
+                           Norm norm) {
+    pool_.parallel_for(a.rows, [&](std::int64_t r) {
+        const std::int64_t at = r * a.columns;
+        out.data[r] = static_cast<float>(
+            norm_of(a.data + at, b.data ? b.data + at : nullptr, a.columns, norm));
+    });
+}
+
+void CpuBackend::accumulate_direction(Matrix<float> m, Matrix<const float> g, float decay) {
+    pool_.parallel_for(m.rows, [&](std::int64_t r) {
+        const float* from = g.data + r * g.columns;
+        float* to = m.data + r * m.columns;
+        const double norm = norm_of(from, nullptr, g.columns, Norm::l1);
+        const auto factor = static_cast<float>(norm > 0 && std::isfinite(norm) ? 1 / norm : 0);
+        for (std::int64_t i = 0; i < m.columns; ++i) {
+            to[i] = decay * to[i] + (factor == 0.0f ? 0.0f : factor * from[i]);
+        }
+    });
+}
+
+void CpuBackend::add_distance_gradient(Matrix<float> g, Matrix<const float> x,
+                                       Matrix<const float> origin, RowValue weight) {
+    pool_.parallel_for(g.rows, [&](std::int64_t r) {
+        const float factor = 2.0f * weight.at(r);
+        for (std::int64_t i = r * g.columns; i < (r + 1) * g.columns; ++i) {
+            g.data[i] += factor * (x.data[i] - origin.data[i]);
+        }
+    });
+}
+
+void CpuBackend::round_to_grid(Matrix<std::uint8_t> levels, Matrix<const float> x,
+                               Matrix<const float> origin, RowValue epsilon, RowValue threshold) {
+    pool_.parallel_for(levels.rows, [&](std::int64_t r) {
+        for (std::int64_t i = r * levels.columns; i < (r + 1) * levels.columns; ++i) {
+            levels.data[i] = grid_level(x.data[i], origin.data[i], epsilon.at(r), threshold.at(r));
+        }
+    });
+}
+
+void CpuBackend::select_rows(Matrix<float> out, Matrix<const float> in,
+                             Vector<const std::int32_t> index) {
+    pool_.parallel_for(index.size, [&](std::int64_t r) {
+        if (index.data[r] >= 0) {
+            std::copy_n(in.data + index.data[r] * in.columns, in.columns,
+                        out.data + r * out.columns);
+        }
+    });
+}
+
+void CpuBackend::place_rows(Matrix<float> out, Matrix<const float> in,
+                            Vector<const std::int32_t> index) {
+    pool_.parallel_for(index.size, [&](std::int64_t r) {
+        if (index.data[r] >= 0) {
+            std::copy_n(in.data + r * in.columns, in.columns,
+                        out.data + index.data[r] * out.columns);
+        }
+    });
+}
+
+} // namespace patchforge
