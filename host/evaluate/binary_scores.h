@@ -14,8 +14,7 @@ struct Interval {
 // Wilson's score interval for a share: `successes` of `trials`, both >= 0, 95 % by default.
 // No trials say nothing: [0, 1]. Wilson (1927), "Probable inference, the law of succession, and
 // statistical inference".
-Interval wilson_interval(std::int64_t successes, std::int64_t trials,
-                         double z = 1.959963984540054);
+Interval wilson_interval(std::int64_t successes, std::int64_t trials, double z = 1.959963984540054);
 
 // Area under the ROC curve = share of (positive, negative) pairs that the scores put in the right
 // order, a tie counting one half (Mann-Whitney U / pairs). NaN when one class is absent.

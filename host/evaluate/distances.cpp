@@ -72,9 +72,8 @@ void for_each_distance_tile(const Features& a, const Features& b, int threads,
 
 std::vector<double> squared_radii(const Features& features, std::int64_t k, int threads) {
     if (k < 1 || k >= features.count) {
-        throw std::invalid_argument(
-            fmt::format("k: the {}-th neighbour among {} rows; use 1 <= k < rows", k,
-                        features.count));
+        throw std::invalid_argument(fmt::format(
+            "k: the {}-th neighbour among {} rows; use 1 <= k < rows", k, features.count));
     }
     // The k nearest of each row so far, ascending.
     std::vector<double> nearest(features.count * k, std::numeric_limits<double>::infinity());
@@ -100,8 +99,7 @@ std::vector<double> squared_radii(const Features& features, std::int64_t k, int 
 
 std::vector<Neighbour> nearest_neighbours(const Features& queries, const Features& among,
                                           int threads) {
-    std::vector<Neighbour> result(queries.count,
-                                  {-1, std::numeric_limits<double>::infinity()});
+    std::vector<Neighbour> result(queries.count, {-1, std::numeric_limits<double>::infinity()});
     for_each_distance_tile(queries, among, threads, [&](const DistanceTile& tile) {
         for (std::int64_t i = 0; i < tile.rows; ++i) {
             Neighbour& best = result[tile.row + i];

@@ -16,10 +16,10 @@ struct DistanceTile {
 };
 
 // All squared distances between `a` (rows) and `b` (columns), as |u|^2 - 2uv + |v|^2 by float64
-// matrix products over fixed tiles. Where that difference loses its digits (below 1e-8 of the norms)
-// the distance is computed again from the differences of the numbers, so copies are at distance 0.
-// The tiles of one row come one after the other, in the order of their columns, and in one thread;
-// different rows may come at the same time.
+// matrix products over fixed tiles. Where that difference loses its digits (below 1e-8 of the
+// norms) the distance is computed again from the differences of the numbers, so copies are at
+// distance 0. The tiles of one row come one after the other, in the order of their columns, and in
+// one thread; different rows may come at the same time.
 void for_each_distance_tile(const Features& a, const Features& b, int threads,
                             const std::function<void(const DistanceTile&)>& work);
 

@@ -21,8 +21,8 @@ std::vector<MetricResult> evaluate_features(const Features& reference, const Fea
         const auto start = std::chrono::steady_clock::now();
         Results results = compute();
         const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-        lines.push_back({name, std::move(results), time.count(), options.extractor,
-                         generated.count, reference.count, options.seed, utc_now()});
+        lines.push_back({name, std::move(results), time.count(), options.extractor, generated.count,
+                         reference.count, options.seed, utc_now()});
     };
     const int threads = options.threads;
     measure("frechet_distance", [&]() -> Results {
@@ -36,10 +36,9 @@ std::vector<MetricResult> evaluate_features(const Features& reference, const Fea
         return results;
     });
     measure("kernel_distance", [&]() -> Results {
-        const auto distance =
-            kernel_distance(reference, generated,
-                            {options.kernel_subsets, options.kernel_subset_size, options.seed,
-                             threads});
+        const auto distance = kernel_distance(
+            reference, generated,
+            {options.kernel_subsets, options.kernel_subset_size, options.seed, threads});
         return {{"kernel_distance_mean", distance.mean},
                 {"kernel_distance_deviation", distance.deviation}};
     });
@@ -60,8 +59,8 @@ std::vector<MetricResult> evaluate_features(const Features& reference, const Fea
         });
     }
     measure("sliced_distance", [&]() -> Results {
-        return {{"sliced_distance", sliced_distance(reference, generated, options.directions,
-                                                    options.seed, threads)}};
+        return {{"sliced_distance",
+                 sliced_distance(reference, generated, options.directions, options.seed, threads)}};
     });
     return lines;
 }

@@ -10,9 +10,8 @@ namespace patchforge {
 
 void check_features(const Features& features, std::string_view name, std::int64_t least) {
     if (features.dimension < 1 || features.count < least) {
-        throw std::invalid_argument(
-            fmt::format("{}: {} rows of {} features; give at least {} rows", name, features.count,
-                        features.dimension, least));
+        throw std::invalid_argument(fmt::format("{}: {} rows of {} features; give at least {} rows",
+                                                name, features.count, features.dimension, least));
     }
     if (static_cast<std::int64_t>(features.values.size()) != features.count * features.dimension) {
         throw std::invalid_argument(

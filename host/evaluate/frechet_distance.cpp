@@ -64,8 +64,7 @@ GaussianFit fit_gaussian(const Moments& moments) {
     const double rounding = static_cast<double>(d) * std::numeric_limits<double>::epsilon() *
                             std::max(0.0, eigen.values.back());
     const auto first_kept =
-        std::upper_bound(eigen.values.begin(), eigen.values.end(), rounding) -
-        eigen.values.begin();
+        std::upper_bound(eigen.values.begin(), eigen.values.end(), rounding) - eigen.values.begin();
     GaussianFit fit{moments.count, d, d - first_kept, moments.mean, {}};
     fit.factor.assign(eigen.vectors.begin() + first_kept * d, eigen.vectors.end());
     for (std::int64_t i = 0; i < fit.rows; ++i) {

@@ -17,8 +17,7 @@ Features spread_rows(const Features& features, std::int64_t k, std::uint64_t see
     PhiloxSequence random(seed);
     std::vector<std::int64_t> rows{static_cast<std::int64_t>(random.below(features.count))};
     std::vector<double> weights(features.count);
-    for (Features latest = take_rows(features, rows);
-         static_cast<std::int64_t>(rows.size()) < k;
+    for (Features latest = take_rows(features, rows); static_cast<std::int64_t>(rows.size()) < k;
          latest = take_rows(features, std::span(rows).last(1))) {
         const auto to_latest = nearest_neighbours(features, latest, threads);
         for (std::int64_t i = 0; i < features.count; ++i) {
@@ -41,8 +40,8 @@ Features k_means(const Features& features, std::int64_t k, std::uint64_t seed, i
                  int threads) {
     check_features(features, "features");
     if (k < 1 || k > features.count) {
-        throw std::invalid_argument(fmt::format("cells: {} of {} rows; use 1 <= cells <= rows", k,
-                                                features.count));
+        throw std::invalid_argument(
+            fmt::format("cells: {} of {} rows; use 1 <= cells <= rows", k, features.count));
     }
     const std::int64_t d = features.dimension;
     Features centres = spread_rows(features, k, seed, threads);

@@ -64,8 +64,7 @@ KernelDistance kernel_distance(const Features& reference, const Features& genera
     }
     KernelDistance result;
     result.subsets = options.subsets;
-    result.subset_size =
-        std::min({options.subset_size, reference.count, generated.count});
+    result.subset_size = std::min({options.subset_size, reference.count, generated.count});
     std::vector<double> estimates(result.subsets);
     for_each_parallel(result.subsets, options.threads, [&](std::int64_t subset) {
         PhiloxSequence random(options.seed, subset);
@@ -75,8 +74,7 @@ KernelDistance kernel_distance(const Features& reference, const Features& genera
                                                take_rows(generated, from_generated))
                                 .unbiased;
     });
-    result.mean =
-        std::accumulate(estimates.begin(), estimates.end(), 0.0) / result.subsets;
+    result.mean = std::accumulate(estimates.begin(), estimates.end(), 0.0) / result.subsets;
     double squares = 0;
     for (const double estimate : estimates) {
         squares += (estimate - result.mean) * (estimate - result.mean);

@@ -49,8 +49,7 @@ void accumulate_transposed_product(double* out, const double* a, const double* b
 void multiply(float* out, const float* a, const float* b, std::int64_t m, std::int64_t n,
               std::int64_t k) {
     hold_to_one_thread();
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1.0f, a, k, b, n, 0.0f, out,
-                n);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, m, n, k, 1.0f, a, k, b, n, 0.0f, out, n);
 }
 
 SymmetricEigen symmetric_eigen(std::vector<double> matrix, std::int64_t size) {

@@ -21,9 +21,9 @@ MannWhitney mann_whitney(std::span<const double> a, std::span<const double> b);
 double quantile(std::vector<double> values, double share);
 
 struct MemorisationOptions {
-    std::int64_t cells = 1;     // k-means cells of the training set; 1 is one test for all
+    std::int64_t cells = 1;          // k-means cells of the training set; 1 is one test for all
     std::int64_t least_in_cell = 20; // cells with fewer generated or held-out images are left out
-    std::uint64_t seed = 2020;  // of k-means
+    std::uint64_t seed = 2020;       // of k-means
     int threads = 0;
 };
 

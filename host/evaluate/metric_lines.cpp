@@ -71,9 +71,9 @@ std::string metric_table(std::span<const MetricResult> results) {
             metric_width = std::max(metric_width, name.size());
         }
     }
-    std::string table = fmt::format("{:<{}}  {:<{}}  {:>12}  {:>11}  {:>11}\n", "extractor",
-                                    extractor_width, "metric", metric_width, "value",
-                                    "n generated", "n reference");
+    std::string table =
+        fmt::format("{:<{}}  {:<{}}  {:>12}  {:>11}  {:>11}\n", "extractor", extractor_width,
+                    "metric", metric_width, "value", "n generated", "n reference");
     for (const MetricResult& result : results) {
         for (const auto& [name, value] : result.results) {
             table += fmt::format("{:<{}}  {:<{}}  {:>12.6g}  {:>11}  {:>11}\n",

@@ -13,8 +13,7 @@ constexpr std::int64_t rows_a_step = 1024; // rows widened to float64 at a time
 
 // out[rows, columns] = the features' block in float64, less the mean.
 void centre_block(double* out, const Features& features, const std::vector<double>& mean,
-                  std::int64_t row, std::int64_t rows, std::int64_t column,
-                  std::int64_t columns) {
+                  std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t columns) {
     for (std::int64_t i = 0; i < rows; ++i) {
         const float* const source = features.values.data() + (row + i) * features.dimension;
         for (std::int64_t j = 0; j < columns; ++j) {

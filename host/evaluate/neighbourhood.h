@@ -1,5 +1,5 @@
-// Measures by nearest-neighbour balls. The ball of an image reaches to its k-th nearest neighbour in
-// its own set (itself not counted); a point on the edge is inside (<=).
+// Measures by nearest-neighbour balls. The ball of an image reaches to its k-th nearest neighbour
+// in its own set (itself not counted); a point on the edge is inside (<=).
 //
 //   precision  share of generated images inside some ball of a reference image: quality
 //   recall     share of reference images inside some ball of a generated image: variety

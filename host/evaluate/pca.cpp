@@ -34,9 +34,9 @@ std::vector<double> centred(const Features& features, const std::vector<double>&
 }
 
 // work(row, rows, centred rows) for each block of rows; blocks run in parallel.
-void for_each_block(const Features& features, const std::vector<double>& mean, int threads,
-                    const std::function<void(std::int64_t, std::int64_t,
-                                             const std::vector<double>&)>& work) {
+void for_each_block(
+    const Features& features, const std::vector<double>& mean, int threads,
+    const std::function<void(std::int64_t, std::int64_t, const std::vector<double>&)>& work) {
     const std::int64_t blocks = (features.count + rows_a_block - 1) / rows_a_block;
     for_each_parallel(blocks, threads, [&](std::int64_t block) {
         const std::int64_t row = block * rows_a_block;
@@ -52,8 +52,8 @@ std::vector<double> scores_along(const Features& features, const std::vector<dou
     std::vector<double> scores(features.count * k);
     for_each_block(features, mean, threads,
                    [&](std::int64_t row, std::int64_t rows, const std::vector<double>& block) {
-                       multiply_transposed(scores.data() + row * k, block.data(),
-                                           directions.data(), rows, k, features.dimension);
+                       multiply_transposed(scores.data() + row * k, block.data(), directions.data(),
+                                           rows, k, features.dimension);
                    });
     return scores;
 }
@@ -122,9 +122,8 @@ std::vector<double> leading_subspace(const Features& features, const std::vector
 
 void sign_by_largest(std::vector<double>& basis, std::int64_t dimension) {
     for (auto row = basis.begin(); row != basis.end(); row += dimension) {
-        const auto largest = std::max_element(row, row + dimension, [](double a, double b) {
-            return std::abs(a) < std::abs(b);
-        });
+        const auto largest = std::max_element(
+            row, row + dimension, [](double a, double b) { return std::abs(a) < std::abs(b); });
         const double sign = *largest < 0 ? -1 : 1;
         std::for_each_n(row, dimension, [sign](double& value) { value *= sign; });
     }
@@ -183,8 +182,7 @@ Features project(const PrincipalComponents& pca, const Features& features, int t
                         "images",
                         features.dimension, pca.dimension));
     }
-    const auto scores =
-        scores_along(features, pca.mean, pca.basis, pca.components, threads);
+    const auto scores = scores_along(features, pca.mean, pca.basis, pca.components, threads);
     return {features.count, pca.components, {scores.begin(), scores.end()}};
 }
 

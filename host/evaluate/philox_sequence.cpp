@@ -56,9 +56,8 @@ double PhiloxSequence::normal() {
 
 std::vector<std::int64_t> PhiloxSequence::sample(std::int64_t size, std::int64_t take) {
     if (take < 0 || take > size) {
-        throw std::invalid_argument(
-            fmt::format("sample: {} of {} without replacement; take no more than there are", take,
-                        size));
+        throw std::invalid_argument(fmt::format(
+            "sample: {} of {} without replacement; take no more than there are", take, size));
     }
     std::vector<std::int64_t> numbers(size);
     std::iota(numbers.begin(), numbers.end(), std::int64_t{0});

@@ -66,9 +66,9 @@ Features random_network_features(const Features& images, const ImageShape& shape
     check_features(images, "images");
     if (shape.channels < 1 || shape.height < 1 || shape.width < 1 ||
         images.dimension != shape.channels * shape.height * shape.width) {
-        throw std::invalid_argument(fmt::format(
-            "images: rows of {} numbers are not {} x {} x {}; give the shape they have",
-            images.dimension, shape.channels, shape.height, shape.width));
+        throw std::invalid_argument(
+            fmt::format("images: rows of {} numbers are not {} x {} x {}; give the shape they have",
+                        images.dimension, shape.channels, shape.height, shape.width));
     }
     const auto network = draw_network(shape.channels, seed);
     Features result{images.count, random_network_dimension, {}};

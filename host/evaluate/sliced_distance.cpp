@@ -77,8 +77,8 @@ double sliced_distance(const Features& reference, const Features& generated, int
             }
         }
     });
-    const double mean = std::accumulate(squares.begin(), squares.end(), 0.0) /
-                        static_cast<double>(n) / directions;
+    const double mean =
+        std::accumulate(squares.begin(), squares.end(), 0.0) / static_cast<double>(n) / directions;
     return 3 * static_cast<double>(d) * mean;
 }
 

@@ -24,8 +24,8 @@ void check(std::span<const PngBytes> pictures, const char* kind, std::int64_t co
                         "patches or a smaller count",
                         count, count, kind, pictures.size()));
     }
-    static constexpr std::array<std::uint8_t, 8> signature{0x89, 'P', 'N', 'G', '\r', '\n', 26,
-                                                           '\n'};
+    static constexpr std::array<std::uint8_t, 8> signature{0x89, 'P',  'N', 'G',
+                                                           '\r', '\n', 26,  '\n'};
     for (const PngBytes& picture : pictures) {
         if (picture.size() < signature.size() ||
             !std::equal(signature.begin(), signature.end(), picture.begin())) {
@@ -39,11 +39,20 @@ std::string escape_html(std::string_view text) {
     std::string escaped;
     for (const char c : text) {
         switch (c) {
-        case '&': escaped += "&amp;"; break;
-        case '<': escaped += "&lt;"; break;
-        case '>': escaped += "&gt;"; break;
-        case '"': escaped += "&quot;"; break;
-        default: escaped += c;
+        case '&':
+            escaped += "&amp;";
+            break;
+        case '<':
+            escaped += "&lt;";
+            break;
+        case '>':
+            escaped += "&gt;";
+            break;
+        case '"':
+            escaped += "&quot;";
+            break;
+        default:
+            escaped += c;
         }
     }
     return escaped;
@@ -89,8 +98,7 @@ std::string study_data(std::span<const PngBytes> real, std::span<const PngBytes>
                                  {"pictures", std::move(pictures)}});
     }
     // "<" only stands in the title's text; written as an escape it cannot end the script element.
-    std::string text =
-        data.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    std::string text = data.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
     for (std::size_t at = 0; (at = text.find('<', at)) != std::string::npos;) {
         text.replace(at, 1, "\\u003c");
     }

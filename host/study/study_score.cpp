@@ -30,8 +30,7 @@ void count(ErrorRate& rate, bool error) {
 }
 
 void close(ArmScores& arm) {
-    for (ErrorRate* rate :
-         {&arm.all, &arm.generated_called_real, &arm.real_called_generated}) {
+    for (ErrorRate* rate : {&arm.all, &arm.generated_called_real, &arm.real_called_generated}) {
         rate->interval = wilson_interval(rate->errors, rate->answers);
     }
 }

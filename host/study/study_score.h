@@ -12,8 +12,8 @@ namespace patchforge {
 struct ErrorRate {
     std::int64_t errors = 0;
     std::int64_t answers = 0;
-    Interval interval; // Wilson, 95 %
-    double rate() const;  // NaN without answers
+    Interval interval;   // Wilson, 95 %
+    double rate() const; // NaN without answers
 };
 
 // Chance is 50 %. An interval around 50 % says that this rater could not tell.

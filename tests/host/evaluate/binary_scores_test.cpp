@@ -17,8 +17,8 @@ TEST(WilsonInterval, MatchesPublishedValues) {
     const struct {
         int successes, trials;
         double low, high;
-    } rows[] = {{81, 263, .2553, .3662}, {15, 148, .0624, .1605}, {0, 20, 0, .1611},
-                {1, 29, .0061, .1718}};
+    } rows[] = {
+        {81, 263, .2553, .3662}, {15, 148, .0624, .1605}, {0, 20, 0, .1611}, {1, 29, .0061, .1718}};
     for (const auto& row : rows) {
         const Interval interval = wilson_interval(row.successes, row.trials);
         EXPECT_NEAR(interval.low, row.low, 5e-5) << row.successes;
@@ -56,8 +56,8 @@ TEST(AreaUnderCurve, IsTheShareOfPairsInOrder) {
 }
 
 TEST(AreaUnderCurve, OfOneClassIsNotANumber) {
-    EXPECT_TRUE(std::isnan(area_under_curve(std::vector<float>{.1f, .2f},
-                                            std::vector<std::uint8_t>{1, 1})));
+    EXPECT_TRUE(std::isnan(
+        area_under_curve(std::vector<float>{.1f, .2f}, std::vector<std::uint8_t>{1, 1})));
     EXPECT_TRUE(std::isnan(area_under_curve({}, {})));
 }
 

@@ -72,10 +72,14 @@ TEST(Evaluate, NoiseFillsItsRange) {
 }
 
 TEST(MetricLines, AreJsonInAFixedOrder) {
-    const MetricResult result{"frechet_distance", {{"frechet_distance", 12.5}, {"other", NAN}},
-                              1.25,    {"own\"256", "fnv1a64:00"},
-                              100,     200,
-                              2020,    "2024-05-06T07:08:09Z"};
+    const MetricResult result{"frechet_distance",
+                              {{"frechet_distance", 12.5}, {"other", NAN}},
+                              1.25,
+                              {"own\"256", "fnv1a64:00"},
+                              100,
+                              200,
+                              2020,
+                              "2024-05-06T07:08:09Z"};
     EXPECT_EQ(metric_line(result),
               R"({"results":{"frechet_distance":12.5,"other":null},"metric":"frechet_distance",)"
               R"("total_time":1.25,"extractor":{"name":"own\"256","hash":"fnv1a64:00"},)"
@@ -86,7 +90,8 @@ TEST(MetricLines, AreJsonInAFixedOrder) {
 TEST(MetricLines, AreAppended) {
     const auto folder = std::filesystem::path(testing::TempDir()) / "metric_lines" / "run";
     std::filesystem::remove_all(folder.parent_path());
-    MetricResult result{"kernel_distance", {{"kernel_distance_mean", .5}}, 0, {}, 1, 2, 3, utc_now()};
+    MetricResult result{"kernel_distance", {{"kernel_distance_mean", .5}}, 0, {}, 1, 2, 3,
+                        utc_now()};
     append_metric_line(folder, result);
     result.seed = 4;
     append_metric_line(folder, result);

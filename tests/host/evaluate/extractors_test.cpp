@@ -41,8 +41,8 @@ void expect_principal(const Features& features, std::int64_t components) {
         }
         double off = 0;
         for (std::int64_t i = 0; i < d; ++i) {
-            const double image = std::inner_product(
-                direction, direction + d, moments.covariance.data() + i * d, 0.0);
+            const double image = std::inner_product(direction, direction + d,
+                                                    moments.covariance.data() + i * d, 0.0);
             off += std::pow(image - pca.variances[a] * direction[i], 2);
         }
         EXPECT_TRUE(std::sqrt(off) <= 1e-6 * pca.variances[0]) << "component " << a;
@@ -61,8 +61,12 @@ void expect_principal(const Features& features, std::int64_t components) {
     }
 }
 
-TEST(PrincipalComponents, FromTheCovariance) { expect_principal(decaying_rows(700, 37, 41), 8); }
-TEST(PrincipalComponents, FromFewRows) { expect_principal(decaying_rows(90, 600, 43), 8); }
+TEST(PrincipalComponents, FromTheCovariance) {
+    expect_principal(decaying_rows(700, 37, 41), 8);
+}
+TEST(PrincipalComponents, FromFewRows) {
+    expect_principal(decaying_rows(90, 600, 43), 8);
+}
 TEST(PrincipalComponents, FromSubspaceIteration) {
     expect_principal(decaying_rows(701, 613, 45), 8);
 }

@@ -90,9 +90,8 @@ TEST(FrechetDistance, BothFormsAgree) {
     const Features singular = filled(30, 25, [&](auto i, auto j) { // 30 > 25, rank 20
         return j < 20 ? a.row(i)[j] : a.row(i)[j - 20];
     });
-    const Features doubled = filled(25, 25, [&](auto i, auto j) {
-        return j < 20 ? b.row(i)[j] : b.row(i)[j - 20];
-    });
+    const Features doubled =
+        filled(25, 25, [&](auto i, auto j) { return j < 20 ? b.row(i)[j] : b.row(i)[j - 20]; });
     Moments moments = mean_and_covariance(doubled);
     const double mixed = frechet_distance(fit_gaussian(singular), fit_gaussian(doubled));
     const double covariances =
@@ -117,8 +116,9 @@ TEST(FrechetDistance, IsSymmetric) {
 
 TEST(FrechetDistance, GrowsByTheSquareOfAShift) {
     const Features a = filled(200, 7, [](auto i, auto j) { return std::sin(i * 3 + j); });
-    const Features shifted =
-        filled(200, 7, [&](auto i, auto j) { return a.row(i)[j] + (j == 2 ? 3 : j == 5 ? 4 : 0); });
+    const Features shifted = filled(200, 7, [&](auto i, auto j) {
+        return a.row(i)[j] + (j == 2 ? 3 : j == 5 ? 4 : 0);
+    });
     expect_near(frechet_distance(a, shifted), 25, 1e-4); // float32 rows
 }
 

@@ -54,8 +54,8 @@ TEST(Distances, MatchTheDefinitionOnRaggedSizes) {
             for (std::int64_t j = 0; j < tile.columns; ++j, ++seen) {
                 double expected = 0;
                 for (std::int64_t c = 0; c < 33; ++c) {
-                    const double difference = static_cast<double>(a.row(tile.row + i)[c]) -
-                                              b.row(tile.column + j)[c];
+                    const double difference =
+                        static_cast<double>(a.row(tile.row + i)[c]) - b.row(tile.column + j)[c];
                     expected += difference * difference;
                 }
                 ASSERT_TRUE(std::abs(tile.squared[i * tile.columns + j] - expected) <=

@@ -68,7 +68,8 @@ std::string percent_decoded(std::string_view text) {
     std::string decoded;
     for (std::size_t i = 0; i < text.size(); ++i) {
         if (text[i] == '%' && i + 2 < text.size()) {
-            decoded += static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
+            decoded +=
+                static_cast<char>(std::stoi(std::string(text.substr(i + 1, 2)), nullptr, 16));
             i += 2;
         } else {
             decoded += text[i];
@@ -98,7 +99,8 @@ class StudyBrowserTest : public testing::Test {
         std::ofstream(folder_ / "study.html") << page;
         const std::string where = folder_.string();
         const std::string command =
-            "cd '" + where + "' && timeout 120 chromium --headless=new --no-sandbox --disable-gpu " +
+            "cd '" + where +
+            "' && timeout 120 chromium --headless=new --no-sandbox --disable-gpu " +
             "--disable-dev-shm-usage --no-first-run --user-data-dir='" + where +
             "/profile' --virtual-time-budget=10000000 --dump-dom 'file://" + where +
             "/study.html' > dom.html 2> log.txt";

@@ -22,9 +22,14 @@ std::string encoded(std::string_view text) {
 }
 
 TEST(Base64, MatchesTheStandardsExamples) {
-    const char* const pairs[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                                    {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
-                                    {"foobar", "Zm9vYmFy"}, {"\xff\xfe\xfd", "//79"}};
+    const char* const pairs[][2] = {{"", ""},
+                                    {"f", "Zg=="},
+                                    {"fo", "Zm8="},
+                                    {"foo", "Zm9v"},
+                                    {"foob", "Zm9vYg=="},
+                                    {"fooba", "Zm9vYmE="},
+                                    {"foobar", "Zm9vYmFy"},
+                                    {"\xff\xfe\xfd", "//79"}};
     for (const auto& [text, expected] : pairs) {
         EXPECT_EQ(encoded(text), expected);
     }
@@ -83,8 +88,8 @@ TEST(StudyPage, ShowsHalfOfEachKindOnceAndKeysThemRight) {
             changes += i > 0 && truth.at(picture) != truth.at(part.at("pictures")[i - 1]);
         }
         EXPECT_EQ(count, 10);
-        EXPECT_GT(changes, 3); // neither sorted
-        EXPECT_LT(changes, 19); // nor alternating
+        EXPECT_GT(changes, 3);                                                 // neither sorted
+        EXPECT_LT(changes, 19);                                                // nor alternating
         EXPECT_GT(std::set<std::uint8_t>(key.begin(), key.end()).size(), 10u); // no plain 0 and 1
     }
 }
@@ -131,7 +136,8 @@ TEST(StudyPage, RejectsWhatIsNotHalfAndHalf) {
 }
 
 std::string results(const std::string& trials) {
-    return R"({"format":"patchforge-study","title":"Tissue","rater":"A","trials":[)" + trials + "]}";
+    return R"({"format":"patchforge-study","title":"Tissue","rater":"A","trials":[)" + trials +
+           "]}";
 }
 
 std::string trial(const char* arm, const char* truth, const char* answer) {
