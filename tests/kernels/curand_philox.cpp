@@ -2,7 +2,8 @@
 
 // CURAND_PHILOX names the toolkit's header; the executor has a stand-in of the same name. Its block
 // function is plain C++ but for the types and the qualifiers given here.
-#if defined(CURAND_PHILOX) && __has_include(CURAND_PHILOX) && __has_include(<nv/target>)
+#if defined(CURAND_PHILOX)
+#if __has_include(CURAND_PHILOX) && __has_include(<nv/target>)
 #define HAS_CURAND 1
 #include <nv/target>
 namespace {
@@ -15,6 +16,7 @@ struct uint4 {
 #define QUALIFIERS [[maybe_unused]] static
 #include CURAND_PHILOX
 } // namespace
+#endif
 #endif
 
 namespace patchforge::testing {
