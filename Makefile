@@ -68,6 +68,15 @@ $B/simt/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(SIMT_FLAGS) -c $< -o $@
 
+# The same with every access to memory reported to the executor (tests/simt/runtime/memory_hooks.cpp).
+CHECKED_FLAGS := $(SIMT_FLAGS) -g -fno-tree-vectorize -fsanitize=thread,alignment
+$B/simt-checked/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(CHECKED_FLAGS) -x c++ -c $< -o $@
+$B/simt-checked/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(CHECKED_FLAGS) -c $< -o $@
+
 GENCODE := $(foreach sm,$(SM),-gencode=arch=compute_$(sm),code=sm_$(sm)) \
     -gencode=arch=compute_$(NEWEST_SM),code=compute_$(NEWEST_SM)
 $B/nvcc/%.cu.o: %.cu
@@ -81,6 +90,7 @@ $B/nvcc/%.cpp.o: %.cpp
 $B/libdata.a: $(DATA_OBJECTS)
 $B/libkernels.a: $(KERNEL_OBJECTS)
 $B/libcuda_simt.a: $(SIMT_OBJECTS)
+$B/libsimt.a: $(SIMT_SOURCES:%=$B/simt/%.o)
 $B/libcuda.a: $(CUDA_OBJECTS)
 $B/libhost.a: $(HOST_OBJECTS)
 $B/%.a:
@@ -116,12 +126,35 @@ $B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*
 	@mkdir -p $$(@D)
 	$$(CXX) $$(CXXFLAGS) -o $$@ $$^ -lgtest $$(LIBRARIES)
 endef
-TEST_LIBRARIES_data := $B/libdata.a
-TEST_LIBRARIES_simt := $B/libcuda_simt.a $B/libkernels.a
+TEST_LIBRARIES_data := $B/simt/tests/fuzz/data_targets.cpp.o $B/libdata.a
+PLANTED_BUGS := $(wildcard tests/simt/planted/*.c*)
+TEST_LIBRARIES_simt := $(PLANTED_BUGS:%=$B/simt/%.o) $B/libsimt.a
 TEST_LIBRARIES_oracle := $B/libkernels.a
 TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
 test_libraries = $(or $(TEST_LIBRARIES_$(1)),$B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a)
 $(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_libraries,$(folder:tests/%=%)))))
+
+# Kernels under the executor's eyes: checked memory accesses, and threads in other orders. The executor
+# is linked first, so that it keeps its own copies of inline functions: those must not report accesses.
+SIMT_RUNTIME := $(SIMT_SOURCES:%=$B/simt/%.o)
+$B/tests/simt-checked: $(SIMT_RUNTIME) $B/simt/tests/main.cpp.o \
+        $(patsubst %,$B/simt-checked/%.o,$(wildcard tests/simt/*.cpp) $(PLANTED_BUGS))
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
+$B/kernels-checked: $(SIMT_RUNTIME) $(patsubst %,$B/simt/%.o,$(wildcard tests/kernels/*.cpp) tests/main.cpp) \
+        $(CUDA_SOURCES:%=$B/simt-checked/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o) $B/libkernels.a
+	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
+$B/tests/kernels-checked: $B/kernels-checked
+$B/tests/kernels-reverse $B/tests/kernels-random: $B/tests/kernels
+SCHEDULE_kernels-checked := forward
+SCHEDULE_kernels-reverse := reverse
+SCHEDULE_kernels-random := random:1
+$B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda" "$$@"\n' \
+	    $(SCHEDULE_$(@F)) $< > $@
+	@chmod +x $@
+TEST_BINARIES += $(addprefix $B/tests/,simt-checked kernels-checked kernels-reverse kernels-random)
 
 $B/tests/host_cli: | $B/patchforge
 
@@ -165,6 +198,24 @@ test: install-packages ## build and run every test
 .PHONY: test-binaries
 test-binaries: $(TEST_BINARIES) $B/patchforge $B/patchforge-simt
 
+# Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
+# a program links what it names. INPUTS=1000000 SEED=7 change the run.
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%_fuzz.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
+FUZZ_SOURCES := $(filter-out %_fuzz.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp $(DATA_SOURCES) \
+    $(wildcard host/files/*.cpp)
+FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+$B/fuzz/%.o: %
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(FUZZ_FLAGS) -c $< -o $@
+$B/fuzz/libreaders.a: $(FUZZ_SOURCES:%=$B/fuzz/%.o)
+$(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%_fuzz.cpp.o $B/fuzz/libreaders.a
+	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(LIBRARIES)
+INPUTS ?= 100000
+SEED ?= 1
+.PHONY: fuzz
+fuzz: $(FUZZ_PROGRAMS) ## fuzz the file readers under sanitizers (INPUTS=100000 each, SEED=1)
+	@set -e; for program in $^; do $$program $(INPUTS) $(SEED); done
+
 OUR_FILES = $(shell git ls-files '*.cpp' '*.h' '*.cu')
 format: ## lay out all sources as .clang-format says
 	$(call install,clang-format)
@@ -180,5 +231,24 @@ lint: ## clang-tidy (warnings are errors) and the layout
 
 clean: ## remove what was built
 	rm -rf $B
+
+# Benchmarks; their numbers go to docs/measured.
+BENCH_OBJECTS := $(patsubst %,$B/%.o,bench/measure.cpp bench/peak.cpp)
+.PRECIOUS: $B/bench/%.cpp.o
+$B/bench/peak.cpp.o: BASE += -O3 -ffp-contract=fast
+$B/bench/%: $B/bench/%.cpp.o $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
+	$(LINK) $(CUDA_LINK)
+
+.PHONY: bench bench-peers
+BENCH_DEVICE ?= cpu
+bench: $B/bench/kernels $B/bench/iteration ## measure operations and whole iterations (BENCH_DEVICE=cpu|cuda)
+	@mkdir -p docs/measured
+	$B/bench/kernels --device $(BENCH_DEVICE) --out docs/measured/kernels_$(BENCH_DEVICE).md
+	$B/bench/iteration --device $(BENCH_DEVICE) --out docs/measured/iteration_$(BENCH_DEVICE).md
+
+bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side by side in one run
+	@mkdir -p docs/measured
+	python3 bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
+	    --out docs/measured/peers_$(BENCH_DEVICE).md
 
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <stdexcept>
 #include <string>
 
@@ -44,12 +45,12 @@ struct Work {
 };
 
 struct LaunchShape {
-    dim3 grid;
+    dim3 grid = {};
     unsigned block = 256; // a multiple of 32, at most 1024
     std::size_t shared_bytes = 0;
     cudaStream_t stream = nullptr;
     const char* name = "";
-    Work work;
+    Work work = {};
     bool cooperative = false; // all blocks live at once: grid barriers are allowed
 };
 
@@ -127,6 +128,17 @@ void spin_until(Condition condition, const char* file = __builtin_FILE(),
 
 inline unsigned blocks_for(std::int64_t count, std::int64_t per_block) {
     return static_cast<unsigned>((count + per_block - 1) / per_block);
+}
+
+// Whether rows of this length in these buffers can be read by 16-byte instructions
+// (kernels/cuda/instructions.h). Null pointers stand for absent buffers.
+inline bool quad_access(std::int64_t row_length, std::initializer_list<const void*> buffers) {
+    for (const void* buffer : buffers) {
+        if (reinterpret_cast<std::uintptr_t>(buffer) % 16 != 0) {
+            return false;
+        }
+    }
+    return row_length % 4 == 0;
 }
 
 } // namespace patchforge::cuda

@@ -63,7 +63,6 @@ bool release(void* pointer, MemoryKind kind) {
         return false;
     }
     const Allocation gone = found->second;
-    check_guards("before a free");
     allocations().erase(found);
     total_bytes -= gone.bytes;
     if (checker) {
@@ -124,14 +123,22 @@ void check_guards([[maybe_unused]] const char* kernel) {
             continue;
         }
         const std::ptrdiff_t offset = (before < start ? before : after) - start;
-        // Reported once: the next kernel is not to blame.
-        poison(const_cast<std::byte*>(start) - guard, guard);
-        poison(const_cast<std::byte*>(end), static_cast<std::size_t>(last - end));
+        restore_guards(); // the next kernel is not to blame
         throw Failure(
             Finding::out_of_bounds,
             fmt::format("kernel {}: out of bounds: wrote at byte {} of an allocation of {} "
                         "bytes; keep every index below the size",
                         kernel, offset, allocation.bytes));
+    }
+#endif
+}
+
+void restore_guards() {
+#if !defined(__SANITIZE_ADDRESS__)
+    for (const auto& [start, allocation] : allocations()) {
+        poison(allocation.start - guard, guard);
+        poison(allocation.start + allocation.bytes,
+               rounded(allocation.bytes) - allocation.bytes + guard);
     }
 #endif
 }

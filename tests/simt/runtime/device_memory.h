@@ -27,5 +27,7 @@ std::size_t allocated_bytes();
 
 // Throws a Failure if a guard word of any allocation has changed.
 void check_guards(const char* kernel);
+// Makes all guard words what they should be, after a kernel that has failed anyway.
+void restore_guards();
 
 } // namespace simt

@@ -169,6 +169,7 @@ void Executor::run(const LaunchGeometry& geometry, const ThreadBody& body) {
             fiber->context.prepare(fiber->stack, stack_bytes, fiber_main);
             free_fibers_.push_back(fiber.get());
         }
+        restore_guards();
         std::rethrow_exception(error_);
     }
     check_guards(geometry.name);
@@ -468,15 +469,19 @@ bool Executor::on_current_stack(const void* pointer) const {
 }
 
 std::exception_ptr Executor::deadlock() const {
-    return std::make_exception_ptr(
-        Failure(Finding::deadlock,
-                fmt::format("{}: deadlock: kernel {}: nobody can go on: {}; {}",
-                            place(current_->what ? current_->site : Site{"?", 0}), geometry_.name,
-                            who_waits_where(),
-                            geometry_.cooperative
-                                ? "let every thread that is waited for arrive"
-                                : "let every thread that is waited for arrive, and wait for other "
-                                  "blocks only in a cooperative launch")));
+    Site first{"?", 0};
+    for (std::size_t i = live_blocks_; i-- > 0;) {
+        for (const auto& thread : blocks_[i]->threads) {
+            first = !thread.exited && thread.what ? thread.site : first;
+        }
+    }
+    const char* advice = geometry_.cooperative
+                             ? "let every thread that is waited for arrive"
+                             : "let every thread that is waited for arrive, and wait for other "
+                               "blocks only in a cooperative launch";
+    return std::make_exception_ptr(Failure(
+        Finding::deadlock, fmt::format("{}: deadlock: kernel {}: nobody can go on: {}; {}",
+                                       place(first), geometry_.name, who_waits_where(), advice)));
 }
 
 std::string Executor::who_waits_where() const {
