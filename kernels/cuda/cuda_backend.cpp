@@ -1,0 +1,263 @@
+#include "kernels/cuda/cuda_backend.h"
+
+#include <fmt/format.h>
+
+#include "kernels/cuda/device.h"
+
+namespace patchforge {
+namespace cuda {
+namespace {
+
+// Compute capability 8.0 is the oldest whose code is in the binary (SM 80), with cp.async and tf32.
+constexpr int oldest_major = 8;
+
+LaunchListener listener = nullptr;
+void* listener_context = nullptr;
+
+std::string version_text(int version) {
+    return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
+}
+
+cudaDeviceProp properties_of(int device_index) {
+    cudaDeviceProp properties = {};
+    PATCHFORGE_CUDA_CHECK(cudaGetDeviceProperties(&properties, device_index));
+    return properties;
+}
+
+// Why device `device_index` cannot be used; empty when it can.
+std::string reason_against(int device_index) {
+    int count = 0;
+    const cudaError_t status = cudaGetDeviceCount(&count);
+    int runtime = 0;
+    cudaRuntimeGetVersion(&runtime);
+    if (status == cudaErrorInsufficientDriver) {
+        int driver = 0;
+        cudaDriverGetVersion(&driver);
+        return driver == 0 ? "no NVIDIA driver is installed"
+                           : fmt::format("the NVIDIA driver is for CUDA {}, this program for CUDA {}",
+                                         version_text(driver), version_text(runtime));
+    }
+    if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
+        return "the NVIDIA driver finds no GPU";
+    }
+    if (status != cudaSuccess) {
+        return fmt::format("the NVIDIA driver answers {}: {}", cudaGetErrorName(status),
+                           cudaGetErrorString(status));
+    }
+    if (device_index < 0 || device_index >= count) {
+        return fmt::format("there is no GPU number {}, only 0 to {}", device_index, count - 1);
+    }
+    const cudaDeviceProp properties = properties_of(device_index);
+    if (properties.major < oldest_major) {
+        return fmt::format("{} has compute capability {}.{}, and {}.0 is needed", properties.name,
+                           properties.major, properties.minor, oldest_major);
+    }
+    return {};
+}
+
+class GraphRecording final : public Recording {
+  public:
+    GraphRecording(cudaGraph_t graph, cudaStream_t stream) : stream_(stream) {
+        PATCHFORGE_CUDA_CHECK(cudaGraphInstantiate(&executable_, graph, 0));
+    }
+    ~GraphRecording() override { cudaGraphExecDestroy(executable_); }
+    GraphRecording(const GraphRecording&) = delete;
+    GraphRecording& operator=(const GraphRecording&) = delete;
+
+    void replay(std::int64_t times) override {
+        for (std::int64_t i = 0; i < times; ++i) {
+            PATCHFORGE_CUDA_CHECK(cudaGraphLaunch(executable_, stream_));
+        }
+    }
+
+  private:
+    cudaGraphExec_t executable_ = nullptr;
+    cudaStream_t stream_;
+};
+
+} // namespace
+
+void throw_cuda_error(cudaError_t status, const char* expression, const char* file, int line) {
+    throw std::runtime_error(fmt::format("cuda: {} ({}) at {}:{} in {}; see `patchforge doctor`",
+                                         cudaGetErrorString(status), cudaGetErrorName(status), file,
+                                         line, expression));
+}
+
+void set_launch_listener(LaunchListener new_listener, void* context) {
+    listener = new_listener;
+    listener_context = context;
+}
+
+void announce_launch(const LaunchShape& shape) {
+    if (listener) {
+        listener(shape, listener_context);
+    }
+}
+
+CudaBackend::CudaBackend(int device_index) : device_index_(device_index) {
+    if (const std::string reason = reason_against(device_index); !reason.empty()) {
+        throw std::runtime_error(
+            fmt::format("--device cuda:{}: {}; use --device cpu", device_index, reason));
+    }
+    try {
+        PATCHFORGE_CUDA_CHECK(cudaSetDevice(device_index_));
+        PATCHFORGE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+        PATCHFORGE_CUDA_CHECK(cudaStreamCreateWithFlags(&staging_stream_, cudaStreamNonBlocking));
+        for (Slot& slot : slots_) {
+            PATCHFORGE_CUDA_CHECK(cudaEventCreateWithFlags(&slot.copied, cudaEventDisableTiming));
+            PATCHFORGE_CUDA_CHECK(cudaEventCreateWithFlags(&slot.released, cudaEventDisableTiming));
+        }
+        // Here and not when first needed: a recording must not allocate.
+        workspace_.partial = static_cast<float*>(allocate(workspace_bytes));
+        workspace_.arrived =
+            static_cast<unsigned*>(allocate(workspace_counters * sizeof(unsigned)));
+    } catch (...) {
+        destroy();
+        throw;
+    }
+}
+
+CudaBackend::~CudaBackend() { destroy(); }
+
+void CudaBackend::destroy() noexcept {
+    if (stream_) {
+        cudaStreamSynchronize(stream_);
+    }
+    cudaFree(workspace_.partial);
+    cudaFree(workspace_.arrived);
+    for (const Slot& slot : slots_) {
+        for (const cudaEvent_t event : {slot.copied, slot.released}) {
+            if (event) {
+                cudaEventDestroy(event);
+            }
+        }
+    }
+    for (const cudaStream_t stream : {stream_, staging_stream_}) {
+        if (stream) {
+            cudaStreamDestroy(stream);
+        }
+    }
+}
+
+std::string CudaBackend::name() const { return fmt::format("cuda:{}", device_index_); }
+
+std::string CudaBackend::description() const {
+    const cudaDeviceProp properties = properties_of(device_index_);
+    int driver = 0;
+    int runtime = 0;
+    PATCHFORGE_CUDA_CHECK(cudaDriverGetVersion(&driver));
+    PATCHFORGE_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
+    return fmt::format("{}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB; CUDA {}, "
+                       "driver for CUDA {}",
+                       properties.name, properties.major, properties.minor,
+                       properties.multiProcessorCount,
+                       static_cast<double>(properties.totalGlobalMem) / (1 << 30),
+                       version_text(runtime), version_text(driver));
+}
+
+std::int64_t CudaBackend::free_memory() const {
+    std::size_t available = 0;
+    std::size_t total = 0;
+    PATCHFORGE_CUDA_CHECK(cudaMemGetInfo(&available, &total));
+    return static_cast<std::int64_t>(available);
+}
+
+void* CudaBackend::allocate(std::size_t bytes) {
+    if (bytes == 0) {
+        return nullptr;
+    }
+    void* memory = nullptr;
+    const cudaError_t status = cudaMalloc(&memory, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+        cudaGetLastError(); // the runtime would report it again at the next launch
+        throw std::runtime_error(fmt::format("{}: {} bytes of device memory were asked for, {} are "
+                                             "free; use a smaller --batch-size or --stream",
+                                             name(), bytes, free_memory()));
+    }
+    PATCHFORGE_CUDA_CHECK(status);
+    PATCHFORGE_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream_));
+    synchronise(); // a copy on the staging stream may come next
+    return memory;
+}
+
+void CudaBackend::release(void* memory) noexcept { cudaFree(memory); }
+
+void CudaBackend::upload(void* device, const void* host, std::size_t bytes) {
+    PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_));
+    // `host` may be pinned, and then the call returns before it has been read.
+    synchronise();
+}
+
+void CudaBackend::download(void* host, const void* device, std::size_t bytes) {
+    PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
+    synchronise();
+}
+
+void CudaBackend::copy(void* to, const void* from, std::size_t bytes) {
+    PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_));
+}
+
+void CudaBackend::synchronise() { PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_)); }
+
+std::unique_ptr<Recording> CudaBackend::record(std::function<void()> body) {
+    PATCHFORGE_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    cudaGraph_t graph = nullptr;
+    try {
+        body();
+    } catch (...) {
+        cudaStreamEndCapture(stream_, &graph); // leaves the stream usable
+        cudaGraphDestroy(graph);
+        throw;
+    }
+    PATCHFORGE_CUDA_CHECK(cudaStreamEndCapture(stream_, &graph));
+    const std::unique_ptr<CUgraph_st, decltype(&cudaGraphDestroy)> owner(graph, &cudaGraphDestroy);
+    return std::make_unique<GraphRecording>(graph, stream_);
+}
+
+void* CudaBackend::allocate_staging(std::size_t bytes) {
+    if (bytes == 0) {
+        return nullptr;
+    }
+    void* memory = nullptr;
+    const cudaError_t status = cudaMallocHost(&memory, bytes);
+    if (status == cudaErrorMemoryAllocation) {
+        cudaGetLastError();
+        throw std::runtime_error(fmt::format(
+            "{}: {} bytes of pinned host memory cannot be had; use a smaller --batch-size", name(),
+            bytes));
+    }
+    PATCHFORGE_CUDA_CHECK(status);
+    return memory;
+}
+
+void CudaBackend::release_staging(void* memory) noexcept { cudaFreeHost(memory); }
+
+void CudaBackend::stage(int slot, void* device, const void* host, std::size_t bytes) {
+    // An event that was never recorded counts as reached: the first copies wait for nothing.
+    PATCHFORGE_CUDA_CHECK(cudaStreamWaitEvent(staging_stream_, slots_[slot].released, 0));
+    PATCHFORGE_CUDA_CHECK(
+        cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, staging_stream_));
+    PATCHFORGE_CUDA_CHECK(cudaEventRecord(slots_[slot].copied, staging_stream_));
+}
+
+void CudaBackend::await_slot(int slot) {
+    PATCHFORGE_CUDA_CHECK(cudaStreamWaitEvent(stream_, slots_[slot].copied, 0));
+}
+
+void CudaBackend::release_slot(int slot) {
+    PATCHFORGE_CUDA_CHECK(cudaEventRecord(slots_[slot].released, stream_));
+}
+
+void CudaBackend::wait_until_staged(int slot) {
+    PATCHFORGE_CUDA_CHECK(cudaEventSynchronize(slots_[slot].copied));
+}
+
+} // namespace cuda
+
+std::unique_ptr<Backend> make_cuda_backend(int device_index) {
+    return std::make_unique<cuda::CudaBackend>(device_index);
+}
+
+std::string why_no_cuda() { return cuda::reason_against(0); }
+
+} // namespace patchforge

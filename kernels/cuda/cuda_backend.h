@@ -1,0 +1,205 @@
+// The CUDA backend: device memory, streams, recorded graphs, and every operation of the contract.
+// Memory and streams are in cuda_backend.cpp; each family of operations is in its own .cu file,
+// kernels and the member functions that launch them together.
+#pragma once
+
+#include <cuda_runtime.h>
+
+#include "kernels/backend.h"
+#include "kernels/cuda/workspace.h"
+
+namespace patchforge::cuda {
+
+class CudaBackend final : public Backend {
+  public:
+    explicit CudaBackend(int device_index);
+    ~CudaBackend() override;
+    CudaBackend(const CudaBackend&) = delete;
+    CudaBackend& operator=(const CudaBackend&) = delete;
+
+    std::string name() const override;
+    std::string description() const override;
+    std::int64_t free_memory() const override;
+    bool reads_host_memory() const override { return false; }
+
+    void* allocate(std::size_t bytes) override;
+    void release(void* memory) noexcept override;
+    void upload(void* device, const void* host, std::size_t bytes) override;
+    void download(void* host, const void* device, std::size_t bytes) override;
+    void copy(void* to, const void* from, std::size_t bytes) override;
+    void synchronise() override;
+    std::unique_ptr<Recording> record(std::function<void()> body) override;
+
+    void* allocate_staging(std::size_t bytes) override;
+    void release_staging(void* memory) noexcept override;
+    void stage(int slot, void* device, const void* host, std::size_t bytes) override;
+    void await_slot(int slot) override;
+    void release_slot(int slot) override;
+    void wait_until_staged(int slot) override;
+
+    // activation.cu
+    void activate(Matrix<float> y, Matrix<const float> z, const Epilogue& epilogue) override;
+    void activation_gradient(Matrix<float> dz, Matrix<const float> dy, Matrix<const float> y,
+                             const Epilogue& epilogue) override;
+
+    // batch.cu
+    void gather_rows(Matrix<float> x, Vector<std::int32_t> row, Matrix<const std::uint8_t> pixels,
+                     PixelRange range, const BatchPlan& plan) override;
+    void gather_labels(Vector<std::int32_t> out, Vector<const std::int32_t> values,
+                       Vector<const std::int32_t> row) override;
+
+    // linear_forward.cu, linear_input_gradient.cu, linear_weight_gradient.cu
+    void linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
+                        Vector<const float> bias, const Epilogue& epilogue) override;
+    void linear_input_gradient(Matrix<float> dx, Matrix<const float> dz, Matrix<const float> weight,
+                               Matrix<const float> x, const Epilogue& previous) override;
+    void linear_weight_gradient(Matrix<float> d_weight, Vector<float> d_bias,
+                                Matrix<const float> dz, Matrix<const float> x,
+                                bool accumulate) override;
+    void linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias, Matrix<const float> dz,
+                                     Matrix<const float> x, const Adam& adam) override;
+    void linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
+                              Matrix<const float> dz, Matrix<const float> x,
+                              const Epilogue& previous, const Adam& adam) override;
+
+    // loss.cu
+    void discriminator_loss(Vector<float> d_logit, Vector<float> metrics, Vector<const float> logit,
+                            std::int64_t real_count, GanLoss loss, float real_label) override;
+    void generator_loss(Vector<float> d_logit, Vector<float> metrics, Vector<const float> logit,
+                        GanLoss loss) override;
+    void binary_cross_entropy(Vector<float> d_logit, Vector<float> loss, Vector<const float> logit,
+                              Vector<const std::int32_t> label, Vector<const float> class_weight,
+                              float scale) override;
+    void softmax_cross_entropy(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
+                               Vector<const std::int32_t> label, Vector<const float> class_weight,
+                               float scale) override;
+
+    // noise.cu
+    void fill_uniform(Vector<float> out, float low, float high,
+                      const RandomStream& random) override;
+    void fill_normal(Vector<float> out, float mean, float deviation,
+                     const RandomStream& random) override;
+    void fill(Vector<float> out, float value) override;
+
+    // adam.cu
+    void adam(AdamTensor tensor, Vector<const float> gradient, const Adam& adam) override;
+    void moving_average(Vector<float> average, Vector<const float> value, float decay) override;
+
+    // perturb.cu
+    void affine(Vector<float> y, Vector<const float> x, float scale, float shift) override;
+    void weighted_sum(Vector<float> y, Vector<const float> a, float wa, Vector<const float> b,
+                      float wb, Vector<const float> c, float wc) override;
+    void perturb_step(Matrix<float> y, Matrix<const float> x, Matrix<const float> direction,
+                      Matrix<const float> origin, RowValue alpha, RowValue epsilon, StepRule rule,
+                      Ball ball) override;
+    void row_norms(Vector<float> out, Matrix<const float> a, Matrix<const float> b,
+                   Norm norm) override;
+    void accumulate_direction(Matrix<float> m, Matrix<const float> g, float decay) override;
+    void add_distance_gradient(Matrix<float> g, Matrix<const float> x, Matrix<const float> origin,
+                               RowValue weight) override;
+    void round_to_grid(Matrix<std::uint8_t> levels, Matrix<const float> x,
+                       Matrix<const float> origin, RowValue epsilon, RowValue threshold) override;
+    void select_rows(Matrix<float> out, Matrix<const float> in,
+                     Vector<const std::int32_t> index) override;
+    void place_rows(Matrix<float> out, Matrix<const float> in,
+                    Vector<const std::int32_t> index) override;
+
+    // perturb_logits.cu
+    void margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
+                     Vector<const std::int32_t> label, RowValue scale, float enough) override;
+    void probability_distance(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
+                              Vector<const std::int32_t> label, int power, float scale) override;
+    void combine_logits(Matrix<float> total, Matrix<const float> member, float weight,
+                        bool accumulate) override;
+    void split_logit_gradient(Matrix<float> d_member, Matrix<const float> d_total,
+                              float weight) override;
+    void softmax_rows(Matrix<float> probability, Matrix<const float> logit) override;
+    void argmax_rows(Vector<std::int32_t> out, Matrix<const float> values) override;
+
+    // perturb_queries.cu
+    void antithetic_queries(Matrix<float> query, Matrix<const float> x, float sigma,
+                            DirectionKind kind, const RandomStream& random) override;
+    void antithetic_gradient(Matrix<float> g, Vector<const float> loss, float sigma,
+                             DirectionKind kind, const RandomStream& random,
+                             bool accumulate) override;
+    void block_queries(Matrix<float> query, Matrix<const float> x, float h, std::int64_t first,
+                       std::int64_t width) override;
+    void block_gradient(Matrix<float> g, Vector<const float> loss, float h, std::int64_t first,
+                        std::int64_t width) override;
+    void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
+                        PictureShape shape, const RandomStream& random) override;
+    void square_proposal(Matrix<float> candidate, Matrix<const float> best,
+                         Matrix<const float> origin, RowValue epsilon, PictureShape shape, int side,
+                         const RandomStream& random) override;
+
+    // perturb.cu
+    void affine(Vector<float> y, Vector<const float> x, float scale, float shift) override;
+    void weighted_sum(Vector<float> y, Vector<const float> a, float wa, Vector<const float> b,
+                      float wb, Vector<const float> c, float wc) override;
+    void perturb_step(Matrix<float> y, Matrix<const float> x, Matrix<const float> direction,
+                      Matrix<const float> origin, RowValue alpha, RowValue epsilon, StepRule rule,
+                      Ball ball) override;
+    void row_norms(Vector<float> out, Matrix<const float> a, Matrix<const float> b,
+                   Norm norm) override;
+    void accumulate_direction(Matrix<float> m, Matrix<const float> g, float decay) override;
+    void add_distance_gradient(Matrix<float> g, Matrix<const float> x, Matrix<const float> origin,
+                               RowValue weight) override;
+    void round_to_grid(Matrix<std::uint8_t> levels, Matrix<const float> x,
+                       Matrix<const float> origin, RowValue epsilon, RowValue threshold) override;
+    void select_rows(Matrix<float> out, Matrix<const float> in,
+                     Vector<const std::int32_t> index) override;
+    void place_rows(Matrix<float> out, Matrix<const float> in,
+                    Vector<const std::int32_t> index) override;
+
+    // perturb_logits.cu
+    void margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
+                     Vector<const std::int32_t> label, RowValue scale, float enough) override;
+    void probability_distance(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
+                              Vector<const std::int32_t> label, int power, float scale) override;
+    void combine_logits(Matrix<float> total, Matrix<const float> member, float weight,
+                        bool accumulate) override;
+    void split_logit_gradient(Matrix<float> d_member, Matrix<const float> d_total,
+                              float weight) override;
+    void softmax_rows(Matrix<float> probability, Matrix<const float> logit) override;
+    void argmax_rows(Vector<std::int32_t> out, Matrix<const float> values) override;
+
+    // perturb_queries.cu
+    void antithetic_queries(Matrix<float> query, Matrix<const float> x, float sigma,
+                            DirectionKind kind, const RandomStream& random) override;
+    void antithetic_gradient(Matrix<float> g, Vector<const float> loss, float sigma,
+                             DirectionKind kind, const RandomStream& random,
+                             bool accumulate) override;
+    void block_queries(Matrix<float> query, Matrix<const float> x, float h, std::int64_t first,
+                       std::int64_t width) override;
+    void block_gradient(Matrix<float> g, Vector<const float> loss, float h, std::int64_t first,
+                        std::int64_t width) override;
+    void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
+                        PictureShape shape, const RandomStream& random) override;
+    void square_proposal(Matrix<float> candidate, Matrix<const float> best,
+                         Matrix<const float> origin, RowValue epsilon, PictureShape shape, int side,
+                         const RandomStream& random) override;
+
+    // reduce.cu
+    void sum(Vector<double> out, Vector<const float> x) override;
+    void sum_of_squares(Vector<double> out, Vector<const float> x) override;
+    void column_mean(Vector<float> out, Matrix<const float> x) override;
+    void count_dead_columns(Vector<float> out, Matrix<const float> x) override;
+    void finish_iteration(std::uint64_t* step, Matrix<float> history,
+                          Vector<const float> metrics) override;
+
+  private:
+    struct Slot {
+        cudaEvent_t copied = nullptr;
+        cudaEvent_t released = nullptr;
+    };
+
+    void destroy() noexcept;
+
+    int device_index_;
+    cudaStream_t stream_ = nullptr;         // every operation, in the order of calls
+    cudaStream_t staging_stream_ = nullptr; // copies that run beside them
+    Slot slots_[2];
+    SplitWorkspace workspace_;
+};
+
+} // namespace patchforge::cuda
