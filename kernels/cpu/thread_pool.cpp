@@ -24,7 +24,8 @@ class SubnormalsAsZero {
 };
 
 // Returns when `value` differs from `old`.
-void await_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+template <class T>
+void await_change(const std::atomic<T>& value, T old) {
     for (int spin = 0; spin < spins_before_sleep; ++spin) {
         if (value.load(std::memory_order_acquire) != old) {
             return;
@@ -43,30 +44,32 @@ ThreadPool::ThreadPool(int threads) {
 }
 
 ThreadPool::~ThreadPool() {
-    stopping_ = true;
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+    stopping_.store(true, std::memory_order_relaxed);
+    calls_.fetch_add(1, std::memory_order_release);
+    calls_.notify_all();
     for (std::thread& worker : workers_) {
         worker.join();
     }
 }
 
 void ThreadPool::run(std::int64_t tasks, Task task, const void* body) {
+    const SubnormalsAsZero scope;
+    if (tasks <= 1 || workers_.empty()) {
+        for (std::int64_t i = 0; i < tasks; ++i) {
+            task(body, i);
+        }
+        return;
+    }
     task_ = task;
     body_ = body;
     tasks_ = tasks;
-    next_.store(0, std::memory_order_relaxed);
-    const SubnormalsAsZero scope;
-    if (tasks <= 1 || workers_.empty()) {
-        take_tasks();
-        return;
-    }
-    running_.store(static_cast<std::uint32_t>(workers_.size()), std::memory_order_relaxed);
-    round_.fetch_add(1, std::memory_order_release);
-    round_.notify_all();
+    done_.store(0, std::memory_order_relaxed);
+    remaining_.store(tasks, std::memory_order_release);
+    calls_.fetch_add(1, std::memory_order_release);
+    calls_.notify_all();
     take_tasks();
-    for (std::uint32_t left; (left = running_.load(std::memory_order_acquire)) != 0;) {
-        await_change(running_, left);
+    for (std::int64_t done; (done = done_.load(std::memory_order_acquire)) != tasks;) {
+        await_change(done_, done);
     }
 }
 
@@ -74,21 +77,27 @@ void ThreadPool::work() {
     const SubnormalsAsZero scope;
     std::uint32_t seen = 0;
     for (;;) {
-        await_change(round_, seen);
-        ++seen;
-        if (stopping_) {
+        await_change(calls_, seen);
+        seen = calls_.load(std::memory_order_acquire);
+        if (stopping_.load(std::memory_order_relaxed)) {
             return;
         }
         take_tasks();
-        if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
-            running_.notify_one();
-        }
     }
 }
 
 void ThreadPool::take_tasks() {
-    for (std::int64_t task; (task = next_.fetch_add(1, std::memory_order_relaxed)) < tasks_;) {
-        task_(body_, task);
+    std::int64_t remaining = remaining_.load(std::memory_order_acquire);
+    while (remaining > 0) {
+        if (remaining_.compare_exchange_weak(remaining, remaining - 1, std::memory_order_acq_rel,
+                                             std::memory_order_acquire)) {
+            const std::int64_t all = tasks_;
+            task_(body_, all - remaining);
+            if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == all) {
+                done_.notify_one();
+            }
+            remaining = remaining_.load(std::memory_order_acquire);
+        }
     }
 }
 

@@ -36,13 +36,15 @@ class ThreadPool {
     void take_tasks();
 
     std::vector<std::thread> workers_;
+    // Of the current call. They change only between calls, and who has taken a task off remaining_
+    // is within one until it adds to done_; so a worker that wakes late, or never, delays nobody.
     Task task_ = nullptr;
     const void* body_ = nullptr;
     std::int64_t tasks_ = 0;
-    bool stopping_ = false;
-    alignas(64) std::atomic<std::int64_t> next_{0};
-    alignas(64) std::atomic<std::uint32_t> round_{0};   // a new value: there is work
-    alignas(64) std::atomic<std::uint32_t> running_{0}; // workers that have not finished the round
+    std::atomic<bool> stopping_{false};
+    alignas(64) std::atomic<std::int64_t> remaining_{0}; // tasks that nobody has taken
+    alignas(64) std::atomic<std::int64_t> done_{0};
+    alignas(64) std::atomic<std::uint32_t> calls_{0}; // a new value: there is work
 };
 
 } // namespace patchforge

@@ -5,30 +5,28 @@ namespace patchforge::PATCHFORGE_ISA {
 namespace {
 
 constexpr int accumulators = 4;
+constexpr int half = lanes / 2;
+constexpr std::int64_t block = 1024;
 
-// sum of x, or of x^2: element i goes to float64 accumulator i % (2 * lanes); those are added in order.
+// Sum of x, or of x^2: element i goes to lane i % (accumulators * half), and the lanes are added in
+// order.
 template <bool squared>
-double reduce(const float* x, std::int64_t count) {
+double reduce_block(const float* x, std::int64_t count) {
     Doubles total[accumulators] = {};
-    const auto add = [&](std::int64_t half, HalfFloats v) {
-        const Doubles d = __builtin_convertvector(v, Doubles);
-        total[half] += squared ? d * d : d;
-    };
-    constexpr int half = lanes / 2;
-    std::int64_t i = 0;
-    for (; i + accumulators * half <= count; i += accumulators * half) {
+    for (std::int64_t i = 0; i < count; i += accumulators * half) {
         for (int a = 0; a < accumulators; ++a) {
-            HalfFloats v;
-            __builtin_memcpy(&v, x + i + a * half, sizeof v);
-            add(a, v);
+            const std::int64_t at = i + a * half;
+            HalfFloats v = {};
+            if (at + half <= count) {
+                __builtin_memcpy(&v, x + at, sizeof v);
+            } else {
+                for (int j = 0; j < half && at + j < count; ++j) {
+                    v[j] = x[at + j];
+                }
+            }
+            const Doubles d = __builtin_convertvector(v, Doubles);
+            total[a] += squared ? d * d : d;
         }
-    }
-    for (std::int64_t a = 0; i < count; i += half, ++a) {
-        HalfFloats v = {};
-        for (int j = 0; j < half && i + j < count; ++j) {
-            v[j] = x[i + j];
-        }
-        add(a, v);
     }
     double result = 0;
     for (const Doubles& part : total) {
@@ -37,6 +35,16 @@ double reduce(const float* x, std::int64_t count) {
         }
     }
     return result;
+}
+
+// Blocks are added pairwise, as a tree, so that the error grows with the logarithm of their number.
+template <bool squared>
+double reduce(const float* x, std::int64_t count) {
+    if (count <= block) {
+        return reduce_block<squared>(x, count);
+    }
+    const std::int64_t first = (count / block + 1) / 2 * block;
+    return reduce<squared>(x, first) + reduce<squared>(x + first, count - first);
 }
 
 } // namespace

@@ -1,0 +1,119 @@
+// A whole GAN iteration, as `train gan` runs it: gathering the batch, random numbers, both networks,
+// both Adam steps, metrics. Networks 7500-256-256-1 and 64-256-256-7500.
+//
+// The floor: 24 bytes a parameter (Adam reads and writes weight and both moments) at the measured
+// bandwidth, and the operations of the products at the measured peak; whichever is longer.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <vector>
+
+#include "bench/measure.h"
+#include "host/run/version.h"
+#include "host/train/gan_trainer.h"
+
+namespace patchforge::bench {
+namespace {
+
+constexpr std::int64_t pixels = 7500;
+constexpr std::int64_t patches = 4096; // 31 MB of bytes, more than a cache holds
+
+std::int64_t weights(const NetworkShape& shape) {
+    std::int64_t count = 0;
+    for (const LayerShape& layer : shape.layers) {
+        count += layer.inputs * layer.outputs;
+    }
+    return count;
+}
+
+std::int64_t first_layer(const NetworkShape& shape) {
+    return shape.layers.front().inputs * shape.layers.front().outputs;
+}
+
+// Operations a row of the batch. G: forward twice, weight and input gradients, but none for z.
+// D: forward and weight gradients on two rows, input gradients but those of the first layer, then
+// forward and all input gradients on one.
+double operations(const NetworkShape& d, const NetworkShape& g) {
+    const std::int64_t products = 4 * weights(g) - first_layer(g) + 8 * weights(d) -
+                                  2 * first_layer(d);
+    return 2.0 * static_cast<double>(products);
+}
+
+void run(const Options& options) {
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(patches * pixels));
+    std::uint32_t state = 1;
+    for (std::uint8_t& byte : bytes) {
+        state = state * 1664525u + 1013904223u;
+        byte = static_cast<std::uint8_t>(state >> 24);
+    }
+    PatchRows rows;
+    rows.pixels = bytes.data();
+    rows.count = patches;
+    rows.channels = 3;
+    rows.height = 50;
+    rows.width = 50;
+
+    const auto backend = make_backend(options.device, {.threads = options.threads});
+    const Machine machine = measure_machine(*backend, options.threads);
+    Table table({"batch", "ms", "5%", "95%", "floor: bytes", "operations", "share of floor",
+                 "GFLOP/s", "samples/s"});
+    std::vector<std::string> json;
+    for (const std::int64_t batch : options.batches) {
+        GanOptions gan;
+        gan.batch_size = batch;
+        gan.drop_last = true;
+        gan.epochs = 1'000'000;
+        gan.beta1 = 0.9;
+        const NetworkShape d = discriminator_shape(gan, pixels);
+        const NetworkShape g = generator_shape(gan, pixels);
+        GanTrainer trainer(*backend, gan, rows);
+        const Timing timing = measure(*backend, options.seconds, [&](std::int64_t repeats) {
+            while (repeats > 0) {
+                const std::int64_t count = std::min(repeats, GanTrainer::maximum_run);
+                trainer.run(count);
+                repeats -= count;
+            }
+        });
+        const auto parameters = static_cast<double>(d.parameter_count() + g.parameter_count());
+        const double by_bytes = 24 * parameters / machine.bytes_per_second * 1e3;
+        const double flop = operations(d, g) * static_cast<double>(batch);
+        const double by_operations =
+            machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
+        const double floor = std::max(by_bytes, by_operations);
+        table.add({std::to_string(batch), fmt::format("{:.3f}", timing.median),
+                   fmt::format("{:.3f}", timing.p5), fmt::format("{:.3f}", timing.p95),
+                   fmt::format("{:.3f}", by_bytes),
+                   by_operations > 0 ? fmt::format("{:.3f}", by_operations) : "unknown",
+                   fmt::format("{:.0f}%", 100 * floor / timing.median),
+                   fmt::format("{:.0f}", flop / timing.median * 1e-6),
+                   fmt::format("{:.0f}", static_cast<double>(batch) / timing.median * 1e3)});
+        json.push_back(fmt::format(
+            R"({{"bench": "gan_iteration", "program": "patchforge", "commit": "{}", "device": "{}", )"
+            R"("batch": {}, "ms": {:.5f}, "p5": {:.5f}, "p95": {:.5f}, "floor_bytes_ms": {:.5f}, )"
+            R"("floor_operations_ms": {:.5f}}})",
+            commit(), backend->description(), batch, timing.median, timing.p5, timing.p95, by_bytes,
+            by_operations));
+        fmt::print(stderr, "batch {}: {:.3f} ms\n", batch, timing.median);
+    }
+    publish(options,
+            "# GAN iteration\n\nMilliseconds a whole iteration (7500-256-256-1 against "
+            "64-256-256-7500, gathering and random numbers included): median, 5th and 95th "
+            "percentile, beside the floor.\n\n" +
+                circumstances(*backend, machine) + "\n" + table.text(),
+            json);
+}
+
+} // namespace
+} // namespace patchforge::bench
+
+int main(int argc, char** argv) {
+    try {
+        patchforge::bench::run(
+            patchforge::bench::parse_options(argc, argv, {1, 10, 32, 64, 100, 256}));
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench: error: {}\n", error.what());
+        return 1;
+    }
+}
