@@ -84,7 +84,7 @@ void CudaBackend::gather_rows(Matrix<float> x, Vector<std::int32_t> row,
             .stream = stream_,
             .name = "gather_rows",
             .work = {5.0 * x.size(), 2.0 * x.size()}},
-           x.data, row.data, pixels.data, x.rows, x.columns,
+           x.data, row.data_or_null(), pixels.data, x.rows, x.columns,
            (is_signed ? 2.0f : 1.0f) / 255.0f, is_signed ? -1.0f : 0.0f, plan);
 }
 

@@ -106,54 +106,8 @@ class CudaBackend final : public Backend {
 
     // perturb_logits.cu
     void margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
-                     Vector<const std::int32_t> label, RowValue scale, float enough) override;
-    void probability_distance(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
-                              Vector<const std::int32_t> label, int power, float scale) override;
-    void combine_logits(Matrix<float> total, Matrix<const float> member, float weight,
-                        bool accumulate) override;
-    void split_logit_gradient(Matrix<float> d_member, Matrix<const float> d_total,
-                              float weight) override;
-    void softmax_rows(Matrix<float> probability, Matrix<const float> logit) override;
-    void argmax_rows(Vector<std::int32_t> out, Matrix<const float> values) override;
-
-    // perturb_queries.cu
-    void antithetic_queries(Matrix<float> query, Matrix<const float> x, float sigma,
-                            DirectionKind kind, const RandomStream& random) override;
-    void antithetic_gradient(Matrix<float> g, Vector<const float> loss, float sigma,
-                             DirectionKind kind, const RandomStream& random,
-                             bool accumulate) override;
-    void block_queries(Matrix<float> query, Matrix<const float> x, float h, std::int64_t first,
-                       std::int64_t width) override;
-    void block_gradient(Matrix<float> g, Vector<const float> loss, float h, std::int64_t first,
-                        std::int64_t width) override;
-    void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
-                        PictureShape shape, const RandomStream& random) override;
-    void square_proposal(Matrix<float> candidate, Matrix<const float> best,
-                         Matrix<const float> origin, RowValue epsilon, PictureShape shape, int side,
-                         const RandomStream& random) override;
-
-    // perturb.cu
-    void affine(Vector<float> y, Vector<const float> x, float scale, float shift) override;
-    void weighted_sum(Vector<float> y, Vector<const float> a, float wa, Vector<const float> b,
-                      float wb, Vector<const float> c, float wc) override;
-    void perturb_step(Matrix<float> y, Matrix<const float> x, Matrix<const float> direction,
-                      Matrix<const float> origin, RowValue alpha, RowValue epsilon, StepRule rule,
-                      Ball ball) override;
-    void row_norms(Vector<float> out, Matrix<const float> a, Matrix<const float> b,
-                   Norm norm) override;
-    void accumulate_direction(Matrix<float> m, Matrix<const float> g, float decay) override;
-    void add_distance_gradient(Matrix<float> g, Matrix<const float> x, Matrix<const float> origin,
-                               RowValue weight) override;
-    void round_to_grid(Matrix<std::uint8_t> levels, Matrix<const float> x,
-                       Matrix<const float> origin, RowValue epsilon, RowValue threshold) override;
-    void select_rows(Matrix<float> out, Matrix<const float> in,
-                     Vector<const std::int32_t> index) override;
-    void place_rows(Matrix<float> out, Matrix<const float> in,
-                    Vector<const std::int32_t> index) override;
-
-    // perturb_logits.cu
-    void margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
-                     Vector<const std::int32_t> label, RowValue scale, float enough) override;
+                     Vector<const std::int32_t> label, RowValue scale, float low,
+                     float high) override;
     void probability_distance(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
                               Vector<const std::int32_t> label, int power, float scale) override;
     void combine_logits(Matrix<float> total, Matrix<const float> member, float weight,

@@ -208,7 +208,7 @@ void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<
     ForwardArguments arguments = {y.data,
                                   x.data,
                                   weight.data,
-                                  bias.data,
+                                  bias.data_or_null(),
                                   static_cast<int>(x.rows),
                                   static_cast<int>(x.columns),
                                   static_cast<int>(weight.rows),

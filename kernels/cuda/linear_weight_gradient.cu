@@ -129,7 +129,7 @@ void CudaBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d
                                         2.0 * x.size() * dz.columns}};
     launch_weight_gradient(
         shape,
-        backward_arguments({}, dz, x, {}, StoreGradient{d_weight.data, d_bias.data, accumulate},
+        backward_arguments({}, dz, x, {}, StoreGradient{d_weight.data, d_bias.data_or_null(), accumulate},
                            workspace_),
         quad_access(x.columns, {d_weight.data, x.data}));
 }

@@ -208,7 +208,8 @@ void CudaBackend::binary_cross_entropy(Vector<float> d_logit, Vector<float> loss
             .stream = stream_,
             .name = "binary_cross_entropy",
             .work = {8.0 * logit.size + 4.0 * d_logit.size + 4.0 * loss.size, 30.0 * logit.size}},
-           d_logit.data, loss.data, logit.data, label.data, class_weight.data, scale, logit.size);
+           d_logit.data_or_null(), loss.data_or_null(), logit.data, label.data,
+           class_weight.data_or_null(), scale, logit.size);
 }
 
 void CudaBackend::softmax_cross_entropy(Matrix<float> d_logit, Vector<float> loss,
@@ -221,7 +222,8 @@ void CudaBackend::softmax_cross_entropy(Matrix<float> d_logit, Vector<float> los
             .name = "softmax_cross_entropy",
             .work = {4.0 * logit.size() + 4.0 * d_logit.size() + 8.0 * logit.rows,
                      20.0 * logit.size()}},
-           d_logit.data, loss.data, logit.data, label.data, class_weight.data, scale, logit.rows,
+           d_logit.data_or_null(), loss.data_or_null(), logit.data, label.data,
+           class_weight.data_or_null(), scale, logit.rows,
            logit.columns);
 }
 

@@ -14,7 +14,8 @@ __device__ std::int64_t row_of_thread() {
 
 __global__ void __launch_bounds__(threads)
     margin_loss_kernel(float* d_logit, float* loss, const float* logit, const std::int32_t* label,
-                       RowValue scale, float enough, std::int64_t rows, std::int64_t classes) {
+                       RowValue scale, float low, float high, std::int64_t rows,
+                       std::int64_t classes) {
     const std::int64_t row = row_of_thread();
     if (row < rows) {
         const float* z = logit + row * classes;
@@ -28,7 +29,7 @@ __global__ void __launch_bounds__(threads)
             loss[row] = margin;
         }
         if (d_logit) {
-            const float slope = margin >= enough ? 0.0f : scale.at(row);
+            const float slope = margin <= low || margin >= high ? 0.0f : scale.at(row);
             for (int c = 0; c < classes; ++c) {
                 d_logit[row * classes + c] = c == rival ? slope : c == own ? -slope : 0.0f;
             }
@@ -157,9 +158,10 @@ LaunchShape logit_shape(std::int64_t rows, std::int64_t columns, cudaStream_t st
 } // namespace
 
 void CudaBackend::margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
-                              Vector<const std::int32_t> label, RowValue scale, float enough) {
+                              Vector<const std::int32_t> label, RowValue scale, float low,
+                              float high) {
     launch(margin_loss_kernel, logit_shape(logit.rows, logit.columns, stream_, "margin_loss"),
-           d_logit.data, loss.data, logit.data, label.data, scale, enough, logit.rows,
+           d_logit.data, loss.data, logit.data, label.data, scale, low, high, logit.rows,
            logit.columns);
 }
 

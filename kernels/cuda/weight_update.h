@@ -77,7 +77,7 @@ struct AdamStep {
     static constexpr bool wants_gradient = true;
 
     AdamTensor weight;
-    AdamTensor bias; // its pointers may be null
+    AdamTensor bias; // may be empty
     Adam adam;
 
     struct Thread {
@@ -113,7 +113,7 @@ struct AdamStep {
 
         __device__ void finish_bias(float gradient, std::int64_t output) const {
             const AdamTensor& tensor = update.bias;
-            if (tensor.value.data != nullptr) {
+            if (tensor.value.size != 0) {
                 step.apply(tensor.value.data[output], tensor.first_moment.data[output],
                            tensor.second_moment.data[output], gradient);
             }
