@@ -200,7 +200,7 @@ test-binaries: $(TEST_BINARIES) $B/patchforge $B/patchforge-simt
 
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
 # a program links what it names. INPUTS=1000000 SEED=7 change the run.
-FUZZ_PROGRAMS := $(patsubst tests/fuzz/%_fuzz.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
 FUZZ_SOURCES := $(filter-out %_fuzz.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp $(DATA_SOURCES) \
     $(wildcard host/files/*.cpp)
 FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -208,7 +208,7 @@ $B/fuzz/%.o: %
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(FUZZ_FLAGS) -c $< -o $@
 $B/fuzz/libreaders.a: $(FUZZ_SOURCES:%=$B/fuzz/%.o)
-$(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%_fuzz.cpp.o $B/fuzz/libreaders.a
+$(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%.cpp.o $B/fuzz/libreaders.a
 	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(LIBRARIES)
 INPUTS ?= 100000
 SEED ?= 1

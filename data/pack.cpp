@@ -199,9 +199,9 @@ void pack_pictures(const PatchFolder& folder, const fs::path& out, const PackOpt
         std::span<const std::uint8_t> rest(work.pixels);
         for (std::int64_t i = first; i < last; ++i) {
             const PatchEntry& entry = folder.entries[i];
-            const bool headless = !surveyed[i].reason.empty();
-            const bool odd = !headless && surveyed[i].size != target;
-            const std::string& reason = headless ? surveyed[i].reason : work.reasons[i - first];
+            const std::string& reason =
+                surveyed[i].reason.empty() ? work.reasons[i - first] : surveyed[i].reason;
+            const bool odd = reason.empty() && surveyed[i].size != target;
             report.odd += odd;
             if (!reason.empty()) {
                 ++report.unreadable;

@@ -42,6 +42,7 @@ inline std::string read_text(const std::filesystem::path& path) {
 
 inline void write_text(const std::filesystem::path& path, const std::string& text) {
     std::filesystem::create_directories(path.parent_path());
+    std::filesystem::remove(path); // ext4 syncs a file that is emptied and filled again: slow
     std::ofstream(path, std::ios::binary) << text;
 }
 

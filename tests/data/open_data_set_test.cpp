@@ -1,0 +1,119 @@
+#include "data/open_data_set.h"
+
+#include "data/describe.h"
+#include "tests/data/folder_fixture.h"
+
+#include <map>
+
+namespace patchforge {
+namespace {
+
+namespace fs = std::filesystem;
+
+class OpenDataSetTest : public FolderTest {
+  protected:
+    void SetUp() override {
+        FolderTest::SetUp();
+        in_ = folder_ / "my patches";
+        options_.cache = folder_ / "cache";
+        for (int i = 0; i < 4; ++i) {
+            write_pattern(in_ / (std::to_string(i) + ".png"), 5, 4, i);
+        }
+    }
+
+    /// Opens the folder; true when it had to be packed.
+    bool packs() {
+        bool packed = false;
+        open_data_set(in_, options_, [&](std::int64_t, std::int64_t) { packed = true; });
+        return packed;
+    }
+    int cached_sets() const {
+        int count = 0;
+        for (const auto& file : fs::directory_iterator(options_.cache)) {
+            count += file.path().extension() == ".pfs";
+        }
+        return count;
+    }
+
+    fs::path in_;
+    OpenOptions options_;
+};
+
+TEST_F(OpenDataSetTest, AFolderIsPackedOnceWhileUnchanged) {
+    EXPECT_TRUE(packs());
+    EXPECT_FALSE(packs());
+    write_pattern(in_ / "5.png", 5, 4, 5);
+    EXPECT_TRUE(packs());
+    EXPECT_FALSE(packs());
+    fs::last_write_time(in_ / "1.png", fs::file_time_type::clock::now() + std::chrono::hours(1));
+    EXPECT_TRUE(packs());
+    fs::rename(in_ / "1.png", in_ / "one.png");
+    EXPECT_TRUE(packs());
+    EXPECT_EQ(cached_sets(), 1) << "packs of older states are removed";
+    EXPECT_EQ(open_data_set(in_, options_).count(), 5);
+}
+
+TEST_F(OpenDataSetTest, OtherOptionsAreAnotherSet) {
+    EXPECT_TRUE(packs());
+    options_.pack.channels = 1;
+    EXPECT_TRUE(packs());
+    EXPECT_EQ(open_data_set(in_, options_).channels(), 1);
+    options_.pack.threads = 3; // changes no byte
+    EXPECT_FALSE(packs());
+    EXPECT_EQ(cached_sets(), 2);
+}
+
+TEST_F(OpenDataSetTest, ADamagedCacheIsMadeAgain) {
+    EXPECT_TRUE(packs());
+    for (const auto& file : fs::directory_iterator(options_.cache)) {
+        fs::resize_file(file.path(), 5000);
+    }
+    EXPECT_TRUE(packs());
+    EXPECT_EQ(open_data_set(in_, options_).count(), 4);
+}
+
+TEST_F(OpenDataSetTest, APackedFileIsOpenedAsItIs) {
+    const fs::path file = folder_ / "set.pfs";
+    pack_folder(in_, file);
+    EXPECT_EQ(open_data_set(file, options_).count(), 4);
+    EXPECT_FALSE(fs::exists(options_.cache));
+    EXPECT_NE(error_of([&] { open_data_set(folder_ / "none", options_); }).find("does not exist"),
+              std::string::npos);
+    EXPECT_NE(error_of([&] { open_data_set(in_ / "1.png", options_); }).find("not a .pfs file"),
+              std::string::npos);
+}
+
+TEST_F(OpenDataSetTest, TheCacheFolderFollowsTheEnvironment) {
+    const char* before = std::getenv("XDG_CACHE_HOME");
+    const std::string saved = before ? before : "";
+    setenv("XDG_CACHE_HOME", "/some/where", 1);
+    EXPECT_EQ(default_cache_folder(), fs::path("/some/where/patchforge"));
+    setenv("XDG_CACHE_HOME", "relative", 1);
+    EXPECT_NE(default_cache_folder(), fs::path("relative/patchforge"));
+    before ? setenv("XDG_CACHE_HOME", saved.c_str(), 1) : unsetenv("XDG_CACHE_HOME");
+}
+
+TEST_F(OpenDataSetTest, DescribeKnowsEveryKind) {
+    const auto fact = [](const fs::path& path, const std::string& name) {
+        const Facts facts = describe_data(path);
+        return std::map<std::string, std::string>(facts.begin(), facts.end())[name];
+    };
+    const fs::path file = folder_ / "set.pfs";
+    pack_folder(in_, file);
+    EXPECT_EQ(fact(file, "patches"), "4");
+    EXPECT_EQ(fact(file, "size"), "3 x 4 x 5 (channels, height, width)");
+    EXPECT_EQ(fact(in_, "layout"), "flat folder");
+    EXPECT_EQ(fact(in_, "PNG files"), "4");
+    EXPECT_EQ(fact(in_ / "1.png", "size"), "5 x 4 (width, height)");
+    write_text(folder_ / "t10k-labels-idx1-ubyte", std::string("\0\0\10\1\0\0\0\2ab", 10));
+    EXPECT_EQ(fact(folder_ / "t10k-labels-idx1-ubyte", "sizes"), "2");
+    write_text(folder_ / "x.txt", "x");
+    EXPECT_THROW(describe_data(folder_ / "x.txt"), std::runtime_error);
+    EXPECT_FALSE(is_data(folder_ / "x.txt"));
+    EXPECT_TRUE(is_data(file));
+    write_text(file, read_text(file).substr(0, 4200));
+    EXPECT_THROW(describe_data(file), std::runtime_error);
+}
+
+} // namespace
+} // namespace patchforge
