@@ -14,6 +14,7 @@ struct Vector {
     std::int64_t size = 0;
 
     bool empty() const { return size == 0; }
+    T* data_or_null() const { return empty() ? nullptr : data; } // of an operand that may be left out
     Vector part(std::int64_t first, std::int64_t count) const { return {data + first, count}; }
     operator Vector<const T>() const
         requires(!std::is_const_v<T>)
@@ -30,6 +31,7 @@ struct Matrix {
 
     std::int64_t size() const { return rows * columns; }
     bool empty() const { return size() == 0; }
+    T* data_or_null() const { return empty() ? nullptr : data; }
     Matrix row_range(std::int64_t first, std::int64_t count) const {
         return {data + first * columns, count, columns};
     }

@@ -35,7 +35,7 @@ class BatchTest : public BackendTest {
                 expected.push_back(oracle::pixel_value(pixels[r * pixel_count + p], range));
             }
         }
-        expect_close(x.values(), expected, std::vector<double>(expected.size(), 2 * unit_roundoff),
+        expect_close(x.values(), expected, std::vector<double>(expected.size(), 4 * unit_roundoff),
                      pixel_count, "x");
         if (want_rows) {
             EXPECT_EQ(row.values(), rows);
