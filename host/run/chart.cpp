@@ -190,7 +190,7 @@ void draw_references(std::string& body, const Chart& chart, const Axis& x, const
         body += fmt::format("<line class=\"reference\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
                             "y2=\"{:.1f}\"/>",
                             x.begin, x.end, at, at);
-        body += text_element(x.end - 4, at - 5, "end", line.label, " class=\"soft\"");
+        body += text_element(x.end - 4, at - 5, "end", line.label, " class=\"soft over\"");
     }
 }
 
@@ -241,8 +241,9 @@ Drawing draw(const Chart& chart) {
 }
 
 constexpr const char* drawing_style =
-    "<style>.chart text{font:13px system-ui,sans-serif;fill:var(--ink)}"
+    "<style>.chart text{font:14px system-ui,sans-serif;fill:var(--ink)}"
     ".chart text.soft{fill:var(--soft)}"
+    ".chart .over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}"
     ".chart .grid{stroke:var(--line);stroke-width:1}.chart .axis{stroke:var(--soft)}"
     ".chart .reference{stroke:var(--soft);stroke-dasharray:4 4}</style>";
 

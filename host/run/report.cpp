@@ -18,7 +18,8 @@ namespace {
 // What only reports need beside the page style. A chart on a phone is scrolled rather than shrunk
 // until nobody can read it.
 constexpr const char* report_style = R"css(
-.chart { min-width: 31rem; }
+.chart { min-width: 28rem; }
+figure > .scroll { margin-bottom: 0; }
 .gallery { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
 .gallery figure { margin: .6rem 0; }
 .pairs th { font-weight: 400; color: var(--soft); vertical-align: top; }

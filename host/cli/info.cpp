@@ -1,0 +1,163 @@
+// patchforge info: what a file or folder is, and its facts.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <stdexcept>
+
+#include "data/describe.h"
+#include "host/cli/options.h"
+#include "host/cli/verbs.h"
+#include "host/files/safetensors.h"
+#include "host/run/parameters_file.h"
+#include "host/run/progress.h"
+#include "host/run/run_folder.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string size_text(std::uint64_t bytes) {
+    return bytes < 10'000 ? fmt::format("{} bytes", bytes)
+                          : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
+}
+
+Facts describe_weights(const fs::path& path) {
+    const TensorFile file = read_safetensors(path);
+    std::int64_t values = 0;
+    for (const Tensor& tensor : file.tensors) {
+        values += tensor.size();
+    }
+    Facts facts = {{"what", "safetensors file"},
+                   {"size", size_text(fs::file_size(path))},
+                   {"tensors", fmt::format("{} with {} values", file.tensors.size(), values)}};
+    std::vector<const Tensor*> by_name;
+    for (const Tensor& tensor : file.tensors) {
+        by_name.push_back(&tensor);
+    }
+    std::sort(by_name.begin(), by_name.end(),
+              [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
+    for (const Tensor* tensor : by_name) {
+        facts.emplace_back("  " + tensor->name,
+                           fmt::format("{} [{}]", tensor->dtype, fmt::join(tensor->shape, ", ")));
+    }
+    for (const auto& [key, value] : file.metadata) {
+        facts.emplace_back("metadata " + key, value);
+    }
+    return facts;
+}
+
+Facts describe_metrics(const fs::path& csv) {
+    const Metrics metrics = read_metrics(csv);
+    Facts facts = {{"metrics", fmt::format("{} rows", metrics.rows.size())}};
+    if (!metrics.rows.empty()) {
+        for (std::size_t i = 0; i < metrics.columns.size(); ++i) {
+            facts.emplace_back("  last " + metrics.columns[i],
+                               fmt::format("{:.7g}", metrics.rows.back()[i]));
+        }
+    }
+    return facts;
+}
+
+Facts describe_run(const fs::path& run) {
+    Facts facts = {{"what", fmt::format("run folder of `{}`", read_run_kind(run))}};
+    for (const auto& [name, value] : read_parameters(run)) {
+        facts.emplace_back("  " + name, parameter_text(value));
+    }
+    const std::vector<Checkpoint> checkpoints = list_checkpoints(run);
+    std::vector<std::int64_t> steps;
+    for (const Checkpoint& checkpoint : checkpoints) {
+        steps.push_back(checkpoint.step);
+    }
+    facts.emplace_back("checkpoints", steps.empty()
+                                          ? std::string("none")
+                                          : fmt::format("of step {}", fmt::join(steps, ", ")));
+    if (fs::exists(run / "metrics.csv")) {
+        const Facts metrics = describe_metrics(run / "metrics.csv");
+        facts.insert(facts.end(), metrics.begin(), metrics.end());
+    }
+    if (fs::exists(run / "report.html")) {
+        facts.emplace_back("report", (run / "report.html").string());
+    }
+    return facts;
+}
+
+// The safetensors files right in a folder, by name.
+std::vector<fs::path> weights_in(const fs::path& folder) {
+    std::vector<fs::path> found;
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+        if (entry.path().extension() == ".safetensors") {
+            found.push_back(entry.path());
+        }
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+Facts describe_checkpoint(const std::vector<fs::path>& files) {
+    Facts facts = {{"what", "folder of safetensors files"}};
+    for (const fs::path& file : files) {
+        const TensorFile content = read_safetensors(file);
+        facts.emplace_back(
+            "  " + file.filename().string(),
+            fmt::format("{} tensors, {}", content.tensors.size(), size_text(fs::file_size(file))));
+    }
+    return facts;
+}
+
+Facts describe(const fs::path& path) {
+    if (!fs::exists(path)) {
+        throw std::runtime_error(
+            fmt::format("{}: there is no such file or folder; check the path", path.string()));
+    }
+    if (is_run_folder(path)) {
+        return describe_run(path);
+    }
+    if (const auto files = weights_in(path); !files.empty()) {
+        return describe_checkpoint(files);
+    }
+    if (path.extension() == ".safetensors") {
+        return describe_weights(path);
+    }
+    if (path.extension() == ".csv") {
+        return describe_metrics(path);
+    }
+    if (path.filename().string().starts_with("events.out.tfevents.")) {
+        return {{"what", "TensorBoard event file; see it with: tensorboard --logdir " +
+                             path.parent_path().string()},
+                {"size", size_text(fs::file_size(path))}};
+    }
+    if (is_data(path)) {
+        return describe_data(path);
+    }
+    throw std::runtime_error(
+        fmt::format("{}: this is none of patchforge's files or folders; give patches, a .pfs or "
+                    ".safetensors file or a run folder",
+                    path.string()));
+}
+
+} // namespace
+
+void add_info(CLI::App& app) {
+    auto path = std::make_shared<std::string>();
+    CLI::App* verb = app.add_subcommand("info", "say what a file or folder is, and its facts");
+    add_text(*verb, "path", *path,
+             "patches, .pfs, .safetensors, a checkpoint, a run folder, metrics.csv", "")
+        ->required();
+    verb->callback([path] {
+        const Facts facts = describe(*path);
+        std::size_t widest = 0;
+        for (const auto& [name, value] : facts) {
+            widest = std::max(widest, name.size());
+        }
+        for (const auto& [name, value] : facts) {
+            print_line(fmt::format("{:<{}}  {}", name, widest, value));
+        }
+    });
+}
+
+} // namespace patchforge
