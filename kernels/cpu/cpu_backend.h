@@ -105,7 +105,8 @@ class CpuBackend final : public Backend {
 
     // perturb_logits.cpp
     void margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
-                     Vector<const std::int32_t> label, RowValue scale, float enough) override;
+                     Vector<const std::int32_t> label, RowValue scale, float low,
+                     float high) override;
     void probability_distance(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
                               Vector<const std::int32_t> label, int power, float scale) override;
     void combine_logits(Matrix<float> total, Matrix<const float> member, float weight,

@@ -23,7 +23,8 @@ void softmax(double* probability, const float* logit, std::int64_t classes) {
 } // namespace
 
 void CpuBackend::margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
-                             Vector<const std::int32_t> label, RowValue scale, float enough) {
+                             Vector<const std::int32_t> label, RowValue scale, float low,
+                             float high) {
     for (std::int64_t r = 0; r < logit.rows; ++r) {
         const float* row = logit.data + r * logit.columns;
         const std::int64_t own = label.data[r];
@@ -38,7 +39,7 @@ void CpuBackend::margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<c
         if (!d_logit.empty()) {
             float* gradient = d_logit.data + r * d_logit.columns;
             std::fill_n(gradient, d_logit.columns, 0.0f);
-            if (!(margin >= enough)) {
+            if (!(margin <= low || margin >= high)) {
                 gradient[rival] = scale.at(r);
                 gradient[own] = -scale.at(r);
             }

@@ -94,10 +94,11 @@ struct PerturbOperations {
 
     // Carlini & Wagner's margin (2017) of each row: loss [B] = max over j != label of z_j, minus
     // z_label: positive when the label is lost. d_logit [B, C] = scale (one-hot(that j, the first
-    // of equals) - one-hot(label)), but 0 where loss >= enough. C >= 2. For a target t, -loss says
-    // how far t leads. d_logit or loss may be empty: not wanted.
+    // of equals) - one-hot(label)), but 0 where loss <= low or loss >= high. C >= 2. For a target
+    // t, -loss says how far t leads. d_logit or loss may be empty: not wanted.
     virtual void margin_loss(Matrix<float> d_logit, Vector<float> loss, Matrix<const float> logit,
-                             Vector<const std::int32_t> label, RowValue scale, float enough) = 0;
+                             Vector<const std::int32_t> label, RowValue scale, float low,
+                             float high) = 0;
 
     // loss [B] = sum over classes of |p_c - t_c|^power, p = softmax(logit), t = one-hot(label),
     // power 1 or 2; d_logit [B, C] = scale * its gradient. Either may be empty.

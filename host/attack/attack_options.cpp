@@ -1,0 +1,155 @@
+#include "host/attack/attack_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <stdexcept>
+
+namespace patchforge {
+
+namespace {
+
+constexpr std::array<const char*, 10> method_names = {
+    "fgsm", "pgd", "mifgsm", "forge", "cw", "numeric", "nes", "spsa", "square", "worst"};
+
+[[noreturn]] void refuse(const std::string& what) {
+    throw std::invalid_argument(what);
+}
+
+} // namespace
+
+AttackMethod attack_method_from_name(const std::string& name) {
+    const auto found = std::find(method_names.begin(), method_names.end(), name);
+    if (found == method_names.end()) {
+        refuse(fmt::format("--method {}: is not known; choose one of {}", name,
+                           fmt::join(method_names, ", ")));
+    }
+    return static_cast<AttackMethod>(found - method_names.begin());
+}
+
+std::string attack_method_name(AttackMethod method) {
+    return method_names.at(static_cast<std::size_t>(method));
+}
+
+bool is_black_box(AttackMethod method) {
+    return method == AttackMethod::numeric || method == AttackMethod::nes ||
+           method == AttackMethod::spsa || method == AttackMethod::square;
+}
+
+bool is_unbounded(AttackMethod method) {
+    return method == AttackMethod::forge || method == AttackMethod::cw;
+}
+
+std::int64_t AttackOptions::steps_of(std::int64_t pixels) const {
+    if (steps > 0) {
+        return steps;
+    }
+    switch (method) {
+    case AttackMethod::fgsm:
+        return 1;
+    case AttackMethod::pgd:
+        return 40;
+    case AttackMethod::mifgsm:
+        return 10;
+    case AttackMethod::forge:
+        return 500;
+    case AttackMethod::cw:
+        return 200;
+    case AttackMethod::worst:
+        return 100;
+    case AttackMethod::numeric: // and one query a step to see whether it is done
+        return std::max<std::int64_t>(queries / (2 * ((pixels + block - 1) / block) + 1), 1);
+    case AttackMethod::nes:
+    case AttackMethod::spsa:
+        return std::max<std::int64_t>(queries / (2 * directions + 1), 1);
+    case AttackMethod::square:
+        break;
+    }
+    return queries;
+}
+
+double AttackOptions::alpha_of(double epsilon, std::int64_t pixels) const {
+    if (alpha > 0) {
+        return alpha;
+    }
+    const auto count = static_cast<double>(steps_of(pixels));
+    switch (method) {
+    case AttackMethod::fgsm:
+        return epsilon;
+    case AttackMethod::mifgsm:
+        return epsilon / count;
+    default:
+        return std::min(2.5 * epsilon / count, epsilon);
+    }
+}
+
+StepRule AttackOptions::rule() const {
+    return norm == Norm::linf ? StepRule::sign
+           : norm == Norm::l2 ? StepRule::unit_l2
+                              : StepRule::unit_l1;
+}
+
+Ball AttackOptions::ball() const {
+    return norm == Norm::linf ? Ball::linf : norm == Norm::l2 ? Ball::l2 : Ball::l1;
+}
+
+void AttackOptions::validate(std::int64_t classes) const {
+    const std::string name = attack_method_name(method);
+    if (norm == Norm::l1 && method != AttackMethod::fgsm) {
+        refuse(fmt::format("--norm l1: {} has no L1 form; use fgsm, or another norm", name));
+    }
+    if (norm != Norm::linf && (method == AttackMethod::square || method == AttackMethod::worst)) {
+        refuse(fmt::format("--norm: {} is for linf alone; leave it out", name));
+    }
+    if (is_unbounded(method) && norm == Norm::l1) {
+        refuse(fmt::format("--norm l1: {} measures L2; leave it out", name));
+    }
+    if (target == Target::fixed && (target_class < 0 || target_class >= classes)) {
+        refuse(fmt::format("--target {}: the model has classes 0 to {}; choose one of them",
+                           target_class, classes - 1));
+    }
+    if (method == AttackMethod::forge && !targeted()) {
+        refuse(
+            "--method forge: needs to know what to forge; give --target K, least-likely or random");
+    }
+    if (method == AttackMethod::worst && targeted()) {
+        refuse("--method worst: is untargeted; leave --target out");
+    }
+    if (lambdas.empty()) {
+        refuse("--lambda: is empty; give at least one number, e.g. 0,0.1,1");
+    }
+}
+
+std::string AttackOptions::text(std::int64_t pixels) const {
+    std::string line = attack_method_name(method);
+    if (!is_unbounded(method)) {
+        line += norm == Norm::linf ? " linf" : norm == Norm::l2 ? " l2" : " l1";
+    }
+    const std::int64_t count = steps_of(pixels);
+    if (is_black_box(method)) {
+        line += fmt::format(", at most {} queries", queries);
+    } else if (count > 1) {
+        line += fmt::format(", {} steps", count);
+    }
+    if (method == AttackMethod::pgd) {
+        line += random_start ? ", random start" : " (no random start: BIM)";
+        line += restarts > 1 ? fmt::format(", {} restarts", restarts) : "";
+    }
+    switch (target) {
+    case Target::none:
+        break;
+    case Target::fixed:
+        line += fmt::format(", towards class {}", target_class);
+        break;
+    case Target::least_likely:
+        line += ", towards the least likely class";
+        break;
+    case Target::random:
+        line += ", towards a random other class";
+        break;
+    }
+    return line;
+}
+
+} // namespace patchforge

@@ -1,0 +1,185 @@
+#include "host/attack/worst_attacks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numbers>
+
+#include "host/attack/gradient_attack.h"
+
+namespace patchforge {
+
+WorstAttacks::WorstAttacks(WhiteBoxVictim& victim, AttackBatch& batch, const AttackOptions& options)
+    : victim_(victim), batch_(batch), options_(options) {
+    Backend& backend = victim.backend();
+    for (RowNumbers* numbers : {&epsilon_, &alpha_, &loss_, &norm_}) {
+        *numbers = RowNumbers(backend, batch.capacity());
+    }
+    for (DeviceArray<float>* array :
+         {&x_, &previous_, &stepped_, &gradient_, &best_, &best_gradient_}) {
+        *array = DeviceArray<float>(backend, batch.capacity() * batch.pixels());
+    }
+    index_ = DeviceArray<std::int32_t>(backend, batch.capacity());
+    for (const VictimLoss loss : {VictimLoss::cross_entropy, VictimLoss::margin}) {
+        gradient_of_[loss == VictimLoss::margin] = backend.record([this, loss] {
+            victim_.gradient(matrix(gradient_), loss_.vector(), matrix(x_), batch_.label(),
+                             {.loss = loss});
+        });
+    }
+    for (const bool later : {false, true}) {
+        apgd_step_[later] = backend.record([this, &backend, later] {
+            const Matrix<float> x = matrix(x_);
+            const Matrix<float> stepped = matrix(stepped_);
+            backend.perturb_step(stepped, x, matrix(gradient_), batch_.origin(), alpha_.view(),
+                                 epsilon_.view(), StepRule::sign, Ball::linf);
+            // x + a (stepped - x) + (1 - a) (x - previous); without momentum in the first step.
+            const float a = later ? 0.75f : 1.0f;
+            backend.weighted_sum(stepped.flat(), x.flat(), 2 - 2 * a, stepped.flat(), a,
+                                 matrix(previous_).flat(), a - 1);
+            backend.weighted_sum(previous_.view(), x.flat(), 1, {}, 0, {}, 0);
+            backend.perturb_step(x, stepped, {}, batch_.origin(), {0}, epsilon_.view(),
+                                 StepRule::plain, Ball::linf);
+        });
+    }
+}
+
+void WorstAttacks::keep(Matrix<float> kept, Matrix<const float> from,
+                        const std::vector<std::uint8_t>& chosen) {
+    std::vector<std::int32_t> index;
+    for (std::size_t r = 0; r < chosen.size(); ++r) {
+        index.push_back(chosen[r] ? static_cast<std::int32_t>(r) : -1);
+    }
+    index_.upload(index.data(), batch_.capacity());
+    victim_.backend().place_rows(kept, from, index_.view());
+}
+
+std::vector<std::uint8_t> WorstAttacks::look(Recording& gradient) {
+    gradient.replay();
+    const Matrix<const float> x = matrix(x_);
+    const std::vector<std::int32_t> answers = victim_.predictions(x, batch_.capacity());
+    const std::vector<std::uint8_t> stopped = victim_.detected(x, batch_.capacity());
+    std::vector<std::uint8_t> fooled(answers.size());
+    for (std::size_t r = 0; r < fooled.size(); ++r) {
+        fooled[r] = !stopped[r] && answers[r] != batch_.host_label(static_cast<std::int64_t>(r));
+    }
+    return fooled;
+}
+
+void WorstAttacks::apgd(double epsilon, VictimLoss loss) {
+    Backend& backend = victim_.backend();
+    const auto rows = static_cast<std::size_t>(batch_.capacity());
+    const std::int64_t steps = options_.steps_of(batch_.pixels());
+    const auto share = [&](double part) {
+        return std::max<std::int64_t>(static_cast<std::int64_t>(part * static_cast<double>(steps)),
+                                      1);
+    };
+    Recording& gradient = *gradient_of_[loss == VictimLoss::margin];
+    epsilon_.fill(epsilon);
+    std::vector<float> alpha(rows, static_cast<float>(2 * epsilon));
+    alpha_.set(alpha);
+
+    random_start(backend, batch_, matrix(gradient_), Ball::linf, epsilon, options_.seed,
+                 loss == VictimLoss::margin ? 1 : 0);
+    const std::size_t bytes = static_cast<std::size_t>(x_.size()) * sizeof(float);
+    backend.copy(x_.data(), batch_.x().data, bytes);
+    backend.copy(previous_.data(), batch_.x().data, bytes);
+    std::vector<std::uint8_t> done = look(gradient); // those samples are in batch.x() already
+    std::vector<float> best = loss_.get();
+    backend.copy(best_.data(), x_.data(), bytes);
+    backend.copy(best_gradient_.data(), gradient_.data(), bytes);
+
+    std::vector<float> last = best, best_at_checkpoint = best;
+    std::vector<std::int64_t> gains(rows, 0); // steps since the checkpoint that raised the loss
+    std::vector<std::uint8_t> reduced(rows, 1);
+    std::int64_t period = share(0.22), since = 0;
+    for (std::int64_t step = 0; step < steps; ++step) {
+        apgd_step_[step > 0]->replay();
+        std::vector<std::uint8_t> fresh = look(gradient);
+        const std::vector<float> now = loss_.get();
+        std::vector<std::uint8_t> better(rows);
+        for (std::size_t r = 0; r < rows; ++r) {
+            fresh[r] = fresh[r] && !done[r];
+            done[r] |= fresh[r];
+            gains[r] += now[r] > last[r];
+            better[r] = now[r] > best[r];
+            best[r] = better[r] ? now[r] : best[r];
+        }
+        last = now;
+        keep(matrix(best_), matrix(x_), better);
+        keep(matrix(best_gradient_), matrix(gradient_), better);
+        keep(batch_.x(), matrix(x_), fresh);
+        if (std::all_of(done.begin(), done.end(), [](std::uint8_t d) { return d != 0; })) {
+            return;
+        }
+        if (++since < period) {
+            continue;
+        }
+        std::vector<std::uint8_t> halve(rows);
+        for (std::size_t r = 0; r < rows; ++r) {
+            const bool oscillates =
+                static_cast<double>(gains[r]) <= 0.75 * static_cast<double>(period);
+            const bool stuck = !reduced[r] && best_at_checkpoint[r] >= best[r];
+            halve[r] = oscillates || stuck;
+            alpha[r] = halve[r] ? alpha[r] / 2 : alpha[r];
+            gains[r] = 0;
+        }
+        reduced = halve;
+        best_at_checkpoint = best;
+        alpha_.set(alpha);
+        keep(matrix(x_), matrix(best_), halve);
+        keep(matrix(gradient_), matrix(best_gradient_), halve);
+        period = std::max(period - share(0.03), share(0.06));
+        since = 0;
+    }
+    for (std::uint8_t& d : done) {
+        d = !d;
+    }
+    keep(batch_.x(), matrix(best_), done);
+}
+
+void WorstAttacks::minimal(double epsilon) {
+    constexpr double first_gamma = 0.05, last_gamma = 0.001; // how fast the ball changes
+    constexpr double first_alpha = 1.0, last_alpha = 0.01;   // L2 length of a step
+    Backend& backend = victim_.backend();
+    const auto rows = static_cast<std::size_t>(batch_.capacity());
+    const std::int64_t steps = options_.steps_of(batch_.pixels());
+    const double infinity = std::numeric_limits<double>::infinity();
+    batch_.restart();
+    backend.copy(x_.data(), batch_.x().data, static_cast<std::size_t>(x_.size()) * sizeof(float));
+
+    std::vector<double> best(rows, infinity);
+    std::vector<float> radius(rows, 1);
+    for (std::int64_t step = 0; step <= steps; ++step) {
+        const std::vector<std::uint8_t> fooled = look(*gradient_of_[1]);
+        const std::vector<float> margin = loss_.get();
+        backend.row_norms(norm_.vector(), matrix(gradient_), {}, Norm::l1);
+        const std::vector<float> slope = norm_.get();
+        backend.row_norms(norm_.vector(), matrix(x_), batch_.origin(), Norm::linf);
+        const std::vector<float> distance = norm_.get();
+        const double turn = static_cast<double>(step) / static_cast<double>(steps);
+        const double wave = (1 + std::cos(std::numbers::pi * turn)) / 2;
+        const double gamma = last_gamma + (first_gamma - last_gamma) * wave;
+        std::vector<std::uint8_t> found(rows);
+        for (std::size_t r = 0; r < rows; ++r) {
+            const bool closer = fooled[r] && distance[r] < best[r];
+            best[r] = closer ? distance[r] : best[r];
+            found[r] = closer && distance[r] <= static_cast<float>(epsilon);
+            if (fooled[r]) {
+                radius[r] = static_cast<float>(std::min(radius[r] * (1 - gamma), best[r]));
+            } else if (best[r] < infinity) {
+                radius[r] = static_cast<float>(radius[r] * (1 + gamma));
+            } else {
+                // As far as a linear model would have to go: |margin| / ||gradient||_1 further.
+                radius[r] =
+                    static_cast<float>(distance[r] + (slope[r] > 0 ? -margin[r] / slope[r] : 1));
+            }
+        }
+        keep(batch_.x(), matrix(x_), found);
+        epsilon_.set(radius);
+        alpha_.fill(last_alpha + (first_alpha - last_alpha) * wave);
+        backend.perturb_step(matrix(x_), matrix(x_), matrix(gradient_), batch_.origin(),
+                             alpha_.view(), epsilon_.view(), StepRule::unit_l2, Ball::linf);
+    }
+}
+
+} // namespace patchforge
