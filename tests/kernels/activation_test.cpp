@@ -9,14 +9,14 @@ class ActivationTest : public BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(ActivationTest);
 
 const std::vector<std::pair<std::int64_t, std::int64_t>> shapes{
-    {1, 1}, {1, 31}, {2, 33}, {3, 255}, {7, 257}, {31, 64}, {129, 2}, {3, 7499}, {10, 256}, {1, 7500}};
+    {1, 1},   {1, 31},  {2, 33},   {3, 255},  {7, 257},
+    {31, 64}, {129, 2}, {3, 7499}, {10, 256}, {1, 7500}};
 
 // Small, large, huge, zero of both signs.
 std::vector<float> values_of_every_size(std::uint64_t seed, std::int64_t count) {
     std::vector<float> z = random_values(seed, count, -4, 4);
-    const std::vector<float> special{0,     -0.0f, 1e-30f, -1e-30f, 1e-4f, -1e-4f, 9,
-                                     -9,    20,    -20,    87,      -87,   200,    -200,
-                                     1e30f, -1e30f};
+    const std::vector<float> special{0,  -0.0f, 1e-30f, -1e-30f, 1e-4f, -1e-4f, 9,     -9,
+                                     20, -20,   87,     -87,     200,   -200,   1e30f, -1e30f};
     for (std::size_t e = 0; e < special.size() && 2 * e < z.size(); ++e) {
         z[2 * e] = special[e];
     }
@@ -33,20 +33,22 @@ TEST_P(ActivationTest, Values) {
                 const auto z = values_of_every_size(7, rows * columns);
                 const DeviceStep step(backend(), 3, 5, 2);
                 const oracle::Epilogue epilogue(named.at(step), step.value());
-                const auto y = in_place ? GuardedArray<float>::changing(backend(), z, shift)
-                                        : GuardedArray<float>::output(backend(), rows * columns, shift);
+                const auto y = in_place
+                                   ? GuardedArray<float>::changing(backend(), z, shift)
+                                   : GuardedArray<float>::output(backend(), rows * columns, shift);
                 const auto z_on_device = GuardedArray<float>::input(backend(), z, shift);
                 backend().activate(y.matrix(rows, columns),
-                                   (in_place ? y : z_on_device).matrix(rows, columns), named.at(step));
+                                   (in_place ? y : z_on_device).matrix(rows, columns),
+                                   named.at(step));
 
                 const oracle::DoubleMatrix expected =
                     oracle::activate(oracle::DoubleMatrix(rows, columns, z), epilogue);
                 std::vector<double> tolerance;
                 for (std::size_t e = 0; e < z.size(); ++e) {
-                    tolerance.push_back(
-                        epilogue.keeps(e) ? epilogue_bound(std::min(std::fabs(z[e]), 100.0f), 0,
-                                                           expected.values[e], named.dropout)
-                                          : 0);
+                    tolerance.push_back(epilogue.keeps(e)
+                                            ? epilogue_bound(std::min(std::fabs(z[e]), 100.0f), 0,
+                                                             expected.values[e], named.dropout)
+                                            : 0);
                 }
                 expect_close(y.values(), expected.values, tolerance, columns, "y");
             }
@@ -68,8 +70,9 @@ TEST_P(ActivationTest, Gradients) {
                     oracle::activate(oracle::DoubleMatrix(rows, columns, z), epilogue).values);
                 const auto dy = random_values(9, rows * columns, -3, 3);
 
-                const auto dz = in_place ? GuardedArray<float>::changing(backend(), dy, shift)
-                                         : GuardedArray<float>::output(backend(), rows * columns, shift);
+                const auto dz = in_place
+                                    ? GuardedArray<float>::changing(backend(), dy, shift)
+                                    : GuardedArray<float>::output(backend(), rows * columns, shift);
                 const auto dy_on_device = GuardedArray<float>::input(backend(), dy, shift);
                 const auto y_on_device = GuardedArray<float>::input(backend(), y, shift);
                 backend().activation_gradient(dz.matrix(rows, columns),
@@ -88,8 +91,8 @@ TEST_P(ActivationTest, Gradients) {
     }
 }
 
-// Of 40,000 elements dropout keeps a share of 1 - p within five standard deviations, multiplies it by
-// 1 / (1 - p) so that the mean stays, and keeps others in the next draw.
+// Of 40,000 elements dropout keeps a share of 1 - p within five standard deviations, multiplies it
+// by 1 / (1 - p) so that the mean stays, and keeps others in the next draw.
 TEST_P(ActivationTest, DropoutKeepsItsShareAndTheMean) {
     const std::int64_t rows = 100, columns = 400;
     const auto z = GuardedArray<float>::input(backend(), std::vector<float>(rows * columns, 1));

@@ -104,8 +104,8 @@ class Iteration {
         const Adam adam{.learning_rate = 0.01f, .step = count};
         backend_.fill_normal(x_.view(), 0, 1, {9, 3, count});
         backend_.linear_forward(h_.matrix(batch, hidden), x_.matrix(batch, inputs),
-                                weight1_.weight_matrix(hidden, inputs),
-                                bias1_.tensor().value, leaky);
+                                weight1_.weight_matrix(hidden, inputs), bias1_.tensor().value,
+                                leaky);
         backend_.linear_forward(logit_.matrix(batch, 1), h_.matrix(batch, hidden),
                                 weight2_.weight_matrix(1, hidden), bias2_.tensor().value, {});
         backend_.discriminator_loss(d_logit_.view(),
@@ -113,13 +113,13 @@ class Iteration {
                                     logit_.view(), 2, GanLoss::non_saturating, 0.9f);
         backend_.column_mean(metrics_.view().part(DiscriminatorMetrics::count, hidden),
                              h_.matrix(batch, hidden));
-        backend_.linear_backward_adam(d_h_.matrix(batch, hidden), weight2_.tensor(), bias2_.tensor(),
-                                      d_logit_.matrix(batch, 1), h_.matrix(batch, hidden), leaky,
-                                      adam);
+        backend_.linear_backward_adam(d_h_.matrix(batch, hidden), weight2_.tensor(),
+                                      bias2_.tensor(), d_logit_.matrix(batch, 1),
+                                      h_.matrix(batch, hidden), leaky, adam);
         backend_.copy(saved_.data(), d_h_.data(), batch * hidden * sizeof(float));
         backend_.linear_weight_gradient_adam(weight1_.tensor(), bias1_.tensor(),
-                                             saved_.matrix(batch, hidden),
-                                             x_.matrix(batch, inputs), adam);
+                                             saved_.matrix(batch, hidden), x_.matrix(batch, inputs),
+                                             adam);
         backend_.finish_iteration(step_.data(), history_.matrix(4, width), metrics_.view());
     }
 

@@ -5,7 +5,8 @@
 
 namespace patchforge::testing {
 
-ScopedVariable::ScopedVariable(std::string name, const std::string& value) : name_(std::move(name)) {
+ScopedVariable::ScopedVariable(std::string name, const std::string& value)
+    : name_(std::move(name)) {
     if (const char* before = std::getenv(name_.c_str())) {
         before_ = before;
         was_set_ = true;

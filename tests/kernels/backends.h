@@ -1,5 +1,5 @@
-// The backends under test. Every test of an operation is a TEST_P of a suite of BackendTest and runs
-// on each of them, from one source:
+// The backends under test. Every test of an operation is a TEST_P of a suite of BackendTest and
+// runs on each of them, from one source:
 //
 //     cpu            the CPU backend as a user gets it
 //     cpu_baseline   the same, held to the instruction set named (PATCHFORGE_CPU)
@@ -50,8 +50,7 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
 
 #define PATCHFORGE_ON_EVERY_BACKEND(Suite)                                                         \
     INSTANTIATE_TEST_SUITE_P(                                                                      \
-        Every, Suite,                                                                              \
-        ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512", "cuda"),                \
+        Every, Suite, ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512", "cuda"),  \
         [](const auto& info) { return std::string(info.param); })
 
 } // namespace patchforge::testing

@@ -24,7 +24,8 @@ class BatchTest : public BackendTest {
         const auto pixels = bytes(plan.count * pixel_count);
 
         const auto x = GuardedArray<float>::output(backend(), batch * pixel_count, shift);
-        const auto row = GuardedArray<std::int32_t>::output(backend(), want_rows ? batch : 0, shift);
+        const auto row =
+            GuardedArray<std::int32_t>::output(backend(), want_rows ? batch : 0, shift);
         const auto pixels_on_device = GuardedArray<std::uint8_t>::input(backend(), pixels, shift);
         backend().gather_rows(x.matrix(batch, pixel_count), row.view(),
                               pixels_on_device.matrix(plan.count, pixel_count), range, plan);
@@ -67,8 +68,8 @@ class BatchTest : public BackendTest {
 PATCHFORGE_ON_EVERY_BACKEND(BatchTest);
 
 TEST_P(BatchTest, EveryOrderAndWidth) {
-    for (const auto order : {BatchPlan::Order::shuffled, BatchPlan::Order::sequential,
-                             BatchPlan::Order::staged}) {
+    for (const auto order :
+         {BatchPlan::Order::shuffled, BatchPlan::Order::sequential, BatchPlan::Order::staged}) {
         for (const std::int64_t pixels : {1, 2, 31, 33, 64, 255, 257}) {
             for (const std::int64_t batch : {1, 3, 10, 33}) {
                 expect_batch(plan(101, batch, order), pixels, PixelRange::signed_unit, 1);
@@ -98,7 +99,8 @@ TEST_P(BatchTest, DrawsCountByStrideAndOffset) {
     for (std::uint64_t at = 0; at < 5; ++at) {
         expect_batch(plan(100, 10, BatchPlan::Order::shuffled), 31, PixelRange::unit, at, 5, 3);
     }
-    expect_batch(plan(100, 10, BatchPlan::Order::shuffled), 31, PixelRange::unit, 3'000'000'000'000);
+    expect_batch(plan(100, 10, BatchPlan::Order::shuffled), 31, PixelRange::unit,
+                 3'000'000'000'000);
 }
 
 TEST_P(BatchTest, RowNumbersAreOptional) {

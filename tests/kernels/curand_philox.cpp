@@ -25,8 +25,8 @@ std::optional<std::array<std::uint32_t, 4>>
 curand_philox([[maybe_unused]] std::array<std::uint32_t, 4> counter,
               [[maybe_unused]] std::array<std::uint32_t, 2> key) {
 #if defined(HAS_CURAND)
-    const uint4 words = curand_Philox4x32_10({counter[0], counter[1], counter[2], counter[3]},
-                                             {key[0], key[1]});
+    const uint4 words =
+        curand_Philox4x32_10({counter[0], counter[1], counter[2], counter[3]}, {key[0], key[1]});
     return std::array<std::uint32_t, 4>{words.x, words.y, words.z, words.w};
 #else
     return std::nullopt;

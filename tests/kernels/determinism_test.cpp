@@ -1,4 +1,5 @@
-// Same bits every run: twice in a row, on any number of threads, in any order of blocks and threads.
+// Same bits every run: twice in a row, on any number of threads, in any order of blocks and
+// threads.
 #include "tests/kernels/backends.h"
 
 #include <numeric>
@@ -12,7 +13,8 @@
 namespace patchforge::testing {
 namespace {
 
-// The bytes that every operation leaves behind, one after the other, with names to tell which differs.
+// The bytes that every operation leaves behind, one after the other, with names to tell which
+// differs.
 class Outputs {
   public:
     template <class T>
@@ -139,7 +141,8 @@ class EveryOperation {
                                     GanLoss::non_saturating, 0.9f);
         outputs_.add("discriminator_loss", d);
         outputs_.add("discriminator_loss metrics", metrics);
-        const Floats d_generator = output(rows), generator_metrics = output(GeneratorMetrics::count);
+        const Floats d_generator = output(rows),
+                     generator_metrics = output(GeneratorMetrics::count);
         backend_.generator_loss(d_generator.view(), generator_metrics.view(), logit.view(),
                                 GanLoss::non_saturating);
         outputs_.add("generator_loss", d_generator);
@@ -194,10 +197,10 @@ class EveryOperation {
         const auto resident = GuardedArray<std::uint8_t>::input(backend_, bytes);
         const auto row = GuardedArray<std::int32_t>::output(backend_, batch);
         const Floats x = output(batch * pixels);
-        backend_.gather_rows(x.matrix(batch, pixels), row.view(), resident.matrix(count, pixels),
-                             PixelRange::signed_unit,
-                             {count, batch, count / batch, BatchPlan::Order::shuffled, 3,
-                              {nullptr, 1, 2}});
+        backend_.gather_rows(
+            x.matrix(batch, pixels), row.view(), resident.matrix(count, pixels),
+            PixelRange::signed_unit,
+            {count, batch, count / batch, BatchPlan::Order::shuffled, 3, {nullptr, 1, 2}});
         outputs_.add("gather_rows", x);
         outputs_.add("gather_rows rows", row);
     }

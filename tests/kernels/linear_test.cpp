@@ -11,21 +11,22 @@ struct Shape {
 
 // Batches and widths as ragged as they come, and the layers of the network itself.
 const std::vector<Shape> shapes{
-    {1, 1, 1},      {2, 31, 33},    {3, 33, 2},     {7, 64, 31},     {8, 255, 64},   {9, 257, 65},
-    {10, 256, 256}, {31, 2, 257},   {33, 31, 255},  {64, 64, 64},    {100, 33, 31},  {129, 65, 33},
-    {200, 31, 2},   {1, 7499, 33},  {3, 7500, 31},  {2, 33, 7499},   {10, 1, 256},   {10, 256, 1},
-    {33, 257, 128}, {128, 63, 129}, {1, 64, 256},   {1, 7500, 256},  {10, 7500, 256}, {10, 256, 7500},
+    {1, 1, 1},      {2, 31, 33},    {3, 33, 2},    {7, 64, 31},    {8, 255, 64},    {9, 257, 65},
+    {10, 256, 256}, {31, 2, 257},   {33, 31, 255}, {64, 64, 64},   {100, 33, 31},   {129, 65, 33},
+    {200, 31, 2},   {1, 7499, 33},  {3, 7500, 31}, {2, 33, 7499},  {10, 1, 256},    {10, 256, 1},
+    {33, 257, 128}, {128, 63, 129}, {1, 64, 256},  {1, 7500, 256}, {10, 7500, 256}, {10, 256, 7500},
 };
 
 class LinearTest : public BackendTest {
   protected:
-    // Calls test(shape, epilogue, shift, seed) for every shape, with epilogues and alignments taking
-    // turns. The network's layers start at a boundary, as its arrays do.
+    // Calls test(shape, epilogue, shift, seed) for every shape, with epilogues and alignments
+    // taking turns. The network's layers start at a boundary, as its arrays do.
     template <class Test>
     void for_each_case(Test test) {
         for (std::size_t n = 0; n < shapes.size(); ++n) {
             const NamedEpilogue& epilogue = every_epilogue()[n % every_epilogue().size()];
-            const int shift = shapes[n].batch * shapes[n].inputs * shapes[n].outputs < 400'000 ? n % 3 : 0;
+            const int shift =
+                shapes[n].batch * shapes[n].inputs * shapes[n].outputs < 400'000 ? n % 3 : 0;
             const std::uint64_t seed = 1000 + 10 * n;
             const auto [batch, inputs, outputs] = shapes[n];
             SCOPED_TRACE(describe("batch", batch, "inputs", inputs, "outputs", outputs, "epilogue",
@@ -34,7 +35,8 @@ class LinearTest : public BackendTest {
         }
     }
 
-    static std::vector<float> weights(std::uint64_t seed, std::int64_t outputs, std::int64_t inputs) {
+    static std::vector<float> weights(std::uint64_t seed, std::int64_t outputs,
+                                      std::int64_t inputs) {
         const float limit = 3 / std::sqrt(static_cast<float>(inputs));
         return random_values(seed, outputs * inputs, -limit, limit);
     }
@@ -91,7 +93,8 @@ struct InputGradient {
 
 InputGradient expected_input_gradient(const oracle::DoubleMatrix& dz,
                                       const oracle::DoubleMatrix& weight,
-                                      const std::vector<float>& x, const oracle::Epilogue& previous) {
+                                      const std::vector<float>& x,
+                                      const oracle::Epilogue& previous) {
     const oracle::Products product = oracle::linear_input_gradient(dz, weight);
     InputGradient expected;
     for (std::size_t e = 0; e < product.value.values.size(); ++e) {
@@ -112,7 +115,8 @@ TEST_P(LinearTest, InputGradient) {
         const auto dz = random_values(seed, batch * outputs);
         const auto weight = weights(seed + 1, outputs, inputs);
         const bool reads_x = !named.at(step).is_identity();
-        const auto x = reads_x ? layer_input(seed + 2, batch, inputs, previous) : std::vector<float>();
+        const auto x =
+            reads_x ? layer_input(seed + 2, batch, inputs, previous) : std::vector<float>();
 
         const auto dx = GuardedArray<float>::output(backend(), batch * inputs, shift);
         const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
@@ -120,9 +124,9 @@ TEST_P(LinearTest, InputGradient) {
         const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
         const Matrix<const float> x_view =
             reads_x ? x_on_device.matrix(batch, inputs) : Matrix<float>{};
-        backend().linear_input_gradient(dx.matrix(batch, inputs), dz_on_device.matrix(batch, outputs),
-                                        weight_on_device.matrix(outputs, inputs), x_view,
-                                        named.at(step));
+        backend().linear_input_gradient(
+            dx.matrix(batch, inputs), dz_on_device.matrix(batch, outputs),
+            weight_on_device.matrix(outputs, inputs), x_view, named.at(step));
 
         const InputGradient expected =
             expected_input_gradient({batch, outputs, dz}, {outputs, inputs, weight}, x, previous);
@@ -140,10 +144,9 @@ TEST_P(LinearTest, WeightGradient) {
         const auto bias_before = random_values(seed + 3, seed % 30 ? outputs : 0);
 
         const auto start = [&](const std::vector<float>& before) {
-            return accumulate
-                       ? GuardedArray<float>::changing(backend(), before, shift)
-                       : GuardedArray<float>::output(
-                             backend(), static_cast<std::int64_t>(before.size()), shift);
+            return accumulate ? GuardedArray<float>::changing(backend(), before, shift)
+                              : GuardedArray<float>::output(
+                                    backend(), static_cast<std::int64_t>(before.size()), shift);
         };
         const auto d_weight = start(weight_before);
         const auto d_bias = start(bias_before);
@@ -197,8 +200,8 @@ TEST_P(LinearTest, WeightGradientAdam) {
                                               x_on_device.matrix(batch, inputs), adam);
 
         const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
-        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch, adam,
-                           step.value());
+        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch,
+                           adam, step.value());
         weight.compare(inputs, "weight");
         if (has_bias) {
             bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
@@ -227,11 +230,11 @@ TEST_P(LinearTest, BackwardAdam) {
                                        x_on_device.matrix(batch, inputs), named.at(step), adam);
 
         const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
-        const InputGradient expected = expected_input_gradient(
-            dz_exact, weight.expected_weight(outputs, inputs), x, previous);
+        const InputGradient expected =
+            expected_input_gradient(dz_exact, weight.expected_weight(outputs, inputs), x, previous);
         expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
-        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch, adam,
-                           step.value());
+        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch,
+                           adam, step.value());
         weight.compare(inputs, "weight");
         if (has_bias) {
             bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());

@@ -21,7 +21,8 @@ class LossTest : public BackendTest {
                          float real_label, int shift = 0) {
         const auto on_device = GuardedArray<float>::input(backend(), logit, shift);
         const auto d_logit = GuardedArray<float>::output(backend(), on_device.size(), shift);
-        const auto metrics = GuardedArray<float>::output(backend(), DiscriminatorMetrics::count, shift);
+        const auto metrics =
+            GuardedArray<float>::output(backend(), DiscriminatorMetrics::count, shift);
         backend().discriminator_loss(d_logit.view(), metrics.view(), on_device.view(), real_count,
                                      loss, real_label);
         return {metrics.values(), d_logit.values()};
@@ -36,7 +37,8 @@ class LossTest : public BackendTest {
     }
 
     // Every term is a few roundings of itself or of 1; a mean adds the roundings of its sum.
-    static void compare(const Result& actual, const oracle::LossAndGradient& expected, double scale) {
+    static void compare(const Result& actual, const oracle::LossAndGradient& expected,
+                        double scale) {
         const double rows = static_cast<double>(actual.d_logit.size());
         const double mean = unit_roundoff * (8 + std::sqrt(rows) / 4) * scale;
         expect_close(actual.metrics, expected.metrics, mean, "metrics");
@@ -60,11 +62,12 @@ TEST_P(LossTest, DiscriminatorAgreesWithTheOracle) {
         for (const GanLoss loss : every_loss) {
             for (const float label : {1.0f, 0.9f}) {
                 const int shift = static_cast<int>(reals % 3);
-                SCOPED_TRACE(describe("reals", reals, "fakes", fakes, "loss", static_cast<int>(loss),
-                                      "label", label, "shift", shift));
+                SCOPED_TRACE(describe("reals", reals, "fakes", fakes, "loss",
+                                      static_cast<int>(loss), "label", label, "shift", shift));
                 const auto logit = random_values(11 + reals, reals + fakes, -6, 6);
                 compare(discriminator(logit, reals, loss, label, shift),
-                        oracle::discriminator_loss(oracle::to_double(logit), reals, loss, label), 25);
+                        oracle::discriminator_loss(oracle::to_double(logit), reals, loss, label),
+                        25);
             }
         }
     }
@@ -113,9 +116,9 @@ TEST_P(LossTest, Equilibrium) {
         float label;
         double probability, discriminator, generator;
     };
-    for (const Known& known : {Known{1, 0.5, 1.386294361, 0.693147181},
-                               Known{0.9f, 0.45, 1.376277627, 0.798507696},
-                               Known{0.75f, 0.375, 1.323126476, 0.980829253}}) {
+    for (const Known& known :
+         {Known{1, 0.5, 1.386294361, 0.693147181}, Known{0.9f, 0.45, 1.376277627, 0.798507696},
+          Known{0.75f, 0.375, 1.323126476, 0.980829253}}) {
         SCOPED_TRACE(describe("label", known.label));
         const auto logit =
             static_cast<float>(std::log(known.probability / (1 - known.probability)));
@@ -150,8 +153,9 @@ TEST_P(LossTest, FarLogitsStayFiniteAndKeepTheirGradient) {
             const Result g = generator({far, -far}, loss);
             EXPECT_EQ(g.metrics[GeneratorMetrics::loss],
                       loss == GanLoss::minimax ? -far / 2 : far / 2);
-            const std::vector<double> generator_pull =
-                loss == GanLoss::minimax ? std::vector<double>{-0.5, 0} : std::vector<double>{0, -0.5};
+            const std::vector<double> generator_pull = loss == GanLoss::minimax
+                                                           ? std::vector<double>{-0.5, 0}
+                                                           : std::vector<double>{0, -0.5};
             expect_close(g.d_logit, generator_pull, 1e-7, "generator d_logit");
         }
     }
@@ -245,11 +249,13 @@ TEST_P(LossTest, SoftmaxCrossEntropyByRow) {
             for (std::int64_t row = 0; row < rows; ++row) {
                 const std::vector<double> one(logit.begin() + row * classes,
                                               logit.begin() + (row + 1) * classes);
-                const oracle::LossAndGradient exact = oracle::softmax_cross_entropy(one, label[row]);
+                const oracle::LossAndGradient exact =
+                    oracle::softmax_cross_entropy(one, label[row]);
                 expected_loss.push_back(exact.metrics[0]);
                 // The log of a sum of exponentials, beside the largest logit.
-                loss_tolerance.push_back(unit_roundoff * (16 + 4 * std::fabs(exact.metrics[0]) +
-                                                          std::fabs(one[0]) / 16 + std::log(classes)));
+                loss_tolerance.push_back(unit_roundoff *
+                                         (16 + 4 * std::fabs(exact.metrics[0]) +
+                                          std::fabs(one[0]) / 16 + std::log(classes)));
                 const double factor = scale * (weighted ? weight[label[row]] : 1.0);
                 for (const double d : exact.d_logit) {
                     expected_d.push_back(factor * d);

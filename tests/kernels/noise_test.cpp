@@ -10,8 +10,8 @@ namespace {
 
 class NoiseTest : public BackendTest {
   protected:
-    std::vector<float> uniform(std::int64_t count, float low, float high, const RandomStream& random,
-                               int shift = 0) {
+    std::vector<float> uniform(std::int64_t count, float low, float high,
+                               const RandomStream& random, int shift = 0) {
         const auto out = GuardedArray<float>::output(backend(), count, shift);
         backend().fill_uniform(out.view(), low, high, random);
         return out.values();
@@ -64,12 +64,14 @@ TEST_P(NoiseTest, NormalAgreesWithTheOracle) {
         for (const auto& [mean, deviation] : {std::pair{0.0f, 1.0f}, {3.0f, 0.5f}}) {
             const int shift = static_cast<int>(size % 4);
             const DeviceStep step(backend(), 11, 2, 1);
-            SCOPED_TRACE(describe("size", size, "mean", mean, "deviation", deviation, "shift", shift));
+            SCOPED_TRACE(
+                describe("size", size, "mean", mean, "deviation", deviation, "shift", shift));
             const auto actual = normal(size, mean, deviation, {5, 3, step.count()}, shift);
             const auto expected = oracle::normal(size, mean, deviation, {5, 3, step.value()});
             std::vector<double> tolerance;
             for (std::int64_t e = 0; e < size; ++e) {
-                const double u1 = uniform_from_word(oracle::Stream{5, 3, step.value()}.word(e & ~1));
+                const double u1 =
+                    uniform_from_word(oracle::Stream{5, 3, step.value()}.word(e & ~1));
                 const double radius = std::sqrt(-2 * std::log(u1));
                 tolerance.push_back(unit_roundoff *
                                     (14 * deviation * radius + 2 * std::fabs(expected[e])));
@@ -105,9 +107,12 @@ TEST_P(NoiseTest, DistributionsAreWhatTheySay) {
 }
 
 TEST_P(NoiseTest, SeedsPurposesAndDrawsDiffer) {
-    const std::vector<RandomStream> streams{
-        {1, 3, {}},  {2, 3, {}},           {1ull << 32 | 1, 3, {}}, {1, 4, {}},
-        {1, 3, {nullptr, 1, 1}}, {1, 3, {nullptr, 1, 2}}};
+    const std::vector<RandomStream> streams{{1, 3, {}},
+                                            {2, 3, {}},
+                                            {1ull << 32 | 1, 3, {}},
+                                            {1, 4, {}},
+                                            {1, 3, {nullptr, 1, 1}},
+                                            {1, 3, {nullptr, 1, 2}}};
     std::vector<std::vector<float>> drawn;
     for (const RandomStream& stream : streams) {
         drawn.push_back(normal(64, 0, 1, stream));

@@ -19,8 +19,9 @@ namespace patchforge::testing {
 class DeviceStep {
   public:
     DeviceStep(Backend& backend, std::uint64_t step, std::uint32_t stride, std::uint32_t offset)
-        : step_(GuardedArray<std::uint64_t>::input(backend, {step})),
-          count_{step_.data(), stride, offset}, value_(step * stride + offset) {}
+        : step_(GuardedArray<std::uint64_t>::input(backend, {step})), count_{step_.data(), stride,
+                                                                             offset},
+          value_(step * stride + offset) {}
 
     StepCount count() const { return count_; }
     std::uint64_t value() const { return value_; }
@@ -64,8 +65,8 @@ inline double epilogue_bound(double z, double z_error, double y, double dropout)
     return z_error / (1 - dropout) + unit_roundoff * (8 + std::fabs(z)) * std::fabs(y) + 1e-37;
 }
 
-// What float32 may lose in d * derivative(y), when d may be off by d_error: 1 - t^2 loses some units
-// of 1 whatever is left of it.
+// What float32 may lose in d * derivative(y), when d may be off by d_error: 1 - t^2 loses some
+// units of 1 whatever is left of it.
 inline double derivative_bound(double d, double d_error, const oracle::Epilogue& epilogue, double y,
                                std::uint64_t element) {
     if (!epilogue.keeps(element)) {
@@ -82,7 +83,8 @@ inline double derivative_bound(double d, double d_error, const oracle::Epilogue&
 class TensorUnderAdam {
   public:
     TensorUnderAdam(Backend& backend, std::uint64_t seed, std::int64_t size, int shift)
-        : TensorUnderAdam(backend, random_values(seed, size), random_values(seed + 1, size, -0.1f, 0.1f),
+        : TensorUnderAdam(backend, random_values(seed, size),
+                          random_values(seed + 1, size, -0.1f, 0.1f),
                           random_values(seed + 2, size, 0.001f, 0.1f), shift) {}
     TensorUnderAdam(Backend& backend, std::vector<float> weight, std::vector<float> first_moment,
                     std::vector<float> second_moment, int shift)
@@ -134,7 +136,7 @@ class TensorUnderAdam {
     }
 
   private:
-    void compare(const GuardedArray<float>& actual, oracle::Bounded oracle::AdamElement::* member,
+    void compare(const GuardedArray<float>& actual, oracle::Bounded oracle::AdamElement::*member,
                  std::int64_t columns, const std::string& what) const {
         std::vector<double> values, tolerances;
         for (const oracle::AdamElement& element : expected_) {

@@ -50,7 +50,8 @@ TEST_P(OptimiserTest, FiveStepsFromTheStart) {
     }
 }
 
-// The count of steps is *step * stride + offset, as in an iteration with several steps of one network.
+// The count of steps is *step * stride + offset, as in an iteration with several steps of one
+// network.
 TEST_P(OptimiserTest, CountsByStrideAndOffset) {
     TensorUnderAdam tensor = fresh(257);
     run(tensor, {.learning_rate = 0.01f}, 0, 5, gradients(257, 1), 5, 3);

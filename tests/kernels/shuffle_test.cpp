@@ -20,10 +20,11 @@ std::vector<std::uint32_t> order_of_epoch(std::uint64_t seed, std::uint64_t epoc
     return rows;
 }
 
-// 277,524 is the number of patches of the data set; powers of two and their neighbours are where the
-// domain of the walk changes size.
+// 277,524 is the number of patches of the data set; powers of two and their neighbours are where
+// the domain of the walk changes size.
 TEST(Shuffle, IsABijection) {
-    std::vector<std::uint32_t> counts{1023, 1024, 1025, 4095, 4096, 4097, 5127, 65'536, 65'537, 277'524};
+    std::vector<std::uint32_t> counts{1023, 1024, 1025,   4095,   4096,
+                                      4097, 5127, 65'536, 65'537, 277'524};
     for (std::uint32_t count = 1; count <= 300; ++count) {
         counts.push_back(count);
     }
@@ -50,8 +51,9 @@ TEST(Shuffle, LargestCountStaysInRange) {
 TEST(Shuffle, EpochsAndSeedsDiffer) {
     const std::uint32_t count = 1000;
     const std::vector<std::vector<std::uint32_t>> orders{
-        order_of_epoch(1, 0, count), order_of_epoch(1, 1, count), order_of_epoch(1, 1ull << 32, count),
-        order_of_epoch(2, 0, count), order_of_epoch(1ull << 32 | 1, 0, count)};
+        order_of_epoch(1, 0, count), order_of_epoch(1, 1, count),
+        order_of_epoch(1, 1ull << 32, count), order_of_epoch(2, 0, count),
+        order_of_epoch(1ull << 32 | 1, 0, count)};
     for (std::size_t a = 0; a < orders.size(); ++a) {
         for (std::size_t b = 0; b < a; ++b) {
             int equal = 0; // a Poisson variable of mean 1
@@ -63,8 +65,8 @@ TEST(Shuffle, EpochsAndSeedsDiffer) {
     }
 }
 
-// Over the epochs every position sees every row equally often, at counts where a wrong network would
-// show first.
+// Over the epochs every position sees every row equally often, at counts where a wrong network
+// would show first.
 TEST(Shuffle, PlacesAreUniformOverEpochs) {
     for (const std::uint32_t count : {2u, 3u, 5u, 16u, 17u, 64u}) {
         for (const std::uint32_t position : {0u, count / 2, count - 1}) {

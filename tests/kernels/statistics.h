@@ -25,10 +25,12 @@ inline double kolmogorov_distance(std::vector<float> values,
 }
 constexpr double kolmogorov_limit = 2.27;
 
-inline double normal_cdf(double x) { return std::erfc(-x / std::sqrt(2.0)) / 2; }
+inline double normal_cdf(double x) {
+    return std::erfc(-x / std::sqrt(2.0)) / 2;
+}
 
-// Pearson's chi-square against equal counts, as a number of standard deviations of a normal variable
-// (Wilson & Hilferty, 1931).
+// Pearson's chi-square against equal counts, as a number of standard deviations of a normal
+// variable (Wilson & Hilferty, 1931).
 inline double chi_square_deviations(const std::vector<std::int64_t>& counts) {
     double total = 0, sum = 0;
     for (const std::int64_t count : counts) {

@@ -12,11 +12,16 @@ namespace patchforge::oracle {
 
 inline double activation_value(Activation activation, double slope, double z) {
     switch (activation) {
-    case Activation::identity: return z;
-    case Activation::relu: return z > 0 ? z : 0;
-    case Activation::leaky_relu: return z > 0 ? z : slope * z;
-    case Activation::tanh: return std::tanh(z);
-    case Activation::sigmoid: return 1 / (1 + std::exp(-z));
+    case Activation::identity:
+        return z;
+    case Activation::relu:
+        return z > 0 ? z : 0;
+    case Activation::leaky_relu:
+        return z > 0 ? z : slope * z;
+    case Activation::tanh:
+        return std::tanh(z);
+    case Activation::sigmoid:
+        return 1 / (1 + std::exp(-z));
     }
     throw std::invalid_argument("activation: unknown");
 }
@@ -24,11 +29,16 @@ inline double activation_value(Activation activation, double slope, double z) {
 // The derivative by z, from the activation's value.
 inline double activation_derivative(Activation activation, double slope, double value) {
     switch (activation) {
-    case Activation::identity: return 1;
-    case Activation::relu: return value > 0 ? 1 : 0;
-    case Activation::leaky_relu: return value > 0 ? 1 : slope;
-    case Activation::tanh: return 1 - value * value;
-    case Activation::sigmoid: return value * (1 - value);
+    case Activation::identity:
+        return 1;
+    case Activation::relu:
+        return value > 0 ? 1 : 0;
+    case Activation::leaky_relu:
+        return value > 0 ? 1 : slope;
+    case Activation::tanh:
+        return 1 - value * value;
+    case Activation::sigmoid:
+        return value * (1 - value);
     }
     throw std::invalid_argument("activation: unknown");
 }
@@ -42,8 +52,8 @@ struct Epilogue {
 
     Epilogue() = default;
     Epilogue(const patchforge::Epilogue& from, std::uint64_t draw)
-        : activation(from.activation), slope(from.slope), dropout(from.dropout),
-          random{from.random.seed, from.random.purpose, draw} {}
+        : activation(from.activation), slope(from.slope),
+          dropout(from.dropout), random{from.random.seed, from.random.purpose, draw} {}
 
     bool keeps(std::uint64_t element) const {
         return dropout == 0 || random.word(element) >= std::floor(std::ldexp(dropout, 32));

@@ -12,7 +12,8 @@ struct Products {
     DoubleMatrix value;
     DoubleMatrix magnitude;
 
-    Products(std::int64_t rows, std::int64_t columns) : value(rows, columns), magnitude(rows, columns) {}
+    Products(std::int64_t rows, std::int64_t columns)
+        : value(rows, columns), magnitude(rows, columns) {}
 
     void add(std::int64_t row, std::int64_t column, double term) {
         const auto at = static_cast<std::size_t>(row * value.columns + column);

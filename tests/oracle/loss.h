@@ -33,10 +33,14 @@ inline Term cross_entropy_term(double l, double target) {
 inline Term real_term(GanLoss loss, double l, double real_label) {
     switch (loss) {
     case GanLoss::non_saturating:
-    case GanLoss::minimax: return cross_entropy_term(l, real_label);
-    case GanLoss::least_squares: return {(l - 1) * (l - 1) / 2, l - 1};
-    case GanLoss::hinge: return {std::max(0.0, 1 - l), l < 1 ? -1.0 : 0.0};
-    case GanLoss::wasserstein: return {-l, -1};
+    case GanLoss::minimax:
+        return cross_entropy_term(l, real_label);
+    case GanLoss::least_squares:
+        return {(l - 1) * (l - 1) / 2, l - 1};
+    case GanLoss::hinge:
+        return {std::max(0.0, 1 - l), l < 1 ? -1.0 : 0.0};
+    case GanLoss::wasserstein:
+        return {-l, -1};
     }
     throw std::invalid_argument("loss: unknown");
 }
@@ -44,21 +48,29 @@ inline Term real_term(GanLoss loss, double l, double real_label) {
 inline Term fake_term(GanLoss loss, double f) {
     switch (loss) {
     case GanLoss::non_saturating:
-    case GanLoss::minimax: return cross_entropy_term(f, 0);
-    case GanLoss::least_squares: return {f * f / 2, f};
-    case GanLoss::hinge: return {std::max(0.0, 1 + f), f > -1 ? 1.0 : 0.0};
-    case GanLoss::wasserstein: return {f, 1};
+    case GanLoss::minimax:
+        return cross_entropy_term(f, 0);
+    case GanLoss::least_squares:
+        return {f * f / 2, f};
+    case GanLoss::hinge:
+        return {std::max(0.0, 1 + f), f > -1 ? 1.0 : 0.0};
+    case GanLoss::wasserstein:
+        return {f, 1};
     }
     throw std::invalid_argument("loss: unknown");
 }
 
 inline Term generator_term(GanLoss loss, double f) {
     switch (loss) {
-    case GanLoss::non_saturating: return cross_entropy_term(f, 1);
-    case GanLoss::minimax: return {-binary_cross_entropy(f, 0), -sigmoid(f)};
-    case GanLoss::least_squares: return {(f - 1) * (f - 1) / 2, f - 1};
+    case GanLoss::non_saturating:
+        return cross_entropy_term(f, 1);
+    case GanLoss::minimax:
+        return {-binary_cross_entropy(f, 0), -sigmoid(f)};
+    case GanLoss::least_squares:
+        return {(f - 1) * (f - 1) / 2, f - 1};
     case GanLoss::hinge:
-    case GanLoss::wasserstein: return {-f, -1};
+    case GanLoss::wasserstein:
+        return {-f, -1};
     }
     throw std::invalid_argument("loss: unknown");
 }

@@ -57,7 +57,8 @@ inline AdamElement adam(AdamElement before, Bounded gradient, const Adam& option
     const double rate = adam_rate(options, step) / (1 - std::pow(b1, t));
     const double correction = std::sqrt(1 - std::pow(b2, t));
     const double denominator = std::sqrt(v.value) / correction + options.epsilon;
-    const double lowest = std::sqrt(std::max(0.0, v.value - v.error)) / correction + options.epsilon;
+    const double lowest =
+        std::sqrt(std::max(0.0, v.value - v.error)) / correction + options.epsilon;
     const double update = rate * m.value / denominator;
 
     Bounded& w = after.weight;

@@ -23,8 +23,8 @@ std::vector<double> random_values(std::uint64_t seed, std::int64_t count, double
     return values;
 }
 
-// Compares `gradient` with (f(x + h) - f(x - h)) / 2h for every element. With h = 1e-5 the formula is
-// off by h^2 / 6 times the third derivative and by 1e-16 / h times the value: 1e-9 covers both.
+// Compares `gradient` with (f(x + h) - f(x - h)) / 2h for every element. With h = 1e-5 the formula
+// is off by h^2 / 6 times the third derivative and by 1e-16 / h times the value: 1e-9 covers both.
 void expect_gradient(const std::function<double(const std::vector<double>&)>& value,
                      std::vector<double> x, const std::vector<double>& gradient,
                      double tolerance = 1e-9) {
@@ -52,9 +52,9 @@ double dot(const std::vector<double>& a, const std::vector<double>& b) {
 }
 
 TEST(OracleGradient, Epilogues) {
-    for (const Activation activation : {Activation::identity, Activation::relu,
-                                        Activation::leaky_relu, Activation::tanh,
-                                        Activation::sigmoid}) {
+    for (const Activation activation :
+         {Activation::identity, Activation::relu, Activation::leaky_relu, Activation::tanh,
+          Activation::sigmoid}) {
         for (const double dropout : {0.0, 0.25}) {
             Epilogue epilogue;
             epilogue.activation = activation;
@@ -159,8 +159,8 @@ TEST(OracleGradient, TwoLayersAndALoss) {
     };
     const DoubleMatrix h = layer(x, w1);
     const DoubleMatrix d_logit(batch, 1, loss(x, w1).d_logit);
-    const DoubleMatrix d_z = activation_gradient(
-        linear_input_gradient(d_logit, {1, hidden, w2}).value, h, epilogue);
+    const DoubleMatrix d_z =
+        activation_gradient(linear_input_gradient(d_logit, {1, hidden, w2}).value, h, epilogue);
     expect_gradient([&](const auto& at) { return loss(x, at).metrics[GeneratorMetrics::loss]; }, w1,
                     linear_weight_gradient(d_z, {batch, inputs, x}).value.values);
     expect_gradient([&](const auto& at) { return loss(at, w1).metrics[GeneratorMetrics::loss]; }, x,
@@ -191,7 +191,8 @@ TEST(OracleAdam, MovesByTheRate) {
         for (std::uint64_t step = 0; step < 5; ++step) {
             element = adam(element, {gradient}, options, step);
             EXPECT_NEAR(element.weight.value,
-                        0.5 - 0.001 * static_cast<double>(step + 1) * (gradient > 0 ? 1 : -1), 5e-8);
+                        0.5 - 0.001 * static_cast<double>(step + 1) * (gradient > 0 ? 1 : -1),
+                        5e-8);
         }
     }
 }

@@ -33,8 +33,8 @@ struct Stream {
     std::uint32_t word(std::uint64_t element) const {
         const auto low = [](std::uint64_t x) { return static_cast<std::uint32_t>(x); };
         const auto high = [](std::uint64_t x) { return static_cast<std::uint32_t>(x >> 32); };
-        return philox({low(element / 4), purpose, low(draw), high(draw)}, {low(seed), high(seed)})
-            [element % 4];
+        return philox({low(element / 4), purpose, low(draw), high(draw)},
+                      {low(seed), high(seed)})[element % 4];
     }
 };
 
