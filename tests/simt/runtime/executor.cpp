@@ -3,6 +3,7 @@
 #include "tests/simt/runtime/checker.h"
 #include "tests/simt/runtime/device_memory.h"
 #include "tests/simt/runtime/poison.h"
+#include "tests/simt/runtime/symbols.h"
 
 #include <fmt/format.h>
 #include <sys/mman.h>
@@ -277,7 +278,7 @@ void Executor::run_fiber() {
         }
         Thread* following = error_ ? nullptr : next();
         if (!following && !error_ && live_threads_ > 0) {
-            error_ = deadlock();
+            error_ = std::make_exception_ptr(deadlock());
         }
         Fiber& self = *active_;
         free_fibers_.push_back(&self);
@@ -356,7 +357,7 @@ void Executor::wait(const char* what, Site site) {
     Thread* following = next();
     Fiber& self = *active_;
     if (!following) {
-        abandon(deadlock());
+        throw deadlock();
     }
     if (following == current_) {
         return;
@@ -370,7 +371,7 @@ void Executor::yield(Site site) {
     if (++idle_yields_ > idle_yield_rounds * (ready_count_ + 1)) {
         current_->what = "spin_until";
         current_->site = site;
-        abandon(deadlock());
+        throw deadlock();
     }
     enqueue(*current_);
     wait("spin_until", site);
@@ -447,18 +448,18 @@ std::string Executor::describe_current() const {
                        block.z, current_->index);
 }
 
-void Executor::fail(Finding finding, const std::string& place, const std::string& message) {
-    abandon(std::make_exception_ptr(
-        Failure(finding, fmt::format("{}: {}: {}: {}", place, name_of(finding), describe_current(),
-                                     message))));
+Failure Executor::failure(Finding finding, const std::string& place,
+                          const std::string& message) const {
+    return Failure(finding, fmt::format("{}: {}: {}: {}", place, name_of(finding),
+                                        describe_current(), message));
 }
 
-void Executor::fail(Finding finding, Site site, const std::string& message) {
-    fail(finding, place(site), message);
+void Executor::fail(Finding finding, Site site, const std::string& message) const {
+    throw failure(finding, place(site), message);
 }
 
-void Executor::abandon(std::exception_ptr error) {
-    error_ = std::move(error);
+void Executor::fail_access(Finding finding, const void* pc, const std::string& message) {
+    error_ = std::make_exception_ptr(failure(finding, source_of(pc), message));
     active_->context.switch_to(host_);
     std::terminate(); // nobody comes back to a launch that has ended
 }
@@ -468,7 +469,7 @@ bool Executor::on_current_stack(const void* pointer) const {
     return address >= active_->stack && address < active_->stack + stack_bytes;
 }
 
-std::exception_ptr Executor::deadlock() const {
+Failure Executor::deadlock() const {
     Site first{"?", 0};
     for (std::size_t i = live_blocks_; i-- > 0;) {
         for (const auto& thread : blocks_[i]->threads) {
@@ -479,9 +480,9 @@ std::exception_ptr Executor::deadlock() const {
                              ? "let every thread that is waited for arrive"
                              : "let every thread that is waited for arrive, and wait for other "
                                "blocks only in a cooperative launch";
-    return std::make_exception_ptr(Failure(
-        Finding::deadlock, fmt::format("{}: deadlock: kernel {}: nobody can go on: {}; {}",
-                                       place(first), geometry_.name, who_waits_where(), advice)));
+    return Failure(Finding::deadlock,
+                   fmt::format("{}: deadlock: kernel {}: nobody can go on: {}; {}", place(first),
+                               geometry_.name, who_waits_where(), advice));
 }
 
 std::string Executor::who_waits_where() const {
@@ -547,10 +548,11 @@ void yield(const char* file, int line) {
 void* shared_memory(std::size_t bytes, std::size_t alignment) {
     const auto& geometry = executor.geometry();
     if (bytes > geometry.shared_bytes || alignment > shared_alignment) {
-        executor.fail(Finding::limit, geometry.name,
-                      fmt::format("asks for {} bytes of shared memory aligned to {}, was launched "
-                                  "with {} aligned to {}; launch with sizeof(Storage)",
-                                  bytes, alignment, geometry.shared_bytes, shared_alignment));
+        throw executor.failure(
+            Finding::limit, geometry.name,
+            fmt::format("asks for {} bytes of shared memory aligned to {}, was launched "
+                        "with {} aligned to {}; launch with sizeof(Storage)",
+                        bytes, alignment, geometry.shared_bytes, shared_alignment));
     }
     return executor.current().block->shared;
 }

@@ -97,10 +97,12 @@ class Executor {
     BarrierVotes arrive(Barrier& barrier, bool predicate, const char* what, Site site);
     void arrive_at_grid_barrier(Site site);
 
-    // Ends the launch: nothing of it runs any more, and run() throws. Kernel frames are abandoned,
-    // not unwound, since the compiler need not expect exceptions from a memory access.
-    [[noreturn]] void fail(Finding finding, Site site, const std::string& message);
-    [[noreturn]] void fail(Finding finding, const std::string& place, const std::string& message);
+    Failure failure(Finding finding, const std::string& place, const std::string& message) const;
+    // Throws out of the kernel, which ends the launch: run() rethrows.
+    [[noreturn]] void fail(Finding finding, Site site, const std::string& message) const;
+    // The same from within a memory access, where the compiler expects no exception: the kernel's
+    // frames are abandoned, not unwound.
+    [[noreturn]] void fail_access(Finding finding, const void* pc, const std::string& message);
     // "kernel k, block (3,0,0), thread 17"
     std::string describe_current() const;
 
@@ -118,8 +120,7 @@ class Executor {
     Thread* next();
     void select(Thread& thread);
     void enqueue(Thread& thread);
-    std::exception_ptr deadlock() const;
-    [[noreturn]] void abandon(std::exception_ptr error);
+    Failure deadlock() const;
     std::string who_waits_where() const;
 
     LaunchGeometry geometry_;

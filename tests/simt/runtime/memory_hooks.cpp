@@ -3,7 +3,6 @@
 // every access to memory. Linking any such object pulls this file in, which is what makes a binary
 // `checked()`. The names and signatures are the compilers' interface to the sanitizers.
 #include "tests/simt/runtime/shadow.h"
-#include "tests/simt/runtime/symbols.h"
 
 #include <fmt/format.h>
 
@@ -25,10 +24,11 @@ Shadow shadow;
 
 void check_alignment(const void* pointer, std::size_t alignment, const void* pc) {
     if (shadow.listening() && reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0) {
-        executor.fail(Finding::misaligned, source_of(pc),
-                      fmt::format("an access to {}, which is not a multiple of {}; read the ragged "
-                                  "part one element at a time",
-                                  pointer, alignment));
+        executor.fail_access(
+            Finding::misaligned, pc,
+            fmt::format("an access to {}, which is not a multiple of {}; read the ragged "
+                        "part one element at a time",
+                        pointer, alignment));
     }
 }
 

@@ -107,28 +107,30 @@ void Shadow::access(Access kind, const void* pointer, std::size_t bytes, const v
             where = fmt::format("byte {} of an allocation of {} bytes", address - nearest->start,
                                 nearest->bytes);
         }
-        executor.fail(Finding::out_of_bounds, source_of(pc),
-                      fmt::format("{} {} bytes outside every buffer ({}); keep every index below "
-                                  "the size",
-                                  name_of(kind), bytes, where));
+        executor.fail_access(
+            Finding::out_of_bounds, pc,
+            fmt::format("{} {} bytes outside every buffer ({}); keep every index below "
+                        "the size",
+                        name_of(kind), bytes, where));
     }
 }
 
 void Shadow::access_shared(BlockShadow& block, Access kind, std::size_t offset, std::size_t bytes,
                            const void* pc) {
     if (offset + bytes > shared_bytes_) {
-        executor.fail(Finding::out_of_bounds, source_of(pc),
-                      fmt::format("{} bytes {} to {} of {} bytes of shared memory", name_of(kind),
-                                  offset, offset + bytes - 1, shared_bytes_));
+        executor.fail_access(Finding::out_of_bounds, pc,
+                             fmt::format("{} bytes {} to {} of {} bytes of shared memory",
+                                         name_of(kind), offset, offset + bytes - 1, shared_bytes_));
     }
     for (std::size_t i = offset; i < offset + bytes; ++i) {
         if (kind == Access::write) {
             block.written[i] = true;
         } else if (kind != Access::copy && !block.written[i]) {
-            executor.fail(Finding::unwritten_read, source_of(pc),
-                          fmt::format("{} byte {} of shared memory, which nobody in this block has "
-                                      "written; write it and synchronise first",
-                                      name_of(kind), i));
+            executor.fail_access(
+                Finding::unwritten_read, pc,
+                fmt::format("{} byte {} of shared memory, which nobody in this block has "
+                            "written; write it and synchronise first",
+                            name_of(kind), i));
         }
     }
     const unsigned thread = executor.current().index;
@@ -161,11 +163,12 @@ void Shadow::access_word(BlockShadow& block, Word& word, const Past& now) {
         const bool in_order = ordered(block, past, now);
         const bool both_atomic = past.kind == Access::atomic && now.kind == Access::atomic;
         if (!in_order && (past.bytes & now.bytes) && !(reads && past_reads) && !both_atomic) {
-            executor.fail(Finding::race, source_of(now.pc),
-                          fmt::format("{} a word of shared memory at byte {} that thread {} {} at "
-                                      "{}, with no barrier between; add one",
-                                      name_of(now.kind), (&word - block.words.data()) * 4,
-                                      past.thread, name_of(past.kind), source_of(past.pc)));
+            executor.fail_access(
+                Finding::race, now.pc,
+                fmt::format("{} a word of shared memory at byte {} that thread {} {} at "
+                            "{}, with no barrier between; add one",
+                            name_of(now.kind), (&word - block.words.data()) * 4, past.thread,
+                            name_of(past.kind), source_of(past.pc)));
         }
         // Whoever races with the past access would also race with this one.
         if (in_order && (past.bytes & ~now.bytes) == 0 && (!reads || past_reads)) {
@@ -200,18 +203,19 @@ Shadow::Buffer* Shadow::buffer_of(const std::byte* address) {
 void Shadow::access_buffer(Buffer& buffer, Access kind, std::size_t offset, std::size_t bytes,
                            const void* pc) {
     if (offset + bytes > buffer.bytes) {
-        executor.fail(Finding::out_of_bounds, source_of(pc),
-                      fmt::format("{} bytes {} to {} of an allocation of {} bytes", name_of(kind),
-                                  offset, offset + bytes - 1, buffer.bytes));
+        executor.fail_access(Finding::out_of_bounds, pc,
+                             fmt::format("{} bytes {} to {} of an allocation of {} bytes",
+                                         name_of(kind), offset, offset + bytes - 1, buffer.bytes));
     }
     for (std::size_t i = offset; i < offset + bytes; ++i) {
         if (kind == Access::write) {
             buffer.written[i] = true;
         } else if (!buffer.written[i]) {
-            executor.fail(Finding::unwritten_read, source_of(pc),
-                          fmt::format("{} byte {} of an allocation of {} bytes, which nobody has "
-                                      "written; fill it first",
-                                      name_of(kind), i, buffer.bytes));
+            executor.fail_access(
+                Finding::unwritten_read, pc,
+                fmt::format("{} byte {} of an allocation of {} bytes, which nobody has "
+                            "written; fill it first",
+                            name_of(kind), i, buffer.bytes));
         }
     }
 }
