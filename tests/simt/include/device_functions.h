@@ -159,29 +159,54 @@ unsigned atomicCAS(unsigned* address, unsigned expected, unsigned desired);
 unsigned long long atomicCAS(unsigned long long* address, unsigned long long expected,
                              unsigned long long desired);
 
-// Loads and stores with a cache hint. The checked build sees them as plain accesses.
+// Loads and stores with a cache hint: plain accesses here, except that the checked build is told of
+// those that go past the first-level cache, by which blocks may talk to each other.
+namespace simt {
+void note_fresh_read(const void* pointer, std::size_t bytes);
+void note_published_write(const void* pointer, std::size_t bytes);
+} // namespace simt
+
 #define SIMT_LOAD(name)                                                                            \
     template <class T>                                                                             \
     __forceinline__ T name(const T* address) {                                                     \
         return *address;                                                                           \
     }
-SIMT_LOAD(__ldg)
-SIMT_LOAD(__ldca)
-SIMT_LOAD(__ldcg)
-SIMT_LOAD(__ldcs)
-SIMT_LOAD(__ldcv)
-SIMT_LOAD(__ldlu)
-#undef SIMT_LOAD
 #define SIMT_STORE(name)                                                                           \
     template <class T>                                                                             \
     __forceinline__ void name(T* address, std::type_identity_t<T> value) {                         \
         *address = value;                                                                          \
     }
+#if defined(__SANITIZE_THREAD__)
+#define SIMT_FRESH_LOAD(name)                                                                      \
+    template <class T>                                                                             \
+    __attribute__((no_sanitize("thread"))) T name(const T* address) {                              \
+        ::simt::note_fresh_read(address, sizeof(T));                                               \
+        return *address;                                                                           \
+    }
+#define SIMT_PUBLISHING_STORE(name)                                                                \
+    template <class T>                                                                             \
+    __attribute__((no_sanitize("thread"))) void name(T* address, std::type_identity_t<T> value) {  \
+        ::simt::note_published_write(address, sizeof(T));                                          \
+        *address = value;                                                                          \
+    }
+#else
+#define SIMT_FRESH_LOAD SIMT_LOAD
+#define SIMT_PUBLISHING_STORE SIMT_STORE
+#endif
+SIMT_LOAD(__ldg)
+SIMT_LOAD(__ldca)
+SIMT_LOAD(__ldcs)
+SIMT_LOAD(__ldlu)
+SIMT_FRESH_LOAD(__ldcg)
+SIMT_FRESH_LOAD(__ldcv)
 SIMT_STORE(__stwb)
-SIMT_STORE(__stcg)
 SIMT_STORE(__stcs)
-SIMT_STORE(__stwt)
+SIMT_PUBLISHING_STORE(__stcg)
+SIMT_PUBLISHING_STORE(__stwt)
+#undef SIMT_LOAD
 #undef SIMT_STORE
+#undef SIMT_FRESH_LOAD
+#undef SIMT_PUBLISHING_STORE
 
 // Arithmetic. The GPU's approximate functions differ from these by a few units in the last place.
 inline float __expf(float x) {

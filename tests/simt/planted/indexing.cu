@@ -73,7 +73,7 @@ __global__ void swapped_axes(float* out, const float* in) {
     const int i = static_cast<int>(blockIdx.x * threads + threadIdx.x);
     if (i < count) {
         const int row = i / columns, column = i % columns;
-        out[faulty ? row * rows + column % rows : column * rows + row] = in[i];
+        out[faulty ? row * columns + column : column * rows + row] = in[i];
     }
 }
 std::vector<float> transposed() {
@@ -90,7 +90,7 @@ std::vector<float> transposed() {
 // Rows of 31 floats start at multiples of 4 bytes, not of 16.
 template <bool faulty>
 __global__ void vector_load_of_ragged_rows(float* out, const float* in) {
-    const int row = static_cast<int>(threadIdx.x);
+    const int row = static_cast<int>(blockIdx.x * threads + threadIdx.x);
     if (row >= rows) {
         return;
     }
@@ -144,7 +144,7 @@ std::vector<Bug> indexing_bugs() {
          RUN_FLAT(read_one_past_the_end, integers(count), nan), doubled},
         {"lost_tail", Sign::wrong_result, Plain::caught, RUN_FLAT(lost_tail, integers(count), nan),
          doubled},
-        {"stride_of_block_for_grid", Sign::wrong_result, Plain::caught,
+        {"stride_of_block_for_grid", Sign::race, Plain::caught,
          RUN_FLAT(stride_of_block_for_grid, integers(count), 0.0f), doubled},
         {"width_for_stride", Sign::wrong_result, Plain::caught,
          RUN_FLAT(width_for_stride, padded_rows(), nan), doubled},

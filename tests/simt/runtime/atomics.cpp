@@ -58,3 +58,20 @@ EXCHANGE(float)
 COMPARE_AND_SWAP(int)
 COMPARE_AND_SWAP(unsigned)
 COMPARE_AND_SWAP(unsigned long long)
+
+namespace simt {
+
+void note_fresh_read(const void* pointer, std::size_t bytes) {
+    if (checker) {
+        checker->access(Checker::Access::fresh_read, pointer, bytes, __builtin_return_address(0));
+    }
+}
+
+void note_published_write(const void* pointer, std::size_t bytes) {
+    if (checker) {
+        checker->access(Checker::Access::published_write, pointer, bytes,
+                        __builtin_return_address(0));
+    }
+}
+
+} // namespace simt

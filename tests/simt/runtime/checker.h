@@ -16,11 +16,14 @@ class Checker {
 
     // What orders accesses to shared memory: all threads of a block, or these threads.
     virtual void block_barrier(Block& block) = 0;
+    virtual void grid_barrier() = 0;
     virtual void joined(const std::vector<Thread*>& threads) = 0;
 
     // An access of the current thread, made by the instruction before `pc`. A copy is a write that
-    // may land at any time from now on: it takes part in races but has written nothing yet.
-    enum class Access : std::uint8_t { read, write, atomic, copy };
+    // may land at any time from now on: it takes part in races but has written nothing yet. A fresh
+    // read and a published write go past the first-level cache (__ldcg, __stcg): blocks may use
+    // them to talk to each other.
+    enum class Access : std::uint8_t { read, write, atomic, copy, fresh_read, published_write };
     virtual void access(Access kind, const void* pointer, std::size_t bytes, const void* pc) = 0;
 
     // Device memory: `pointer` is new and holds nothing, or was written from the host.

@@ -414,6 +414,7 @@ BarrierVotes Executor::release(Barrier& barrier, Thread* last) {
                              barrier.votes > 0};
     if (checker) {
         if (&barrier == &grid_barrier_) {
+            checker->grid_barrier();
             for (std::size_t i = 0; i < live_blocks_; ++i) {
                 checker->block_barrier(*blocks_[i]);
             }

@@ -24,6 +24,10 @@ const char* name_of(Checker::Access kind) {
         return "changes atomically";
     case Checker::Access::copy:
         return "copies asynchronously to";
+    case Checker::Access::fresh_read:
+        return "reads";
+    case Checker::Access::published_write:
+        return "writes";
     }
     return "?";
 }
@@ -37,6 +41,7 @@ bool in_program(const void* pointer) {
 void Shadow::launch_started(const LaunchGeometry& geometry) {
     shared_bytes_ = geometry.shared_bytes;
     listening_ = true;
+    races_.launch_started();
 }
 
 void Shadow::launch_ended() {
@@ -63,6 +68,10 @@ void Shadow::block_barrier(Block& block) {
     ++shadow.epoch;
     // What was seen of earlier epochs does no harm: clocks only grow.
     shadow.joined_across_warps = false;
+}
+
+void Shadow::grid_barrier() {
+    races_.synchronised();
 }
 
 void Shadow::joined(const std::vector<Thread*>& threads) {
@@ -123,7 +132,7 @@ void Shadow::access_shared(BlockShadow& block, Access kind, std::size_t offset, 
                                          name_of(kind), offset, offset + bytes - 1, shared_bytes_));
     }
     for (std::size_t i = offset; i < offset + bytes; ++i) {
-        if (kind == Access::write) {
+        if (kind == Access::write || kind == Access::published_write) {
             block.written[i] = true;
         } else if (kind != Access::copy && !block.written[i]) {
             executor.fail_access(
@@ -145,9 +154,11 @@ void Shadow::access_shared(BlockShadow& block, Access kind, std::size_t offset, 
     }
 }
 
-bool Shadow::ordered(const BlockShadow& block, const Past& past, const Past& now) const {
-    return past.epoch < now.epoch || past.thread == now.thread ||
-           past.clock <= block.seen[now.thread * block.clock.size() + past.thread];
+// Whether the access of `thread` at (epoch, clock) comes before what `now_thread` does now.
+bool Shadow::ordered(const BlockShadow& block, std::uint32_t epoch, std::uint32_t clock,
+                     unsigned thread, unsigned now_thread) const {
+    return epoch < block.epoch || thread == now_thread ||
+           clock <= block.seen[now_thread * block.clock.size() + thread];
 }
 
 void Shadow::access_word(BlockShadow& block, Word& word, const Past& now) {
@@ -160,7 +171,7 @@ void Shadow::access_word(BlockShadow& block, Word& word, const Past& now) {
             continue;
         }
         const bool past_reads = past.kind == Access::read;
-        const bool in_order = ordered(block, past, now);
+        const bool in_order = ordered(block, past.epoch, past.clock, past.thread, now.thread);
         const bool both_atomic = past.kind == Access::atomic && now.kind == Access::atomic;
         if (!in_order && (past.bytes & now.bytes) && !(reads && past_reads) && !both_atomic) {
             executor.fail_access(
@@ -207,8 +218,9 @@ void Shadow::access_buffer(Buffer& buffer, Access kind, std::size_t offset, std:
                              fmt::format("{} bytes {} to {} of an allocation of {} bytes",
                                          name_of(kind), offset, offset + bytes - 1, buffer.bytes));
     }
+    const bool writes = kind == Access::write || kind == Access::published_write;
     for (std::size_t i = offset; i < offset + bytes; ++i) {
-        if (kind == Access::write) {
+        if (writes) {
             buffer.written[i] = true;
         } else if (!buffer.written[i]) {
             executor.fail_access(
@@ -218,11 +230,70 @@ void Shadow::access_buffer(Buffer& buffer, Access kind, std::size_t offset, std:
                             name_of(kind), i, buffer.bytes));
         }
     }
+    if (kind != Access::read && kind != Access::write) {
+        races_.synchronised();
+        return;
+    }
+    const Thread& thread = executor.current();
+    const BlockShadow& block = blocks_[thread.block->slot];
+    const uint3& index = thread.block->index;
+    const dim3& grid = executor.geometry().grid;
+    BufferRaces::Record now{pc,
+                            (index.z * grid.y + index.y) * grid.x + index.x,
+                            block.epoch,
+                            block.clock[thread.index],
+                            races_.synchronisations(),
+                            static_cast<std::uint16_t>(thread.index),
+                            0};
+    for (std::size_t i = offset; i < offset + bytes;) {
+        const std::size_t word = i / 4;
+        now.bytes = 0;
+        for (; i < offset + bytes && i / 4 == word; ++i) {
+            now.bytes |= static_cast<std::uint8_t>(1u << (i % 4));
+        }
+        access_buffer_word(buffer, word, writes, now);
+    }
+}
+
+void Shadow::access_buffer_word(Buffer& buffer, std::size_t index, bool writes,
+                                const BufferRaces::Record& now) {
+    const BlockShadow& block = blocks_[executor.current().block->slot];
+    BufferRaces::Word& word = buffer.words[index];
+    const auto check = [&](std::uint32_t place, const char* what) {
+        const BufferRaces::Record* past = races_.at(place);
+        if (!past || !(past->bytes & now.bytes) || past->synchronisations != now.synchronisations ||
+            (past->block == now.block &&
+             ordered(block, past->epoch, past->clock, past->thread, now.thread))) {
+            return;
+        }
+        executor.fail_access(
+            Finding::race, now.pc,
+            fmt::format("{} a word at byte {} of an allocation of {} bytes that thread {} of "
+                        "{} {} at {}, with nothing to order them; let one thread own each word, "
+                        "or synchronise",
+                        writes ? "writes" : "reads", index * 4, buffer.bytes, past->thread,
+                        past->block == now.block ? "this block"
+                                                 : fmt::format("block {}", past->block),
+                        what, source_of(past->pc)));
+    };
+    check(word.write, "writes");
+    if (writes) {
+        check(word.reads[0], "reads");
+        check(word.reads[1], "reads");
+        word.write = races_.place_of(now);
+        return;
+    }
+    const BufferRaces::Record* last = races_.at(word.reads[0]);
+    if (last && (last->thread != now.thread || last->block != now.block)) {
+        word.reads[1] = word.reads[0];
+    }
+    word.reads[0] = races_.place_of(now);
 }
 
 void Shadow::allocated(const void* pointer, std::size_t bytes) {
     const auto* start = static_cast<const std::byte*>(pointer);
-    buffers_[start] = {start, bytes, std::vector<bool>(bytes, false)};
+    buffers_[start] = {start, bytes, std::vector<bool>(bytes, false),
+                       std::vector<BufferRaces::Word>((bytes + 3) / 4)};
 }
 
 void Shadow::freed(const void* pointer) {

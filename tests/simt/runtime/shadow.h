@@ -7,6 +7,7 @@
 // a vector of the clocks of others that __syncwarp and named barriers have let it see.
 #pragma once
 
+#include "tests/simt/runtime/buffer_races.h"
 #include "tests/simt/runtime/checker.h"
 
 #include <map>
@@ -20,6 +21,7 @@ class Shadow : public Checker {
     void launch_ended() override;
     void block_started(Block& block) override;
     void block_barrier(Block& block) override;
+    void grid_barrier() override;
     void joined(const std::vector<Thread*>& threads) override;
     void access(Access kind, const void* pointer, std::size_t bytes, const void* pc) override;
     void allocated(const void* pointer, std::size_t bytes) override;
@@ -54,18 +56,23 @@ class Shadow : public Checker {
         const std::byte* start = nullptr;
         std::size_t bytes = 0;
         std::vector<bool> written;
+        std::vector<BufferRaces::Word> words;
     };
 
     void access_shared(BlockShadow& block, Access kind, std::size_t offset, std::size_t bytes,
                        const void* pc);
     void access_word(BlockShadow& block, Word& word, const Past& now);
-    bool ordered(const BlockShadow& block, const Past& past, const Past& now) const;
+    bool ordered(const BlockShadow& block, std::uint32_t epoch, std::uint32_t clock,
+                 unsigned thread, unsigned now_thread) const;
     void access_buffer(Buffer& buffer, Access kind, std::size_t offset, std::size_t bytes,
                        const void* pc);
+    void access_buffer_word(Buffer& buffer, std::size_t word, bool writes,
+                            const BufferRaces::Record& now);
     Buffer* buffer_of(const std::byte* address);
 
     std::vector<BlockShadow> blocks_;
     std::map<const std::byte*, Buffer> buffers_;
+    BufferRaces races_;
     Buffer* recent_[2] = {};
     std::size_t shared_bytes_ = 0;
     bool listening_ = false;
