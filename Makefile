@@ -156,7 +156,7 @@ $B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
 	@chmod +x $@
 TEST_BINARIES += $(addprefix $B/tests/,simt-checked kernels-checked kernels-reverse kernels-random)
 
-$B/tests/host_cli: | $B/patchforge
+$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge $B/patchforge-simt
 
 .PHONY: all banner help install-packages test format lint clean
 

@@ -1,0 +1,192 @@
+// `train gan` and `generate` as a user runs them: run folders, interruption, resuming, refusals.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "host/files/safetensors.h"
+#include "tests/host/end_to_end/program.h"
+
+namespace patchforge {
+namespace {
+
+using testing::bytes_of_file;
+using testing::Outcome;
+using testing::run_program;
+using testing::ScratchFolder;
+
+std::string small_patches(const ScratchFolder& folder) {
+    const Outcome made = run_program("patchforge", {"tissue", folder / "tissue", "--patients", "4",
+                                                    "--patches", "12", "--size", "10"});
+    EXPECT_EQ(made.status, 0) << made.output;
+    const Outcome packed =
+        run_program("patchforge", {"pack", folder / "tissue", "--out", folder / "set.pfs"});
+    EXPECT_EQ(packed.status, 0) << packed.output;
+    return folder / "set.pfs";
+}
+
+std::vector<std::string> training(const std::string& set, const std::string& out, int steps,
+                                  const std::string& device) {
+    return {"train", "gan", "--data", set, "--out", out, "--steps", std::to_string(steps),
+            "--batch-size", "5", "--hidden-dim", "32", "--log-interval", "7", "--sample-interval", "20",
+            "--checkpoint-interval", "6", "--device", device, "--seed", "5"};
+}
+
+// What must not depend on interruptions, as one text: last checkpoint, metrics, last grid.
+std::string result_of(const std::filesystem::path& run, int steps) {
+    std::string all = bytes_of_file(run / "metrics.csv") + bytes_of_file(run / "images/final.png");
+    for (const char* name : {"generator.safetensors", "discriminator.safetensors",
+                             "state.safetensors", "interval.safetensors"}) {
+        all += bytes_of_file(run / "checkpoints" / ("step_" + std::to_string(steps)) / name);
+    }
+    return all;
+}
+
+void kill_and_resume(const std::string& program, const std::string& device, int steps,
+                     int milliseconds) {
+    const ScratchFolder folder("kill-" + program);
+    const std::string set = small_patches(folder);
+    const Outcome whole = run_program(program, training(set, folder / "whole", steps, device));
+    ASSERT_EQ(whole.status, 0) << whole.output;
+
+    std::vector<std::string> arguments = training(set, folder / "killed", steps, device);
+    Outcome outcome;
+    int kills = 0;
+    for (int attempt = 0; attempt < 200; ++attempt) {
+        // A different place each time; the last attempts run long enough to get through.
+        const int limit = attempt < 12 ? milliseconds * (attempt + 1) / 4 : -1;
+        outcome = testing::run_and_kill(program, arguments, limit);
+        if (std::filesystem::exists(folder / "killed/params.json") && arguments.back() != "--resume") {
+            arguments.push_back("--resume");
+        }
+        if (outcome.status == 0) {
+            break;
+        }
+        ASSERT_EQ(outcome.status, -9) << outcome.output;
+        ++kills;
+    }
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_GE(kills, 1);
+    EXPECT_TRUE(result_of(folder / "whole", steps) == result_of(folder / "killed", steps));
+}
+
+TEST(GanRun, KilledAndResumedOnTheCpuEndsInTheSameBytes) {
+    kill_and_resume("patchforge", "cpu", 6000, 60);
+}
+
+TEST(GanRun, KilledAndResumedOnCudaEndsInTheSameBytes) {
+    kill_and_resume("patchforge-simt", "cuda", 40, 120);
+}
+
+TEST(GanRun, LeavesACompleteFolder) {
+    const ScratchFolder folder("run");
+    const std::string set = small_patches(folder);
+    const Outcome outcome = run_program("patchforge", training(set, folder / "run", 40, "cpu"));
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    for (const char* name : {"params.json", "log.txt", "metrics.csv", "report.html",
+                             "latents.safetensors", "images/real.png", "images/final.png",
+                             "images/fake_step_0000020.png", "checkpoints/step_40"}) {
+        EXPECT_TRUE(std::filesystem::exists(folder.path() / "run" / name)) << name;
+    }
+    EXPECT_NE(outcome.output.find("Step ["), std::string::npos);
+    EXPECT_NE(outcome.output.find("D(G(z)): "), std::string::npos);
+    const std::string report = bytes_of_file(folder.path() / "run/report.html");
+    EXPECT_EQ(report.find("http://"), report.find("http://www.w3.org")); // nothing is fetched
+    EXPECT_LT(report.size(), 5'000'000u);
+
+    // A finished run has nothing left to do, and says so by ending well.
+    std::vector<std::string> again = training(set, folder / "run", 40, "cpu");
+    again.push_back("--resume");
+    EXPECT_EQ(run_program("patchforge", again).status, 0);
+    // More steps may be asked for later.
+    again = training(set, folder / "run", 50, "cpu");
+    again.push_back("--resume");
+    EXPECT_EQ(run_program("patchforge", again).status, 0);
+    EXPECT_TRUE(std::filesystem::exists(folder.path() / "run/checkpoints/step_50"));
+}
+
+TEST(GanRun, RefusesOtherParametersOnResume) {
+    const ScratchFolder folder("params");
+    const std::string set = small_patches(folder);
+    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", 10, "cpu")).status, 0);
+    std::vector<std::string> changed = training(set, folder / "run", 20, "cpu");
+    changed.insert(changed.end(), {"--lr", "0.5", "--resume"});
+    const Outcome outcome = run_program("patchforge", changed);
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_NE(outcome.output.find("lr_d: 0.0002 -> 0.5"), std::string::npos) << outcome.output;
+    const Outcome fresh = run_program("patchforge", training(set, folder / "run", 10, "cpu"));
+    EXPECT_EQ(fresh.status, 2);
+    EXPECT_NE(fresh.output.find("--resume"), std::string::npos) << fresh.output;
+}
+
+TEST(GanRun, StopsWhereALossIsNotFinite) {
+    const ScratchFolder folder("nan");
+    const std::string set = small_patches(folder);
+    std::vector<std::string> arguments = training(set, folder / "run", 2000, "cpu");
+    // Least squares without a bound on the logit: a rate of 1 sends it to infinity.
+    arguments.insert(arguments.end(), {"--lr", "1", "--loss", "lsgan", "--b1", "0"});
+    const Outcome outcome = run_program("patchforge", arguments);
+    EXPECT_EQ(outcome.status, 1) << outcome.output;
+    EXPECT_NE(outcome.output.find("a loss is not finite"), std::string::npos) << outcome.output;
+}
+
+TEST(GanRun, AnUnwritableFolderIsAClearError) {
+    const ScratchFolder folder("unwritable");
+    const std::string set = small_patches(folder);
+    std::ofstream(folder / "file") << "not a folder";
+    const Outcome outcome = run_program("patchforge", training(set, folder / "file/run", 10, "cpu"));
+    EXPECT_NE(outcome.status, 0);
+    EXPECT_NE(outcome.output.find("patchforge: error: "), std::string::npos) << outcome.output;
+}
+
+TEST(GanRun, GenerateGivesTheSameBytesForTheSameSeed) {
+    const ScratchFolder folder("generate");
+    const std::string set = small_patches(folder);
+    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", 10, "cpu")).status, 0);
+    for (const char* out : {"a", "b"}) {
+        const Outcome outcome =
+            run_program("patchforge", {"generate", "--run", folder / "run", "--count", "9", "--seed", "3",
+                                       "--out", folder / out, "--grid",
+                                       folder / (std::string(out) + ".png"), "--nrow", "3"});
+        ASSERT_EQ(outcome.status, 0) << outcome.output;
+    }
+    EXPECT_EQ(bytes_of_file(folder / "a.png"), bytes_of_file(folder / "b.png"));
+    EXPECT_EQ(bytes_of_file(folder / "a/fake_000008.png"), bytes_of_file(folder / "b/fake_000008.png"));
+    EXPECT_NE(bytes_of_file(folder / "a/fake_000007.png"), bytes_of_file(folder / "a/fake_000008.png"));
+    // The run's own latents make the run's own last picture.
+    const Outcome outcome =
+        run_program("patchforge", {"generate", "--weights",
+                                   folder / "run/checkpoints/step_10/generator.safetensors", "--latents",
+                                   folder / "run/latents.safetensors", "--grid", folder / "c.png"});
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_EQ(bytes_of_file(folder / "c.png"), bytes_of_file(folder / "run/images/final.png"));
+}
+
+TEST(RealData, PackTrainGenerateResume) {
+    const auto idc = testing::real_data("idc");
+    if (idc.empty()) {
+        GTEST_SKIP() << "the real patches (../shared/data/idc) are not here";
+    }
+    const ScratchFolder folder("idc");
+    const Outcome packed =
+        run_program("patchforge", {"pack", idc.string(), "--out", folder / "idc.pfs"});
+    ASSERT_EQ(packed.status, 0) << packed.output;
+    EXPECT_NE(packed.output.find("5048 of 5127 patches"), std::string::npos) << packed.output;
+    const auto arguments = [&](const char* steps) {
+        return std::vector<std::string>{"train", "gan", "--data", folder / "idc.pfs", "--out",
+                                        folder / "run", "--steps", steps, "--preset", "seed-b10"};
+    };
+    const Outcome first = run_program("patchforge", arguments("20"));
+    ASSERT_EQ(first.status, 0) << first.output;
+    auto more = arguments("30");
+    more.push_back("--resume");
+    const Outcome second = run_program("patchforge", more);
+    ASSERT_EQ(second.status, 0) << second.output;
+    EXPECT_NE(second.output.find("Resumed from"), std::string::npos) << second.output;
+    const Outcome generated = run_program(
+        "patchforge", {"generate", "--run", folder / "run", "--count", "3", "--out", folder / "fakes"});
+    EXPECT_EQ(generated.status, 0) << generated.output;
+}
+
+} // namespace
+} // namespace patchforge

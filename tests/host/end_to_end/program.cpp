@@ -1,0 +1,104 @@
+#include "tests/host/end_to_end/program.h"
+
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
+#include <poll.h>
+#include <sstream>
+#include <stdexcept>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace patchforge::testing {
+
+namespace {
+
+Outcome run(const std::string& program, const std::vector<std::string>& arguments,
+            int milliseconds) {
+    const std::string path = "build/" + program;
+    std::vector<char*> argv = {const_cast<char*>(path.c_str())};
+    for (const std::string& argument : arguments) {
+        argv.push_back(const_cast<char*>(argument.c_str()));
+    }
+    argv.push_back(nullptr);
+    int ends[2];
+    if (pipe(ends) != 0) {
+        throw std::runtime_error("pipe failed");
+    }
+    const pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[1], 1);
+        dup2(ends[1], 2);
+        close(ends[0]);
+        close(ends[1]);
+        execv(path.c_str(), argv.data());
+        _exit(127);
+    }
+    close(ends[1]);
+    Outcome outcome;
+    char buffer[4096];
+    bool killed = false;
+    for (;;) {
+        pollfd readable = {ends[0], POLLIN, 0};
+        // The limit counts from the last output: near enough for killing "somewhere".
+        if (poll(&readable, 1, killed ? -1 : milliseconds) == 0) {
+            kill(child, SIGKILL);
+            killed = true;
+            continue;
+        }
+        const ssize_t count = read(ends[0], buffer, sizeof buffer);
+        if (count <= 0) {
+            break;
+        }
+        outcome.output.append(buffer, static_cast<std::size_t>(count));
+    }
+    close(ends[0]);
+    int status = 0;
+    waitpid(child, &status, 0);
+    outcome.status = WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+    return outcome;
+}
+
+} // namespace
+
+Outcome run_program(const std::string& program, const std::vector<std::string>& arguments) {
+    return run(program, arguments, -1);
+}
+
+Outcome run_and_kill(const std::string& program, const std::vector<std::string>& arguments,
+                     int milliseconds) {
+    return run(program, arguments, milliseconds);
+}
+
+ScratchFolder::ScratchFolder(const std::string& name)
+    : path_(std::filesystem::temp_directory_path() /
+            ("patchforge-" + name + "-" + std::to_string(getpid()))) {
+    std::filesystem::remove_all(path_);
+    std::filesystem::create_directories(path_);
+    // Packed folders of the tests stay out of the user's cache.
+    setenv("XDG_CACHE_HOME", (path_ / "cache").c_str(), 1);
+}
+
+ScratchFolder::~ScratchFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+}
+
+std::string bytes_of_file(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    if (!file) {
+        throw std::runtime_error(path.string() + ": cannot be read");
+    }
+    std::ostringstream bytes;
+    bytes << file.rdbuf();
+    return bytes.str();
+}
+
+std::filesystem::path real_data(const std::string& name) {
+    const char* root = std::getenv("PATCHFORGE_REAL_DATA");
+    const std::filesystem::path path = std::filesystem::path(root ? root : "../shared/data") / name;
+    return std::filesystem::exists(path) ? path : std::filesystem::path();
+}
+
+} // namespace patchforge::testing

@@ -1,0 +1,37 @@
+// Runs the built programs as a user does.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace patchforge::testing {
+
+struct Outcome {
+    int status = 0;     // exit status, or -signal
+    std::string output; // stdout and stderr together
+};
+
+// build/patchforge, or build/patchforge-simt: the CUDA path on the executor. Not through a shell.
+Outcome run_program(const std::string& program, const std::vector<std::string>& arguments);
+// Killed with SIGKILL after so many milliseconds, unless it ended before.
+Outcome run_and_kill(const std::string& program, const std::vector<std::string>& arguments,
+                     int milliseconds);
+
+// A folder of its own for one test, removed at the end.
+class ScratchFolder {
+  public:
+    explicit ScratchFolder(const std::string& name);
+    ~ScratchFolder();
+    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
+    const std::filesystem::path& path() const { return path_; }
+
+  private:
+    std::filesystem::path path_;
+};
+
+std::string bytes_of_file(const std::filesystem::path& path);
+// ../shared/data/<name> or $PATCHFORGE_REAL_DATA/<name>; empty when it is not there.
+std::filesystem::path real_data(const std::string& name);
+
+} // namespace patchforge::testing
