@@ -114,20 +114,23 @@ std::vector<Surveyed> survey(const PatchFolder& folder, int threads) {
 }
 
 PngSize most_common(const std::vector<Surveyed>& surveyed) {
-    std::map<PngSize, std::int64_t> counts;
+    std::map<std::pair<int, int>, std::int64_t> counts; // of width and height
     for (const Surveyed& file : surveyed) {
         if (file.reason.empty()) {
-            ++counts[file.size];
+            ++counts[{file.size.width, file.size.height}];
         }
     }
-    const auto rank = [](const std::pair<const PngSize, std::int64_t>& entry) {
-        const auto [size, count] = entry;
-        return std::tuple(count, std::int64_t{size.width} * size.height, size.width);
-    };
-    const auto best =
-        std::max_element(counts.begin(), counts.end(),
-                         [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
-    return best == counts.end() ? PngSize{} : best->first;
+    PngSize best;
+    std::tuple<std::int64_t, std::int64_t, int> best_rank{};
+    for (const auto& [size, count] : counts) {
+        const auto [width, height] = size;
+        const std::tuple rank(count, std::int64_t{width} * height, width);
+        if (rank > best_rank) {
+            best_rank = rank;
+            best = {width, height};
+        }
+    }
+    return best;
 }
 
 /// The patch brought to the set's size.
@@ -293,6 +296,7 @@ void pack_idx(const PatchFolder& folder, const fs::path& out, const PackOptions&
     }
     report.packed = writer->count();
     std::vector<std::string> class_names;
+    class_names.reserve(classes);
     for (int c = 0; c < classes; ++c) {
         class_names.push_back(std::to_string(c));
     }

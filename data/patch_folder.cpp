@@ -33,9 +33,9 @@ struct Tree {
 /// link to one of them would be a cycle.
 class Walk {
   public:
-    Walk(const fs::path& root, Tree& tree) : root_(root.string()), tree_(tree) { folder(""); }
+    Walk(const fs::path& root, Tree& tree) : root_(root.string()), tree_(tree) {}
 
-  private:
+    /// `relative` to the root, "" for the root itself.
     void folder(const std::string& relative) {
         const std::string path = relative.empty() ? root_ : root_ + "/" + relative;
         struct stat facts {};
@@ -56,7 +56,8 @@ class Walk {
             if (name == "." || name == "..") {
                 continue;
             }
-            std::string child = relative.empty() ? name : relative + "/" + name;
+            std::string child = relative;
+            child.append(relative.empty() ? "" : "/").append(name);
             const unsigned char kind = resolve(item->d_type, child);
             if (kind == DT_DIR) {
                 folders.push_back(std::move(child));
@@ -85,6 +86,7 @@ class Walk {
         above_.pop_back();
     }
 
+  private:
     /// DT_REG, DT_DIR, another type, or DT_UNKNOWN for a link that leads nowhere.
     unsigned char resolve(unsigned char kind, const std::string& child) const {
         if (kind == DT_REG || kind == DT_DIR) {
@@ -337,7 +339,8 @@ PatchFolder scan_patch_folder(const fs::path& root, Part part) {
     }
 
     Tree tree;
-    Walk(root, tree);
+    Walk walk(root, tree);
+    walk.folder("");
     folder.ignored = std::move(tree.others);
     std::vector<std::string>& paths = tree.pictures;
     if (paths.empty()) {

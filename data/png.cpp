@@ -115,8 +115,8 @@ bool decode_guarded(Decoder& decoder, int channels) {
     if (width * height > max_png_pixels) {
         png_error(png, "more pixels than the limit of 2^25");
     }
-    // Deflate shrinks at most 1032 times: a small file cannot hold a large picture, so a header that
-    // claims one takes no memory.
+    // Deflate shrinks at most 1032 times: a small file cannot hold a large picture, so a header
+    // that claims one takes no memory.
     const std::size_t packed_bytes = png_get_rowbytes(png, info) * static_cast<std::size_t>(height);
     if (packed_bytes / 1032 > decoder.input.size()) {
         png_error(png, "too few bytes for its size");

@@ -32,7 +32,7 @@ class PngError : public std::runtime_error {
 struct PngSize {
     int width = 0;
     int height = 0;
-    auto operator<=>(const PngSize&) const = default;
+    bool operator==(const PngSize&) const = default;
 };
 
 /// Larger pictures are refused before memory is taken for them: 2^25 pixels, e.g. 8192 x 4096.

@@ -88,6 +88,7 @@ Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
     for (int draw = 0; draw < draws; ++draw) {
         const std::uint64_t seed = mix_bits(options.seed) + static_cast<std::uint64_t>(draw);
         std::vector<std::pair<std::uint64_t, std::string_view>> order;
+        order.reserve(by_name.size());
         for (const auto& [name, counts] : by_name) {
             order.emplace_back(hash_text(seed, name), name);
         }
