@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
     patchforge::add_train_classifier(*train);
     patchforge::add_generate(app);
     patchforge::add_classify(app);
+    patchforge::add_attack(app);
     patchforge::add_info(app);
     patchforge::add_doctor(app);
 
@@ -56,7 +57,15 @@ int main(int argc, char** argv) {
         if (error.get_exit_code() == 0) { // --help and --version
             return app.exit(error);
         }
-        return report(fmt::format("{}; see {} --help", error.what(), called(app)), 2);
+        // An unknown verb counts as a missing one; naming it helps more.
+        const auto unknown = app.remaining(true);
+        const bool verb_missing = error.get_name() == "RequiredError" && !unknown.empty();
+        return report(fmt::format("{}; see {} --help",
+                                  verb_missing
+                                      ? unknown.front() + ": there is no such verb or option"
+                                      : error.what(),
+                                  called(app)),
+                      2);
     } catch (const std::invalid_argument& error) {
         return report(error.what(), 2);
     } catch (const std::exception& error) {

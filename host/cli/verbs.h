@@ -8,6 +8,7 @@ class App;
 
 namespace patchforge {
 
+void add_attack(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_doctor(CLI::App& app);
 void add_generate(CLI::App& app);

@@ -1,0 +1,38 @@
+// The pictures of an attack: PNG files in class folders, and the sheet of a few samples.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "data/png.h"
+#include "host/attack/attack_runner.h"
+#include "host/model/classifier_model.h"
+
+namespace patchforge {
+
+struct SavedImages {
+    std::int64_t files = 0;
+    std::int64_t changed_on_disk = 0; // read back, a picture is not what was written
+    std::int64_t outside_ball = 0;    // pixels that, read back, are outside the ball (linf)
+};
+
+// Every sample's 8-bit image under folder/<class>/, class by its true label, then reads every file
+// back. Folders are called by class names where these sort in the order of the classes, so that a
+// reader numbers them alike; otherwise by the class numbers. `folder` must not hold anything yet:
+// std::invalid_argument.
+SavedImages save_images(const std::filesystem::path& folder, const AttackResult& result,
+                        const AttackSet& set, const ClassifierFormat& format, Norm norm);
+
+// Up to `rows` broken samples (or, without any, the first): original | perturbation, amplified |
+// adversarial, with what the victim calls each and its confidence. `gain` receives the
+// amplification.
+Image attack_sheet(const AttackResult& result, const AttackSet& set, const ClassifierFormat& format,
+                   int rows, double* gain = nullptr);
+
+// Folder names of the classes, as save_images says.
+std::vector<std::string> class_folders(const std::vector<std::string>& class_names);
+
+} // namespace patchforge
