@@ -1,7 +1,7 @@
 // The order of an epoch as a function: a keyed bijection of [0, count), so that no permutation is
 // stored, the device finds its rows by itself, and a resumed run continues at any position.
 //
-// A balanced Feistel network of six rounds over the smallest even-bit power of two >= count, with a
+// A balanced Feistel network of eight rounds over the smallest even-bit power of two >= count, with a
 // 32-bit mixing function (the finaliser of MurmurHash3) as round function, walked until it lands
 // inside [0, count) (Black & Rogaway, "Ciphers with arbitrary finite domains", 2002). The domain is
 // less than four times count, so a walk takes fewer than four steps on average.
@@ -36,7 +36,7 @@ PATCHFORGE_HOST_DEVICE inline std::uint32_t shuffled_row(std::uint64_t seed, std
     do {
         std::uint32_t left = value >> half_bits;
         std::uint32_t right = value & half_mask;
-        for (std::uint32_t round = 0; round < 6; ++round) {
+        for (std::uint32_t round = 0; round < 8; ++round) {
             const std::uint32_t next =
                 left ^ (mix_bits(right + epoch_key + round * 0x7f4a7c15u) & half_mask);
             left = right;

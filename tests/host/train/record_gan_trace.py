@@ -80,7 +80,7 @@ def shuffled_row(epoch, position, count):
     value = position
     while True:
         left, right = value >> half, value & mask
-        for r in range(6):
+        for r in range(8):
             left, right = right, left ^ (mix(right + epoch_key + r * 0x7F4A7C15) & mask)
         value = left << half | right
         if value < count:
