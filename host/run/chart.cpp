@@ -66,7 +66,10 @@ struct Axis {
         const auto last = static_cast<int>(std::floor(range.high + 1e-9));
         const int every = std::max(1, (last - first) / about + 1);
         for (int power = first; power <= last; power += every) {
-            result.push_back(std::pow(10.0, power));
+            const double value = std::pow(10.0, power);
+            if (shows(value)) { // not so where the margin leaves the range of a double
+                result.push_back(value);
+            }
         }
         if (result.size() < 3) { // less than two decades: 1, 2, 5 as well
             for (int power = first - 1; power <= last; ++power) {
@@ -296,14 +299,8 @@ std::string tick_text(double value) {
     if (size == 0 || (size >= 1e-3 && size < 1e4)) {
         return fmt::format("{:.4g}", value);
     }
-    // 1e-05 -> 1e-5
-    std::string text = fmt::format("{:.3g}", value);
-    const std::size_t exponent = text.find('e');
-    if (exponent != std::string::npos && exponent + 2 < text.size() && text[exponent + 2] == '0') {
-        text.erase(exponent + 2, 1);
-    }
-    const std::size_t plus = text.find("e+");
-    return plus == std::string::npos ? text : text.erase(plus + 1, 1);
+    const double exponent = std::floor(std::log10(size));
+    return fmt::format("{:.3g}e{:.0f}", value / std::pow(10.0, exponent), exponent);
 }
 
 std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t at_most) {

@@ -1,0 +1,130 @@
+// The program from outside: exit statuses and what it says.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <sys/wait.h>
+
+#include "host/cli/options.h"
+#include "tests/host/temporary_folder.h"
+
+namespace patchforge {
+namespace {
+
+struct Outcome {
+    int status = -1;
+    std::string text; // stdout and stderr
+};
+
+Outcome run(const std::string& arguments) {
+    const char* program = std::getenv("PATCHFORGE_PROGRAM");
+    const std::string command =
+        std::string(program ? program : "build/patchforge") + ' ' + arguments + " 2>&1 < /dev/null";
+    Outcome outcome;
+    std::FILE* pipe = ::popen(command.c_str(), "r");
+    std::array<char, 4096> buffer{};
+    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
+        outcome.text.append(buffer.data(), count);
+    }
+    const int status = ::pclose(pipe);
+    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    return outcome;
+}
+
+TEST(Program, HelpAndVersion) {
+    const Outcome version = run("--version");
+    EXPECT_EQ(version.status, 0);
+    EXPECT_EQ(version.text.rfind("patchforge ", 0), 0u) << version.text;
+    const Outcome help = run("--help");
+    EXPECT_EQ(help.status, 0);
+    for (const char* verb : {"tissue", "pack", "train", "info", "doctor"}) {
+        EXPECT_NE(help.text.find(verb), std::string::npos) << verb;
+    }
+    EXPECT_NE(run("pack --help").text.find("default skip"), std::string::npos);
+}
+
+TEST(Program, WrongCallsExitWith2AndSayWhat) {
+    const std::pair<const char*, const char*> calls[] = {
+        {"", "--help"},
+        {"bake", "bake"},
+        {"pack", "pack --help"},
+        {"pack x", "--out"},
+        {"pack x --out y --channels 2", "--channels: 2"},
+        {"pack x --out y --odd-size stretch", "--odd-size: 'stretch'"},
+        {"pack x --out y --threads 3x", "--threads: '3x'"},
+        {"pack x --out y --threads -1", "--threads: -1 is out of range"},
+        {"tissue x --size 99999999999999999999", "--size"},
+        {"tissue x --seed 1.5", "--seed: '1.5'"},
+        {"tissue x --size nan", "--size: 'nan'"},
+        {"info", "path"},
+    };
+    for (const auto& [arguments, part] : calls) {
+        const Outcome outcome = run(arguments);
+        EXPECT_EQ(outcome.status, 2) << arguments << ": " << outcome.text;
+        EXPECT_EQ(outcome.text.rfind("patchforge: error: ", 0), 0u) << arguments << outcome.text;
+        EXPECT_NE(outcome.text.find(part), std::string::npos) << arguments << ": " << outcome.text;
+    }
+}
+
+TEST(Program, FailedJobsExitWith1) {
+    const TemporaryFolder folder;
+    put(folder / "broken.safetensors", "xxxxxxxxxxxxx");
+    put(folder / "letter.txt", "dear");
+    for (const std::string& arguments :
+         {"info " + (folder / "broken.safetensors").string(), "info " + (folder / "none").string(),
+          "info " + (folder / "letter.txt").string(),
+          "pack " + (folder / "none").string() + " --out " + (folder / "o.pfs").string()}) {
+        const Outcome outcome = run(arguments);
+        EXPECT_EQ(outcome.status, 1) << arguments << ": " << outcome.text;
+        EXPECT_EQ(outcome.text.rfind("patchforge: error: ", 0), 0u) << outcome.text;
+        EXPECT_NE(outcome.text.find(folder.path().string()), std::string::npos) << outcome.text;
+    }
+    EXPECT_FALSE(std::filesystem::exists(folder / "o.pfs"));
+}
+
+TEST(Program, DrawsPacksAndDescribes) {
+    const TemporaryFolder folder;
+    const std::string tissue = (folder / "tissue").string();
+    const std::string set = (folder / "set.pfs").string();
+    Outcome outcome = run("tissue " + tissue + " --patients 3 --patches 4 --size 20 --seed 5");
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_NE(outcome.text.find("12 patches"), std::string::npos) << outcome.text;
+    outcome = run("pack " + tissue + " --out " + set + " --threads 2");
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_NE(outcome.text.find("12 of 12"), std::string::npos) << outcome.text;
+    outcome = run("info " + set);
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_NE(outcome.text.find("12"), std::string::npos) << outcome.text;
+    EXPECT_EQ(run("info " + tissue).status, 0);
+}
+
+TEST(Program, DoctorWorksAnywhere) {
+    const Outcome outcome = run("doctor");
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    for (const char* part :
+         {"compiler", "CUDA", "driver", "GPU", "CPU", "libraries", "--device auto"}) {
+        EXPECT_NE(outcome.text.find(part), std::string::npos) << part;
+    }
+    // Nor does it need anything in the PATH.
+    const char* program = std::getenv("PATCHFORGE_PROGRAM");
+    EXPECT_EQ(std::system((std::string("PATH=/nowhere ") +
+                           (program ? program : "build/patchforge") + " doctor > /dev/null")
+                              .c_str()),
+              0);
+}
+
+TEST(Options, Fractions) {
+    EXPECT_EQ(parse_fraction("--eps", "8/255"), 8.0 / 255);
+    EXPECT_EQ(parse_fraction("--eps", "0.03"), 0.03);
+    EXPECT_EQ(parse_fractions("--eps", "0,1/2,1e-3"), (std::vector<double>{0, 0.5, 1e-3}));
+    for (const char* wrong :
+         {"", "x", "1/0", "8/", "/8", "1/2/3", "nan", "inf", "1 ", " 1", "0x10"}) {
+        EXPECT_THROW(parse_fraction("--eps", wrong), std::invalid_argument) << wrong;
+    }
+    EXPECT_THROW(parse_fractions("--eps", "1,,2"), std::invalid_argument);
+    EXPECT_THROW(parse_fractions("--eps", "1,"), std::invalid_argument);
+}
+
+} // namespace
+} // namespace patchforge

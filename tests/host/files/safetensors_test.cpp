@@ -1,0 +1,197 @@
+#include "host/files/safetensors.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+
+#include "tests/fuzz/safetensors_target.h"
+#include "tests/host/temporary_folder.h"
+
+namespace patchforge {
+namespace {
+
+std::vector<std::byte> file_of(const std::string& header, const std::string& data) {
+    std::vector<std::byte> bytes(8 + header.size() + data.size());
+    const std::uint64_t length = header.size();
+    std::memcpy(bytes.data(), &length, 8);
+    std::memcpy(bytes.data() + 8, header.data(), header.size());
+    std::memcpy(bytes.data() + 8 + header.size(), data.data(), data.size());
+    return bytes;
+}
+
+std::string text_of(const std::vector<std::byte>& bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
+std::string fault_of(const std::vector<std::byte>& bytes) {
+    try {
+        decode_safetensors(bytes, "weights.safetensors");
+    } catch (const std::runtime_error& error) {
+        return error.what();
+    }
+    return "accepted";
+}
+
+// The bytes that the reference implementation's own test demands for this tensor.
+TEST(Safetensors, WritesTheReferenceBytes) {
+    const float values[6] = {0, 1, 2, 3, 4, 5};
+    const unsigned char expected[] = {
+        64, 0,  0,   0,   0,   0,   0,   0,   123, 34,  97,  116, 116, 110, 46,  48,
+        34, 58, 123, 34,  100, 116, 121, 112, 101, 34,  58,  34,  70,  51,  50,  34,
+        44, 34, 115, 104, 97,  112, 101, 34,  58,  91,  49,  44,  50,  44,  51,  93,
+        44, 34, 100, 97,  116, 97,  95,  111, 102, 102, 115, 101, 116, 115, 34,  58,
+        91, 48, 44,  50,  52,  93,  125, 125, 0,   0,   0,   0,   0,   0,   128, 63,
+        0,  0,  0,   64,  0,   0,   64,  64,  0,   0,   128, 64,  0,   0,   160, 64};
+    const auto bytes = encode_safetensors({make_f32("attn.0", {1, 2, 3}, values)});
+    ASSERT_EQ(bytes.size(), sizeof expected);
+    EXPECT_EQ(std::memcmp(bytes.data(), expected, sizeof expected), 0);
+    EXPECT_EQ(text_of(encode_safetensors({})), std::string("\x08\0\0\0\0\0\0\0{}      ", 16));
+}
+
+TEST(Safetensors, OrdersByTypeThenNameAndPadsTheHeader) {
+    const float one = 1;
+    const std::uint64_t number = 7;
+    const std::vector<Tensor> tensors = {{"flag", "BOOL", {1}, {std::byte{1}}},
+                                         make_f32("b", {1}, &one),
+                                         make_f32("a", {1}, &one),
+                                         make_u64("z", {}, &number)};
+    const auto bytes = encode_safetensors(tensors, {{"k", "v"}});
+    std::uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), 8);
+    EXPECT_EQ(header % 8, 0u);
+    EXPECT_EQ(text_of(bytes).substr(8, 160).find("{\"__metadata__\":{\"k\":\"v\"},\"z\":{"), 0u);
+    const TensorFile file = decode_safetensors(bytes, "x");
+    ASSERT_EQ(file.tensors.size(), 4u);
+    EXPECT_EQ(file.tensors[0].name, "z");
+    EXPECT_EQ(file.tensors[1].name, "a");
+    EXPECT_EQ(file.tensors[2].name, "b");
+    EXPECT_EQ(file.tensors[3].name, "flag");
+    EXPECT_TRUE(file.tensors[0].shape.empty());
+    EXPECT_EQ(file.metadata.at("k"), "v");
+    EXPECT_EQ(encode_safetensors({tensors[3], tensors[2], tensors[1], tensors[0]}, {{"k", "v"}}),
+              bytes);
+}
+
+TEST(Safetensors, RoundTripsThroughAFile) {
+    const TemporaryFolder folder;
+    const std::vector<float> values = {1.5F, -0.0F, 3e-39F, 1e38F, 0, 6};
+    const std::int64_t signed_number = -3;
+    write_safetensors(folder / "w.safetensors", {make_f32("0.weight", {2, 3}, values.data()),
+                                                 make_i64("n", {1}, &signed_number)});
+    const TensorFile file = read_safetensors(folder / "w.safetensors");
+    const Tensor& weight = file.at("0.weight");
+    EXPECT_EQ(weight.shape, (std::vector<std::int64_t>{2, 3}));
+    EXPECT_EQ(weight.size(), 6);
+    EXPECT_EQ(std::memcmp(f32(weight).data(), values.data(), 24), 0);
+    EXPECT_EQ(i64(file.at("n"))[0], -3);
+    EXPECT_THROW(f32(file.at("n")), std::runtime_error);
+    try {
+        file.at("2.weight");
+        FAIL();
+    } catch (const std::runtime_error& error) {
+        const std::string text = error.what();
+        EXPECT_NE(text.find("w.safetensors"), std::string::npos) << text;
+        EXPECT_NE(text.find("0.weight"), std::string::npos) << text;
+    }
+}
+
+TEST(Safetensors, RefusesWhatIsMalformed) {
+    const auto tensor = [](const std::string& body) { return "{\"a\":{" + body + "}}"; };
+    const std::string good = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";
+    const std::string data(8, 'x');
+    EXPECT_EQ(fault_of(file_of(tensor(good), data)), "accepted");
+    EXPECT_EQ(fault_of(file_of(tensor(good) + "   ", data)), "accepted");
+
+    const struct {
+        std::vector<std::byte> bytes;
+        const char* reason;
+    } cases[] = {
+        {{}, "too few"},
+        {std::vector<std::byte>(7), "too few"},
+        {std::vector<std::byte>(8, std::byte{0xFF}), "over the limit"},
+        {std::vector<std::byte>(8), "begin with '{'"},
+        {std::vector<std::byte>{std::byte{9}, {}, {}, {}, {}, {}, {}, {}}, "inside the header"},
+        {file_of(" {}", ""), "begin with '{'"},
+        {file_of("[]", ""), "begin with '{'"},
+        {file_of("{", ""), "not valid JSON"},
+        {file_of("{} x", ""), "not valid JSON"},
+        {file_of("{\"\xFF\":1}", ""), "not valid JSON"},
+        {file_of(tensor(good), data + "y"), "belong to no tensor"},
+        {file_of(tensor(good), "1234567"), "file ends before"},
+        {file_of(tensor(R"("dtype":"F31","shape":[2],"data_offsets":[0,8])"), data),
+         "unknown dtype"},
+        {file_of(tensor(R"("dtype":"F32","shape":[3],"data_offsets":[0,8])"), data),
+         "does not fill"},
+        {file_of(tensor(R"("dtype":"F32","shape":[-2],"data_offsets":[0,8])"), data),
+         "whole number"},
+        {file_of(tensor(R"("dtype":"F32","shape":[2.0],"data_offsets":[0,8])"), data),
+         "whole number"},
+        {file_of(tensor(R"("dtype":"F32","shape":2,"data_offsets":[0,8])"), data), "lists"},
+        {file_of(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[8,0])"), data),
+         "does not fill"},
+        {file_of(tensor(R"("dtype":"F32","shape":[2],"data_offsets":[0,8,9])"), data), "lists"},
+        {file_of(tensor(R"("dtype":"F32","shape":[2])"), data), "needs exactly"},
+        {file_of(tensor(good + R"(,"extra":1)"), data), "needs exactly"},
+        {file_of(tensor(R"("dtype":"F32","shape":[4611686018427387904,4611686018427387904],)"
+                        R"("data_offsets":[0,8])"),
+                 data),
+         "does not fill"},
+        {file_of(tensor(R"("dtype":"F32","shape":[18446744073709551615],"data_offsets":[0,8])"),
+                 data),
+         "whole number"},
+        {file_of("{\"a\":{" + good + "},\"a\":{" + good + "}}", data), "stands twice"},
+        {file_of(tensor(good + R"(,"dtype":"F32")"), data), "stands twice"},
+        {file_of(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+                 R"("b":{"dtype":"U8","shape":[4],"data_offsets":[3,7]}})",
+                 "1234567"),
+         "an overlap"},
+        {file_of(R"({"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]},)"
+                 R"("b":{"dtype":"U8","shape":[3],"data_offsets":[5,8]}})",
+                 data),
+         "a hole"},
+        {file_of(R"({"__metadata__":{"a":1}})", ""), "not a text"},
+        {file_of(R"({"__metadata__":[]})", ""), "not an object"},
+        {file_of(R"({"a":[[[[[[]]]]]]})", ""), "nested"},
+    };
+    for (const auto& one : cases) {
+        const std::string fault = fault_of(one.bytes);
+        EXPECT_NE(fault.find(one.reason), std::string::npos) << one.reason << " / " << fault;
+        if (fault != "accepted") {
+            EXPECT_EQ(fault.find("weights.safetensors: "), 0u) << fault;
+        }
+    }
+}
+
+TEST(Safetensors, DoesNotWriteWhatItWouldNotRead) {
+    const float value = 1;
+    const Tensor good = make_f32("a", {1}, &value);
+    Tensor longer = good;
+    longer.bytes.resize(5);
+    Tensor unknown = good;
+    unknown.dtype = "F31";
+    Tensor reserved = good;
+    reserved.name = "__metadata__";
+    Tensor negative = good;
+    negative.shape = {-1, -1};
+    EXPECT_THROW(encode_safetensors({longer}), std::invalid_argument);
+    EXPECT_THROW(encode_safetensors({unknown}), std::invalid_argument);
+    EXPECT_THROW(encode_safetensors({reserved}), std::invalid_argument);
+    EXPECT_THROW(encode_safetensors({negative}), std::invalid_argument);
+    EXPECT_THROW(encode_safetensors({good, good}), std::invalid_argument);
+    EXPECT_THROW(make_f32("a", {-1}, &value), std::invalid_argument);
+}
+
+TEST(Safetensors, ReaderRefusesDamageInOrder) {
+    const FuzzTarget target = safetensors_fuzz_target();
+    for (const FuzzBytes& sound : target.corpus) {
+        EXPECT_NO_THROW(target.read(sound));
+    }
+    const FuzzResult result = run_fuzz(target, 10000, 20, "/dev/null");
+    EXPECT_EQ(result.defect, "");
+    EXPECT_GT(result.accepted, 30);
+    EXPECT_GT(result.refused, 3000);
+}
+
+} // namespace
+} // namespace patchforge

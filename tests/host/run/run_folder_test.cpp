@@ -1,0 +1,265 @@
+#include "host/run/run_folder.h"
+
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/host/temporary_folder.h"
+
+namespace patchforge {
+namespace {
+
+namespace fs = std::filesystem;
+
+const Parameters parameters = {{"batch_size", std::int64_t{10}},
+                               {"lr", 0.0002},
+                               {"preset", std::string("seed-b10")},
+                               {"drop_last", false}};
+
+std::vector<std::byte> bytes_of(const std::string& text) {
+    const auto* first = reinterpret_cast<const std::byte*>(text.data());
+    return {first, first + text.size()};
+}
+
+template <class Error, class Call>
+std::string message_of(Call call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return "";
+}
+
+class RunFolderTest : public ::testing::Test {
+  protected:
+    RunFolder create() { return RunFolder::create(path_, "train gan", parameters); }
+    RunFolder resume(const Parameters& now = parameters) {
+        return RunFolder::resume(path_, "train gan", now, {"epochs"});
+    }
+
+    TemporaryFolder folder_;
+    fs::path path_ = folder_ / "runs/a";
+};
+
+TEST_F(RunFolderTest, KeepsParametersInOrder) {
+    create();
+    EXPECT_EQ(
+        contents(path_ / "params.json"),
+        "{\n  \"run\": \"train gan\",\n  \"parameters\": {\n    \"batch_size\": 10,\n"
+        "    \"lr\": 0.0002,\n    \"preset\": \"seed-b10\",\n    \"drop_last\": false\n  }\n}\n");
+    EXPECT_EQ(read_run_kind(path_), "train gan");
+    EXPECT_EQ(read_parameters(path_), parameters);
+}
+
+TEST_F(RunFolderTest, RefusesFoldersThatHoldSomething) {
+    fs::create_directories(path_);
+    create(); // an empty folder is fine
+    EXPECT_NE(message_of<std::invalid_argument>([&] { create(); }).find("--resume"),
+              std::string::npos);
+    fs::create_directories(folder_ / "other");
+    put(folder_ / "other/letter.txt", "dear");
+    EXPECT_NE(message_of<std::invalid_argument>([&] {
+                  RunFolder::create(folder_ / "other", "train gan", parameters);
+              }).find("not empty"),
+              std::string::npos);
+    EXPECT_EQ(contents(folder_ / "other/letter.txt"), "dear");
+    EXPECT_THROW(RunFolder::create(folder_ / "other/letter.txt", "x", parameters),
+                 std::invalid_argument);
+    EXPECT_THROW(RunFolder::resume(folder_ / "other", "train gan", parameters, {}),
+                 std::runtime_error);
+}
+
+TEST_F(RunFolderTest, ResumeShowsWhatDiffers) {
+    create();
+    Parameters changed = parameters;
+    changed[1].second = 0.001;
+    changed.emplace_back("epochs", std::int64_t{5});
+    changed.erase(changed.begin() + 3);
+    const std::string message = message_of<std::invalid_argument>([&] { resume(changed); });
+    EXPECT_NE(message.find("lr: 0.0002 -> 0.001"), std::string::npos) << message;
+    EXPECT_NE(message.find("drop_last: false -> (absent)"), std::string::npos) << message;
+    EXPECT_EQ(message.find("epochs"), std::string::npos) << message;
+    EXPECT_EQ(message.find("batch_size"), std::string::npos) << message;
+    EXPECT_EQ(read_parameters(path_), parameters);
+
+    Parameters longer = parameters;
+    longer.emplace_back("epochs", std::int64_t{5});
+    resume(longer);
+    EXPECT_EQ(read_parameters(path_), longer);
+    EXPECT_THROW(RunFolder::resume(path_, "train classifier", longer, {}), std::invalid_argument);
+}
+
+TEST_F(RunFolderTest, IsHeldByOneAtATime) {
+    RunFolder run = create();
+    EXPECT_NE(message_of<std::runtime_error>([&] { resume(); }).find("another process"),
+              std::string::npos);
+}
+
+TEST_F(RunFolderTest, ResumedMetricsEndAsIfNeverInterrupted) {
+    const auto row = [](RunFolder& run, int step) {
+        const double values[] = {step / 200.0, 0.1F + step * 0.001};
+        run.append_metrics(step, values);
+    };
+    std::string whole;
+    {
+        RunFolder run = RunFolder::create(folder_ / "whole", "train gan", parameters);
+        run.open_metrics({"epoch", "loss"});
+        for (int step = 200; step <= 1000; step += 200) {
+            row(run, step);
+        }
+        whole = contents(folder_ / "whole/metrics.csv");
+        EXPECT_EQ(whole.substr(0, whole.find("400")), "step,epoch,loss\n200,1,0.3\n");
+    }
+    {
+        RunFolder run = create();
+        run.open_metrics({"epoch", "loss"});
+        for (int step = 200; step <= 800; step += 200) {
+            row(run, step);
+        }
+    }
+    put(path_ / "metrics.csv",
+        contents(path_ / "metrics.csv") + "1000,5,1."); // killed in the middle
+    RunFolder run = resume();
+    run.open_metrics({"epoch", "loss"}, 400);
+    row(run, 600);
+    row(run, 800);
+    row(run, 1000);
+    EXPECT_EQ(contents(path_ / "metrics.csv"), whole);
+    const Metrics metrics = read_metrics(path_ / "metrics.csv");
+    EXPECT_EQ(metrics.column("epoch"), (std::vector<double>{1, 2, 3, 4, 5}));
+    EXPECT_THROW(metrics.column("x"), std::runtime_error);
+    const double one[] = {1};
+    EXPECT_THROW(run.append_metrics(1200, one), std::invalid_argument);
+}
+
+TEST_F(RunFolderTest, MetricsOfOtherColumnsAreNotCut) {
+    { create().open_metrics({"loss"}); }
+    const std::string before = contents(path_ / "metrics.csv");
+    RunFolder run = resume();
+    EXPECT_THROW(run.open_metrics({"loss", "accuracy"}, 0), std::runtime_error);
+    EXPECT_EQ(contents(path_ / "metrics.csv"), before);
+}
+
+TEST_F(RunFolderTest, LogKeepsEveryLine) {
+    testing::internal::CaptureStdout();
+    { create().log("first"); }
+    resume().log("second");
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), "first\nsecond\n");
+    EXPECT_EQ(contents(path_ / "log.txt"), "first\nsecond\n");
+}
+
+TEST_F(RunFolderTest, KeepsTheLastCheckpoints) {
+    RunFolder run = create();
+    EXPECT_FALSE(run.latest_checkpoint());
+    for (const int step : {5, 10, 100, 20}) {
+        run.write_checkpoint(step,
+                             {{"a.safetensors", bytes_of("a" + std::to_string(step))},
+                              {"b.safetensors", bytes_of("b")}},
+                             2);
+    }
+    const auto all = list_checkpoints(path_);
+    ASSERT_EQ(all.size(), 2u);
+    EXPECT_EQ(all[0].step, 20);
+    EXPECT_EQ(all[1].step, 100); // by number, not by name
+    EXPECT_EQ(contents(all[0].folder / "a.safetensors"), "a20");
+    run.write_checkpoint(100, {{"a.safetensors", bytes_of("again")}}, 2);
+    EXPECT_EQ(contents(all[1].folder / "a.safetensors"), "again");
+    EXPECT_FALSE(fs::exists(all[1].folder / "b.safetensors"));
+    EXPECT_EQ(std::distance(fs::directory_iterator(path_ / "checkpoints"), {}), 2);
+    EXPECT_THROW(run.write_checkpoint(1, {}, 0), std::invalid_argument);
+}
+
+// A child is killed while it writes one large checkpoint after the other; whatever is listed
+// afterwards must be whole.
+TEST_F(RunFolderTest, AKilledWriterLeavesCompleteCheckpoints) {
+    constexpr std::size_t size = 4 << 20;
+    for (int attempt = 0; attempt < 6; ++attempt) {
+        const fs::path path = folder_ / ("killed" + std::to_string(attempt));
+        int ready[2];
+        ASSERT_EQ(::pipe(ready), 0);
+        const pid_t child = ::fork();
+        if (child == 0) {
+            RunFolder run = RunFolder::create(path, "train gan", parameters);
+            for (int step = 1;; ++step) {
+                const std::vector<std::byte> bytes(size, static_cast<std::byte>(step));
+                run.write_checkpoint(step, {{"a", bytes}, {"b", bytes}}, 2);
+                (void)!::write(ready[1], "x", 1);
+            }
+        }
+        char one = 0;
+        ASSERT_EQ(::read(ready[0], &one, 1), 1);
+        ::usleep(static_cast<useconds_t>(1500 * attempt)); // into the writing of the second
+        ::kill(child, SIGKILL);
+        ::waitpid(child, nullptr, 0);
+        ::close(ready[0]);
+        ::close(ready[1]);
+        const auto all = list_checkpoints(path);
+        ASSERT_FALSE(all.empty());
+        for (const Checkpoint& checkpoint : all) {
+            for (const char* file : {"a", "b"}) {
+                EXPECT_EQ(contents(checkpoint.folder / file),
+                          std::string(size, static_cast<char>(checkpoint.step)));
+            }
+        }
+        RunFolder::resume(path, "train gan", parameters, {});
+        for (const auto& entry : fs::directory_iterator(path / "checkpoints")) {
+            EXPECT_EQ(entry.path().filename().string().find('.'), std::string::npos);
+        }
+    }
+}
+
+// No space left: stood in for by the limit on a file's size, in a child so that it ends with it.
+TEST_F(RunFolderTest, AFullDiskLeavesTheLastCheckpoint) {
+    {
+        RunFolder run = create();
+        run.write_checkpoint(1, {{"a", bytes_of("whole")}}, 3);
+    }
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{1 << 16, 1 << 16};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        RunFolder run = resume();
+        const std::string message = message_of<std::runtime_error>([&] {
+            run.write_checkpoint(2, {{"a", std::vector<std::byte>(1 << 20)}}, 1);
+        });
+        ::_exit(message.find("/a: cannot write the file: ") != std::string::npos ? 0 : 1);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
+    const auto all = list_checkpoints(path_);
+    ASSERT_EQ(all.size(), 1u);
+    EXPECT_EQ(contents(all[0].folder / "a"), "whole");
+    EXPECT_EQ(std::distance(fs::directory_iterator(path_ / "checkpoints"), {}), 1);
+}
+
+TEST_F(RunFolderTest, DamagedParametersAreNamed) {
+    create();
+    for (const char* damaged : {"", "{", "[]", "{\"run\": 1, \"parameters\": {}}",
+                                "{\"run\": \"train gan\", \"parameters\": {\"a\": [1]}}"}) {
+        put(path_ / "params.json", damaged);
+        const std::string message = message_of<std::runtime_error>([&] { resume(); });
+        EXPECT_NE(message.find("params.json"), std::string::npos) << damaged << ": " << message;
+    }
+}
+
+TEST_F(RunFolderTest, DamagedMetricsAreNamed) {
+    put(folder_ / "m.csv", "step,loss\n1,0.5\n2,x\n");
+    EXPECT_NE(
+        message_of<std::runtime_error>([&] { read_metrics(folder_ / "m.csv"); }).find("line 3"),
+        std::string::npos);
+    put(folder_ / "m.csv", "step,loss\n1\n");
+    EXPECT_THROW(read_metrics(folder_ / "m.csv"), std::runtime_error);
+    put(folder_ / "m.csv", "step,loss\n1,nan\n2,-inf\n");
+    EXPECT_EQ(read_metrics(folder_ / "m.csv").rows.size(), 2u);
+}
+
+} // namespace
+} // namespace patchforge
