@@ -1,0 +1,46 @@
+#include "host/model/load_generator.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "host/files/safetensors.h"
+#include "host/run/run_folder.h"
+
+namespace patchforge {
+
+std::filesystem::path generator_weights(const std::filesystem::path& path) {
+    if (!std::filesystem::is_directory(path)) {
+        return path;
+    }
+    std::filesystem::path folder = path;
+    if (std::filesystem::exists(path / "params.json")) {
+        const auto last = latest_checkpoint(path);
+        if (!last) {
+            throw std::runtime_error(fmt::format(
+                "{}: holds no checkpoint yet; let `train gan` reach one first", path.string()));
+        }
+        folder = last->folder;
+    }
+    for (const char* name : {"generator_ema.safetensors", "generator.safetensors"}) {
+        if (std::filesystem::exists(folder / name)) {
+            return folder / name;
+        }
+    }
+    throw std::runtime_error(fmt::format(
+        "{}: holds no generator.safetensors; give a GAN's run folder or a generator's weights",
+        folder.string()));
+}
+
+LoadedGenerator::LoadedGenerator(Backend& backend, const std::filesystem::path& path)
+    : weights_(generator_weights(path)) {
+    const std::string name = weights_.string();
+    const TensorFile file = read_safetensors(weights_);
+    network_ = std::make_unique<Network>(
+        backend, network_shape_of(file, Activation::relu, Activation::tanh, name));
+    network_->load_weights(file, name);
+    images_ = std::make_unique<ImageGenerator>(
+        *network_, GeneratorFormat::read(file, network_->shape().outputs(), name));
+}
+
+} // namespace patchforge
