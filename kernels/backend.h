@@ -10,12 +10,16 @@
 
 #include "kernels/operations/activation.h"
 #include "kernels/operations/batch.h"
+#include "kernels/operations/columns.h"
 #include "kernels/operations/linear.h"
 #include "kernels/operations/loss.h"
+#include "kernels/operations/minibatch.h"
 #include "kernels/operations/noise.h"
+#include "kernels/operations/normalise.h"
 #include "kernels/operations/optimiser.h"
 #include "kernels/operations/perturb.h"
 #include "kernels/operations/reduce.h"
+#include "kernels/operations/regularise.h"
 
 namespace patchforge {
 
@@ -31,12 +35,16 @@ class Recording {
 // All failures are std::runtime_error with the reason; running out of memory names the bytes asked for.
 class Backend : public ActivationOperations,
                 public BatchOperations,
+                public ColumnOperations,
                 public LinearOperations,
                 public LossOperations,
+                public MinibatchOperations,
                 public NoiseOperations,
+                public NormaliseOperations,
                 public OptimiserOperations,
                 public PerturbOperations,
-                public ReduceOperations {
+                public ReduceOperations,
+                public RegulariseOperations {
   public:
     ~Backend() override = default;
 

@@ -140,6 +140,39 @@ class CpuBackend final : public Backend {
     void finish_iteration(std::uint64_t* step, Matrix<float> history,
                           Vector<const float> metrics) override;
 
+    // regularise.cpp
+    void add_noise(Vector<float> x, const NoiseLevel& level, const RandomStream& random) override;
+    void interpolate_rows(Matrix<float> y, Matrix<const float> a, Matrix<const float> b,
+                          const RandomStream& random) override;
+    void penalise_slope(Matrix<float> u, Vector<float> penalty, Matrix<const float> g,
+                        float weight) override;
+    void add_l1_gradient(Vector<float> d, Vector<const float> y, Vector<const float> target,
+                         float weight) override;
+    void running_mean(Vector<float> mean, Vector<const float> value,
+                      const StepCount& count) override;
+
+    // normalise.cpp
+    void normalise(Matrix<float> y, Matrix<float> statistics, Matrix<const float> z,
+                   std::int64_t reference_rows, Vector<const float> scale,
+                   Vector<const float> shift) override;
+    void normalise_by(Matrix<float> y, Matrix<const float> z, Matrix<const float> statistics,
+                      float share, Vector<const float> scale, Vector<const float> shift) override;
+    void normalise_gradient(Matrix<float> dz, Vector<float> d_scale, Vector<float> d_shift,
+                            Matrix<const float> dy, Matrix<const float> z,
+                            Matrix<const float> statistics, std::int64_t reference_rows,
+                            Vector<const float> scale, bool accumulate) override;
+
+    // minibatch.cpp
+    void minibatch_closeness(Matrix<float> o, Matrix<const float> m) override;
+    void minibatch_closeness_gradient(Matrix<float> dm, Matrix<const float> d_o,
+                                      Matrix<const float> m) override;
+
+    // columns.cpp
+    void copy_columns(Matrix<float> to, std::int64_t to_first, Matrix<const float> from,
+                      std::int64_t from_first, std::int64_t count) override;
+    void one_hot(Matrix<float> to, std::int64_t first, std::int64_t classes,
+                 Vector<const std::int32_t> label) override;
+
   private:
     // Calls body(first, count) for the pieces of [0, size): each but the last has `piece` elements.
     template <class Body>
