@@ -18,7 +18,13 @@ constexpr std::array<const char*, 5> activation_names = {"identity", "relu", "le
 std::int64_t NetworkShape::parameter_count() const {
     std::int64_t count = 0;
     for (const LayerShape& layer : layers) {
-        count += layer.inputs * layer.outputs + layer.outputs;
+        if (layer.trained) {
+            count += layer.inputs * layer.outputs + layer.outputs;
+        }
+        if (layer.normalisation != Normalisation::none) {
+            count += 2 * layer.outputs;
+        }
+        count += layer.closeness_columns * layer.closeness_size * layer.outputs;
     }
     return count;
 }
@@ -64,6 +70,17 @@ std::string describe(const NetworkShape& shape) {
         if (layer.dropout > 0) {
             text += fmt::format(" dropout={}", layer.dropout);
         }
+        if (layer.normalisation != Normalisation::none) {
+            text += layer.normalisation == Normalisation::batch
+                        ? " norm=batch"
+                        : fmt::format(" norm=virtual:{}", layer.reference_rows);
+        }
+        if (layer.closeness_columns > 0) {
+            text += fmt::format(" closeness={}x{}", layer.closeness_columns, layer.closeness_size);
+        }
+        if (!layer.trained) {
+            text += " fixed";
+        }
         text += fmt::format(" @{}", layer.module_index);
     }
     return text;
@@ -94,6 +111,19 @@ NetworkShape network_shape_from_description(const std::string& description) {
                     layer.slope = std::stof(word.substr(6));
                 } else if (word.rfind("dropout=", 0) == 0) {
                     layer.dropout = std::stof(word.substr(8));
+                } else if (word == "norm=batch") {
+                    layer.normalisation = Normalisation::batch;
+                } else if (word.rfind("norm=virtual:", 0) == 0) {
+                    layer.normalisation = Normalisation::virtual_batch;
+                    layer.reference_rows = std::stoll(word.substr(13));
+                } else if (word.rfind("closeness=", 0) == 0 && word.find('x') != std::string::npos) {
+                    layer.closeness_columns = std::stoll(word.substr(10));
+                    layer.closeness_size = std::stoll(word.substr(word.find('x') + 1));
+                    if (layer.closeness_columns < 1 || layer.closeness_size < 1) {
+                        return refuse("bad number in '" + word + "'");
+                    }
+                } else if (word == "fixed") {
+                    layer.trained = false;
                 } else if (word[0] == '@') {
                     layer.module_index = std::stoi(word.substr(1));
                     placed = true;
@@ -107,7 +137,7 @@ NetworkShape network_shape_from_description(const std::string& description) {
         if (!placed) {
             return refuse("a layer has no '@module index'");
         }
-        if (!shape.layers.empty() && shape.layers.back().outputs != layer.inputs) {
+        if (!shape.layers.empty() && shape.layers.back().width() != layer.inputs) {
             return refuse("the widths of neighbouring layers differ");
         }
         shape.layers.push_back(layer);
