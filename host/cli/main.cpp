@@ -46,6 +46,9 @@ int main(int argc, char** argv) {
     patchforge::add_train_classifier(*train);
     patchforge::add_generate(app);
     patchforge::add_classify(app);
+    patchforge::add_evaluate(app);
+    patchforge::add_latent(app);
+    patchforge::add_study(app);
     patchforge::add_attack(app);
     patchforge::add_info(app);
     patchforge::add_doctor(app);
