@@ -24,10 +24,13 @@ struct Call {
 
 void run(const Call& call) {
     const auto start = std::chrono::steady_clock::now();
-    ProgressBar bar("packing", 0, "patches");
-    const PackReport report =
-        pack_folder(call.data.data, call.out, pack_options(call.data, call.threads),
-                    [&](std::int64_t done, std::int64_t total) { bar.update(done, total); });
+    PackReport report;
+    {
+        ProgressBar bar("packing", 0, "patches");
+        report =
+            pack_folder(call.data.data, call.out, pack_options(call.data, call.threads),
+                        [&](std::int64_t done, std::int64_t total) { bar.update(done, total); });
+    }
     const double seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     print_pack_report(report);
