@@ -41,6 +41,14 @@ PATCHFORGE_HOST_DEVICE inline BallBounds ball_bounds(float x0, float epsilon) {
     return {difference > 0.0f ? low : 0.0f, high < 1.0f ? high : 1.0f};
 }
 
+// x0 + t for x0 and x0 + t in [0, 1], rounded towards x0: never further away than |t|.
+PATCHFORGE_HOST_DEVICE inline float add_towards(float x0, float t) {
+    const float sum = x0 + t;
+    const float part = sum - x0;
+    const float error = (x0 - (sum - part)) + (t - part);
+    return with_bits_changed(sum, t > 0.0f && error < 0.0f ? -1 : t < 0.0f && error > 0.0f ? 1 : 0);
+}
+
 // sign(d), with sign(0) = sign(NaN) = 0.
 PATCHFORGE_HOST_DEVICE inline float sign_of(float d) {
     return static_cast<float>((d > 0.0f) - (d < 0.0f));
@@ -50,7 +58,7 @@ PATCHFORGE_HOST_DEVICE inline bool is_finite(float v) {
     return v - v == 0.0f;
 }
 
-// How far inside a radial projection ends: eps * (1 - 2^-20) outweighs the rounding of x0 + s d.
+// How far inside a radial projection ends: eps * (1 - 2^-20) outweighs the rounding of s and s d.
 constexpr double radial_margin = 1 - 0x1p-20;
 
 // Slack of rounding onto the grid, in grey levels.

@@ -57,10 +57,11 @@ Matrix<float> MeanLogits::logit_gradient() const {
 }
 
 void MeanLogits::backward(Matrix<float> d_x) {
-    // The scaling 2x - 1 doubles every gradient; exact in float32 wherever it is applied.
+    // The scaling 2x - 1 doubles every gradient: done to the few logits, for doubling is exact.
     if (is_plain()) {
+        const Vector<float> d_logit = passes_.front().output_gradient().flat();
+        backend().affine(d_logit, d_logit, 2, 0);
         passes_.front().backward_input(d_x);
-        backend().affine(d_x.flat(), d_x.flat(), 2, 0);
         return;
     }
     const float weight = 2.0f / static_cast<float>(members_.size());

@@ -80,7 +80,7 @@ void general_step(const Row& row, float alpha, float epsilon, StepRule rule, Bal
         if (distance > static_cast<double>(epsilon) * radial_margin) {
             const auto shrink = static_cast<float>(epsilon / distance * radial_margin);
             for (std::int64_t i = 0; i < row.count; ++i) {
-                row.y[i] = row.origin[i] + shrink * (row.y[i] - row.origin[i]);
+                row.y[i] = add_towards(row.origin[i], shrink * (row.y[i] - row.origin[i]));
             }
         }
     }

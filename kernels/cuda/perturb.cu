@@ -134,10 +134,15 @@ __global__ void __launch_bounds__(threads)
         if (distance > static_cast<double>(radius) * radial_margin) {
             const float shrink = static_cast<float>(radius / distance * radial_margin);
             for (std::int64_t i = first + threadIdx.x; i < first + columns; i += threads) {
-                y[i] = origin[i] + shrink * (y[i] - origin[i]);
+                y[i] = add_towards(origin[i], __fmul_rn(shrink, y[i] - origin[i]));
             }
         }
     }
+}
+
+// The larger one; a NaN on either side stays.
+__device__ double larger(double a, double b) {
+    return a >= b || a != a ? a : b;
 }
 
 __global__ void __launch_bounds__(threads)
@@ -148,21 +153,18 @@ __global__ void __launch_bounds__(threads)
     for (std::int64_t i = first + threadIdx.x; i < first + columns; i += threads) {
         const double d = static_cast<double>(a[i]) - (b ? b[i] : 0.0f);
         const double size = norm_term(d, norm == Norm::l2);
-        // !(<=) keeps a NaN
-        value = norm != Norm::linf ? value + size : (!(size <= value) ? size : value);
+        value = norm == Norm::linf ? larger(value, size) : value + size;
     }
     if (norm == Norm::linf) {
         for (int distance = 16; distance > 0; distance /= 2) {
-            const double other = __shfl_xor_sync(0xffffffffu, value, distance);
-            value = !(other <= value) ? other : value;
+            value = larger(value, __shfl_xor_sync(0xffffffffu, value, distance));
         }
         if (threadIdx.x % 32 == 0) {
             storage.sum.of_warp[0][threadIdx.x / 32] = value;
         }
         __syncthreads();
         for (unsigned warp = 0; warp < threads / 32; ++warp) {
-            const double other = storage.sum.of_warp[0][warp];
-            value = !(other <= value) ? other : value;
+            value = larger(value, storage.sum.of_warp[0][warp]);
         }
     } else {
         value = total_of_block(value, storage);
