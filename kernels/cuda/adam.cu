@@ -1,7 +1,8 @@
-// Adam for gradients that lie in memory (biases on their own, accumulated gradients), and the moving
-// average of weights.
+// Adam for gradients that lie in memory (biases on their own, accumulated gradients), and the
+// moving average of weights.
 //
-//     adam             reads w, m, v, g, writes w, m, v: 28 B an element. All 4.0 M parameters of the
+//     adam             reads w, m, v, g, writes w, m, v: 28 B an element. All 4.0 M parameters of
+//     the
 //                      default GAN: 112 MB, 37 us at 3.0 TB/s. The fused form in
 //                      linear_weight_gradient.cu moves 24 B and is what training uses.
 //     moving_average   reads both, writes one: 12 B an element.
@@ -34,8 +35,8 @@ __global__ void __launch_bounds__(256)
 }
 
 template <bool vectors>
-__global__ void __launch_bounds__(256) moving_average_kernel(float* average, const float* value,
-                                                             std::int64_t count, float decay) {
+__global__ void __launch_bounds__(256)
+    moving_average_kernel(float* average, const float* value, std::int64_t count, float decay) {
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     float mean[4], current[4];
     load_quad<vectors>(mean, average + first, count - first);

@@ -1,6 +1,6 @@
-// One Adam step of one parameter (kernels/operations/optimiser.h) with everything that all parameters
-// share worked out once a thread. The powers of beta take 2 log2(t) float64 products, whose latency
-// hides behind the loads of the moments.
+// One Adam step of one parameter (kernels/operations/optimiser.h) with everything that all
+// parameters share worked out once a thread. The powers of beta take 2 log2(t) float64 products,
+// whose latency hides behind the loads of the moments.
 #pragma once
 
 #include "kernels/cuda/device.h"
@@ -13,8 +13,8 @@ class AdamUpdate {
     __device__ explicit AdamUpdate(const Adam& adam)
         : beta1_(adam.beta1), beta2_(adam.beta2),
           rest1_(static_cast<float>(1.0 - static_cast<double>(adam.beta1))),
-          rest2_(static_cast<float>(1.0 - static_cast<double>(adam.beta2))),
-          epsilon_(adam.epsilon), clip_(adam.clip) {
+          rest2_(static_cast<float>(1.0 - static_cast<double>(adam.beta2))), epsilon_(adam.epsilon),
+          clip_(adam.clip) {
         const std::uint64_t steps_done = adam.step.value();
         const double correction1 = 1.0 - power(adam.beta1, steps_done + 1);
         const double correction2 = 1.0 - power(adam.beta2, steps_done + 1);

@@ -1,21 +1,24 @@
-// The backward pass of a linear layer for batches of at most 32 rows: input gradient, weight gradient,
-// or both from one pass over the weights.
+// The backward pass of a linear layer for batches of at most 32 rows: input gradient, weight
+// gradient, or both from one pass over the weights.
 //
 //     dx (b, i) = derivative(b, i) * sum over o of dz (b, o) weight (o, i)
 //     gradient (o, i) = sum over b of dz (b, o) x (b, i), then a step of Adam or a store
 //
 // Lanes along the inputs: sixteen lanes own 64 neighbouring inputs, four each, and walk down the
-// weight rows, two rows at a time and sixteen such groups a block. A lane holds in registers the 4 x 4
-// weights (and moments) it works on, those it works on next, already under way from memory, and its 4 B
-// sums of dx. Both gradients use the same two operands, from shared memory:
+// weight rows, two rows at a time and sixteen such groups a block. A lane holds in registers the 4
+// x 4 weights (and moments) it works on, those it works on next, already under way from memory, and
+// its 4 B sums of dx. Both gradients use the same two operands, from shared memory:
 //
 //     x [B][64]            loaded once: all rows of the block's 64 inputs
-//     dz [128][B]          128 weight rows at a time; one 16-byte load gives a weight row's dz for four b
+//     dz [128][B]          128 weight rows at a time; one 16-byte load gives a weight row's dz for
+//     four b
 //
-//     one lane, one weight row, four b:   1 load of dz, 4 of x; 16 multiply-adds for the gradient, 16 for dx
+//     one lane, one weight row, four b:   1 load of dz, 4 of x; 16 multiply-adds for the gradient,
+//     16 for dx
 //
-// At the end the sixteen groups' sums of dx are added up in the order of warps, then those of the splits
-// along the outputs in theirs (split_sum.h). Weights and moments are read and written in 256-byte pieces.
+// At the end the sixteen groups' sums of dx are added up in the order of warps, then those of the
+// splits along the outputs in theirs (split_sum.h). Weights and moments are read and written in
+// 256-byte pieces.
 #pragma once
 
 #include "kernels/cuda/cuda_backend.h"
@@ -45,9 +48,9 @@ struct BackwardArguments {
 
 namespace backward_lanes {
 
-constexpr int columns = 64;      // inputs of a block
-constexpr int groups = 16;       // of lanes, each with other weight rows
-constexpr int rows_at_once = 2;  // of the weights, by a group
+constexpr int columns = 64;     // inputs of a block
+constexpr int groups = 16;      // of lanes, each with other weight rows
+constexpr int rows_at_once = 2; // of the weights, by a group
 constexpr int rows_of_block = groups * rows_at_once;
 constexpr int staged_rows = 128; // of dz^T, in shared memory
 
@@ -82,9 +85,9 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
         PATCHFORGE_UNROLL
         for (int r = 0; r < rows_at_once; ++r) {
             const int row = first_row + r * groups + group;
-            update.template begin<vectors>(next[r],
-                                           static_cast<std::int64_t>(row) * arguments.inputs + column,
-                                           row < end ? available : 0);
+            update.template begin<vectors>(
+                next[r], static_cast<std::int64_t>(row) * arguments.inputs + column,
+                row < end ? available : 0);
         }
     };
     begin_rows(begin);
@@ -140,13 +143,13 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
             float dz[rows_at_once][4];
             PATCHFORGE_UNROLL
             for (int r = 0; r < rows_at_once; ++r) {
-                load_shared_quad(dz[r], &storage.dz[staged + r * groups + group][four]);
+                load_shared(dz[r], &storage.dz[staged + r * groups + group][four]);
             }
             PATCHFORGE_UNROLL
             for (int b = 0; b < 4; ++b) {
                 float x[4];
                 if constexpr (Update::wants_gradient) {
-                    load_shared_quad(x, &storage.x[four + b][lane_column]);
+                    load_shared(x, &storage.x[four + b][lane_column]);
                 }
                 PATCHFORGE_UNROLL
                 for (int r = 0; r < rows_at_once; ++r) {
@@ -167,10 +170,10 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
             PATCHFORGE_UNROLL
             for (int r = 0; r < rows_at_once; ++r) {
                 const int row = first_row + r * groups + group;
-                update.template finish<vectors>(
-                    current[r], gradient[r],
-                    static_cast<std::int64_t>(row) * arguments.inputs + column,
-                    row < end ? available : 0);
+                update.template finish<vectors>(current[r], gradient[r],
+                                                static_cast<std::int64_t>(row) * arguments.inputs +
+                                                    column,
+                                                row < end ? available : 0);
             }
         }
     }

@@ -1,7 +1,8 @@
 // From resident bytes to a batch. One block row for every patch: its threads find the row number by
 // themselves (kernels/shuffle.h), read 4 bytes and write 4 floats each.
 //
-//     gather_rows    reads 1 B, writes 4 B a pixel: 37.5 kB a patch of 3 x 50 x 50, so that 64 patches
+//     gather_rows    reads 1 B, writes 4 B a pixel: 37.5 kB a patch of 3 x 50 x 50, so that 64
+//     patches
 //                    take 0.8 us at 3.0 TB/s.
 //     gather_labels  4 B read and written a row.
 #include "kernels/cuda/cuda_backend.h"
@@ -75,8 +76,8 @@ __global__ void __launch_bounds__(256)
 void CudaBackend::gather_rows(Matrix<float> x, Vector<std::int32_t> row,
                               Matrix<const std::uint8_t> pixels, PixelRange range,
                               const BatchPlan& plan) {
-    const bool vectors = quad_access(x.columns, {x.data}) &&
-                         reinterpret_cast<std::uintptr_t>(pixels.data) % 4 == 0;
+    const bool vectors =
+        quad_access(x.columns, {x.data}) && reinterpret_cast<std::uintptr_t>(pixels.data) % 4 == 0;
     const bool is_signed = range == PixelRange::signed_unit;
     const unsigned rows = static_cast<unsigned>(x.rows < 65535 ? x.rows : 65535);
     launch(vectors ? gather_rows_kernel<true> : gather_rows_kernel<false>,

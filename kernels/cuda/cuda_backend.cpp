@@ -33,9 +33,10 @@ std::string reason_against(int device_index) {
     if (status == cudaErrorInsufficientDriver) {
         int driver = 0;
         cudaDriverGetVersion(&driver);
-        return driver == 0 ? "no NVIDIA driver is installed"
-                           : fmt::format("the NVIDIA driver is for CUDA {}, this program for CUDA {}",
-                                         version_text(driver), version_text(runtime));
+        return driver == 0
+                   ? "no NVIDIA driver is installed"
+                   : fmt::format("the NVIDIA driver is for CUDA {}, this program for CUDA {}",
+                                 version_text(driver), version_text(runtime));
     }
     if (status == cudaErrorNoDevice || (status == cudaSuccess && count == 0)) {
         return "the NVIDIA driver finds no GPU";
@@ -117,7 +118,9 @@ CudaBackend::CudaBackend(int device_index) : device_index_(device_index) {
     }
 }
 
-CudaBackend::~CudaBackend() { destroy(); }
+CudaBackend::~CudaBackend() {
+    destroy();
+}
 
 void CudaBackend::destroy() noexcept {
     if (stream_) {
@@ -139,7 +142,9 @@ void CudaBackend::destroy() noexcept {
     }
 }
 
-std::string CudaBackend::name() const { return fmt::format("cuda:{}", device_index_); }
+std::string CudaBackend::name() const {
+    return fmt::format("cuda:{}", device_index_);
+}
 
 std::string CudaBackend::description() const {
     const cudaDeviceProp properties = properties_of(device_index_);
@@ -180,7 +185,9 @@ void* CudaBackend::allocate(std::size_t bytes) {
     return memory;
 }
 
-void CudaBackend::release(void* memory) noexcept { cudaFree(memory); }
+void CudaBackend::release(void* memory) noexcept {
+    cudaFree(memory);
+}
 
 void CudaBackend::upload(void* device, const void* host, std::size_t bytes) {
     PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_));
@@ -197,7 +204,9 @@ void CudaBackend::copy(void* to, const void* from, std::size_t bytes) {
     PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_));
 }
 
-void CudaBackend::synchronise() { PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_)); }
+void CudaBackend::synchronise() {
+    PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_));
+}
 
 std::unique_ptr<Recording> CudaBackend::record(std::function<void()> body) {
     PATCHFORGE_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
@@ -230,7 +239,9 @@ void* CudaBackend::allocate_staging(std::size_t bytes) {
     return memory;
 }
 
-void CudaBackend::release_staging(void* memory) noexcept { cudaFreeHost(memory); }
+void CudaBackend::release_staging(void* memory) noexcept {
+    cudaFreeHost(memory);
+}
 
 void CudaBackend::stage(int slot, void* device, const void* host, std::size_t bytes) {
     // An event that was never recorded counts as reached: the first copies wait for nothing.
@@ -258,6 +269,8 @@ std::unique_ptr<Backend> make_cuda_backend(int device_index) {
     return std::make_unique<cuda::CudaBackend>(device_index);
 }
 
-std::string why_no_cuda() { return cuda::reason_against(0); }
+std::string why_no_cuda() {
+    return cuda::reason_against(0);
+}
 
 } // namespace patchforge

@@ -1,10 +1,12 @@
-// What every .cu file here is written in: CUDA C++ with a few agreed forms, so that the same text is
-// compiled by nvcc for a GPU and by g++ for the executor in tests/simt.
+// What every .cu file here is written in: CUDA C++ with a few agreed forms, so that the same text
+// is compiled by nvcc for a GPU and by g++ for the executor in tests/simt.
 //
 //   launch(kernel, {.grid, .block, .shared_bytes, .stream, ...}, arguments...)   instead of <<< >>>
 //   auto& s = shared<Storage>();                                  instead of __shared__ arrays
-//   spin_until(condition)                                         the only way to wait for another block
-//   PATCHFORGE_UNROLL                                             loops whose arrays live in registers
+//   spin_until(condition)                                         the only way to wait for another
+//   block PATCHFORGE_UNROLL                                             loops whose arrays live in
+//   registers PATCHFORGE_NO_UNROLL                                          loops that unrolling
+//   would make spill
 //
 // PTX lives in kernels/cuda/instructions.h. The kernels contain none.
 #pragma once
@@ -19,9 +21,11 @@
 
 #if defined(__CUDACC__)
 #define PATCHFORGE_UNROLL _Pragma("unroll")
+#define PATCHFORGE_NO_UNROLL _Pragma("unroll 1")
 #elif defined(PATCHFORGE_SIMT)
 #include <simt.h>
 #define PATCHFORGE_UNROLL
+#define PATCHFORGE_NO_UNROLL
 #endif
 
 namespace patchforge::cuda {
@@ -37,8 +41,8 @@ namespace patchforge::cuda {
         }                                                                                          \
     } while (false)
 
-// What a kernel moves and computes, for `plan` and for the bench: bytes that must cross the device's
-// memory at least once, and floating-point operations (a fused multiply-add counts two).
+// What a kernel moves and computes, for `plan` and for the bench: bytes that must cross the
+// device's memory at least once, and floating-point operations (a fused multiply-add counts two).
 struct Work {
     double bytes = 0;
     double operations = 0;

@@ -14,9 +14,7 @@ class ElementEpilogue {
           threshold_(dropout_threshold(epilogue.dropout)),
           kept_scale_(1.0f / (1.0f - epilogue.dropout)), draw_(epilogue.random) {}
 
-    __device__ bool is_identity() const {
-        return activation_ == Activation::identity && !drops();
-    }
+    __device__ bool is_identity() const { return activation_ == Activation::identity && !drops(); }
     __device__ bool drops() const { return threshold_ != 0; }
 
     __device__ float apply(float z, std::int64_t element) const {

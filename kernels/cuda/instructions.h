@@ -66,8 +66,13 @@ __device__ inline void store_quad(float* to, const float (&quad)[4], std::int64_
     }
 }
 
-// A quad in shared memory, at a multiple of 16 bytes.
-__device__ inline void load_shared_quad(float (&quad)[4], const float* from) {
+// Two or four neighbours in shared memory, at a multiple of their size.
+__device__ inline void load_shared(float (&pair)[2], const float* from) {
+    const float2 loaded = *reinterpret_cast<const float2*>(from);
+    pair[0] = loaded.x;
+    pair[1] = loaded.y;
+}
+__device__ inline void load_shared(float (&quad)[4], const float* from) {
     const float4 loaded = *reinterpret_cast<const float4*>(from);
     quad[0] = loaded.x;
     quad[1] = loaded.y;

@@ -1,17 +1,21 @@
-// y [B, O] = epilogue(x [B, I] weight^T [I, O] + bias): 2 B I O operations, 4 (O I + B I + B O) bytes.
+// y [B, O] = epilogue(x [B, I] weight^T [I, O] + bias): 2 B I O operations, 4 (O I + B I + B O)
+// bytes.
 //
 // The wide layers of the default networks hold 7500 x 256 weights, 7.7 MB: 2.6 us at 3.0 TB/s, less
 // when L2 still has them. The operations take that long at 60 TFLOP/s from B = 40 on.
 //
 //   B <= 32   Lanes along the inputs. A warp owns four rows of the weights and reads them once, 512
-//             bytes a row and instruction, straight to registers; x comes from L1, shared by the eight warps
-//             of a block. A lane multiplies its 4 x 4 weights with its four inputs of every row of x; at
-//             the end the 4 B sums are added over the lanes. Nothing passes through shared memory, and
-//             no block waits. 7500 inputs are split among 15 blocks (split_sum.h).
-//   B > 32    Tiles of 64 x 64 or 128 x 128 in shared memory (matrix_tile.h), split along the inputs
+//             bytes a row and instruction, straight to registers; x comes from L1, shared by the
+//             eight warps of a block. A lane multiplies its 4 x 4 weights with its four inputs of
+//             every row of x; at the end the 4 B sums are added over the lanes. Nothing passes
+//             through shared memory, and no block waits. 7500 inputs are split among 15 blocks
+//             (split_sum.h).
+//   B > 32    Tiles of 64 x 64 or 128 x 128 in shared memory (matrix_tile.h), split along the
+//   inputs
 //             while there are fewer tiles than multiprocessors.
 //
-// Within a tier the bits of a row of y do not depend on the other rows, nor on B; between tiers they do.
+// Within a tier the bits of a row of y do not depend on the other rows, nor on B; between tiers
+// they do.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/epilogue.h"
@@ -39,9 +43,9 @@ struct ForwardArguments {
 constexpr int weight_rows_per_warp = 4;
 constexpr int weight_rows_per_block = 8 * weight_rows_per_warp;
 
-// Adds each of value[0 ... count - 1] over the 32 lanes; lane l gets sum number l / (32 / count). In
-// each of log2(count) steps a lane hands half of its sums to a partner and takes over the other half:
-// 31 shuffles for 32 sums, where adding them one by one takes 160.
+// Adds each of value[0 ... count - 1] over the 32 lanes; lane l gets sum number l / (32 / count).
+// In each of log2(count) steps a lane hands half of its sums to a partner and takes over the other
+// half: 31 shuffles for 32 sums, where adding them one by one takes 160.
 template <int count, int distance = 16>
 __device__ __forceinline__ float sum_over_lanes(float* value) {
     static_assert((count & (count - 1)) == 0);
@@ -64,14 +68,15 @@ __device__ __forceinline__ float sum_over_lanes(float* value) {
 
 // Grid: x over groups of 32 outputs, y over splits of the inputs. rows <= batch.
 template <int batch, bool vectors>
-__global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1) forward_lanes_kernel(ForwardArguments arguments) {
+__global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
+    forward_lanes_kernel(ForwardArguments arguments) {
     constexpr int sums = weight_rows_per_warp * batch;
     constexpr int sums_at_once = sums < 32 ? sums : 32;
     constexpr int owned = sums / sums_at_once; // by a lane, at the end
 
     const int lane = static_cast<int>(threadIdx.x % 32);
-    const int first_output =
-        static_cast<int>(blockIdx.x * weight_rows_per_block + threadIdx.x / 32 * weight_rows_per_warp);
+    const int first_output = static_cast<int>(blockIdx.x * weight_rows_per_block +
+                                              threadIdx.x / 32 * weight_rows_per_warp);
     const int begin = static_cast<int>(blockIdx.y) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.inputs);
 
@@ -107,8 +112,9 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1) forward_lanes_kernel(
         for (int b = 0; b < batch; ++b) {
             const int row = min(b, arguments.rows - 1);
             float x[4];
-            load_quad<vectors>(x, arguments.x + static_cast<std::int64_t>(row) * arguments.inputs + input,
-                               end - input);
+            load_quad<vectors>(
+                x, arguments.x + static_cast<std::int64_t>(row) * arguments.inputs + input,
+                end - input);
             PATCHFORGE_UNROLL
             for (int r = 0; r < weight_rows_per_warp; ++r) {
                 PATCHFORGE_UNROLL
@@ -134,7 +140,8 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1) forward_lanes_kernel(
             const int row = number / weight_rows_per_warp;
             const int output = first_output + number % weight_rows_per_warp;
             if (lane % lanes_per_sum == 0 && row < arguments.rows && output < arguments.outputs) {
-                const std::int64_t element = static_cast<std::int64_t>(row) * arguments.outputs + output;
+                const std::int64_t element =
+                    static_cast<std::int64_t>(row) * arguments.outputs + output;
                 const float bias = arguments.bias != nullptr ? arguments.bias[output] : 0.0f;
                 arguments.y[element] = epilogue.apply(total[i] + bias, element);
             }
@@ -144,7 +151,8 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1) forward_lanes_kernel(
 
 // Grid: x over tiles of outputs, y over tiles of rows, z over splits of the inputs.
 template <int side, bool vectors>
-__global__ void __launch_bounds__(tile_threads, 2) forward_tile_kernel(ForwardArguments arguments) {
+__global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
+    forward_tile_kernel(ForwardArguments arguments) {
     using Rows = ByDepth<side>;
     using Outputs = ByDepth<side>;
     using Product = TileProduct<Rows, Outputs>;
@@ -163,11 +171,12 @@ __global__ void __launch_bounds__(tile_threads, 2) forward_tile_kernel(ForwardAr
     const unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
     if (sum_over_splits(result, arguments.workspace, tile, blockIdx.z, gridDim.z)) {
         const ElementEpilogue epilogue(arguments.epilogue);
-        Product::for_each_quad(result, storage, [&](int tile_row, int tile_column, float (&z)[4]) {
+        Product::for_each_quad(result, storage, [&](int tile_row, int tile_column, float(&z)[4]) {
             const int row = first_row + tile_row;
             const int output = first_output + tile_column;
             const int available = row < arguments.rows ? arguments.outputs - output : 0;
-            const std::int64_t element = static_cast<std::int64_t>(row) * arguments.outputs + output;
+            const std::int64_t element =
+                static_cast<std::int64_t>(row) * arguments.outputs + output;
             if (arguments.bias != nullptr) {
                 float bias[4];
                 load_quad<false>(bias, arguments.bias + output, available);
@@ -228,9 +237,10 @@ void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<
         shape.grid = {groups, plan.splits};
         launch(forward_lanes(x.rows, vectors), shape, arguments);
     } else {
-        const int side = tile_side(x.rows, weight.rows);
+        const int side = tile_side(x.rows, weight.rows, vectors);
         const dim3 tiles = {blocks_for(weight.rows, side), blocks_for(x.rows, side)};
-        const SplitPlan plan = plan_splits(x.columns, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+        const SplitPlan plan =
+            plan_splits(x.columns, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
         arguments.split_length = plan.length;
         shape.grid = {tiles.x, tiles.y, plan.splits};
         if (side == 64) {
@@ -239,8 +249,7 @@ void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<
                    arguments);
         } else {
             shape.shared_bytes = sizeof(TileProduct<ByDepth<128>, ByDepth<128>>::Storage);
-            launch(vectors ? forward_tile_kernel<128, true> : forward_tile_kernel<128, false>,
-                   shape, arguments);
+            launch(forward_tile_kernel<128, true>, shape, arguments);
         }
     }
 }

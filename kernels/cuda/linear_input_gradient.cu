@@ -1,8 +1,10 @@
 // dx [B, I] = (dz [B, O] weight [O, I]) * derivative of the epilogue that made x:
-// 2 B I O operations, 4 (O I + B O + B I) bytes, and 4 B I for x where the epilogue is not the identity.
+// 2 B I O operations, 4 (O I + B O + B I) bytes, and 4 B I for x where the epilogue is not the
+// identity.
 //
-// The floor is that of the forward pass: 2.6 us for 7500 x 256 weights at 3.0 TB/s. When the weights are
-// updated in the same pass, linear_backward_adam (linear_weight_gradient.cu) reads them only once.
+// The floor is that of the forward pass: 2.6 us for 7500 x 256 weights at 3.0 TB/s. When the
+// weights are updated in the same pass, linear_backward_adam (linear_weight_gradient.cu) reads them
+// only once.
 //
 //   B <= 32   backward_lanes.h: weights to registers once, dz from shared memory.
 //   B > 32    tiles (matrix_tile.h), split along the outputs while tiles are few.
@@ -14,7 +16,7 @@ namespace {
 
 // Grid: x over tiles of inputs, y over tiles of rows, z over splits of the outputs.
 template <int side, bool vectors>
-__global__ void __launch_bounds__(tile_threads, 2)
+__global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
     input_gradient_tile_kernel(BackwardArguments<NoUpdate> arguments) {
     using Rows = ByDepth<side>;
     using Inputs = ByExtent<side>;
@@ -34,7 +36,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
     const unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
     if (sum_over_splits(result, arguments.workspace, tile, blockIdx.z, gridDim.z)) {
         const ElementEpilogue previous(arguments.previous);
-        Product::for_each_quad(result, storage, [&](int tile_row, int tile_column, float (&dx)[4]) {
+        Product::for_each_quad(result, storage, [&](int tile_row, int tile_column, float(&dx)[4]) {
             const int row = first_row + tile_row;
             const int input = first_input + tile_column;
             const int available = row < arguments.rows ? arguments.inputs - input : 0;
@@ -75,20 +77,19 @@ void CudaBackend::linear_input_gradient(Matrix<float> dx, Matrix<const float> dz
         return;
     }
     const bool vectors = quad_inputs && quad_access(dz.columns, {dz.data});
-    const int side = tile_side(dx.rows, dx.columns);
+    const int side = tile_side(dx.rows, dx.columns, vectors);
     const dim3 tiles = {blocks_for(dx.columns, side), blocks_for(dx.rows, side)};
     const SplitPlan plan = plan_splits(dz.columns, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
     arguments.split_length = plan.length;
     shape.grid = {tiles.x, tiles.y, plan.splits};
     if (side == 64) {
         shape.shared_bytes = sizeof(TileProduct<ByDepth<64>, ByExtent<64>>::Storage);
-        launch(vectors ? input_gradient_tile_kernel<64, true> : input_gradient_tile_kernel<64, false>,
+        launch(vectors ? input_gradient_tile_kernel<64, true>
+                       : input_gradient_tile_kernel<64, false>,
                shape, arguments);
     } else {
         shape.shared_bytes = sizeof(TileProduct<ByDepth<128>, ByExtent<128>>::Storage);
-        launch(vectors ? input_gradient_tile_kernel<128, true>
-                       : input_gradient_tile_kernel<128, false>,
-               shape, arguments);
+        launch(input_gradient_tile_kernel<128, true>, shape, arguments);
     }
 }
 

@@ -2,17 +2,20 @@
 //
 //     d_weight [O, I] = dz^T [O, B] x [B, I], d_bias [O] = column sums of dz: 2 B I O operations
 //     stored                     writes 4 B a weight (and reads 4 when accumulating)
-//     linear_weight_gradient_adam   reads and writes w, m, v: 24 B a weight. Storing the gradient and reading it
+//     linear_weight_gradient_adam   reads and writes w, m, v: 24 B a weight. Storing the gradient
+//     and reading it
 //                                back would make it 32.
 //     linear_backward_adam       the same, and dx from the same reading of the weights
 //
-// The 4.0 M parameters of the default networks are 96 MB an iteration: 32 us at 3.0 TB/s, which is the
-// floor of training at small batches; the operations reach it at about B = 50 at 60 TFLOP/s.
+// The 4.0 M parameters of the default networks are 96 MB an iteration: 32 us at 3.0 TB/s, which is
+// the floor of training at small batches; the operations reach it at about B = 50 at 60 TFLOP/s.
 //
 //   B <= 32   backward_lanes.h
-//   B > 32    tiles over (output, input) with the sum over the batch in registers (matrix_tile.h) and the
-//             update as their epilogue. linear_backward_adam then runs the input gradient first, while the
-//             weights are still the old ones: its operations outweigh a second reading from L2.
+//   B > 32    tiles over (output, input) with the sum over the batch in registers (matrix_tile.h)
+//   and the
+//             update as their epilogue. linear_backward_adam then runs the input gradient first,
+//             while the weights are still the old ones: its operations outweigh a second reading
+//             from L2.
 #include "kernels/cuda/backward_lanes.h"
 #include "kernels/cuda/matrix_tile.h"
 
@@ -21,7 +24,7 @@ namespace {
 
 // Grid: x over tiles of inputs, y over tiles of outputs, z over splits of the rows of the batch.
 template <int side, class Update, bool vectors>
-__global__ void __launch_bounds__(tile_threads, 2)
+__global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
     weight_gradient_tile_kernel(BackwardArguments<Update> arguments) {
     using Outputs = ByExtent<side>;
     using Inputs = ByExtent<side>;
@@ -55,7 +58,7 @@ __global__ void __launch_bounds__(tile_threads, 2)
             update.finish_bias(bias, bias_output);
         }
         Product::for_each_quad(
-            result, storage, [&](int tile_row, int tile_column, float (&gradient)[4]) {
+            result, storage, [&](int tile_row, int tile_column, float(&gradient)[4]) {
                 const int output = first_output + tile_row;
                 const int input = first_input + tile_column;
                 const int available = output < arguments.outputs ? arguments.inputs - input : 0;
@@ -76,11 +79,13 @@ void launch_weight_gradient(LaunchShape shape, BackwardArguments<Update> argumen
         return;
     }
     const bool vectors = quad_inputs && quad_access(arguments.outputs, {arguments.dz});
-    // Adam's bytes outweigh the operations until B is several hundred: small tiles, because one block's
-    // update then overlaps with the others' products.
-    const int side = arguments.rows <= 512 ? 64 : tile_side(arguments.outputs, arguments.inputs);
+    // Adam's bytes outweigh the operations until B is several hundred: small tiles, because one
+    // block's update then overlaps with the others' products.
+    const int side =
+        arguments.rows <= 512 ? 64 : tile_side(arguments.outputs, arguments.inputs, vectors);
     const dim3 tiles = {blocks_for(arguments.inputs, side), blocks_for(arguments.outputs, side)};
-    const SplitPlan plan = plan_splits(arguments.rows, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+    const SplitPlan plan =
+        plan_splits(arguments.rows, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
     arguments.split_length = plan.length;
     shape.grid = {tiles.x, tiles.y, plan.splits};
     if (side == 64) {
@@ -90,9 +95,7 @@ void launch_weight_gradient(LaunchShape shape, BackwardArguments<Update> argumen
                shape, arguments);
     } else {
         shape.shared_bytes = sizeof(TileProduct<ByExtent<128>, ByExtent<128>>::Storage);
-        launch(vectors ? weight_gradient_tile_kernel<128, Update, true>
-                       : weight_gradient_tile_kernel<128, Update, false>,
-               shape, arguments);
+        launch(weight_gradient_tile_kernel<128, Update, true>, shape, arguments);
     }
 }
 
@@ -113,8 +116,8 @@ BackwardArguments<Update> backward_arguments(Matrix<float> dx, Matrix<const floa
 }
 
 bool quad_tensor(std::int64_t row_length, const AdamTensor& tensor) {
-    return quad_access(row_length, {tensor.value.data, tensor.first_moment.data,
-                                    tensor.second_moment.data});
+    return quad_access(row_length,
+                       {tensor.value.data, tensor.first_moment.data, tensor.second_moment.data});
 }
 
 } // namespace
@@ -123,13 +126,15 @@ void CudaBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d
                                          Matrix<const float> dz, Matrix<const float> x,
                                          bool accumulate) {
     const double stored = static_cast<double>(d_weight.size() + d_bias.size);
-    const LaunchShape shape = {.stream = stream_,
-                               .name = "linear_weight_gradient",
-                               .work = {4.0 * (dz.size() + x.size()) + (accumulate ? 8 : 4) * stored,
-                                        2.0 * x.size() * dz.columns}};
+    const LaunchShape shape = {
+        .stream = stream_,
+        .name = "linear_weight_gradient",
+        .work = {4.0 * (dz.size() + x.size()) + (accumulate ? 8 : 4) * stored,
+                 2.0 * x.size() * dz.columns}};
     launch_weight_gradient(
         shape,
-        backward_arguments({}, dz, x, {}, StoreGradient{d_weight.data, d_bias.data_or_null(), accumulate},
+        backward_arguments({}, dz, x, {},
+                           StoreGradient{d_weight.data, d_bias.data_or_null(), accumulate},
                            workspace_),
         quad_access(x.columns, {d_weight.data, x.data}));
 }
@@ -138,11 +143,10 @@ void CudaBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias
                                               Matrix<const float> dz, Matrix<const float> x,
                                               const Adam& adam) {
     const double updated = static_cast<double>(weight.value.size + bias.value.size);
-    const LaunchShape shape = {
-        .stream = stream_,
-        .name = "linear_weight_gradient_adam",
-        .work = {4.0 * (dz.size() + x.size()) + 24.0 * updated,
-                 2.0 * x.size() * dz.columns + 12.0 * updated}};
+    const LaunchShape shape = {.stream = stream_,
+                               .name = "linear_weight_gradient_adam",
+                               .work = {4.0 * (dz.size() + x.size()) + 24.0 * updated,
+                                        2.0 * x.size() * dz.columns + 12.0 * updated}};
     launch_weight_gradient(
         shape, backward_arguments({}, dz, x, {}, AdamStep{weight, bias, adam}, workspace_),
         quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight));
@@ -157,11 +161,10 @@ void CudaBackend::linear_backward_adam(Matrix<float> dx, AdamTensor weight, Adam
         return;
     }
     const double updated = static_cast<double>(weight.value.size + bias.value.size);
-    const LaunchShape shape = {
-        .stream = stream_,
-        .name = "linear_backward_adam",
-        .work = {4.0 * (dz.size() + x.size() + dx.size()) + 24.0 * updated,
-                 4.0 * x.size() * dz.columns + 12.0 * updated}};
+    const LaunchShape shape = {.stream = stream_,
+                               .name = "linear_backward_adam",
+                               .work = {4.0 * (dz.size() + x.size() + dx.size()) + 24.0 * updated,
+                                        4.0 * x.size() * dz.columns + 12.0 * updated}};
     launch_backward_lanes<true>(
         shape, backward_arguments(dx, dz, x, previous, AdamStep{weight, bias, adam}, workspace_),
         quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight));

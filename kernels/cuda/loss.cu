@@ -1,6 +1,7 @@
 // Losses on logits with their gradients (formulas in kernels/operations/loss.h).
 //
-//     discriminator_loss, generator_loss   one block: a few thousand logits at most, 8 B each, and five
+//     discriminator_loss, generator_loss   one block: a few thousand logits at most, 8 B each, and
+//     five
 //                                          sums. The launch costs more than the work.
 //     binary_cross_entropy                 a thread a row, about 16 B a row
 //     softmax_cross_entropy                a warp a row, 8 B a logit
@@ -200,8 +201,7 @@ void CudaBackend::generator_loss(Vector<float> d_logit, Vector<float> metrics,
 }
 
 void CudaBackend::binary_cross_entropy(Vector<float> d_logit, Vector<float> loss,
-                                       Vector<const float> logit,
-                                       Vector<const std::int32_t> label,
+                                       Vector<const float> logit, Vector<const std::int32_t> label,
                                        Vector<const float> class_weight, float scale) {
     launch(binary_cross_entropy_kernel,
            {.grid = blocks_for(logit.size, 256),
@@ -213,8 +213,7 @@ void CudaBackend::binary_cross_entropy(Vector<float> d_logit, Vector<float> loss
 }
 
 void CudaBackend::softmax_cross_entropy(Matrix<float> d_logit, Vector<float> loss,
-                                        Matrix<const float> logit,
-                                        Vector<const std::int32_t> label,
+                                        Matrix<const float> logit, Vector<const std::int32_t> label,
                                         Vector<const float> class_weight, float scale) {
     launch(softmax_cross_entropy_kernel,
            {.grid = blocks_for(logit.rows, 256 / 32),
@@ -223,8 +222,7 @@ void CudaBackend::softmax_cross_entropy(Matrix<float> d_logit, Vector<float> los
             .work = {4.0 * logit.size() + 4.0 * d_logit.size() + 8.0 * logit.rows,
                      20.0 * logit.size()}},
            d_logit.data_or_null(), loss.data_or_null(), logit.data, label.data,
-           class_weight.data_or_null(), scale, logit.rows,
-           logit.columns);
+           class_weight.data_or_null(), scale, logit.rows, logit.columns);
 }
 
 } // namespace patchforge::cuda

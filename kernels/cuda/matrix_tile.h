@@ -1,5 +1,5 @@
-// The product of two matrices, one square tile of the result a block: what all three operations of a
-// linear layer come down to once a batch has more than 32 rows.
+// The product of two matrices, one square tile of the result a block: what all three operations of
+// a linear layer come down to once a batch has more than 32 rows.
 //
 //     result (m, n) = sum over k of a(m, k) b(n, k)
 //
@@ -9,17 +9,17 @@
 //     weight gradient  dz (row, output)  by extent  x (row, input)         by extent   rows
 //
 // "By depth": neighbours in memory are neighbours along k; "by extent": along m or n. Both are kept
-// in shared memory as they lie in global memory, so that 16-byte asynchronous copies bring them there;
-// padding makes the reads of the inner loop free of bank conflicts:
+// in shared memory as they lie in global memory, so that 16-byte asynchronous copies bring them
+// there; padding makes the reads of the inner loop free of bank conflicts:
 //
 //     by depth    value[extent][16 + 4]    a thread reads 4 steps of k in one 16-byte load; eight
 //                                          neighbouring rows start at banks 0 20 8 28 16 4 24 12
 //     by extent   value[16][extent + 8]    a thread reads 4 neighbours along the extent
 //
-// 256 threads are a 16 x 16 grid, 4 x 8 of them a warp; each owns (extent / 16)^2 results. A step of
-// one in k costs extent / 32 shared loads for (extent / 16)^2 multiply-adds: 1 to 16 in tiles of 128,
-// 1 to 8 in tiles of 64. Three stages of 16 steps each are in flight: 61 kB of shared memory in tiles of
-// 128, and 68 kB for the results afterwards: two blocks a multiprocessor.
+// 256 threads are a 16 x 16 grid, 4 x 8 of them a warp; each owns (extent / 16)^2 results. A step
+// of one in k costs extent / 32 shared loads for (extent / 16)^2 multiply-adds: 1 to 16 in tiles of
+// 128, 1 to 8 in tiles of 64. Three stages of 16 steps each are in flight: 61 kB of shared memory
+// in tiles of 128, and 68 kB for the results afterwards: two blocks a multiprocessor.
 #pragma once
 
 #include "kernels/cuda/instructions.h"
@@ -31,10 +31,12 @@ constexpr int tile_side_threads = 16;
 constexpr int tile_depth = 16;
 constexpr int tile_stages = 3;
 
-// The side of the tiles for a result of m x n: 128 where there are enough of them to fill half of the
-// device, or to be split in at most eight to do so; else 64.
-inline int tile_side(std::int64_t m, std::int64_t n) {
-    return static_cast<std::int64_t>(blocks_for(m, 128)) * blocks_for(n, 128) >= 16 ? 128 : 64;
+// The side of the tiles for a result of m x n: 128 where there are enough of them to fill half of
+// the device, or to be split in at most eight to do so; else 64, also for rows without 16-byte
+// access.
+inline int tile_side(std::int64_t m, std::int64_t n, bool vectors) {
+    const std::int64_t large_tiles = std::int64_t{blocks_for(m, 128)} * blocks_for(n, 128);
+    return vectors && large_tiles >= 16 ? 128 : 64;
 }
 
 // A row-major matrix in global memory.
@@ -44,15 +46,15 @@ struct TileSource {
     int columns;
 };
 
-// shared[r][c] = source(row + r, column + c) for a window of window_rows x window_columns; 0 beyond row_end
-// and column_end. Asynchronous where `vectors`.
+// shared[r][c] = source(row + r, column + c) for a window of window_rows x window_columns; 0 beyond
+// row_end and column_end. Asynchronous where `vectors`.
 template <int window_rows, int window_columns, int pitch, bool vectors>
 __device__ inline void copy_window(float* shared, const TileSource& source, int row, int row_end,
                                    int column, int column_end) {
     constexpr int quads_per_row = window_columns / 4;
     static_assert(window_rows * quads_per_row % tile_threads == 0);
-    PATCHFORGE_UNROLL
-    for (int i = 0; i < window_rows * quads_per_row; i += tile_threads) {
+    PATCHFORGE_NO_UNROLL // both addresses of a tile of 128 at once would spill
+        for (int i = 0; i < window_rows * quads_per_row; i += tile_threads) {
         const int quad = i + static_cast<int>(threadIdx.x);
         const int r = quad / quads_per_row;
         const int c = 4 * (quad % quads_per_row);
@@ -75,6 +77,7 @@ template <int extent>
 struct ByDepth {
     static constexpr int size = extent;
     static constexpr int per_thread = extent / tile_side_threads;
+    static constexpr bool along_depth = true;
 
     struct Stage {
         float value[extent][tile_depth + 4];
@@ -90,16 +93,16 @@ struct ByDepth {
                                                                  source.rows, k, k_end);
     }
 
-    // Calls use(step, i, value) for results i of thread t and the four steps of k from `k` on.
-    template <class Use>
+    // Calls use(step, i, value) for results i of thread t and the `steps` steps of k from `k` on.
+    template <int steps, class Use>
     __device__ static void read(const Stage& stage, int t, int k, Use use) {
         PATCHFORGE_UNROLL
         for (int i = 0; i < per_thread; ++i) {
-            float quad[4];
-            load_shared_quad(quad, &stage.value[index(t, i)][k]);
+            float along_k[steps];
+            load_shared(along_k, &stage.value[index(t, i)][k]);
             PATCHFORGE_UNROLL
-            for (int step = 0; step < 4; ++step) {
-                use(step, i, quad[step]);
+            for (int step = 0; step < steps; ++step) {
+                use(step, i, along_k[step]);
             }
         }
     }
@@ -109,6 +112,7 @@ template <int extent>
 struct ByExtent {
     static constexpr int size = extent;
     static constexpr int per_thread = extent / tile_side_threads;
+    static constexpr bool along_depth = false;
 
     struct Stage {
         float value[tile_depth][extent + 8];
@@ -126,14 +130,14 @@ struct ByExtent {
                                                              first, source.columns);
     }
 
-    template <class Use>
+    template <int steps, class Use>
     __device__ static void read(const Stage& stage, int t, int k, Use use) {
         PATCHFORGE_UNROLL
-        for (int step = 0; step < 4; ++step) {
+        for (int step = 0; step < steps; ++step) {
             PATCHFORGE_UNROLL
             for (int i = 0; i < per_thread; i += 4) {
                 float quad[4];
-                load_shared_quad(quad, &stage.value[k + step][index(t, i)]);
+                load_shared(quad, &stage.value[k + step][index(t, i)]);
                 PATCHFORGE_UNROLL
                 for (int e = 0; e < 4; ++e) {
                     use(step, i + e, quad[e]);
@@ -163,9 +167,10 @@ struct TileProduct {
         return static_cast<int>(threadIdx.x % 8 + threadIdx.x / 32 % 2 * 8);
     }
 
-    // result[i * B::per_thread + j] += the products of k_begin <= k < k_end for row A::index(row_thread(),
-    // i) of the tile that starts at first_m and column B::index(column_thread(), j) of the one at first_n.
-    // visit(stage of a) is called once for every 16 steps, by all threads.
+    // result[i * B::per_thread + j] += the products of k_begin <= k < k_end for row
+    // A::index(row_thread(), i) of the tile that starts at first_m and column
+    // B::index(column_thread(), j) of the one at first_n. visit(stage of a) is called once for
+    // every 16 steps, by all threads.
     template <bool vectors, class Visit>
     __device__ static void accumulate(float (&result)[results], Storage& storage,
                                       const TileSource& a, int first_m, const TileSource& b,
@@ -174,28 +179,33 @@ struct TileProduct {
         const auto copy_stage = [&](int stage) {
             if (stage < stages) {
                 const int k = k_begin + stage * tile_depth;
-                A::template copy<vectors>(storage.operands.a[stage % tile_stages], a, first_m, k, k_end);
-                B::template copy<vectors>(storage.operands.b[stage % tile_stages], b, first_n, k, k_end);
+                A::template copy<vectors>(storage.operands.a[stage % tile_stages], a, first_m, k,
+                                          k_end);
+                B::template copy<vectors>(storage.operands.b[stage % tile_stages], b, first_n, k,
+                                          k_end);
             }
             cp_async_commit();
         };
+        PATCHFORGE_UNROLL
         for (int stage = 0; stage < tile_stages - 1; ++stage) {
             copy_stage(stage);
         }
+        PATCHFORGE_NO_UNROLL
         for (int stage = 0; stage < stages; ++stage) {
             cp_async_wait<tile_stages - 2>();
-            // Everybody's copies of this stage have landed, and everybody has done with the one before,
-            // whose place the next copy takes.
+            // Everybody's copies of this stage have landed, and everybody is done with the one
+            // before, whose place the next copy takes.
             __syncthreads();
             copy_stage(stage + tile_stages - 1);
-            multiply(result, storage.operands.a[stage % tile_stages], storage.operands.b[stage % tile_stages]);
+            multiply(result, storage.operands.a[stage % tile_stages],
+                     storage.operands.b[stage % tile_stages]);
             visit(storage.operands.a[stage % tile_stages]);
         }
         cp_async_wait<0>();
     }
 
-    // Calls visit(row, column, quad) for four neighbouring results at a time, in an order in which a warp
-    // writes whole lines: the results change threads through shared memory.
+    // Calls visit(row, column, quad) for four neighbouring results at a time, in an order in which
+    // a warp writes whole lines: the results change threads through shared memory.
     template <class Visit>
     __device__ static void for_each_quad(const float (&result)[results], Storage& storage,
                                          Visit visit) {
@@ -210,12 +220,13 @@ struct TileProduct {
         }
         __syncthreads();
         constexpr int quads_per_row = B::size / 4;
+        PATCHFORGE_NO_UNROLL
         for (int number = static_cast<int>(threadIdx.x); number < A::size * quads_per_row;
              number += tile_threads) {
             const int row = number / quads_per_row;
             const int column = 4 * (number % quads_per_row);
             float quad[4];
-            load_shared_quad(quad, &storage.result[row][column]);
+            load_shared(quad, &storage.result[row][column]);
             visit(row, column, quad);
         }
     }
@@ -223,12 +234,16 @@ struct TileProduct {
   private:
     __device__ static void multiply(float (&result)[results], const typename A::Stage& a,
                                     const typename B::Stage& b) {
-        PATCHFORGE_UNROLL
-        for (int k = 0; k < tile_depth; k += 4) {
-            // All of a, and b as it comes: 64 + 32 + 4 registers in tiles of 128.
-            float of_a[4][A::per_thread];
-            A::read(a, row_thread(), k, [&](int step, int i, float value) { of_a[step][i] = value; });
-            B::read(b, column_thread(), k, [&](int step, int j, float value) {
+        // As many steps at once as give wide loads without spilling; 4, 2 and 1 for the three
+        // products.
+        constexpr int steps = 1 << (A::along_depth + B::along_depth);
+        PATCHFORGE_NO_UNROLL
+        for (int k = 0; k < tile_depth; k += steps) {
+            // All of a, and b as it comes: at most 64 + 32 + 4 registers in tiles of 128.
+            float of_a[steps][A::per_thread];
+            A::template read<steps>(a, row_thread(), k,
+                                    [&](int step, int i, float value) { of_a[step][i] = value; });
+            B::template read<steps>(b, column_thread(), k, [&](int step, int j, float value) {
                 PATCHFORGE_UNROLL
                 for (int i = 0; i < A::per_thread; ++i) {
                     float& sum = result[i * B::per_thread + j];

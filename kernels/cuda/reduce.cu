@@ -1,10 +1,11 @@
-// Reductions for metrics, and the bookkeeping at the end of an iteration. All sums are in float64 and
-// in an order that depends on the sizes alone.
+// Reductions for metrics, and the bookkeeping at the end of an iteration. All sums are in float64
+// and in an order that depends on the sizes alone.
 //
-//     sum, sum_of_squares   4 B an element, read once by up to 132 blocks; the block that arrives last
+//     sum, sum_of_squares   4 B an element, read once by up to 132 blocks; the block that arrives
+//     last
 //                           adds the blocks' sums one after the other.
-//     column_mean           4 B an element; a block owns 32 columns, so every row is read in 128-byte
-//     count_dead_columns    pieces, and its eight warps take every eighth row.
+//     column_mean           4 B an element; a block owns 32 columns, so every row is read in
+//     128-byte count_dead_columns    pieces, and its eight warps take every eighth row.
 //     finish_iteration      one block: 4 B a metric and the step.
 #include <algorithm>
 
@@ -22,8 +23,7 @@ constexpr unsigned warps_per_block = reduction_block / 32;
 __device__ bool arrives_last(unsigned* arrived) {
     __threadfence();
     __syncthreads();
-    const bool last =
-        __syncthreads_or(threadIdx.x == 0 && atomicAdd(arrived, 1u) == gridDim.x - 1);
+    const bool last = __syncthreads_or(threadIdx.x == 0 && atomicAdd(arrived, 1u) == gridDim.x - 1);
     __threadfence();
     return last;
 }
@@ -135,8 +135,8 @@ __global__ void __launch_bounds__(reduction_block)
 
 LaunchShape sum_shape(Vector<const float> x, cudaStream_t stream, const char* name) {
     const std::int64_t blocks = (x.size + 4 * reduction_block - 1) / (4 * reduction_block);
-    return {.grid = static_cast<unsigned>(
-                std::clamp<std::int64_t>(blocks, 1, blocks_to_fill_device)),
+    return {.grid =
+                static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, blocks_to_fill_device)),
             .block = reduction_block,
             .shared_bytes = sizeof(BlockSumStorage<1>),
             .stream = stream,

@@ -12,9 +12,9 @@
 
 namespace patchforge::cuda {
 
-// A sum of `total` terms as `splits` parts of `length` terms each, a multiple of `unit` and at least
-// `smallest`; the last part may be shorter but is never empty. `tiles` tiles of results share the
-// device, so that tiles * splits stays within blocks_to_fill_device.
+// A sum of `total` terms as `splits` parts of `length` terms each, a multiple of `unit` and at
+// least `smallest`; the last part may be shorter but is never empty. `tiles` tiles of results share
+// the device, so that tiles * splits stays within blocks_to_fill_device.
 struct SplitPlan {
     int length = 0;
     unsigned splits = 1;
@@ -46,8 +46,8 @@ __device__ bool sum_over_splits(float (&value)[values], float& also,
     __stcg(mine + values * blockDim.x, also);
     __threadfence();
     __syncthreads();
-    const bool last = __syncthreads_or(threadIdx.x == 0 &&
-                                       atomicAdd(workspace.arrived + tile, 1u) == splits - 1);
+    const bool last =
+        __syncthreads_or(threadIdx.x == 0 && atomicAdd(workspace.arrived + tile, 1u) == splits - 1);
     if (!last) {
         return false;
     }
@@ -57,6 +57,7 @@ __device__ bool sum_over_splits(float (&value)[values], float& also,
         value[i] = 0.0f;
     }
     also = 0.0f;
+    PATCHFORGE_NO_UNROLL
     for (unsigned other = 0; other < splits; ++other) {
         const float* theirs = of_thread + other * stride;
         PATCHFORGE_UNROLL

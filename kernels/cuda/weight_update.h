@@ -1,7 +1,7 @@
-// What becomes of a weight gradient once a kernel has it in registers: it is stored, or it moves the
-// weights by a step of Adam and is forgotten. The backward kernels take one of these as a template
-// argument. Work happens on quads of weights: `begin` loads what the update needs, long before the
-// gradient is there, and `finish` takes the gradient.
+// What becomes of a weight gradient once a kernel has it in registers: it is stored, or it moves
+// the weights by a step of Adam and is forgotten. The backward kernels take one of these as a
+// template argument. Work happens on quads of weights: `begin` loads what the update needs, long
+// before the gradient is there, and `finish` takes the gradient.
 #pragma once
 
 #include "kernels/cuda/adam_update.h"
@@ -107,8 +107,8 @@ struct AdamStep {
             store_quad<vectors>(tensor.value.data + first, quad.value, available);
             store_quad<vectors, Reuse::none>(tensor.first_moment.data + first, quad.first_moment,
                                              available);
-            store_quad<vectors, Reuse::none>(tensor.second_moment.data + first,
-                                             quad.second_moment, available);
+            store_quad<vectors, Reuse::none>(tensor.second_moment.data + first, quad.second_moment,
+                                             available);
         }
 
         __device__ void finish_bias(float gradient, std::int64_t output) const {

@@ -10,6 +10,8 @@ std::unique_ptr<Backend> make_cuda_backend(int) {
                              "; install nvcc and build again, or use --device cpu");
 }
 
-std::string why_no_cuda() { return "this program was built without CUDA"; }
+std::string why_no_cuda() {
+    return "this program was built without CUDA";
+}
 
 } // namespace patchforge
