@@ -222,8 +222,7 @@ std::vector<Bug> shared_memory_bugs() {
         {"too_little_shared_memory", Sign::limit, Plain::caught, run_with_too_little, total},
         {"float_atomic_order", Sign::schedule_dependent, Plain::caught, run_float_atomics,
          sum_of_fractions},
-        {"sum_of_blocks_not_run_yet", Sign::unordered, Plain::caught, run_sum_of_blocks,
-         total},
+        {"sum_of_blocks_not_run_yet", Sign::unordered, Plain::caught, run_sum_of_blocks, total},
     };
 }
 
