@@ -192,6 +192,18 @@ endef
 install-packages: ## install what is missing from Debian's packages (root or sudo)
 	$(call install,$(PACKAGES))
 
+# What nvcc says of every kernel, for every architecture; needs no GPU.
+PTX := $(CUDA_SOURCES:%=$B/ptx/%.ptx)
+$B/ptx/%.cu.ptx: %.cu
+	@mkdir -p $(@D)
+	$(NVCC) -std=c++20 -I. -O3 -arch=compute_$(NEWEST_SM) -MD -MP -ptx $< -o $@ 2> $@.log || { cat $@.log; exit 1; }
+CHECK_PTXAS = tests/check_ptxas.sh $(1) kernels/cuda/ptxas_budget.txt $B/nvcc/kernels/cuda $B/ptx/kernels/cuda
+check-ptxas: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## compare registers, spills and 16-byte accesses of every kernel with the budget
+	@$(call CHECK_PTXAS,check)
+ptxas-budget: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## write the budget that check-ptxas compares with
+	@$(call CHECK_PTXAS,write)
+.PHONY: check-ptxas ptxas-budget
+
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
 	@tests/run.sh $(TEST_BINARIES)
@@ -241,6 +253,9 @@ $B/bench/%: $B/bench/%.cpp.o $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(CUDA_L
 
 .PHONY: bench bench-peers
 BENCH_DEVICE ?= cpu
+# A Python that has PyTorch, or any.
+PEER_PYTHON ?= $(or $(shell for p in python3 /usr/bin/python3; do \
+    $$p -c 'import torch' 2> /dev/null && echo $$p && break; done),python3)
 bench: $B/bench/kernels $B/bench/iteration ## measure operations and whole iterations (BENCH_DEVICE=cpu|cuda)
 	@mkdir -p docs/measured
 	$B/bench/kernels --device $(BENCH_DEVICE) --out docs/measured/kernels_$(BENCH_DEVICE).md
@@ -248,7 +263,7 @@ bench: $B/bench/kernels $B/bench/iteration ## measure operations and whole itera
 
 bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side by side in one run
 	@mkdir -p docs/measured
-	python3 bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
+	$(PEER_PYTHON) bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
 	    --out docs/measured/peers_$(BENCH_DEVICE).md
 
 -include $(shell find $B -name '*.d' 2>/dev/null)
