@@ -39,7 +39,7 @@ if awk '
     }
     END { for (key in line) if (!(key in seen)) { print "- " line[key]; worse = 1 } exit worse }
 ' "$budget" "$current"; then
-    echo "check-ptxas: $(wc -l < "$current") kernels within $budget," \
+    echo "check-ptxas: $(wc -l < "$current") builds of kernels within $budget," \
         "$(awk '$3 > 0' "$current" | wc -l) of them spill"
 else
     echo "check-ptxas: outside $budget; if that is meant, run 'make ptxas-budget' and commit it" >&2
