@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <stdexcept>
@@ -10,10 +11,9 @@
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
-#include "host/model/image_generator.h"
+#include "host/model/load_generator.h"
 #include "host/run/image_grid.h"
 #include "host/run/progress.h"
-#include "host/run/run_folder.h"
 
 namespace patchforge {
 
@@ -26,43 +26,46 @@ struct Call {
     std::string latents;
     std::string out;
     std::string grid;
+    std::string class_name;
     std::int64_t count = 64;
     std::uint64_t seed = 0;
     int nrow = 8;
 };
 
-std::filesystem::path weights_of(const Call& call) {
-    if (call.run.empty() == call.weights.empty()) {
-        throw std::invalid_argument(
-            "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
+// Number of the class that was asked for; -1: none was.
+std::int64_t class_of(const std::string& name, const GeneratorFormat& format) {
+    if (name.empty()) {
+        return -1;
     }
-    if (!call.weights.empty()) {
-        return call.weights;
+    const auto found = std::find(format.classes.begin(), format.classes.end(), name);
+    if (found != format.classes.end()) {
+        return found - format.classes.begin();
     }
-    const auto last = latest_checkpoint(call.run);
-    if (!last) {
-        throw std::runtime_error(fmt::format(
-            "{}: holds no checkpoint yet; let `train gan` reach one first", call.run));
-    }
-    return last->folder / "generator.safetensors";
+    throw std::invalid_argument(
+        format.classes.empty()
+            ? fmt::format(
+                  "--class {}: this generator knows no classes; train one with --conditional", name)
+            : fmt::format("--class {}: no such class; use one of {}", name,
+                          fmt::join(format.classes, ", ")));
 }
 
 void run(const Call& call) {
     if (call.out.empty() && call.grid.empty()) {
-        throw std::invalid_argument("--out, --grid: nothing to write; give a folder, a grid or both");
+        throw std::invalid_argument(
+            "--out, --grid: nothing to write; give a folder, a grid or both");
     }
-    const std::filesystem::path path = weights_of(call);
-    const TensorFile file = read_safetensors(path);
+    if (call.run.empty() == call.weights.empty()) {
+        throw std::invalid_argument(
+            "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
+    }
     const auto backend = make_backend(call.device.device, {call.device.threads});
-    Network network(*backend,
-                    network_shape_of(file, Activation::relu, Activation::tanh, path.string()));
-    network.load_weights(file, path.string());
-    ImageGenerator generator(
-        network, GeneratorFormat::read(file, network.shape().outputs(), path.string()));
+    LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run);
+    ImageGenerator& generator = loaded.images();
+    const std::int64_t label = class_of(call.class_name, generator.format());
 
     std::vector<float> latents;
     if (call.latents.empty()) {
-        latents = generator.latents(call.count, call.seed);
+        latents = generator.latents(call.count, call.seed, Purpose::generate, label);
     } else {
         const TensorFile codes = read_safetensors(call.latents);
         const Tensor& tensor = codes.at("latents");
@@ -85,8 +88,7 @@ void run(const Call& call) {
     ProgressBar bar("generate", count, "patches");
     for (std::int64_t first = 0; first < count; first += 1024) {
         const auto begin = latents.begin() + first * generator.latent_dim();
-        const auto end =
-            latents.begin() + std::min(count, first + 1024) * generator.latent_dim();
+        const auto end = latents.begin() + std::min(count, first + 1024) * generator.latent_dim();
         std::vector<Image> images = generator.images({begin, end});
         for (std::size_t i = 0; i < images.size(); ++i) {
             if (!call.out.empty()) {
@@ -103,7 +105,7 @@ void run(const Call& call) {
     if (!call.grid.empty()) {
         write_png(call.grid, image_grid(shown, call.nrow));
     }
-    print_line(fmt::format("{} fakes of {}{}{}{}{}", count, path.string(),
+    print_line(fmt::format("{} fakes of {}{}{}{}{}", count, loaded.weights().string(),
                            call.out.empty() ? "" : " in ", call.out,
                            call.grid.empty() ? "" : ", grid ", call.grid));
 }
@@ -113,7 +115,8 @@ void run(const Call& call) {
 void add_generate(CLI::App& app) {
     auto call = std::make_shared<Call>();
     CLI::App* verb = app.add_subcommand("generate", "make fakes with a trained generator");
-    add_text(*verb, "--run", call->run, "folder of a GAN run; its last checkpoint is used", "FOLDER");
+    add_text(*verb, "--run", call->run, "folder of a GAN run; its last checkpoint is used",
+             "FOLDER");
     add_text(*verb, "--weights", call->weights,
              "a generator's weights instead, ours or an nn.Sequential's", "FILE");
     add_text(*verb, "--out", call->out, "folder for the PNG files", "FOLDER");
@@ -122,6 +125,8 @@ void add_generate(CLI::App& app) {
                               ~std::uint64_t{0});
     add_text(*verb, "--latents", call->latents,
              "a .safetensors file with the codes themselves, as `latents`", "FILE");
+    add_text(*verb, "--class", call->class_name,
+             "class of the fakes, of a conditional GAN (otherwise each class in turn)", "NAME");
     add_text(*verb, "--grid", call->grid, "PNG file for all of them in one picture", "FILE");
     add_number<int>(*verb, "--nrow", call->nrow, "patches a row of the grid", 1, 1000);
     add_device_options(*verb, call->device);

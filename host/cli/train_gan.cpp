@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "host/cli/options.h"
 #include "host/cli/open_set.h"
+#include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/cli/widths.h"
 #include "host/train/gan_presets.h"
@@ -25,7 +25,9 @@ struct Call {
     GanOptions options;
     double learning_rate = 2e-4;
     std::int64_t hidden_dim = 256;
-    std::string hidden_dims;
+    std::string hidden_dims, hidden_dims_d, hidden_dims_g;
+    std::string activation_d = "leaky_relu", activation_g = "relu";
+    std::string normalisation_d = "none", normalisation_g = "none";
     std::string loss = "ns";
     std::string latent = "normal";
     std::string placement = "auto";
@@ -68,24 +70,63 @@ void add_network_options(CLI::App& verb, const std::shared_ptr<Call>& call) {
     const auto over = [&c](CLI::Option* option, auto apply) {
         c.overriding(option->group("Network"), std::move(apply));
     };
-    over(add_number<std::int64_t>(verb, "--latent-dim", c.options.latent_dim, "numbers in a latent code",
-                                  1, 65536),
+    over(add_number<std::int64_t>(verb, "--latent-dim", c.options.latent_dim,
+                                  "numbers in a latent code", 1, 65536),
          [&c](GanOptions& o) { o.latent_dim = c.options.latent_dim; });
-    over(add_number<std::int64_t>(verb, "--hidden-dim", c.hidden_dim, "width of both hidden layers", 1,
-                                  65536),
-         [&c](GanOptions& o) { o.hidden_dims = {c.hidden_dim, c.hidden_dim}; });
+    over(add_number<std::int64_t>(verb, "--hidden-dim", c.hidden_dim, "width of both hidden layers",
+                                  1, 65536),
+         [&c](GanOptions& o) {
+             o.hidden_dims = {c.hidden_dim, c.hidden_dim};
+         });
     over(add_text(verb, "--hidden-dims", c.hidden_dims,
                   "widths of the hidden layers of both networks, e.g. 512,256", "LIST"),
          [&c](GanOptions& o) { o.hidden_dims = parse_widths(c.hidden_dims); });
+    over(add_text(verb, "--hidden-dims-d", c.hidden_dims_d, "of the discriminator alone", "LIST"),
+         [&c](GanOptions& o) { o.hidden_dims_d = parse_widths(c.hidden_dims_d); });
+    over(add_text(verb, "--hidden-dims-g", c.hidden_dims_g, "of the generator alone", "LIST"),
+         [&c](GanOptions& o) { o.hidden_dims_g = parse_widths(c.hidden_dims_g); });
+    const std::vector<std::string> activations = {"relu", "leaky_relu", "tanh", "sigmoid"};
+    over(add_choice(verb, "--activation-d", c.activation_d, "of the discriminator's hidden layers",
+                    activations),
+         [&c](GanOptions& o) { o.activation_d = activation_from_name(c.activation_d); });
+    over(add_choice(verb, "--activation-g", c.activation_g, "of the generator's hidden layers",
+                    activations),
+         [&c](GanOptions& o) { o.activation_g = activation_from_name(c.activation_g); });
+    const std::vector<std::string> normalisations = {"none", "batch", "virtual"};
+    over(add_choice(verb, "--norm-d", c.normalisation_d,
+                    "normalisation of the discriminator's hidden layers", normalisations),
+         [&c](GanOptions& o) {
+             o.normalisation_d = normalisation_from_name("--norm-d", c.normalisation_d);
+         });
+    over(add_choice(verb, "--norm-g", c.normalisation_g,
+                    "normalisation of the generator's hidden layers", normalisations),
+         [&c](GanOptions& o) {
+             o.normalisation_g = normalisation_from_name("--norm-g", c.normalisation_g);
+         });
+    over(add_number<std::int64_t>(
+             verb, "--minibatch-discrimination", c.options.closeness_columns,
+             "columns that tell the discriminator how close rows are (0: none)", 0, 1024),
+         [&c](GanOptions& o) { o.closeness_columns = c.options.closeness_columns; });
+    over(add_number<std::int64_t>(verb, "--minibatch-size", c.options.closeness_size,
+                                  "numbers each of these columns is made of", 1, 1024),
+         [&c](GanOptions& o) { o.closeness_size = c.options.closeness_size; });
+    over(add_switch(verb, "--conditional", c.options.conditional,
+                    "both networks are told the class"),
+         [&c](GanOptions& o) { o.conditional = c.options.conditional; });
+    over(add_number<std::int64_t>(
+             verb, "--components", c.options.components,
+             "principal components both networks see patches through (0: pixels)", 0, 4096),
+         [&c](GanOptions& o) { o.components = c.options.components; });
     over(add_number<double>(verb, "--dropout", c.options.dropout, "of the discriminator", 0, 0.999),
          [&c](GanOptions& o) { o.dropout = c.options.dropout; });
     over(add_number<double>(verb, "--leaky-slope", c.options.leaky_slope,
                             "slope of the discriminator's leaky ReLU", 1e-6, 0.999999),
          [&c](GanOptions& o) { o.leaky_slope = c.options.leaky_slope; });
-    over(add_choice(verb, "--z", c.latent, "distribution of the latent codes", {"normal", "uniform"}),
+    over(add_choice(verb, "--z", c.latent, "distribution of the latent codes",
+                    {"normal", "uniform"}),
          [&c](GanOptions& o) {
-             o.latent = c.latent == "normal" ? LatentDistribution::normal
-                                             : LatentDistribution::uniform;
+             o.latent =
+                 c.latent == "normal" ? LatentDistribution::normal : LatentDistribution::uniform;
          });
 }
 
@@ -98,18 +139,20 @@ void add_training_options(CLI::App& verb, const std::shared_ptr<Call>& call) {
                                   1000000),
          [&c](GanOptions& o) { o.epochs = c.options.epochs; });
     over(add_number<std::int64_t>(verb, "--steps", c.options.steps,
-                                  "iterations instead of epochs (0: by --epochs)", 0, 1000000000000),
+                                  "iterations instead of epochs (0: by --epochs)", 0,
+                                  1000000000000),
          [&c](GanOptions& o) { o.steps = c.options.steps; });
     over(add_number<std::int64_t>(verb, "--batch-size", c.options.batch_size, "patches a batch", 1,
                                   65536),
          [&c](GanOptions& o) { o.batch_size = c.options.batch_size; });
-    over(add_number<double>(verb, "--lr", c.learning_rate, "learning rate of both networks", 1e-12, 1),
+    over(add_number<double>(verb, "--lr", c.learning_rate, "learning rate of both networks", 1e-12,
+                            1),
          [&c](GanOptions& o) { o.learning_rate_d = o.learning_rate_g = c.learning_rate; });
     over(add_number<double>(verb, "--lr-d", c.options.learning_rate_d,
                             "learning rate of the discriminator", 1e-12, 1),
          [&c](GanOptions& o) { o.learning_rate_d = c.options.learning_rate_d; });
-    over(add_number<double>(verb, "--lr-g", c.options.learning_rate_g, "learning rate of the generator",
-                            1e-12, 1),
+    over(add_number<double>(verb, "--lr-g", c.options.learning_rate_g,
+                            "learning rate of the generator", 1e-12, 1),
          [&c](GanOptions& o) { o.learning_rate_g = c.options.learning_rate_g; });
     over(add_number<double>(verb, "--b1", c.options.beta1, "Adam's first decay", 0, 0.999999),
          [&c](GanOptions& o) { o.beta1 = c.options.beta1; });
@@ -117,8 +160,40 @@ void add_training_options(CLI::App& verb, const std::shared_ptr<Call>& call) {
          [&c](GanOptions& o) { o.beta2 = c.options.beta2; });
     over(add_number<double>(verb, "--adam-eps", c.options.adam_epsilon, "Adam's epsilon", 1e-30, 1),
          [&c](GanOptions& o) { o.adam_epsilon = c.options.adam_epsilon; });
-    over(add_choice(verb, "--loss", c.loss, "ns: non-saturating", {"ns", "minimax", "lsgan", "hinge", "wgan"}),
-         [&c](GanOptions& o) { o.loss = gan_loss_from_name(c.loss); });
+    over(add_choice(verb, "--loss", c.loss,
+                    "ns: non-saturating; wgan and wgan-gp set their clip value and penalty",
+                    gan_loss_names()),
+         [&c](GanOptions& o) { choose_loss(o, c.loss); });
+    over(add_number<double>(verb, "--lambda-gp", c.options.lambda_gp,
+                            "weight of the gradient penalty (wgan-gp: 10)", 0, 1e6),
+         [&c](GanOptions& o) { o.lambda_gp = c.options.lambda_gp; });
+    over(add_number<double>(verb, "--clip-value", c.options.clip_value,
+                            "bound of the discriminator's weights (wgan: 0.01; 0: none)", 0, 1e6),
+         [&c](GanOptions& o) { o.clip_value = c.options.clip_value; });
+    over(add_switch(verb, "--feature-matching", c.options.feature_matching,
+                    "the generator matches the mean of D's last hidden layer"),
+         [&c](GanOptions& o) { o.feature_matching = c.options.feature_matching; });
+    over(add_number<double>(verb, "--lambda-pixel", c.options.lambda_pixel,
+                            "weight of the L1 distance to the batch's (unpaired) patches", 0, 1e6),
+         [&c](GanOptions& o) { o.lambda_pixel = c.options.lambda_pixel; });
+    over(add_number<double>(verb, "--lambda-history", c.options.lambda_history,
+                            "weight of historical averaging", 0, 1e6),
+         [&c](GanOptions& o) { o.lambda_history = c.options.lambda_history; });
+    over(add_number<double>(verb, "--instance-noise", c.options.instance_noise,
+                            "deviation of noise on the discriminator's inputs, pixels in [-1, 1]",
+                            0, 10),
+         [&c](GanOptions& o) { o.instance_noise = c.options.instance_noise; });
+    over(add_number<std::int64_t>(verb, "--instance-noise-steps", c.options.instance_noise_steps,
+                                  "iteration at which it has fallen to 0 (0: it stays)", 0,
+                                  1000000000000),
+         [&c](GanOptions& o) { o.instance_noise_steps = c.options.instance_noise_steps; });
+    over(add_number<double>(verb, "--decay-epoch", c.options.decay_epoch,
+                            "epoch from which both learning rates fall to 0 (-1: never)", -1, 1e9),
+         [&c](GanOptions& o) { o.decay_epoch = c.options.decay_epoch; });
+    over(add_number<double>(verb, "--ema", c.options.ema,
+                            "decay of the averaged generator that samples come from (0: none)", 0,
+                            0.9999999),
+         [&c](GanOptions& o) { o.ema = c.options.ema; });
     over(add_number<double>(verb, "--real-label", c.options.real_label,
                             "target of real patches (one-sided label smoothing)", 0.01, 1),
          [&c](GanOptions& o) { o.real_label = c.options.real_label; });
@@ -138,10 +213,11 @@ void add_run_options(CLI::App& verb, const std::shared_ptr<Call>& call) {
     add_text(verb, "--out", c.out, "folder of the run, e.g. runs/gan (required)", "FOLDER")
         ->required()
         ->group("Run");
-    add_switch(verb, "--resume", c.run.resume, "go on with the run in --out from its last checkpoint")
+    add_switch(verb, "--resume", c.run.resume,
+               "go on with the run in --out from its last checkpoint")
         ->group("Run");
-    add_number<std::int64_t>(verb, "--log-interval", c.run.log_interval, "iterations a logged line", 1,
-                             1000000000)
+    add_number<std::int64_t>(verb, "--log-interval", c.run.log_interval, "iterations a logged line",
+                             1, 1000000000)
         ->group("Run");
     add_number<std::int64_t>(verb, "--sample-interval", c.run.sample_interval,
                              "iterations a grid of fakes (0: at the end)", 0, 1000000000)

@@ -6,6 +6,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <sstream>
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
@@ -17,6 +18,9 @@ void GeneratorFormat::write(TensorFile& file) const {
     file.metadata["height"] = std::to_string(height);
     file.metadata["width"] = std::to_string(width);
     file.metadata["latent"] = latent;
+    if (!classes.empty()) {
+        file.metadata["classes"] = fmt::format("{}", fmt::join(classes, "\n"));
+    }
 }
 
 GeneratorFormat GeneratorFormat::read(const TensorFile& file, std::int64_t outputs,
@@ -31,23 +35,31 @@ GeneratorFormat GeneratorFormat::read(const TensorFile& file, std::int64_t outpu
         const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
         return result.ec == std::errc() && result.ptr == text.data() + text.size() ? value : 0;
     };
-    GeneratorFormat format{number("channels"), number("height"), number("width"), "normal"};
+    GeneratorFormat format{number("channels"), number("height"), number("width"), "normal", {}};
     if (const auto found = file.metadata.find("latent"); found != file.metadata.end()) {
         format.latent = found->second;
     }
+    if (const auto found = file.metadata.find("classes"); found != file.metadata.end()) {
+        std::istringstream names(found->second);
+        for (std::string name; std::getline(names, name);) {
+            format.classes.push_back(name);
+        }
+    }
     if (!file.metadata.contains("channels")) {
-        constexpr std::array<std::array<int, 3>, 3> usual = {{{3, 50, 50}, {3, 32, 32}, {1, 28, 28}}};
+        constexpr std::array<std::array<int, 3>, 3> usual = {
+            {{3, 50, 50}, {3, 32, 32}, {1, 28, 28}}};
         for (const auto& [c, h, w] : usual) {
             if (std::int64_t{c} * h * w == outputs) {
-                return {c, h, w, format.latent};
+                return {c, h, w, format.latent, format.classes};
             }
         }
     }
     if (std::int64_t{format.channels} * format.height * format.width != outputs || outputs < 1) {
-        throw std::runtime_error(fmt::format(
-            "{}: its {} outputs are not the pixels of a {} x {} x {} patch; add channels, height and "
-            "width to the file's metadata",
-            what, outputs, format.channels, format.height, format.width));
+        throw std::runtime_error(fmt::format("{}: its {} outputs are not the pixels of a {} x {} x "
+                                             "{} patch; add channels, height and "
+                                             "width to the file's metadata",
+                                             what, outputs, format.channels, format.height,
+                                             format.width));
     }
     return format;
 }
@@ -62,23 +74,25 @@ NetworkShape network_shape_of(const TensorFile& file, Activation hidden, Activat
         int index = 0;
         const auto result =
             std::from_chars(tensor.name.data(), tensor.name.data() + tensor.name.size(), index);
-        if (result.ec == std::errc() && tensor.name.substr(static_cast<std::size_t>(
-                                            result.ptr - tensor.name.data())) == ".weight" &&
+        if (result.ec == std::errc() &&
+            tensor.name.substr(static_cast<std::size_t>(result.ptr - tensor.name.data())) ==
+                ".weight" &&
             tensor.shape.size() == 2) {
             weights.emplace_back(index, &tensor);
         }
     }
     if (weights.empty()) {
-        throw std::runtime_error(fmt::format("{}: holds no Linear layers named 0.weight, 2.weight, ...; "
-                                             "save the state_dict of an nn.Sequential",
-                                             what));
+        throw std::runtime_error(
+            fmt::format("{}: holds no Linear layers named 0.weight, 2.weight, ...; "
+                        "save the state_dict of an nn.Sequential",
+                        what));
     }
     std::sort(weights.begin(), weights.end());
     NetworkShape shape;
     for (const auto& [index, tensor] : weights) {
         const bool last = tensor == weights.back().second;
-        shape.layers.push_back({tensor->shape[1], tensor->shape[0], last ? output : hidden, 0.2f, 0,
-                                index});
+        shape.layers.push_back(
+            {tensor->shape[1], tensor->shape[0], last ? output : hidden, 0.2f, 0, index});
         if (shape.layers.size() > 1 &&
             shape.layers[shape.layers.size() - 2].outputs != tensor->shape[1]) {
             throw std::runtime_error(
@@ -94,10 +108,12 @@ ImageGenerator::ImageGenerator(Network& network, GeneratorFormat format)
     : network_(&network), format_(std::move(format)), pass_(network, batch_, false),
       latent_(network.backend(), batch_ * network.shape().inputs()) {}
 
-std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t seed,
-                                           Purpose purpose) {
+std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t seed, Purpose purpose,
+                                           std::int64_t label) {
     Backend& backend = network_->backend();
-    const std::int64_t size = count * latent_dim();
+    const auto classes = static_cast<std::int64_t>(format_.classes.size());
+    const std::int64_t drawn_dim = latent_dim() - classes;
+    const std::int64_t size = count * drawn_dim;
     DeviceArray<float> drawn(backend, size);
     const RandomStream random{seed, static_cast<std::uint32_t>(purpose), {}};
     if (format_.latent == "uniform") {
@@ -107,7 +123,16 @@ std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t see
     }
     std::vector<float> host(static_cast<std::size_t>(size));
     drawn.download(host.data(), size);
-    return host;
+    if (classes == 0) {
+        return host;
+    }
+    std::vector<float> codes(static_cast<std::size_t>(count * latent_dim()));
+    for (std::int64_t i = 0; i < count; ++i) {
+        const auto code = codes.begin() + i * latent_dim();
+        std::copy_n(host.begin() + i * drawn_dim, drawn_dim, code);
+        code[drawn_dim + (label < 0 ? i % classes : label)] = 1;
+    }
+    return codes;
 }
 
 std::vector<float> ImageGenerator::outputs(const std::vector<float>& latents) {
@@ -138,7 +163,9 @@ std::vector<Image> ImageGenerator::images(const std::vector<float>& latents) {
     std::vector<Image> result;
     for (std::size_t first = 0; first < all.size(); first += size) {
         const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
-        result.push_back({format_.width, format_.height, format_.channels,
+        result.push_back({format_.width,
+                          format_.height,
+                          format_.channels,
                           {begin, begin + static_cast<std::ptrdiff_t>(size)}});
     }
     return result;

@@ -13,12 +13,14 @@ namespace patchforge {
 struct TensorFile;
 
 // What a weights file must say beside the weights for its fakes to be pictures; kept in the file's
-// metadata as "channels", "height", "width", "latent".
+// metadata as "channels", "height", "width", "latent" and, for a conditional GAN, "classes" (their
+// names, a line each).
 struct GeneratorFormat {
     int channels = 3;
     int height = 50;
     int width = 50;
-    std::string latent = "normal"; // or "uniform": what the codes were drawn from in training
+    std::string latent = "normal";      // or "uniform": what the codes were drawn from in training
+    std::vector<std::string> classes{}; // each the name of a one-hot column at the end of a code
 
     void write(TensorFile& file) const;
     // From the metadata; a file of another program has none: then 3 x 50 x 50, 3 x 32 x 32 or
@@ -28,8 +30,8 @@ struct GeneratorFormat {
 };
 
 // The shape of the network in a weights file: from the metadata, or, for a file that PyTorch wrote
-// for nn.Sequential(Linear, ReLU, ..., Linear, Tanh), from its tensors; `hidden` and `output` are the
-// activations then. Throws std::runtime_error naming the file.
+// for nn.Sequential(Linear, ReLU, ..., Linear, Tanh), from its tensors; `hidden` and `output` are
+// the activations then. Throws std::runtime_error naming the file.
 NetworkShape network_shape_of(const TensorFile& file, Activation hidden, Activation output,
                               const std::string& what);
 
@@ -41,11 +43,12 @@ class ImageGenerator {
     const GeneratorFormat& format() const { return format_; }
     std::int64_t latent_dim() const { return network_->shape().inputs(); }
 
-    // `count` latent codes [count, latent_dim] of a seed.
+    // `count` latent codes [count, latent_dim] of a seed, class columns included. Every code is of
+    // class `label`; -1: of each class in turn.
     std::vector<float> latents(std::int64_t count, std::uint64_t seed,
-                               Purpose purpose = Purpose::generate);
-    // G(z) in [-1, 1] [count, pixels]. A code's patch does not depend on its neighbours: batches are
-    // always filled up to the same size.
+                               Purpose purpose = Purpose::generate, std::int64_t label = -1);
+    // G(z) in [-1, 1] [count, pixels]. A code's patch does not depend on its neighbours: batches
+    // are always filled up to the same size.
     std::vector<float> outputs(const std::vector<float>& latents);
     // (G(z) + 1) / 2 rounded to bytes, CHW, one after the other.
     std::vector<std::uint8_t> bytes(const std::vector<float>& latents);

@@ -14,7 +14,9 @@ namespace {
 
 constexpr std::int64_t alignment = 64; // floats
 
-std::int64_t aligned(std::int64_t count) { return (count + alignment - 1) / alignment * alignment; }
+std::int64_t aligned(std::int64_t count) {
+    return (count + alignment - 1) / alignment * alignment;
+}
 
 } // namespace
 
@@ -160,7 +162,9 @@ AdamTensor Network::all() const {
     return {values_.view().part(0, trained_size_), first_moments_.view(), second_moments_.view()};
 }
 
-Vector<float> Network::state() const { return values_.view().part(0, state_size_); }
+Vector<float> Network::state() const {
+    return values_.view().part(0, state_size_);
+}
 
 // The tensors that lie before `end`.
 TensorFile Network::save(const DeviceArray<float>& values, const std::string& prefix,
@@ -178,7 +182,9 @@ TensorFile Network::save(const DeviceArray<float>& values, const std::string& pr
     return file;
 }
 
-TensorFile Network::weights() const { return save(values_, "", values_.size()); }
+TensorFile Network::weights() const {
+    return save(values_, "", values_.size());
+}
 
 TensorFile Network::moments() const {
     TensorFile file = save(first_moments_, "first_moment.", trained_size_);
@@ -196,9 +202,9 @@ void Network::load(const TensorFile& file, const std::string& prefix, const std:
     for (const Tensor& tensor : file.tensors) {
         found += tensor.name.rfind(prefix, 0) == 0;
     }
-    const auto wanted =
-        std::count_if(places_.begin(), places_.end(),
-                      [&](const Place& place) { return place.offset < values.size(); });
+    const auto wanted = std::count_if(places_.begin(), places_.end(), [&](const Place& place) {
+        return place.offset < values.size();
+    });
     if (found != wanted) {
         throw std::runtime_error(
             fmt::format("{}: holds {} tensors, this network has {} ({}); give the weights of a "

@@ -14,9 +14,9 @@ namespace patchforge {
 struct TensorFile;
 
 // All tensors of a network in one allocation: first what is trained, each tensor beginning at a
-// multiple of 64 floats, so that one operation can treat them as a whole and 16-byte access is always
-// aligned; then the statistics of normalisation; then the layers that are fixed. The moments lie in
-// the same places of two further allocations.
+// multiple of 64 floats, so that one operation can treat them as a whole and 16-byte access is
+// always aligned; then the statistics of normalisation; then the layers that are fixed. The moments
+// lie in the same places of two further allocations.
 class Network {
   public:
     Network(Backend& backend, NetworkShape shape);
@@ -29,10 +29,10 @@ class Network {
     // The lowest layer that is trained: gradients need not go further down.
     std::int64_t first_trained() const;
 
-    // nn.Linear's initialisation: weight and bias uniform in +-1/sqrt(inputs). Tensor t of the network
-    // draws from purpose initial_weights + 256 * (2 * network_number + weight or bias) + layer.
-    // Normalisation begins with scale 1, shift 0, mean 0, variance 1; the matrix of minibatch
-    // discrimination is N(0, 1 / inputs).
+    // nn.Linear's initialisation: weight and bias uniform in +-1/sqrt(inputs). Tensor t of the
+    // network draws from purpose initial_weights + 256 * (2 * network_number + weight or bias) +
+    // layer. Normalisation begins with scale 1, shift 0, mean 0, variance 1; the matrix of
+    // minibatch discrimination is N(0, 1 / inputs).
     void initialise(std::uint64_t seed, std::uint32_t network_number);
 
     Matrix<float> weight(std::int64_t layer) const;
@@ -60,8 +60,8 @@ class Network {
     TensorFile weights() const;
     // Moments as `first_moment.<name>` and `second_moment.<name>`.
     TensorFile moments() const;
-    // Every tensor of the network must be in the file with the right shape, and nothing else. `what`
-    // names the file in errors.
+    // Every tensor of the network must be in the file with the right shape, and nothing else.
+    // `what` names the file in errors.
     void load_weights(const TensorFile& file, const std::string& what);
     void load_moments(const TensorFile& file, const std::string& what);
 
@@ -74,7 +74,9 @@ class Network {
     };
     enum class Role { weight, bias, scale, shift, mean, variance, closeness, count };
     const Place& place(std::int64_t layer, Role role) const;
-    float* at(std::int64_t layer, Role role) const { return values_.data() + place(layer, role).offset; }
+    float* at(std::int64_t layer, Role role) const {
+        return values_.data() + place(layer, role).offset;
+    }
     TensorFile save(const DeviceArray<float>& values, const std::string& prefix,
                     std::int64_t end) const;
     void load(const TensorFile& file, const std::string& prefix, const std::string& what,
@@ -82,7 +84,7 @@ class Network {
 
     Backend* backend_;
     NetworkShape shape_;
-    std::vector<Place> places_; // by offset
+    std::vector<Place> places_;                                                 // by offset
     std::vector<std::array<int, static_cast<std::size_t>(Role::count)>> index_; // into places_
     std::int64_t trained_size_ = 0;
     std::int64_t state_size_ = 0;
@@ -91,10 +93,10 @@ class Network {
     DeviceArray<float> second_moments_;
 };
 
-// How a training pass differs from evaluation. Dropout: layer l draws its mask from purpose + l. The
-// rows are `groups` equal parts, each normalised and compared within itself (real patches and fakes in
-// one batch, say), behind the reference rows if the network has a virtual batch. Batch statistics go
-// into the running ones, group by group.
+// How a training pass differs from evaluation. Dropout: layer l draws its mask from purpose + l.
+// The rows are `groups` equal parts, each normalised and compared within itself (real patches and
+// fakes in one batch, say), behind the reference rows if the network has a virtual batch. Batch
+// statistics go into the running ones, group by group.
 struct DropoutSource {
     bool training = false;
     std::uint64_t seed = 0;
@@ -125,14 +127,14 @@ class Pass {
     Matrix<float> output_gradient() { return gradient(network_->layer_count() - 1); }
 
     // The backward passes start from output_gradient(), or from gradient(from) if `from` is given.
-    // Every parameter takes an Adam step, fused with its gradient; nothing is computed for the input.
-    // For plain networks.
+    // Every parameter takes an Adam step, fused with its gradient; nothing is computed for the
+    // input. For plain networks.
     void backward_update(Network& network, const Adam& adam);
     // d_input [B, inputs]: gradient by whatever `previous` made the input of; no parameter changes.
     void backward_input(Matrix<float> d_input, const Epilogue& previous = {},
                         std::int64_t from = -1);
-    // Gradients of all parameters, laid out as Network::all(), added when `accumulate`; d_input too if
-    // not empty.
+    // Gradients of all parameters, laid out as Network::all(), added when `accumulate`; d_input too
+    // if not empty.
     void backward_gradients(Vector<float> gradients, bool accumulate, Matrix<float> d_input = {},
                             const Epilogue& previous = {});
 

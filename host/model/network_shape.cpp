@@ -116,7 +116,8 @@ NetworkShape network_shape_from_description(const std::string& description) {
                 } else if (word.rfind("norm=virtual:", 0) == 0) {
                     layer.normalisation = Normalisation::virtual_batch;
                     layer.reference_rows = std::stoll(word.substr(13));
-                } else if (word.rfind("closeness=", 0) == 0 && word.find('x') != std::string::npos) {
+                } else if (word.rfind("closeness=", 0) == 0 &&
+                           word.find('x') != std::string::npos) {
                     layer.closeness_columns = std::stoll(word.substr(10));
                     layer.closeness_size = std::stoll(word.substr(word.find('x') + 1));
                     if (layer.closeness_columns < 1 || layer.closeness_size < 1) {

@@ -19,9 +19,10 @@ struct LayerShape {
     std::int64_t inputs = 0;
     std::int64_t outputs = 0;
     Activation activation = Activation::identity;
-    float slope = 0.2f;  // of leaky_relu
-    float dropout = 0;   // probability, active in training only
-    int module_index = 0; // of the Linear in nn.Sequential: its tensors are `<index>.weight`, `.bias`
+    float slope = 0.2f; // of leaky_relu
+    float dropout = 0;  // probability, active in training only
+    int module_index =
+        0; // of the Linear in nn.Sequential: its tensors are `<index>.weight`, `.bias`
     Normalisation normalisation = Normalisation::none;
     std::int64_t reference_rows = 0; // of a virtual batch: the first rows of every training batch
     bool trained = true; // false: weight and bias are given once and no step changes them
@@ -35,7 +36,8 @@ struct LayerShape {
 
     std::string weight_name() const { return std::to_string(module_index) + ".weight"; }
     std::string bias_name() const { return std::to_string(module_index) + ".bias"; }
-    // Of the nn.BatchNorm1d behind the Linear; of a learned matrix that nn.Sequential has no module for.
+    // Of the nn.BatchNorm1d behind the Linear; of a learned matrix that nn.Sequential has no module
+    // for.
     std::string normalisation_name(const char* tensor) const {
         return std::to_string(module_index + 1) + "." + tensor;
     }
@@ -67,8 +69,9 @@ const char* activation_name(Activation activation);
 Activation activation_from_name(const std::string& name);
 
 // A shape as one line of text, and back: kept in the metadata of a checkpoint, so that a weights
-// file alone is enough to build its network. E.g. "64>256 relu @0; 256>7500 tanh @2". Further words:
-// slope=, dropout=, norm=batch or virtual:<reference rows>, closeness=<columns>x<size>, fixed (not trained).
+// file alone is enough to build its network. E.g. "64>256 relu @0; 256>7500 tanh @2". Further
+// words: slope=, dropout=, norm=batch or virtual:<reference rows>, closeness=<columns>x<size>,
+// fixed (not trained).
 std::string describe(const NetworkShape& shape);
 NetworkShape network_shape_from_description(const std::string& description);
 

@@ -73,10 +73,13 @@ Matrix<float> Pass::forward(Matrix<const float> input, const DropoutSource& drop
         Matrix<float>& y = outputs_[static_cast<std::size_t>(l)];
         Epilogue& epilogue = epilogues_[static_cast<std::size_t>(l)];
         y = last && !output.empty() ? output : memory(l).output.matrix(rows_, layer.outputs);
-        epilogue = {layer.activation, layer.slope, dropout.training ? layer.dropout : 0.0f,
+        epilogue = {layer.activation,
+                    layer.slope,
+                    dropout.training ? layer.dropout : 0.0f,
                     {dropout.seed, dropout.purpose + static_cast<std::uint32_t>(l), dropout.draw}};
         if (layer.normalisation == Normalisation::none) {
-            backend.linear_forward(y, input_of(l), network_->weight(l), network_->bias(l), epilogue);
+            backend.linear_forward(y, input_of(l), network_->weight(l), network_->bias(l),
+                                   epilogue);
         } else {
             backend.linear_forward(memory(l).before_normalisation.matrix(rows_, layer.outputs),
                                    input_of(l), network_->weight(l), network_->bias(l), {});
@@ -103,8 +106,7 @@ void Pass::normalise(std::int64_t layer, const DropoutSource& dropout) {
         backend.normalise_by(y, z, running, share, scale, shift);
         return;
     }
-    const Matrix<float> statistics =
-        memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
+    const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
     if (virtual_batch) {
         backend.normalise(y, statistics.row_range(0, 2), z, l.reference_rows, scale, shift);
         backend.copy(running.data, statistics.data,
@@ -157,18 +159,16 @@ void Pass::normalise_gradient(std::int64_t layer, Vector<float> gradients, bool 
     const Vector<float> d_shift = wanted(network_->shift(layer), 1);
     const Matrix<float> d = gradient(layer);
     const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, l.outputs);
-    const Matrix<float> statistics =
-        memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
+    const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
     const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
     const std::int64_t parts = virtual_batch ? 1 : groups_;
     const std::int64_t rows = rows_ / parts;
     for (std::int64_t part = 0; part < parts; ++part) {
         const Matrix<float> d_part = d.row_range(part * rows, rows);
-        backend.normalise_gradient(d_part, d_scale, d_shift, d_part,
-                                   z.row_range(part * rows, rows),
+        backend.normalise_gradient(d_part, d_scale, d_shift, d_part, z.row_range(part * rows, rows),
                                    statistics.row_range(2 * part, 2),
-                                   virtual_batch ? l.reference_rows : rows,
-                                   network_->scale(layer), accumulate || part > 0);
+                                   virtual_batch ? l.reference_rows : rows, network_->scale(layer),
+                                   accumulate || part > 0);
     }
 }
 

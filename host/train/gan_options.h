@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/model/network_shape.h"
 #include "kernels/operations/loss.h"
 
 namespace patchforge {
@@ -16,21 +17,50 @@ struct GanOptions {
     std::int64_t epochs = 5;
     std::int64_t steps = 0; // iterations; 0: as many as `epochs` takes
     std::int64_t batch_size = 64;
+    std::uint64_t seed = 0;
+    bool drop_last = false;
+
+    // The networks. docs/gan.md draws them.
     std::int64_t latent_dim = 64;
-    std::vector<std::int64_t> hidden_dims = {256, 256}; // of both networks
+    LatentDistribution latent = LatentDistribution::normal;
+    std::vector<std::int64_t> hidden_dims = {256, 256}; // of both networks,
+    std::vector<std::int64_t> hidden_dims_d;            // or of one, where not empty
+    std::vector<std::int64_t> hidden_dims_g;
+    Activation activation_d = Activation::leaky_relu;
+    Activation activation_g = Activation::relu;
+    double leaky_slope = 0.2;
+    double dropout = 0.5;                                // of the discriminator
+    Normalisation normalisation_d = Normalisation::none; // of every hidden layer
+    Normalisation normalisation_g = Normalisation::none;
+    std::int64_t closeness_columns =
+        0; // minibatch discrimination on D's last hidden layer; 0: none
+    std::int64_t closeness_size = 5;
+    bool conditional = false; // the class as one-hot columns into both networks
+    // Both networks see patches through this many principal components of the training patches, as
+    // a fixed first layer of D and a fixed last layer of G. 0: they see pixels.
+    std::int64_t components = 0;
+
+    // The losses.
+    GanLoss loss = GanLoss::non_saturating;
+    double real_label = 1.0; // one-sided smoothing: the target of real rows
+    double lambda_gp = 0;    // gradient penalty, WGAN-GP's is 10
+    double clip_value = 0;   // D's weights stay in [-clip, clip]; 0: anywhere
+    bool feature_matching =
+        false;                 // G matches the mean of D's last hidden layer instead of fooling D
+    double lambda_pixel = 0;   // L1 between fakes and the batch's patches, which are unpaired
+    double lambda_history = 0; // historical averaging of both networks
+    double instance_noise = 0; // deviation of noise on D's inputs, in units of pixels in [-1, 1]
+    std::int64_t instance_noise_steps = 0; // falls linearly to 0 at this iteration; 0: stays
+
+    // The optimiser.
+    std::int64_t n_critic = 1;
     double learning_rate_d = 2e-4;
     double learning_rate_g = 2e-4;
     double beta1 = 0.5;
     double beta2 = 0.999;
     double adam_epsilon = 1e-8;
-    double dropout = 0.5; // of the discriminator
-    double leaky_slope = 0.2;
-    double real_label = 1.0; // one-sided smoothing: the target of real rows
-    GanLoss loss = GanLoss::non_saturating;
-    LatentDistribution latent = LatentDistribution::normal;
-    std::int64_t n_critic = 1;
-    bool drop_last = false;
-    std::uint64_t seed = 0;
+    double decay_epoch = -1; // both rates fall linearly to 0 from here to the end; below 0: never
+    double ema = 0;          // decay of the averaged generator that samples come from; 0: none
 
     // Throws std::invalid_argument naming the option, its value and its range.
     void validate() const;
@@ -38,8 +68,14 @@ struct GanOptions {
     std::vector<std::pair<std::string, std::string>> listed() const;
 };
 
-const char* gan_loss_name(GanLoss loss);
-GanLoss gan_loss_from_name(const std::string& name);
+// "ns", "minimax", "lsgan", "hinge", "wgan", "wgan-gp": sets the loss with what belongs to it, a
+// clip value of 0.01 for wgan, a penalty of 10 for wgan-gp. Throws std::invalid_argument.
+void choose_loss(GanOptions& options, const std::string& name);
+std::vector<std::string> gan_loss_names();
+std::string gan_loss_name(const GanOptions& options);
+
+// "none", "batch", "virtual". Throws std::invalid_argument beginning with `option`.
+Normalisation normalisation_from_name(const std::string& option, const std::string& name);
 
 // Where the game rests when the fakes are distributed like the patches: for the logistic
 // losses D* = r / 2 with r the real label (r = 1: D = 1/2, losses 2 ln 2 and ln 2).

@@ -12,6 +12,7 @@
 #include "host/run/report.h"
 #include "host/run/run_folder.h"
 #include "host/run/version.h"
+#include "host/train/gan_health.h"
 #include "host/train/gan_options.h"
 
 namespace patchforge {
@@ -26,6 +27,14 @@ std::string text_of(const Parameters& parameters, const std::string& name,
         }
     }
     return otherwise;
+}
+
+// What the sections below need of the settings.
+GanOptions options_of(const Parameters& parameters) {
+    GanOptions options;
+    choose_loss(options, text_of(parameters, "loss", "ns"));
+    options.real_label = std::stod(text_of(parameters, "real_label", "1"));
+    return options;
 }
 
 // Grids over time: the first, the last, and a few between them.
@@ -60,28 +69,77 @@ void add_curves(Report& report, const std::filesystem::path& run, const Paramete
         return;
     }
     const GanEquilibrium rest =
-        gan_equilibrium(gan_loss_from_name(text_of(parameters, "loss", "ns")),
-                        std::stod(text_of(parameters, "real_label", "1")));
+        gan_equilibrium(options_of(parameters).loss, options_of(parameters).real_label);
     const std::vector<double> step = metrics.column("step");
     report.chart(
-        chart_svg({.title = "Losses",
-                   .x_label = "iteration",
-                   .y_label = "loss (nats)",
-                   .series = {{"discriminator", step, metrics.column("d_loss")},
-                              {"generator", step, metrics.column("g_loss")}},
-                   .references = {{rest.loss_d, fmt::format("D at equilibrium {:.3f}", rest.loss_d)},
-                                  {rest.loss_g, fmt::format("G at equilibrium {:.3f}", rest.loss_g)}}}),
-        "Losses, each point the mean since the point before. The lines mark where the game would rest "
+        chart_svg(
+            {.title = "Losses",
+             .x_label = "iteration",
+             .y_label = "loss (nats)",
+             .series = {{"discriminator", step, metrics.column("d_loss")},
+                        {"generator", step, metrics.column("g_loss")}},
+             .references = {{rest.loss_d, fmt::format("D at equilibrium {:.3f}", rest.loss_d)},
+                            {rest.loss_g, fmt::format("G at equilibrium {:.3f}", rest.loss_g)}}}),
+        "Losses, each point the mean since the point before. The lines mark where the game would "
+        "rest "
         "if fakes were distributed like the patches.");
+    report.chart(chart_svg({.title = "The discriminator's answers",
+                            .x_label = "iteration",
+                            .y_label = "mean probability of being real",
+                            .series = {{"D(x)", step, metrics.column("D_x")},
+                                       {"D(G(z))", step, metrics.column("D_G_z")}},
+                            .references = {{rest.probability,
+                                            fmt::format("equilibrium {:.3f}", rest.probability)}}}),
+                 "What the discriminator says of real patches, D(x), and of fakes, D(G(z)).");
+}
+
+void add_health(Report& report, const Parameters& parameters, const Metrics& metrics) {
+    const std::vector<double> step = metrics.column("step");
+    const auto series = [&](const char* name, const char* column) -> Series {
+        return {name, step, metrics.column(column)};
+    };
+    report.section("Health");
+    const std::size_t last = step.size() - 1;
+    const auto value = [&](const char* column) { return metrics.column(column)[last]; };
+    GanSigns signs{value("D_x"), value("D_G_z"), value("d_loss"), value("g_loss"), {}};
+    signs.health = {value("probe_accuracy"), value("grad_norm_D"), value("grad_norm_G"),
+                    value("dead_D"),         value("dead_G"),      value("saturated"),
+                    value("diversity")};
+    const std::vector<std::string> warnings = gan_warnings(signs, options_of(parameters).loss);
+    for (const std::string& warning : warnings) {
+        report.paragraph(warning + ".");
+    }
+    if (warnings.empty()) {
+        report.paragraph("At the last logged step nothing looks like collapse, divergence or a "
+                         "discriminator that has won.");
+    }
+    report.chart(chart_svg({.title = "Diversity of fakes",
+                            .x_label = "iteration",
+                            .y_label = "distance of fakes / distance of patches",
+                            .series = {series("fakes", "diversity")},
+                            .references = {{1, "as different as patches"},
+                                           {gan_thresholds::collapse_diversity, "collapse"}}}),
+                 "Mean distance between two fakes in units of the mean distance between two "
+                 "patches, by pixels. Near 0 the generator paints one picture over and over.");
+    report.chart(chart_svg({.title = "Gradient norms",
+                            .x_label = "iteration",
+                            .y_label = "L2 norm of the gradient",
+                            .series = {series("discriminator", "grad_norm_D"),
+                                       series("generator", "grad_norm_G")},
+                            .references = {}}),
+                 "Of each network's loss by all its weights, on the same patches and codes every "
+                 "time, dropout off.");
     report.chart(
-        chart_svg({.title = "The discriminator's answers",
-                   .x_label = "iteration",
-                   .y_label = "mean probability of being real",
-                   .series = {{"D(x)", step, metrics.column("D_x")},
-                              {"D(G(z))", step, metrics.column("D_G_z")}},
-                   .references = {{rest.probability,
-                                   fmt::format("equilibrium {:.3f}", rest.probability)}}}),
-        "What the discriminator says of real patches, D(x), and of fakes, D(G(z)).");
+        chart_svg(
+            {.title = "Shares",
+             .x_label = "iteration",
+             .y_label = "share",
+             .series = {series("right answers of D", "probe_accuracy"),
+                        series("dead units of D", "dead_D"), series("dead units of G", "dead_G"),
+                        series("saturated pixels", "saturated")},
+             .references = {{0.5, "D at equilibrium"}}}),
+        "Right answers of the discriminator, hidden units that are above 0 for no row, and "
+        "pixels of fakes beyond 0.99 of the range.");
 }
 
 } // namespace
@@ -101,6 +159,9 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
                             {last("D_G_z"), "D(G(z))"}});
     }
     add_curves(report, run, parameters);
+    if (!metrics.rows.empty()) {
+        add_health(report, parameters, metrics);
+    }
 
     report.section("Pictures");
     std::vector<std::pair<Image, std::string>> pictures;

@@ -17,6 +17,7 @@
 #include "host/run/interrupt.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/train/gan_health.h"
 #include "host/train/gan_report.h"
 #include "host/train/gan_trainer.h"
 
@@ -27,8 +28,15 @@ namespace {
 constexpr std::int64_t grid_images = 64;
 constexpr int grid_columns = 8;
 
-const std::vector<std::string> metric_columns = {"epoch",   "d_loss_real", "d_loss_fake", "d_loss",
-                                                 "g_loss",  "D_x",         "D_G_z",       "d_accuracy"};
+std::vector<std::string> metric_columns() {
+    std::vector<std::string> columns = {
+        "epoch", "d_loss_real", "d_loss_fake", "d_loss",           "g_loss",
+        "D_x",   "D_G_z",       "d_accuracy",  "gradient_penalty", "pixel_distance"};
+    for (const std::string& column : gan_health_columns()) {
+        columns.push_back(column);
+    }
+    return columns;
+}
 
 // Means since the last logged step. Part of a checkpoint, so that a resumed run logs what the
 // uninterrupted one would have.
@@ -43,15 +51,18 @@ struct LoggedInterval {
         sum.probability_fake += metrics.probability_fake;
         sum.accuracy_d += metrics.accuracy_d;
         sum.loss_g += metrics.loss_g;
+        sum.gradient_penalty += metrics.gradient_penalty;
+        sum.pixel_distance += metrics.pixel_distance;
         ++count;
     }
     GanMetrics mean() const {
         const double n = static_cast<double>(count);
-        return {sum.loss_d_real / n,      sum.loss_d_fake / n, sum.probability_real / n,
-                sum.probability_fake / n, sum.accuracy_d / n,  sum.loss_g / n};
+        return {sum.loss_d_real / n,      sum.loss_d_fake / n,   sum.probability_real / n,
+                sum.probability_fake / n, sum.accuracy_d / n,    sum.loss_g / n,
+                sum.gradient_penalty / n, sum.pixel_distance / n};
     }
     std::vector<std::byte> encode() const {
-        Tensor sums{"sums", "F64", {6}, std::vector<std::byte>(sizeof(GanMetrics))};
+        Tensor sums{"sums", "F64", {8}, std::vector<std::byte>(sizeof(GanMetrics))};
         std::memcpy(sums.bytes.data(), &sum, sizeof(GanMetrics));
         return encode_safetensors({sums, make_u64("count", {}, &count)});
     }
@@ -67,7 +78,7 @@ struct LoggedInterval {
         return interval;
     }
 };
-static_assert(sizeof(GanMetrics) == 6 * sizeof(double));
+static_assert(sizeof(GanMetrics) == 8 * sizeof(double));
 
 Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options,
                          const PatchRows& rows, const Backend& backend) {
@@ -83,15 +94,14 @@ Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanR
     parameters.emplace_back("data", set.path().string());
     parameters.emplace_back("data_hash", fmt::format("{:016x}", set.content_hash()));
     parameters.emplace_back("data_patches", rows.used());
-    parameters.emplace_back("patch", fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
+    parameters.emplace_back("patch",
+                            fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
     parameters.emplace_back("device", backend.name());
     return parameters;
 }
 
-const std::vector<std::string> may_change = {"epochs",          "steps",
-                                             "sample_interval", "checkpoint_interval",
-                                             "keep",            "data",
-                                             "device"};
+const std::vector<std::string> may_change = {
+    "epochs", "steps", "sample_interval", "checkpoint_interval", "keep", "data", "device"};
 
 // Everything that a training loop touches, so that its steps read as sentences.
 class Session {
@@ -101,8 +111,9 @@ class Session {
           rows_(training_rows(set, options.test_patients, gan.seed)),
           trainer_(*backend_, gan, rows_, options.placement),
           format_{set.channels(), set.height(), set.width(),
-                  gan.latent == LatentDistribution::normal ? "normal" : "uniform"},
-          sampler_(trainer_.generator(), format_),
+                  gan.latent == LatentDistribution::normal ? "normal" : "uniform",
+                  class_names(set, trainer_)},
+          sampler_(trainer_.sampling_generator(), format_), probe_(*backend_, trainer_, rows_),
           latents_(sampler_.latents(grid_images, gan.seed, Purpose::fixed_latent)),
           folder_(open_folder(parameters_of(set, gan, options, rows_, *backend_))),
           events_(folder_.path()) {
@@ -112,6 +123,10 @@ class Session {
     bool train();
 
   private:
+    static std::vector<std::string> class_names(const PackedSet& set, const GanTrainer& trainer) {
+        const auto names = set.class_names();
+        return {names.begin(), names.begin() + trainer.classes()};
+    }
     RunFolder open_folder(const Parameters& parameters) const {
         return options_.resume
                    ? RunFolder::resume(options_.out, "train gan", parameters, may_change)
@@ -123,6 +138,7 @@ class Session {
     std::int64_t until_next_event() const;
     void take_in(const std::vector<GanMetrics>& metrics);
     void log_interval(std::uint64_t step);
+    void say_warnings(const std::vector<std::string>& warnings);
     void sample();
     void checkpoint();
     std::uint64_t step() const { return trainer_.step(); }
@@ -136,10 +152,12 @@ class Session {
     GanTrainer trainer_;
     GeneratorFormat format_;
     ImageGenerator sampler_;
+    GanProbe probe_;
     std::vector<float> latents_;
     RunFolder folder_;
     EventFile events_;
     LoggedInterval interval_;
+    std::vector<std::string> warnings_; // of the last logged interval: each is said when it begins
     double seconds_per_step_ = 0;
 };
 
@@ -148,22 +166,23 @@ void Session::resume() {
     if (options_.resume) {
         if (const auto last = folder_.latest_checkpoint()) {
             trainer_.restore(last->folder.string());
-            interval_ = LoggedInterval::decode(read_safetensors(last->folder / "interval.safetensors"));
+            interval_ =
+                LoggedInterval::decode(read_safetensors(last->folder / "interval.safetensors"));
             keep_up_to = last->step;
             folder_.log(fmt::format("Resumed from {}", last->folder.string()));
         } else {
             folder_.log("No checkpoint yet: starting from the first step");
         }
     }
-    folder_.open_metrics(metric_columns, keep_up_to);
+    folder_.open_metrics(metric_columns(), keep_up_to);
 }
 
 void Session::begin() {
     folder_.log(fmt::format("Device: {}", backend_->description()));
-    folder_.log(fmt::format(
-        "Data: {} patches of {} x {} x {}, batches of {}, {} a epoch{}", rows_.used(), rows_.channels,
-        rows_.height, rows_.width, trainer_.options().batch_size, trainer_.batches_per_epoch(),
-        trainer_.streamed() ? ", streamed" : ""));
+    folder_.log(fmt::format("Data: {} patches of {} x {} x {}, batches of {}, {} a epoch{}",
+                            rows_.used(), rows_.channels, rows_.height, rows_.width,
+                            trainer_.options().batch_size, trainer_.batches_per_epoch(),
+                            trainer_.streamed() ? ", streamed" : ""));
     folder_.log(fmt::format("Discriminator: {} parameters, generator: {}",
                             trainer_.discriminator().shape().parameter_count(),
                             trainer_.generator().shape().parameter_count()));
@@ -174,12 +193,15 @@ void Session::begin() {
         for (std::int64_t i = 0; i < shown; ++i) {
             const std::uint8_t* patch =
                 rows_.pixels + rows_.row(i * rows_.used() / shown) * rows_.pixels_per_patch();
-            patches.push_back({rows_.width, rows_.height, rows_.channels,
+            patches.push_back({rows_.width,
+                               rows_.height,
+                               rows_.channels,
                                {patch, patch + rows_.pixels_per_patch()}});
         }
         write_png(real, image_grid(patches, grid_columns));
     }
-    const Tensor latents = make_f32("latents", {grid_images, sampler_.latent_dim()}, latents_.data());
+    const Tensor latents =
+        make_f32("latents", {grid_images, sampler_.latent_dim()}, latents_.data());
     write_safetensors(folder_.path() / "latents.safetensors", {latents},
                       {{"latent", format_.latent}});
 }
@@ -205,11 +227,11 @@ void Session::take_in(const std::vector<GanMetrics>& metrics) {
         const std::uint64_t at = first + i + 1;
         if (!metrics[i].finite()) {
             const auto last = folder_.latest_checkpoint();
-            throw std::runtime_error(fmt::format(
-                "{}: step {}: a loss is not finite; {}; lower --lr, --lr-d or --lr-g",
-                folder_.path().string(), at,
-                last ? "the last good checkpoint is " + last->folder.string()
-                     : std::string("there is no checkpoint before it")));
+            throw std::runtime_error(
+                fmt::format("{}: step {}: a loss is not finite; {}; lower --lr, --lr-d or --lr-g",
+                            folder_.path().string(), at,
+                            last ? "the last good checkpoint is " + last->folder.string()
+                                 : std::string("there is no checkpoint before it")));
         }
         interval_.add(metrics[i]);
         if (at % static_cast<std::uint64_t>(options_.log_interval) == 0 ||
@@ -225,13 +247,27 @@ void Session::log_interval(std::uint64_t step) {
     const std::uint64_t per_epoch = trainer_.steps_per_epoch();
     const std::uint64_t epoch = (step - 1) / per_epoch + 1;
     const std::uint64_t epochs = (trainer_.total_steps() + per_epoch - 1) / per_epoch;
-    folder_.log(fmt::format(
-        "Epoch [{}/{}], Step [{}/{}], d_loss: {:.4f}, g_loss: {:.4f}, D(x): {:.2f}, D(G(z)): {:.2f}",
-        epoch, epochs, (step - 1) % per_epoch + 1, per_epoch, mean.loss_d(), mean.loss_g,
-        mean.probability_real, mean.probability_fake));
-    const std::array values = {static_cast<double>(epoch), mean.loss_d_real, mean.loss_d_fake,
-                               mean.loss_d(),              mean.loss_g,      mean.probability_real,
-                               mean.probability_fake,      mean.accuracy_d};
+    folder_.log(fmt::format("Epoch [{}/{}], Step [{}/{}], d_loss: {:.4f}, g_loss: {:.4f}, D(x): "
+                            "{:.2f}, D(G(z)): {:.2f}",
+                            epoch, epochs, (step - 1) % per_epoch + 1, per_epoch, mean.loss_d(),
+                            mean.loss_g, mean.probability_real, mean.probability_fake));
+    const GanHealth health = probe_.look();
+    say_warnings(gan_warnings(
+        {mean.probability_real, mean.probability_fake, mean.loss_d(), mean.loss_g, health},
+        trainer_.options().loss));
+    std::vector<double> values = {static_cast<double>(epoch),
+                                  mean.loss_d_real,
+                                  mean.loss_d_fake,
+                                  mean.loss_d(),
+                                  mean.loss_g,
+                                  mean.probability_real,
+                                  mean.probability_fake,
+                                  mean.accuracy_d,
+                                  mean.gradient_penalty,
+                                  mean.pixel_distance};
+    for (const double value : gan_health_values(health)) {
+        values.push_back(value);
+    }
     const auto at = static_cast<std::int64_t>(step);
     folder_.append_metrics(at, values);
     events_.scalar("loss/d_real", at, mean.loss_d_real);
@@ -240,7 +276,29 @@ void Session::log_interval(std::uint64_t step) {
     events_.scalar("loss/g", at, mean.loss_g);
     events_.scalar("prob/D_x", at, mean.probability_real);
     events_.scalar("prob/D_Gz", at, mean.probability_fake);
+    events_.scalar("grad_norm/D", at, health.gradient_norm_d);
+    events_.scalar("grad_norm/G", at, health.gradient_norm_g);
+    events_.scalar("health/dead_units_D", at, health.dead_units_d);
+    events_.scalar("health/dead_units_G", at, health.dead_units_g);
+    events_.scalar("health/saturated", at, health.saturated);
+    events_.scalar("health/diversity", at, health.diversity);
     events_.flush();
+}
+
+// A warning that stays is not repeated: its first word is its kind.
+void Session::say_warnings(const std::vector<std::string>& warnings) {
+    const auto kind = [](const std::string& warning) {
+        return warning.substr(0, warning.find(':'));
+    };
+    for (const std::string& warning : warnings) {
+        const bool said =
+            std::any_of(warnings_.begin(), warnings_.end(),
+                        [&](const std::string& before) { return kind(before) == kind(warning); });
+        if (!said) {
+            folder_.log("Warning: " + warning);
+        }
+    }
+    warnings_ = warnings;
 }
 
 void Session::sample() {
@@ -255,9 +313,15 @@ void Session::sample() {
 
 void Session::checkpoint() {
     auto files = trainer_.checkpoint();
-    TensorFile generator = trainer_.generator().weights();
-    format_.write(generator);
-    files["generator.safetensors"] = encode_safetensors(generator.tensors, generator.metadata);
+    const auto add_format = [&](const char* name, const Network& network) {
+        TensorFile weights = network.weights();
+        format_.write(weights);
+        files[name] = encode_safetensors(weights.tensors, weights.metadata);
+    };
+    add_format("generator.safetensors", trainer_.generator());
+    if (trainer_.options().ema > 0) {
+        add_format("generator_ema.safetensors", trainer_.sampling_generator());
+    }
     files["interval.safetensors"] = interval_.encode();
     folder_.write_checkpoint(static_cast<std::int64_t>(step()), files, options_.keep);
 }
@@ -324,8 +388,7 @@ PatchRows training_rows(const PackedSet& set, std::int64_t test_patients, std::u
     PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
                    set.labels(), {}};
     if (test_patients > 0) {
-        rows.subset =
-            split_by_patient(set, {.test_patients = test_patients, .seed = seed}).train;
+        rows.subset = split_by_patient(set, {.test_patients = test_patients, .seed = seed}).train;
     }
     return rows;
 }

@@ -13,11 +13,34 @@ namespace patchforge {
 
 namespace {
 
-constexpr std::int64_t metric_count = std::int64_t{DiscriminatorMetrics::count} + GeneratorMetrics::count;
+// Where an iteration's metrics lie.
+constexpr std::int64_t metrics_of_g = DiscriminatorMetrics::count;
+constexpr std::int64_t penalty_metric = metrics_of_g + GeneratorMetrics::count;
+constexpr std::int64_t pixel_metric = penalty_metric + 1;
+constexpr std::int64_t metric_count = pixel_metric + 1;
 
 // Iterations in one recording where many of the same shape follow each other: enough to hide what a
 // launch costs the host (a few microseconds) behind iterations that can take as little as 30.
 constexpr int unrolled_iterations = 8;
+
+// Classes of the patches used; 0 when nobody asks.
+std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
+    std::int64_t classes = 0;
+    for (std::int64_t i = 0; options.conditional && i < patches.used(); ++i) {
+        const std::int64_t label =
+            patches.labels.empty() ? -1 : patches.labels[static_cast<std::size_t>(patches.row(i))];
+        if (label < 0) {
+            throw std::invalid_argument(
+                "--conditional: some patches have no class; give patches in folders by class");
+        }
+        classes = std::max(classes, label + 1);
+    }
+    return classes;
+}
+
+std::int64_t reference_rows(Normalisation normalisation, std::int64_t batch) {
+    return normalisation == Normalisation::virtual_batch ? batch : 0;
+}
 
 } // namespace
 
@@ -26,51 +49,154 @@ bool GanMetrics::finite() const {
            std::isfinite(probability_fake);
 }
 
-NetworkShape discriminator_shape(const GanOptions& options, std::int64_t pixels) {
-    return multilayer_perceptron(pixels, options.hidden_dims, 1, Activation::leaky_relu,
-                                 static_cast<float>(options.leaky_slope), true,
-                                 static_cast<float>(options.dropout), Activation::identity);
-}
-
-NetworkShape generator_shape(const GanOptions& options, std::int64_t pixels) {
-    return multilayer_perceptron(options.latent_dim, options.hidden_dims, pixels, Activation::relu,
-                                 0.2f, false, 0, Activation::tanh);
-}
-
 GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
                        Placement placement)
     : backend_(backend), options_(options), pixels_(patches.pixels_per_patch()),
-      device_step_(backend, 1),
+      classes_(classes_of(options, patches)), device_step_(backend, 1),
       source_(std::make_unique<BatchSource>(backend, patches,
                                             BatchOptions{options.batch_size, options.drop_last,
                                                          options.n_critic, options.seed, placement},
                                             device_step_.data())),
-      generator_(backend, generator_shape(options, pixels_)),
-      discriminator_(backend, discriminator_shape(options, pixels_)),
-      generator_pass_(generator_, source_->rows_of_draw(0)),
-      discriminator_pass_(discriminator_, 2 * source_->rows_of_draw(0)),
-      latent_(backend, source_->rows_of_draw(0) * options.latent_dim),
-      samples_(backend, 2 * source_->rows_of_draw(0) * pixels_), metrics_(backend, metric_count),
-      history_(backend, maximum_run * metric_count) {
+      reference_d_(reference_rows(options.normalisation_d, source_->rows_of_draw(0))),
+      reference_g_(reference_rows(options.normalisation_g, source_->rows_of_draw(0))),
+      generator_(backend, generator_shape(options, pixels_, classes_, reference_g_)),
+      discriminator_(backend, discriminator_shape(options, pixels_, classes_, reference_d_)),
+      generator_pass_(generator_, reference_g_ + source_->rows_of_draw(0)),
+      discriminator_pass_(discriminator_, reference_d_ + 2 * source_->rows_of_draw(0)),
+      latent_(backend, (reference_g_ + source_->rows_of_draw(0)) * generator_.shape().inputs()),
+      samples_(backend, (reference_d_ + 2 * source_->rows_of_draw(0)) * pixels_),
+      metrics_(backend, metric_count), history_(backend, maximum_run * metric_count) {
+    const std::int64_t batch = source_->rows_of_draw(0);
+    const std::int64_t rows = reference_d_ + 2 * batch;
+    const std::int64_t inputs = discriminator_.shape().inputs();
     generator_.initialise(options.seed, 0);
     discriminator_.initialise(options.seed, 1);
-    total_steps_ = options.steps > 0 ? static_cast<std::uint64_t>(options.steps)
-                                     : static_cast<std::uint64_t>(options.epochs) * steps_per_epoch();
+    if (options.components > 0) {
+        const PatchComponents components = fit_patch_components(patches, options.components);
+        set_projection(discriminator_, components);
+        set_reconstruction(generator_, components);
+    }
+    if (classes_ > 0) {
+        drawn_latent_ = DeviceArray<float>(backend, (reference_g_ + batch) * options.latent_dim);
+        inputs_ = DeviceArray<float>(backend, rows * inputs);
+        row_numbers_ = DeviceArray<std::int32_t>(backend, batch);
+        labels_ = DeviceArray<std::int32_t>(backend, rows);
+    }
+    if (options.instance_noise > 0) {
+        noisy_ = DeviceArray<float>(backend, rows * pixels_);
+    }
+    if (options.lambda_gp > 0) {
+        between_ = DeviceArray<float>(backend, batch * inputs);
+        penalty_ = std::make_unique<GradientPenalty>(discriminator_, batch, pixels_);
+    }
+    if (options.lambda_pixel > 0) {
+        row_values_ = DeviceArray<float>(backend, batch);
+    }
+    if (options.feature_matching) {
+        const auto& layers = discriminator_.shape().layers;
+        feature_means_ = DeviceArray<float>(backend, 3 * layers[layers.size() - 2].outputs);
+        ones_ = DeviceArray<float>(backend, batch);
+        backend.fill(ones_.view(), 1);
+    }
+    if (classes_ > 0 || reference_d_ > 0 || reference_g_ > 0 || options.lambda_pixel > 0 ||
+        options.feature_matching) {
+        d_inputs_ = DeviceArray<float>(backend, rows * inputs);
+    }
+    const auto unfuse = [&](Unfused& unfused, const Network& network, bool needed) {
+        const std::int64_t size = network.all().value.size;
+        if (needed || options.lambda_history > 0 || !network.plain()) {
+            unfused.gradients = DeviceArray<float>(backend, size);
+        }
+        if (options.lambda_history > 0) {
+            unfused.mean = DeviceArray<float>(backend, size);
+        }
+    };
+    unfuse(unfused_g_, generator_, false);
+    unfuse(unfused_d_, discriminator_, options.lambda_gp > 0);
+    set_reference_rows(patches);
+    if (options.ema > 0) {
+        average_ = std::make_unique<Network>(backend, generator_.shape());
+        average_->load_weights(generator_.weights(), "generator");
+    }
+    total_steps_ = options.steps > 0
+                       ? static_cast<std::uint64_t>(options.steps)
+                       : static_cast<std::uint64_t>(options.epochs) * steps_per_epoch();
+}
+
+// The reference of virtual batches never changes: patches evenly spaced, and codes of their own.
+void GanTrainer::set_reference_rows(const PatchRows& patches) {
+    const auto patch_of = [&](std::int64_t row, std::int64_t of) {
+        return patches.row(row * patches.used() / of);
+    };
+    if (reference_d_ > 0) {
+        std::vector<float> host(static_cast<std::size_t>(reference_d_ * pixels_));
+        std::vector<std::int32_t> labels;
+        for (std::int64_t r = 0; r < reference_d_; ++r) {
+            const std::int64_t row = patch_of(r, reference_d_);
+            const std::uint8_t* patch = patches.pixels + row * pixels_;
+            std::transform(patch, patch + pixels_, host.begin() + r * pixels_,
+                           [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1; });
+            labels.push_back(classes_ > 0 ? patches.labels[static_cast<std::size_t>(row)] : 0);
+        }
+        samples_.upload(host.data(), reference_d_ * pixels_);
+        if (classes_ > 0) {
+            labels_.upload(labels.data(), reference_d_);
+        }
+    }
+    if (reference_g_ > 0) {
+        const std::int64_t columns = generator_.shape().inputs();
+        const Matrix<float> latent = latent_.matrix(reference_g_, columns);
+        const Matrix<float> drawn =
+            classes_ > 0 ? drawn_latent_.matrix(reference_g_, options_.latent_dim) : latent;
+        draw_latent(drawn, Purpose::fixed_latent, {nullptr, 1, 1}); // draw 0 is the grids'
+        if (classes_ > 0) {
+            backend_.copy_columns(latent, 0, drawn, 0, options_.latent_dim);
+            std::vector<std::int32_t> labels;
+            for (std::int64_t r = 0; r < reference_g_; ++r) {
+                labels.push_back(
+                    patches.labels[static_cast<std::size_t>(patch_of(r, reference_g_))]);
+            }
+            DeviceArray<std::int32_t> on_device(backend_, reference_g_);
+            on_device.upload(labels.data(), reference_g_);
+            backend_.one_hot(latent, options_.latent_dim, classes_, on_device.view());
+            backend_.synchronise(); // before the labels' memory goes
+        }
+    }
 }
 
 std::uint64_t GanTrainer::steps_per_epoch() const {
-    return static_cast<std::uint64_t>(
-        (source_->batches_per_epoch() + options_.n_critic - 1) / options_.n_critic);
+    return static_cast<std::uint64_t>((source_->batches_per_epoch() + options_.n_critic - 1) /
+                                      options_.n_critic);
 }
 
-Adam GanTrainer::adam(double learning_rate, StepCount step) const {
+Adam GanTrainer::adam(double learning_rate, StepCount step, std::int64_t steps_an_iteration) const {
     Adam adam;
     adam.learning_rate = static_cast<float>(learning_rate);
     adam.beta1 = static_cast<float>(options_.beta1);
     adam.beta2 = static_cast<float>(options_.beta2);
     adam.epsilon = static_cast<float>(options_.adam_epsilon);
     adam.step = step;
+    if (options_.decay_epoch >= 0) {
+        const auto start = static_cast<std::uint64_t>(options_.decay_epoch *
+                                                      static_cast<double>(steps_per_epoch()));
+        if (start < total_steps_) {
+            const auto steps = static_cast<std::uint64_t>(steps_an_iteration);
+            adam.decay_start = start * steps;
+            adam.decay_end = total_steps_ * steps;
+        }
+    }
     return adam;
+}
+
+void GanTrainer::draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot) {
+    const Matrix<float> patches = samples_.matrix(first + rows, pixels_).row_range(first, rows);
+    if (classes_ == 0) {
+        source_->gather(patches, {}, draw, slot, PixelRange::signed_unit);
+        return;
+    }
+    const Vector<std::int32_t> numbers = row_numbers_.view().part(0, rows);
+    source_->gather(patches, numbers, draw, slot, PixelRange::signed_unit);
+    backend_.gather_labels(labels_.view().part(first, rows), source_->labels(), numbers);
 }
 
 void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw) {
@@ -82,47 +208,225 @@ void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount dr
     }
 }
 
+// A conditional GAN's fakes take the classes of the patches of the same batch, which lie behind the
+// reference rows.
+void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose,
+                            StepCount draw) {
+    const Matrix<float> codes = latent_.matrix(reference_g_ + rows, generator_.shape().inputs());
+    const Matrix<float> fresh = codes.row_range(reference_g_, rows);
+    const Matrix<float> fakes = samples_.matrix(first + rows, pixels_).row_range(first, rows);
+    if (classes_ == 0) {
+        draw_latent(fresh, purpose, draw);
+    } else {
+        const Matrix<float> drawn = drawn_latent_.matrix(rows, options_.latent_dim);
+        const Vector<std::int32_t> labels = labels_.view().part(reference_d_, rows);
+        draw_latent(drawn, purpose, draw);
+        backend_.copy_columns(fresh, 0, drawn, 0, options_.latent_dim);
+        backend_.one_hot(fresh, options_.latent_dim, classes_, labels);
+        if (first != reference_d_) {
+            backend_.copy(labels_.data() + first, labels.data,
+                          static_cast<std::size_t>(rows) * sizeof(std::int32_t));
+        }
+    }
+    const DropoutSource training{true, options_.seed, 0, {}, 1};
+    if (reference_g_ == 0) {
+        generator_pass_.forward(codes, training, fakes);
+    } else {
+        const Matrix<float> all = generator_pass_.forward(codes, training);
+        backend_.copy(fakes.data, all.row_range(reference_g_, rows).data,
+                      static_cast<std::size_t>(fakes.size()) * sizeof(float));
+    }
+}
+
+Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t noise_draw) {
+    Matrix<float> seen = samples_.matrix(rows, pixels_);
+    if (options_.instance_noise > 0) {
+        const Matrix<float> noisy = noisy_.matrix(rows, pixels_);
+        backend_.copy(noisy.data, seen.data, static_cast<std::size_t>(seen.size()) * sizeof(float));
+        const StepCount draw{device_step_.data(), static_cast<std::uint32_t>(options_.n_critic + 1),
+                             static_cast<std::uint32_t>(noise_draw)};
+        backend_.add_noise(
+            noisy.row_range(reference_d_, rows - reference_d_).flat(),
+            {static_cast<float>(options_.instance_noise),
+             {device_step_.data(), 1, 0},
+             static_cast<std::uint64_t>(options_.instance_noise_steps)},
+            {options_.seed, static_cast<std::uint32_t>(Purpose::instance_noise), draw});
+        seen = noisy;
+    }
+    if (classes_ > 0) {
+        const Matrix<float> inputs = inputs_.matrix(rows, pixels_ + classes_);
+        backend_.copy_columns(inputs, 0, seen, 0, pixels_);
+        backend_.one_hot(inputs, pixels_, classes_, labels_.view().part(0, rows));
+        seen = inputs;
+    }
+    return seen;
+}
+
 void GanTrainer::discriminator_step(std::int64_t draw, std::int64_t rows, int slot) {
     const StepCount count{device_step_.data(), static_cast<std::uint32_t>(options_.n_critic),
                           static_cast<std::uint32_t>(draw)};
-    const Matrix<float> samples = samples_.matrix(2 * rows, pixels_);
-    source_->gather(samples.row_range(0, rows), {}, draw, slot, PixelRange::signed_unit);
-    const Matrix<float> latent = latent_.matrix(rows, options_.latent_dim);
-    draw_latent(latent, Purpose::latent_discriminator, count);
-    generator_pass_.forward(latent, {}, samples.row_range(rows, rows));
-
+    draw_patches(reference_d_, rows, draw, slot);
+    draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator, count);
     const Matrix<float> logit = discriminator_pass_.forward(
-        samples,
-        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_discriminator_step), count});
-    backend_.discriminator_loss(discriminator_pass_.output_gradient().flat(),
-                                metrics_.view().part(0, DiscriminatorMetrics::count), logit.flat(),
-                                rows, options_.loss, static_cast<float>(options_.real_label));
-    discriminator_pass_.backward_update(discriminator_, adam(options_.learning_rate_d, count));
+        shown(reference_d_ + 2 * rows, draw),
+        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_discriminator_step),
+         count, 2});
+    const Matrix<float> d_logit = discriminator_pass_.output_gradient();
+    if (reference_d_ > 0) {
+        backend_.fill(d_logit.flat(), 0);
+    }
+    backend_.discriminator_loss(d_logit.row_range(reference_d_, 2 * rows).flat(),
+                                metric(0, DiscriminatorMetrics::count),
+                                logit.row_range(reference_d_, 2 * rows).flat(), rows, options_.loss,
+                                static_cast<float>(options_.real_label));
+    Adam adam = this->adam(options_.learning_rate_d, count, options_.n_critic);
+    adam.clip = static_cast<float>(options_.clip_value);
+    if (unfused_d_.gradients.size() == 0) {
+        discriminator_pass_.backward_update(discriminator_, adam);
+        return;
+    }
+    discriminator_pass_.backward_gradients(unfused_d_.gradients.view(), false);
+    if (penalty_) {
+        add_gradient_penalty(rows, count);
+    }
+    step_network(discriminator_, unfused_d_, adam);
 }
 
-void GanTrainer::generator_step(std::int64_t rows) {
+// Between patches and fakes, each row at a place of its own; without noise.
+void GanTrainer::add_gradient_penalty(std::int64_t rows, StepCount draw) {
+    const Matrix<float> samples = samples_.matrix(reference_d_ + 2 * rows, pixels_);
+    const RandomStream random{options_.seed, static_cast<std::uint32_t>(Purpose::gradient_penalty),
+                              draw};
+    const Matrix<float> patches = samples.row_range(reference_d_, rows);
+    const Matrix<float> fakes = samples.row_range(reference_d_ + rows, rows);
+    Matrix<float> between = between_.matrix(rows, pixels_);
+    if (classes_ > 0) {
+        // The fakes are not needed any more: their place takes the points between.
+        backend_.interpolate_rows(fakes, patches, fakes, random);
+        between = between_.matrix(rows, pixels_ + classes_);
+        backend_.copy_columns(between, 0, fakes, 0, pixels_);
+        backend_.one_hot(between, pixels_, classes_, labels_.view().part(reference_d_, rows));
+    } else {
+        backend_.interpolate_rows(between, patches, fakes, random);
+    }
+    penalty_->add_gradient(unfused_d_.gradients.view(), metric(penalty_metric), between,
+                           static_cast<float>(options_.lambda_gp));
+}
+
+void GanTrainer::generator_step(std::int64_t rows, int slot) {
     const StepCount count{device_step_.data(), 1, 0};
-    const Matrix<float> latent = latent_.matrix(rows, options_.latent_dim);
-    draw_latent(latent, Purpose::latent_generator, count);
-    const Matrix<float> fakes =
-        generator_pass_.forward(latent, {}, samples_.matrix(rows, pixels_));
+    const bool with_patches = options_.feature_matching || options_.lambda_pixel > 0;
+    if (with_patches) {
+        draw_patches(reference_d_ + rows, rows, options_.n_critic - 1, slot);
+    }
+    draw_fakes(reference_d_, rows, Purpose::latent_generator, count);
+    const std::int64_t groups = options_.feature_matching ? 2 : 1;
     const Matrix<float> logit = discriminator_pass_.forward(
-        fakes,
-        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_generator_step), count});
-    backend_.generator_loss(
-        discriminator_pass_.output_gradient().flat(),
-        metrics_.view().part(DiscriminatorMetrics::count, GeneratorMetrics::count), logit.flat(),
-        options_.loss);
-    discriminator_pass_.backward_input(generator_pass_.output_gradient(),
-                                       generator_pass_.epilogue(generator_.layer_count() - 1));
-    generator_pass_.backward_update(generator_, adam(options_.learning_rate_g, count));
+        shown(reference_d_ + groups * rows, options_.n_critic),
+        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_generator_step), count,
+         groups});
+    const Matrix<float> d_logit = discriminator_pass_.output_gradient();
+    if (reference_d_ > 0) {
+        backend_.fill(d_logit.flat(), 0);
+    }
+    backend_.generator_loss(d_logit.row_range(reference_d_, rows).flat(),
+                            metric(metrics_of_g, GeneratorMetrics::count),
+                            logit.row_range(reference_d_, rows).flat(), options_.loss);
+    std::int64_t from = discriminator_.layer_count() - 1;
+    if (options_.feature_matching) {
+        match_features(rows);
+        from -= 1;
+    }
+    if (d_inputs_.size() == 0) {
+        discriminator_pass_.backward_input(generator_pass_.output_gradient(),
+                                           generator_pass_.epilogue(generator_.layer_count() - 1));
+    } else {
+        generator_output_gradient(rows, from);
+    }
+    const Adam adam = this->adam(options_.learning_rate_g, count, 1);
+    if (unfused_g_.gradients.size() == 0) {
+        generator_pass_.backward_update(generator_, adam);
+    } else {
+        generator_pass_.backward_gradients(unfused_g_.gradients.view(), false);
+        step_network(generator_, unfused_g_, adam);
+    }
+    if (average_) {
+        backend_.moving_average(average_->state(), generator_.state(),
+                                static_cast<float>(options_.ema));
+    }
+}
+
+void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from) {
+    const Matrix<float> d_inputs = d_inputs_.matrix(discriminator_pass_.output_gradient().rows,
+                                                    discriminator_.shape().inputs());
+    discriminator_pass_.backward_input(d_inputs, {}, from);
+    const Matrix<float> all = generator_pass_.output_gradient();
+    const Matrix<float> d_fakes = all.row_range(reference_g_, rows);
+    if (reference_g_ > 0) {
+        backend_.fill(all.flat(), 0);
+    }
+    backend_.copy_columns(d_fakes, 0, d_inputs.row_range(reference_d_, rows), 0, pixels_);
+    if (options_.lambda_pixel > 0) {
+        const Matrix<float> samples = samples_.matrix(reference_d_ + 2 * rows, pixels_);
+        const Matrix<float> fakes = samples.row_range(reference_d_, rows);
+        const Matrix<float> patches = samples.row_range(reference_d_ + rows, rows);
+        const Matrix<float> distance = row_values_.matrix(rows, 1);
+        backend_.add_l1_gradient(
+            d_fakes.flat(), fakes.flat(), patches.flat(),
+            static_cast<float>(options_.lambda_pixel / static_cast<double>(rows * pixels_)));
+        backend_.row_norms(distance.flat(), fakes, patches, Norm::l1);
+        backend_.column_mean(metric(pixel_metric), distance);
+        backend_.affine(metric(pixel_metric), metric(pixel_metric),
+                        1.0f / static_cast<float>(pixels_), 0);
+    }
+    const std::int64_t last = generator_.layer_count() - 1;
+    backend_.activation_gradient(all, all, generator_pass_.output(last),
+                                 generator_pass_.epilogue(last));
+}
+
+// L = mean over the H features of (mean over fakes - mean over patches)^2, so each fake's feature j
+// has the gradient 2 / (H B) * difference j: a rank-one product with a column of ones.
+void GanTrainer::match_features(std::int64_t rows) {
+    const std::int64_t hidden = discriminator_.layer_count() - 2;
+    const Matrix<float> features = discriminator_pass_.output(hidden);
+    const std::int64_t width = features.columns;
+    const Vector<float> means = feature_means_.view();
+    const Vector<float> of_fakes = means.part(0, width), of_patches = means.part(width, width);
+    const Vector<float> difference = means.part(2 * width, width);
+    const Vector<float> loss = metric(metrics_of_g + GeneratorMetrics::loss);
+    backend_.column_mean(of_fakes, features.row_range(reference_d_, rows));
+    backend_.column_mean(of_patches, features.row_range(reference_d_ + rows, rows));
+    backend_.weighted_sum(difference, of_fakes, 1, of_patches, -1, {}, 0);
+    backend_.linear_forward({loss.data, 1, 1}, {difference.data, 1, width},
+                            {difference.data, 1, width}, {}, {});
+    backend_.affine(loss, loss, 1.0f / static_cast<float>(width), 0);
+    backend_.affine(difference, difference, 2.0f / static_cast<float>(width * rows), 0);
+    const Matrix<float> d = discriminator_pass_.gradient(hidden);
+    backend_.fill(d.flat(), 0);
+    backend_.linear_forward(d.row_range(reference_d_, rows), ones_.matrix(rows, 1),
+                            {difference.data, width, 1}, {}, {});
+    backend_.activation_gradient(d, d, features, discriminator_pass_.epilogue(hidden));
+}
+
+// Historical averaging (Salimans et al. 2016) adds lambda ||w - mean of all w so far||^2 to the
+// loss.
+void GanTrainer::step_network(Network& network, Unfused& unfused, const Adam& adam) {
+    const AdamTensor all = network.all();
+    const Vector<float> gradients = unfused.gradients.view();
+    if (unfused.mean.size() > 0) {
+        const auto twice = static_cast<float>(2 * options_.lambda_history);
+        backend_.running_mean(unfused.mean.view(), all.value, adam.step);
+        backend_.weighted_sum(gradients, gradients, 1, all.value, twice, unfused.mean.view(),
+                              -twice);
+    }
+    backend_.adam(all, gradients, adam);
 }
 
 void GanTrainer::enqueue_iteration(const Pattern& pattern) {
     for (std::size_t draw = 0; draw < pattern.rows.size(); ++draw) {
         discriminator_step(static_cast<std::int64_t>(draw), pattern.rows[draw], pattern.slot);
     }
-    generator_step(pattern.rows.back());
+    generator_step(pattern.rows.back(), pattern.slot);
     backend_.finish_iteration(device_step_.data(), history_.matrix(maximum_run, metric_count),
                               metrics_.view());
 }
@@ -130,9 +434,9 @@ void GanTrainer::enqueue_iteration(const Pattern& pattern) {
 GanTrainer::Pattern GanTrainer::pattern_of(std::uint64_t iteration) const {
     Pattern pattern;
     for (std::int64_t draw = 0; draw < options_.n_critic; ++draw) {
-        pattern.rows.push_back(source_->rows_of_draw(
-            iteration * static_cast<std::uint64_t>(options_.n_critic) +
-            static_cast<std::uint64_t>(draw)));
+        pattern.rows.push_back(
+            source_->rows_of_draw(iteration * static_cast<std::uint64_t>(options_.n_critic) +
+                                  static_cast<std::uint64_t>(draw)));
     }
     pattern.slot = streamed() ? static_cast<int>(iteration % 2) : 0;
     return pattern;
@@ -152,8 +456,8 @@ Recording& GanTrainer::recording(const Pattern& pattern) {
 
 std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
     if (count < 1 || count > maximum_run) {
-        throw std::invalid_argument(fmt::format("GanTrainer::run: {} iterations; give 1 to {}",
-                                                count, maximum_run));
+        throw std::invalid_argument(
+            fmt::format("GanTrainer::run: {} iterations; give 1 to {}", count, maximum_run));
     }
     const std::uint64_t first = step_;
     const std::uint64_t end = step_ + static_cast<std::uint64_t>(count);
@@ -187,10 +491,11 @@ std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
     for (std::uint64_t step = first; step < end; ++step) {
         const float* row = history.data() + step % maximum_run * metric_count;
         const float* g = row + DiscriminatorMetrics::count;
-        metrics.push_back({row[DiscriminatorMetrics::loss_real], row[DiscriminatorMetrics::loss_fake],
-                           row[DiscriminatorMetrics::probability_real],
-                           row[DiscriminatorMetrics::probability_fake],
-                           row[DiscriminatorMetrics::accuracy], g[GeneratorMetrics::loss]});
+        metrics.push_back(
+            {row[DiscriminatorMetrics::loss_real], row[DiscriminatorMetrics::loss_fake],
+             row[DiscriminatorMetrics::probability_real],
+             row[DiscriminatorMetrics::probability_fake], row[DiscriminatorMetrics::accuracy],
+             g[GeneratorMetrics::loss], row[penalty_metric], row[pixel_metric]});
     }
     return metrics;
 }
@@ -206,12 +511,26 @@ std::map<std::string, std::vector<std::byte>> GanTrainer::checkpoint() const {
     add_moments(generator_, "generator.");
     add_moments(discriminator_, "discriminator.");
     state.tensors.push_back(make_u64("step", {}, &step_));
+    const auto add_mean = [&](const Unfused& unfused, const char* name) {
+        if (unfused.mean.size() > 0) {
+            std::vector<float> host(static_cast<std::size_t>(unfused.mean.size()));
+            unfused.mean.download(host.data(), unfused.mean.size());
+            state.tensors.push_back(make_f32(name, {unfused.mean.size()}, host.data()));
+        }
+    };
+    add_mean(unfused_g_, "mean_of_generator");
+    add_mean(unfused_d_, "mean_of_discriminator");
     const auto encode = [](const TensorFile& file) {
         return encode_safetensors(file.tensors, file.metadata);
     };
-    return {{"generator.safetensors", encode(generator_.weights())},
-            {"discriminator.safetensors", encode(discriminator_.weights())},
-            {"state.safetensors", encode(state)}};
+    std::map<std::string, std::vector<std::byte>> files = {
+        {"generator.safetensors", encode(generator_.weights())},
+        {"discriminator.safetensors", encode(discriminator_.weights())},
+        {"state.safetensors", encode(state)}};
+    if (average_) {
+        files["generator_ema.safetensors"] = encode(average_->weights());
+    }
+    return files;
 }
 
 void GanTrainer::restore(const std::string& folder) {
@@ -234,6 +553,23 @@ void GanTrainer::restore(const std::string& folder) {
     };
     generator_.load_moments(moments_of("generator."), state_path);
     discriminator_.load_moments(moments_of("discriminator."), state_path);
+    const auto restore_mean = [&](Unfused& unfused, const char* name) {
+        if (unfused.mean.size() > 0) {
+            const std::span<const float> mean = f32(state.at(name));
+            if (static_cast<std::int64_t>(mean.size()) != unfused.mean.size()) {
+                throw std::runtime_error(
+                    fmt::format("{}: tensor {} has the wrong size; resume from another checkpoint",
+                                state_path, name));
+            }
+            unfused.mean.upload(mean.data(), unfused.mean.size());
+        }
+    };
+    restore_mean(unfused_g_, "mean_of_generator");
+    restore_mean(unfused_d_, "mean_of_discriminator");
+    if (average_) {
+        const std::string average_path = folder + "/generator_ema.safetensors";
+        average_->load_weights(read_safetensors(average_path), average_path);
+    }
     step_ = u64(state.at("step"))[0];
     device_step_.upload(&step_, 1);
 }

@@ -4,8 +4,11 @@
 // One iteration (Goodfellow et al. 2014, with the order of steps of the usual PyTorch tutorial):
 //     n_critic times:  x = a batch of real patches, z fresh
 //                      D on the 2B rows [x; G(z)], loss on real + loss on fake, one Adam step of D
-//     once:            z fresh, D(G(z)), loss against "real", gradient through D, one Adam step of G
-// D reads real and fake rows as one batch: its weights pass through memory once for both.
+//     once:            z fresh, D(G(z)), loss against "real", gradient through D, one Adam step of
+//     G
+// D reads real and fake rows as one batch: its weights pass through memory once for both. A plain
+// run's gradients go straight into Adam; terms that add to a gradient (a penalty, historical
+// averaging) and layers with statistics take the way over a gradient in memory.
 #pragma once
 
 #include <array>
@@ -17,7 +20,9 @@
 
 #include "host/model/network.h"
 #include "host/train/batches.h"
+#include "host/train/gan_networks.h"
 #include "host/train/gan_options.h"
+#include "host/train/gradient_penalty.h"
 #include "kernels/backend.h"
 
 namespace patchforge {
@@ -29,13 +34,12 @@ struct GanMetrics {
     double probability_fake = 0; // D(G(z)), in the D step
     double accuracy_d = 0;
     double loss_g = 0;
+    double gradient_penalty = 0; // weighted, as it enters D's loss beside the two terms above
+    double pixel_distance = 0;   // mean |G(z) - x|, unweighted
 
     double loss_d() const { return loss_d_real + loss_d_fake; }
     bool finite() const;
 };
-
-NetworkShape discriminator_shape(const GanOptions& options, std::int64_t pixels);
-NetworkShape generator_shape(const GanOptions& options, std::int64_t pixels);
 
 class GanTrainer {
   public:
@@ -51,6 +55,9 @@ class GanTrainer {
     bool streamed() const { return source_->streamed(); }
     Network& generator() { return generator_; }
     Network& discriminator() { return discriminator_; }
+    // What samples come from: the average of the generator's weights, if one is kept.
+    Network& sampling_generator() { return average_ ? *average_ : generator_; }
+    std::int64_t classes() const { return classes_; } // of a conditional GAN, else 0
     const GanOptions& options() const { return options_; }
 
     // Runs `count` iterations, at most maximum_run, and returns the metrics of each.
@@ -58,7 +65,8 @@ class GanTrainer {
     std::vector<GanMetrics> run(std::int64_t count);
 
     // The state between two iterations as files: generator.safetensors, discriminator.safetensors
-    // (weights by PyTorch's names) and state.safetensors (moments and the step).
+    // (weights by PyTorch's names), generator_ema.safetensors if an average is kept, and
+    // state.safetensors (moments, means of historical averaging, the step).
     std::map<std::string, std::vector<std::byte>> checkpoint() const;
     void restore(const std::string& folder);
 
@@ -75,21 +83,63 @@ class GanTrainer {
     Recording& recording(const Pattern& pattern);
     void enqueue_iteration(const Pattern& pattern);
     void discriminator_step(std::int64_t draw, std::int64_t rows, int slot);
-    void generator_step(std::int64_t rows);
+    void generator_step(std::int64_t rows, int slot);
+    void set_reference_rows(const PatchRows& patches);
+
+    // Patches of draw `draw` into rows of samples_ from `first` on, their labels into labels_.
+    void draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot);
     void draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw);
-    Adam adam(double learning_rate, StepCount step) const;
+    // G of fresh codes into rows of samples_ from `first` on.
+    void draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw);
+    // What D is shown of the first `rows` rows of samples_: with noise, with class columns.
+    Matrix<const float> shown(std::int64_t rows, std::int64_t noise_draw);
+    void add_gradient_penalty(std::int64_t rows, StepCount draw);
+    // From D's last hidden layer: the difference of the means over fakes and over patches.
+    void match_features(std::int64_t rows);
+    // The gradient by the fakes, at the output of G's last Linear.
+    void generator_output_gradient(std::int64_t rows, std::int64_t from);
+
+    // What an unfused update keeps beside the network.
+    struct Unfused {
+        DeviceArray<float> gradients;
+        DeviceArray<float> mean; // of all weights so far; empty without historical averaging
+    };
+    void step_network(Network& network, Unfused& unfused, const Adam& adam);
+    Adam adam(double learning_rate, StepCount step, std::int64_t steps_an_iteration) const;
+    Vector<float> metric(std::int64_t first, std::int64_t count = 1) const {
+        return metrics_.view().part(first, count);
+    }
 
     Backend& backend_;
     GanOptions options_;
     std::int64_t pixels_;
+    std::int64_t classes_ = 0;
     DeviceArray<std::uint64_t> device_step_;
     std::unique_ptr<BatchSource> source_;
+    std::int64_t reference_d_ = 0; // rows of a virtual batch, before all others
+    std::int64_t reference_g_ = 0;
     Network generator_;
     Network discriminator_;
+    std::unique_ptr<Network> average_;
     Pass generator_pass_;
     Pass discriminator_pass_;
-    DeviceArray<float> latent_;  // [B, latent_dim]
-    DeviceArray<float> samples_; // [2B, pixels]: real rows, then fakes
+    std::unique_ptr<GradientPenalty> penalty_;
+    Unfused unfused_g_;
+    Unfused unfused_d_;
+    DeviceArray<float> latent_; // [reference + B, latent_dim + classes]
+    DeviceArray<float>
+        samples_; // [reference + 2B, pixels]: D step: patches, then fakes; G step: fakes
+    // Only where the options need them:
+    DeviceArray<float> drawn_latent_;       // [B, latent_dim], before class columns
+    DeviceArray<float> noisy_;              // as samples_
+    DeviceArray<float> inputs_;             // [reference + 2B, pixels + classes]
+    DeviceArray<float> d_inputs_;           // as inputs_
+    DeviceArray<float> between_;            // [B, pixels + classes]: where the slope is penalised
+    DeviceArray<float> row_values_;         // [B]
+    DeviceArray<float> ones_;               // [B]
+    DeviceArray<float> feature_means_;      // [3, width of D's last hidden layer]
+    DeviceArray<std::int32_t> row_numbers_; // [B]
+    DeviceArray<std::int32_t> labels_;      // of the rows of samples_
     DeviceArray<float> metrics_;
     DeviceArray<float> history_; // [maximum_run, metrics]
     std::map<Pattern, std::unique_ptr<Recording>> recordings_;
