@@ -9,6 +9,7 @@
 #include <string>
 
 #include "kernels/operations/activation.h"
+#include "kernels/operations/augment.h"
 #include "kernels/operations/batch.h"
 #include "kernels/operations/columns.h"
 #include "kernels/operations/linear.h"
@@ -34,6 +35,7 @@ class Recording {
 // Everything here is asynchronous in the order of calls, unless it says that it waits.
 // All failures are std::runtime_error with the reason; running out of memory names the bytes asked for.
 class Backend : public ActivationOperations,
+                public AugmentOperations,
                 public BatchOperations,
                 public ColumnOperations,
                 public LinearOperations,

@@ -173,6 +173,10 @@ class CpuBackend final : public Backend {
     void one_hot(Matrix<float> to, std::int64_t first, std::int64_t classes,
                  Vector<const std::int32_t> label) override;
 
+    // augment.cpp
+    void dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
+                  const RandomStream& random) override;
+
   private:
     // Calls body(first, count) for the pieces of [0, size): each but the last has `piece` elements.
     template <class Body>

@@ -174,6 +174,10 @@ class CudaBackend final : public Backend {
     void one_hot(Matrix<float> to, std::int64_t first, std::int64_t classes,
                  Vector<const std::int32_t> label) override;
 
+    // augment.cu
+    void dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
+                  const RandomStream& random) override;
+
   private:
     struct Slot {
         cudaEvent_t copied = nullptr;
