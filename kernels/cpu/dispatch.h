@@ -96,8 +96,9 @@ struct VectorKernels {
                                 const AdamArguments& adam, float* scratch);
 };
 
-// Depth of the pieces in which products with a long depth are summed.
-constexpr std::int64_t depth_piece = 256;
+// Depth of the pieces in which products with a long depth are summed: a panel of 48 columns is then
+// 36 KiB and stays in a first-level cache of 48.
+constexpr std::int64_t depth_piece = 192;
 
 // Floats of 64-byte aligned scratch for a product over `depth` with `columns` columns.
 constexpr std::int64_t scratch_size(std::int64_t depth, std::int64_t columns) {

@@ -241,7 +241,9 @@ void multiply_outer_adam(float* value, float* first_moment, float* second_moment
                          float* scratch) {
     alignas(64) float tile[tile_size];
     pack(scratch, b, b_stride, depth, columns);
-    const RowTiles tiles(rows);
+    // With little arithmetic, memory is the limit: three arrays row by row are streams that the
+    // prefetchers follow, 24 of a full tile are not (1.2 against 1.7 ms at batch 1).
+    const RowTiles tiles(rows, depth <= 32 ? 1 : tile_rows);
     for (std::int64_t t = 0; t < tiles.count; ++t) {
         const std::int64_t row = tiles.first(t);
         for (std::int64_t first = 0; first < columns; first += panel_columns) {

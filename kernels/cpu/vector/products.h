@@ -50,10 +50,10 @@ using TileFunction = void (*)(const float* a, std::int64_t stride, const float* 
 extern const TileFunction multiply_rows[tile_vectors][tile_rows];
 extern const TileFunction multiply_columns[tile_vectors][tile_rows];
 
-// `count` rows cut into the fewest tiles of nearly the same height.
+// `rows` rows cut into the fewest tiles of at most `highest`, all of nearly the same height.
 struct RowTiles {
-    explicit RowTiles(std::int64_t rows)
-        : count((rows + tile_rows - 1) / tile_rows), height(rows / count), taller(rows % count) {}
+    explicit RowTiles(std::int64_t rows, int highest = tile_rows)
+        : count((rows + highest - 1) / highest), height(rows / count), taller(rows % count) {}
     std::int64_t count;
     std::int64_t height; // of all but the first `taller` ones, which have one row more
     std::int64_t taller;
