@@ -16,13 +16,14 @@
 #include "host/attack/attack_images.h"
 #include "host/attack/attack_table.h"
 #include "host/attack/sanity_checks.h"
+#include "host/model/classifier_members.h"
 #include "host/run/chart.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
 #include "host/run/run_folder.h"
 #include "host/run/version.h"
-#include "host/train/classifier_run.h"
+#include "host/train/classifier_data.h"
 
 namespace patchforge {
 
@@ -73,8 +74,10 @@ Victim load_victim(Backend& backend, const std::vector<std::string>& paths) {
     victim.training_seconds = 0;
     for (const std::string& path : paths) {
         victim.name += (victim.name.empty() ? "" : "+") + path;
-        victim.models.push_back(ClassifierModel::load(backend, path));
-        victim.training_seconds += training_seconds(path);
+        for (const fs::path& member : classifier_members(path)) {
+            victim.models.push_back(ClassifierModel::load(backend, member));
+            victim.training_seconds += training_seconds(member);
+        }
     }
     return victim;
 }
@@ -507,23 +510,17 @@ ChosenRows choose_rows(const PackedSet& set, const std::string& model, const std
                       set.labels(), {}};
     std::string how = "all";
     if (rows != "all") {
-        std::map<std::string, std::string> told;
-        if (is_run_folder(model)) {
-            for (const auto& [name, value] : read_parameters(model)) {
-                told[name] = parameter_text(value);
-            }
-        }
-        const bool same_data = told["data_hash"] == fmt::format("{:016x}", set.content_hash());
-        if (same_data && told["test"].empty()) {
-            patches = classifier_data(set, nullptr, std::stod(told["test_patients"]),
-                                      std::stoull(told["seed"]))
-                          .test;
-            how = told["split"] + " by the model's training";
-        } else if (rows == "test") {
-            throw std::invalid_argument(fmt::format("--rows test: {} does not say which patches of "
+        if (const auto split = split_of_run(model, set)) {
+            const ClassifierData data =
+                classifier_data(set, nullptr, split->test_patients, split->split_seed);
+            patches = rows == "train" ? data.train : data.test;
+            how = data.how + " by the model's training";
+            how = rows == "train" ? "all but the " + how : how;
+        } else if (rows != "auto") {
+            throw std::invalid_argument(fmt::format("--rows {}: {} does not say which patches of "
                                                     "{} it left out; give --rows all, or the "
                                                     "run folder and the data it was trained on",
-                                                    model, set.path().string()));
+                                                    rows, model, set.path().string()));
         }
     }
     if (patches.subset.empty()) {

@@ -21,7 +21,8 @@ struct AttackJob {
     std::vector<AttackMethod> methods = {AttackMethod::pgd};
     AttackOptions options; // of all methods; its own `method` is not read
     std::vector<double> epsilons = {0, 1 / 255.0, 2 / 255.0, 4 / 255.0, 8 / 255.0};
-    std::string rows = "auto"; // "test": the patches held out in the first model's training; "all";
+    std::string rows = "auto"; // "test": the patches held out in the first model's training;
+                               // "train": the others; "all";
                                // "auto": test where the run says how it was split, of the same data
     std::int64_t count = 0;    // at most so many patches, evenly spaced; 0: all
     bool transfer = false;

@@ -44,12 +44,14 @@ int main(int argc, char** argv) {
     train->require_subcommand(1);
     patchforge::add_train_gan(*train);
     patchforge::add_train_classifier(*train);
+    patchforge::add_train_detector(*train);
     patchforge::add_generate(app);
     patchforge::add_classify(app);
     patchforge::add_evaluate(app);
     patchforge::add_latent(app);
     patchforge::add_study(app);
     patchforge::add_attack(app);
+    patchforge::add_evade(app);
     patchforge::add_info(app);
     patchforge::add_doctor(app);
 

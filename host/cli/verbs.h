@@ -11,6 +11,7 @@ namespace patchforge {
 void add_attack(CLI::App& app);
 void add_classify(CLI::App& app);
 void add_doctor(CLI::App& app);
+void add_evade(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
@@ -19,6 +20,7 @@ void add_pack(CLI::App& app);
 void add_study(CLI::App& app);
 void add_tissue(CLI::App& app);
 void add_train_classifier(CLI::App& train);
+void add_train_detector(CLI::App& train);
 void add_train_gan(CLI::App& train);
 
 } // namespace patchforge

@@ -1,0 +1,51 @@
+// Do generated fakes fool classifiers? Fakes, real patches of every class and noise go through the
+// same classifiers, and the same questions are asked of each, so that a share means something.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/packed_set.h"
+
+namespace patchforge {
+
+struct EvasionJob {
+    std::string generator;           // run folder, or a generator's .safetensors
+    std::vector<std::string> models; // classifiers of the same patches
+    std::string detector;            // a model that stops fakes (class 1), or empty
+    std::int64_t count = 10000;      // fakes; of each other row at most as many
+    std::uint64_t seed = 0;
+
+    // Latent codes optimised until models[against] calls G(z) the class; -1: no search.
+    std::int32_t search_target = -1;
+    std::int64_t search_against = 0;
+    std::int64_t search_count = 256;
+    std::int64_t search_steps = 200;
+    double search_rate = 0.05;   // Adam's
+    double search_prior = 0.001; // weight of ||z||^2 / latent size, which keeps codes likely
+
+    std::filesystem::path
+        out; // evasion.csv, evasion.json, report.html, sheets; empty: console only
+    std::string device = "auto";
+    int threads = 0;
+
+    void validate() const; // std::invalid_argument naming the option
+};
+
+// What one classifier says of one group of patches.
+struct EvasionRow {
+    std::string group; // "fakes", "real: cancer", "noise", "searched"
+    std::string model;
+    std::int64_t count = 0;
+    std::vector<std::int64_t> called; // of each class
+    std::int64_t above_90 = 0;        // confidence (largest probability) above 0.9, 0.99
+    std::int64_t above_99 = 0;
+    std::vector<double> last_class; // probability of the last class, for histograms
+};
+
+// `set` gives the real patches; null: fakes and noise alone. Returns what it printed.
+std::vector<EvasionRow> run_evasion(const PackedSet* set, const EvasionJob& job);
+
+} // namespace patchforge

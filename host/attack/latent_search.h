@@ -1,0 +1,50 @@
+// Latent codes whose pictures a classifier calls a chosen class: minimises
+//     cross-entropy(classifier(G(z)), target) + prior * ||z||^2 / latent size
+// over z by Adam. The generator makes the picture, the classifier judges it, the gradient runs
+// through both; neither changes. The prior keeps codes as likely as those the generator was trained
+// on.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "host/attack/attack_batch.h"
+#include "host/attack/victim.h"
+#include "host/model/network.h"
+
+namespace patchforge {
+
+struct LatentSearchOptions {
+    std::int64_t steps = 200;
+    double learning_rate = 0.05;
+    double prior = 0.001;
+};
+
+class LatentSearch {
+  public:
+    // generator: outputs in [-1, 1], as many as the model has pixels. Both must outlive the search.
+    LatentSearch(const Network& generator, const ClassifierModel& model,
+                 const LatentSearchOptions& options);
+
+    // start: codes [count, latent size]; returns as many.
+    std::vector<float> run(const std::vector<float>& start, std::int32_t target,
+                           const std::function<void(std::int64_t)>& progress = {});
+
+  private:
+    static constexpr std::int64_t batch_ = 64;
+
+    Backend& backend_;
+    const Network& generator_;
+    LatentSearchOptions options_;
+    Pass pass_;
+    WhiteBoxVictim victim_;
+    DeviceArray<float> z_, d_z_, zero_, first_moment_, second_moment_;
+    DeviceArray<float> pixels_, d_pixels_, unused_metric_;
+    DeviceArray<std::int32_t> label_;
+    DeviceArray<std::uint64_t> step_number_;
+    std::unique_ptr<Recording> step_;
+};
+
+} // namespace patchforge
