@@ -12,15 +12,12 @@
 #include "host/attack/attack_job.h"
 #include "host/attack/attack_table.h"
 #include "host/attack/latent_search.h"
-#include "host/files/safetensors.h"
 #include "host/model/classifier_model.h"
-#include "host/model/image_generator.h"
+#include "host/model/load_generator.h"
 #include "host/run/chart.h"
 #include "host/run/image_grid.h"
-#include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
-#include "host/run/run_folder.h"
 #include "host/run/version.h"
 
 namespace patchforge {
@@ -28,21 +25,6 @@ namespace patchforge {
 namespace {
 
 namespace fs = std::filesystem;
-
-fs::path generator_weights(const std::string& path) {
-    if (!fs::is_directory(path)) {
-        return path;
-    }
-    if (fs::exists(fs::path(path) / "generator.safetensors")) {
-        return fs::path(path) / "generator.safetensors";
-    }
-    const auto last = latest_checkpoint(path);
-    if (!last) {
-        throw std::runtime_error(fmt::format(
-            "--generator {}: holds no checkpoint; give the run folder of a trained GAN", path));
-    }
-    return last->folder / "generator.safetensors";
-}
 
 // A group of patches and its name in the tables.
 struct Group {
@@ -54,15 +36,10 @@ class Session {
   public:
     Session(const PackedSet* set, const EvasionJob& job)
         : job_(job), backend_(make_backend(job.device, {job.threads})),
-          weights_(generator_weights(job.generator)), file_(read_safetensors(weights_)),
-          network_(*backend_,
-                   network_shape_of(file_, Activation::relu, Activation::tanh, weights_.string())),
+          loaded_(*backend_, job.generator),
           report_("Do fakes fool classifiers?",
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,
                               job.models.size())) {
-        network_.load_weights(file_, weights_.string());
-        generator_ = std::make_unique<ImageGenerator>(
-            network_, GeneratorFormat::read(file_, network_.shape().outputs(), weights_.string()));
         for (const std::string& path : job.models) {
             models_.push_back(ClassifierModel::load(*backend_, path));
             check(*models_.back(), path);
@@ -82,11 +59,11 @@ class Session {
     std::vector<EvasionRow> run();
 
   private:
-    void check(const ClassifierModel& model, const std::string& path) const {
-        if (model.pixels() != network_.shape().outputs()) {
+    void check(const ClassifierModel& model, const std::string& path) {
+        if (model.pixels() != loaded_.network().shape().outputs()) {
             throw std::invalid_argument(fmt::format(
                 "{}: takes {} pixels, the generator makes {}; give models of the same patches",
-                path, model.pixels(), network_.shape().outputs()));
+                path, model.pixels(), loaded_.network().shape().outputs()));
         }
     }
     void gather(const PackedSet* set);
@@ -100,10 +77,7 @@ class Session {
 
     const EvasionJob& job_;
     std::unique_ptr<Backend> backend_;
-    fs::path weights_;
-    TensorFile file_;
-    Network network_;
-    std::unique_ptr<ImageGenerator> generator_;
+    LoadedGenerator loaded_;
     std::vector<std::unique_ptr<ClassifierModel>> models_;
     std::unique_ptr<ClassifierModel> detector_;
     std::vector<Group> groups_;
@@ -113,7 +87,8 @@ class Session {
 };
 
 void Session::gather(const PackedSet* set) {
-    groups_.push_back({"fakes", generator_->bytes(generator_->latents(job_.count, job_.seed))});
+    groups_.push_back(
+        {"fakes", loaded_.images().bytes(loaded_.images().latents(job_.count, job_.seed))});
     if (set) {
         const ChosenRows chosen = choose_rows(*set, job_.models.front(), "auto", 0);
         for (std::size_t c = 0; c < classes().size(); ++c) {
@@ -133,7 +108,7 @@ void Session::gather(const PackedSet* set) {
         }
     }
     const std::int64_t count = std::min<std::int64_t>(job_.count, 1000);
-    const std::int64_t size = count * network_.shape().outputs();
+    const std::int64_t size = count * loaded_.network().shape().outputs();
     DeviceArray<float> drawn(*backend_, size);
     backend_->fill_uniform(drawn.view(), -1, 1, attack_stream(job_.seed, AttackStream::others, 0));
     std::vector<float> noise(static_cast<std::size_t>(size));
@@ -193,27 +168,27 @@ void Session::show(const Group& group) {
 
 void Session::search() {
     const auto against = static_cast<std::size_t>(job_.search_against);
-    LatentSearch search(network_, *models_[against],
+    LatentSearch search(loaded_.network(), *models_[against],
                         {job_.search_steps, job_.search_rate, job_.search_prior});
-    const std::vector<float> start = generator_->latents(job_.search_count, job_.seed);
+    const std::vector<float> start = loaded_.images().latents(job_.search_count, job_.seed);
     ProgressBar bar("search", job_.search_count, "codes");
     const std::vector<float> found =
         search.run(start, job_.search_target, [&](std::int64_t done) { bar.update(done); });
-    const Group before{"before the search", generator_->bytes(start)};
+    const Group before{"before the search", loaded_.images().bytes(start)};
     const Group after{fmt::format("searched: {} for {}",
                                   classes()[static_cast<std::size_t>(job_.search_target)],
                                   job_.models[against]),
-                      generator_->bytes(found)};
+                      loaded_.images().bytes(found)};
     show(before);
     show(after);
-    const std::vector<Image> first = generator_->images(
+    const std::vector<Image> first = loaded_.images().images(
         {start.begin(),
          start.begin() + std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(start.size()),
-                                                  8 * generator_->latent_dim())});
-    const std::vector<Image> last = generator_->images(
+                                                  8 * loaded_.images().latent_dim())});
+    const std::vector<Image> last = loaded_.images().images(
         {found.begin(),
          found.begin() + std::min<std::ptrdiff_t>(static_cast<std::ptrdiff_t>(found.size()),
-                                                  8 * generator_->latent_dim())});
+                                                  8 * loaded_.images().latent_dim())});
     report_.section("Search in the latent space");
     report_.image(
         labelled_sheet({first, last},
@@ -286,10 +261,11 @@ void Session::finish() {
     }
     report_.image(labelled_sheet(sheet, {.scale = 2, .column_names = {}, .row_names = names}),
                   "Some of each group.");
-    std::vector<std::pair<std::string, std::string>> facts = {{"generator", weights_.string()},
-                                                              {"seed", std::to_string(job_.seed)},
-                                                              {"device", backend_->description()},
-                                                              {"patchforge", version_text()}};
+    std::vector<std::pair<std::string, std::string>> facts = {
+        {"generator", loaded_.weights().string()},
+        {"seed", std::to_string(job_.seed)},
+        {"device", backend_->description()},
+        {"patchforge", version_text()}};
     for (std::size_t m = 0; m < models_.size(); ++m) {
         facts.emplace_back("model " + job_.models[m], models_[m]->hash());
     }

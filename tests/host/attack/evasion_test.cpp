@@ -1,0 +1,104 @@
+// Fakes before classifiers, and the search for latent codes that a classifier calls a chosen class.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <numeric>
+
+#include "host/attack/evasion.h"
+#include "host/attack/latent_search.h"
+#include "host/model/image_generator.h"
+#include "tests/host/attack/attacked_models.h"
+#include "tests/host/temporary_folder.h"
+
+namespace patchforge::testing {
+namespace {
+
+const GeneratorFormat picture{1, 4, 5, "normal"};
+
+std::unique_ptr<Network> random_generator(Backend& backend) {
+    auto network =
+        std::make_unique<Network>(backend, multilayer_perceptron(6, {16}, 20, Activation::relu,
+                                                                 0.2f, false, 0, Activation::tanh));
+    network->initialise(5, 0);
+    return network;
+}
+
+TEST(LatentSearchTest, FindsCodesOfEitherClass) {
+    for (const char* device : {"cpu", "cuda"}) {
+        const auto backend = make_backend(device);
+        const auto network = random_generator(*backend);
+        const auto model = random_model(*backend, format_of(1, 4, 5, 2), 41);
+        ImageGenerator generator(*network, picture);
+        const std::vector<float> start = generator.latents(10, 1);
+        const std::int64_t steps = std::string(device) == "cuda" ? 15 : 60;
+        LatentSearch search(*network, *model, {steps, 0.2, 0.001});
+        for (const std::int32_t target : {0, 1}) {
+            const auto called = [&](const std::vector<float>& latents) {
+                const auto answers = model->predictions(generator.bytes(latents));
+                return std::count(answers.begin(), answers.end(), target);
+            };
+            const std::vector<float> found = search.run(start, target);
+            EXPECT_GE(called(found), called(start)) << device << " " << target;
+            EXPECT_GE(called(found), 8) << device << " " << target;
+            EXPECT_EQ(search.run(start, target), found) << "not deterministic";
+        }
+    }
+}
+
+TEST(EvasionTest, CountsWhatEveryModelSays) {
+    const TemporaryFolder folder;
+    const auto backend = make_backend("cpu");
+    const auto network = random_generator(*backend);
+    TensorFile weights = network->weights();
+    picture.write(weights);
+    write_safetensors(folder / "generator.safetensors", weights.tensors, weights.metadata);
+    EvasionJob job;
+    job.generator = (folder / "generator.safetensors").string();
+    for (const char* name : {"a.safetensors", "b.safetensors"}) {
+        const auto model = random_model(*backend, format_of(1, 4, 5, 2), name[0]);
+        const TensorFile file = model->weights();
+        write_safetensors(folder / name, file.tensors, file.metadata);
+        job.models.push_back((folder / name).string());
+    }
+    job.detector = job.models[0];
+    job.count = 70;
+    job.search_target = 1;
+    job.search_against = 1;
+    job.search_count = 12;
+    job.search_steps = 40;
+    job.search_rate = 0.2;
+    job.out = folder / "out";
+    job.device = "cpu";
+    const std::vector<EvasionRow> rows = run_evasion(nullptr, job);
+    ASSERT_EQ(rows.size(), 8u); // fakes, noise, before and after the search; two models
+    for (const EvasionRow& row : rows) {
+        EXPECT_EQ(std::accumulate(row.called.begin(), row.called.end(), std::int64_t{0}),
+                  row.count);
+        EXPECT_LE(row.above_99, row.above_90);
+        EXPECT_EQ(static_cast<std::int64_t>(row.last_class.size()), row.count);
+    }
+    EXPECT_EQ(rows[0].group, "fakes");
+    EXPECT_EQ(rows[0].count, 70);
+    EXPECT_GE(rows[7].called[1], rows[5].called[1]);
+    for (const char* name : {"evasion.csv", "evasion.json", "report.html"}) {
+        EXPECT_TRUE(std::filesystem::exists(folder / "out" / name)) << name;
+    }
+    // The same fakes as the generator's, asked of the model directly.
+    ImageGenerator generator(*network, picture);
+    const auto model = ClassifierModel::load(*backend, job.models[0]);
+    const auto answers = model->predictions(generator.bytes(generator.latents(70, 0)));
+    EXPECT_EQ(rows[0].called[1], std::count(answers.begin(), answers.end(), 1));
+}
+
+TEST(EvasionTest, RefusesWhatDoesNotFit) {
+    EvasionJob job;
+    EXPECT_THROW(job.validate(), std::invalid_argument);
+    job.generator = "g";
+    job.models = {"a"};
+    EXPECT_NO_THROW(job.validate());
+    job.search_against = 1;
+    EXPECT_THROW(job.validate(), std::invalid_argument);
+}
+
+} // namespace
+} // namespace patchforge::testing
