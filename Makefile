@@ -162,7 +162,7 @@ TEST_BINARIES += $(addprefix $B/tests/,simt-checked kernels-checked kernels-reve
 
 $B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge $B/patchforge-simt
 
-.PHONY: all banner help install-packages test format lint clean
+.PHONY: all banner help install-packages run test format lint clean
 
 all: banner $B/patchforge ## build the program (this is what plain `make` does)
 
@@ -207,6 +207,15 @@ check-ptxas: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## compare registers, spills a
 ptxas-budget: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## write the budget that check-ptxas compares with
 	@$(call CHECK_PTXAS,write)
 .PHONY: check-ptxas ptxas-budget
+
+# DATA=<folder of real patches or .pfs> instead of the stand-in; NAME=<folder in runs/>.
+NAME ?= tour
+STAND_IN := build/stand-in
+run: install-packages ## build, train a GAN and a classifier on DATA or the stand-in, attack: runs/$(NAME)
+	@$(MAKE) --no-print-directory all
+	@$(if $(DATA),,[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
+	    $B/patchforge tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
+	@$B/patchforge tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
 
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries

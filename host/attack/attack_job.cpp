@@ -459,6 +459,9 @@ void Session::finish() {
     }
     report_.facts(facts);
     report_.note("No claim of robustness reaches further than the attacks run here.");
+    if (job_.page) {
+        job_.page->append(report_);
+    }
     if (job_.out.empty()) {
         return;
     }

@@ -13,6 +13,8 @@
 
 namespace patchforge {
 
+class Report;
+
 struct AttackJob {
     // Each victim is one classifier or, with several paths, an ensemble (mean logit). More than one
     // victim: the table of defences, or with `transfer` the matrix of sources and targets.
@@ -30,6 +32,7 @@ struct AttackJob {
     bool save = false;  // PNG files of every attack
     std::filesystem::path
         out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
+    Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
     int threads = 0;
 

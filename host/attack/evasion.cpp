@@ -270,6 +270,9 @@ void Session::finish() {
         facts.emplace_back("model " + job_.models[m], models_[m]->hash());
     }
     report_.facts(facts);
+    if (job_.page) {
+        job_.page->append(report_);
+    }
     if (!job_.out.empty()) {
         fs::create_directories(job_.out);
         write_file_atomically(job_.out / "evasion.csv", csv);

@@ -11,6 +11,8 @@
 
 namespace patchforge {
 
+class Report;
+
 struct EvasionJob {
     std::string generator;           // run folder, or a generator's .safetensors
     std::vector<std::string> models; // classifiers of the same patches
@@ -28,6 +30,7 @@ struct EvasionJob {
 
     std::filesystem::path
         out; // evasion.csv, evasion.json, report.html, sheets; empty: console only
+    Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
     int threads = 0;
 

@@ -52,6 +52,7 @@ int main(int argc, char** argv) {
     patchforge::add_study(app);
     patchforge::add_attack(app);
     patchforge::add_evade(app);
+    patchforge::add_tour(app);
     patchforge::add_info(app);
     patchforge::add_doctor(app);
 

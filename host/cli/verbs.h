@@ -19,6 +19,7 @@ void add_latent(CLI::App& app);
 void add_pack(CLI::App& app);
 void add_study(CLI::App& app);
 void add_tissue(CLI::App& app);
+void add_tour(CLI::App& app);
 void add_train_classifier(CLI::App& train);
 void add_train_detector(CLI::App& train);
 void add_train_gan(CLI::App& train);

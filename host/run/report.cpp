@@ -26,6 +26,9 @@ figure > .scroll { margin-bottom: 0; }
 .verdict { font-weight: 600; }
 )css";
 
+// Stands for the number of a section until the page is put together: no escaped text holds it.
+constexpr char section_mark = '\x01';
+
 bool looks_numeric(const std::string& cell) {
     if (cell.empty() || cell == "-" || cell == "nan" || cell == "inf") {
         return true;
@@ -80,7 +83,7 @@ Report::Report(std::string title, std::string summary)
 
 void Report::section(const std::string& heading) {
     sections_.push_back(heading);
-    body_ += fmt::format("<h2 id=\"section-{}\">{}</h2>\n", sections_.size(), escaped(heading));
+    body_ += fmt::format("<h2 id=\"{}\">{}</h2>\n", section_mark, escaped(heading));
 }
 
 void Report::subsection(const std::string& heading) {
@@ -198,6 +201,12 @@ void Report::gallery(const std::vector<std::pair<Image, std::string>>& pictures,
     body_ += "</div>\n";
 }
 
+void Report::append(const Report& other) {
+    sections_.insert(sections_.end(), other.sections_.begin(), other.sections_.end());
+    body_ += other.body_;
+    picture_bytes_ += other.picture_bytes_;
+}
+
 std::string Report::html() const {
     std::string page = fmt::format(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -214,7 +223,14 @@ std::string Report::html() const {
         }
         page += "</nav>\n";
     }
-    page += body_;
+    std::size_t section = 0;
+    for (const char c : body_) {
+        if (c == section_mark) {
+            page += fmt::format("section-{}", ++section);
+        } else {
+            page += c;
+        }
+    }
     page += fmt::format("<footer>{}, {}</footer>\n</main>\n</body>\n</html>\n",
                         escaped(version_text()), escaped(local_time()));
     return page;

@@ -46,6 +46,9 @@ class Report {
     // Side by side as far as there is room.
     void gallery(const std::vector<std::pair<Image, std::string>>& pictures, int scale = 1);
 
+    // Everything that `other` shows, behind what is here.
+    void append(const Report& other);
+
     // A page stays under 5 MB: pictures that would not fit are named instead of shown.
     static constexpr std::size_t picture_budget = 4'500'000;
 

@@ -1,0 +1,165 @@
+// patchforge tour: everything on one data set, in one folder and on one page. What `make run` does.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+
+#include "host/attack/attack_job.h"
+#include "host/attack/evasion.h"
+#include "host/cli/open_set.h"
+#include "host/cli/options.h"
+#include "host/cli/verbs.h"
+#include "host/run/progress.h"
+#include "host/run/report.h"
+#include "host/run/run_folder.h"
+#include "host/train/classifier_report.h"
+#include "host/train/classifier_run.h"
+#include "host/train/gan_presets.h"
+#include "host/train/gan_report.h"
+#include "host/train/gan_run.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Call {
+    DataOptions data;
+    DeviceOptions device;
+    std::string out;
+    std::string preset = "idc";
+    std::int64_t steps = 0;
+    std::int64_t epochs = 8;
+    std::int64_t fakes = 2000;
+    std::uint64_t seed = 0;
+};
+
+void heading(const std::string& text) { print_line("\n== " + text); }
+
+// An earlier tour makes room for this one only where this program made it: a folder with the parts of a
+// tour and nothing that somebody else put there.
+void clear_earlier_tour(const fs::path& out) {
+    if (!fs::exists(out)) {
+        return;
+    }
+    for (const auto& entry : fs::directory_iterator(out)) {
+        const std::string name = entry.path().filename();
+        if (name != "gan" && name != "classifier" && name != "attack" && name != "evasion" &&
+            name != "report.html") {
+            throw std::invalid_argument(fmt::format(
+                "--out {}: holds {}, which no tour made; name another folder", out.string(), name));
+        }
+    }
+    fs::remove_all(out);
+}
+
+void run(const Call& call) {
+    const fs::path out = call.out;
+    GanOptions gan = gan_preset(call.preset);
+    gan.seed = call.seed;
+    if (call.steps > 0) {
+        gan.steps = call.steps;
+    }
+    GanRunOptions gan_run;
+    gan_run.out = out / "gan";
+    gan_run.device = call.device.device;
+    gan_run.threads = call.device.threads;
+    gan.validate();
+
+    heading("data");
+    const PackedSet set = open_set(call.data, call.device.threads);
+    clear_earlier_tour(out);
+    print_line(fmt::format("{}: {} patches of {} patients", set.path().string(), set.count(),
+                           set.patient_names().size()));
+
+    heading("a GAN");
+    // A picture now and then, whatever the length of the run.
+    const std::int64_t steps =
+        gan.steps > 0 ? gan.steps : gan.epochs * (set.count() / gan.batch_size + 1);
+    gan_run.sample_interval = std::max<std::int64_t>(1, steps / 4);
+    gan_run.log_interval = std::clamp<std::int64_t>(steps / 20, 1, 200);
+    if (!run_gan_training(set, gan, gan_run)) {
+        return;
+    }
+
+    heading("a classifier");
+    ClassifierOptions classifier;
+    classifier.epochs = call.epochs;
+    classifier.seed = call.seed;
+    ClassifierRunOptions classifier_run;
+    classifier_run.out = out / "classifier";
+    classifier_run.device = call.device.device;
+    classifier_run.threads = call.device.threads;
+    if (!run_classifier_training(classifier_task({.set = &set}, classifier), classifier,
+                                 classifier_run)) {
+        return;
+    }
+
+    Report page("A tour of patchforge",
+                fmt::format("{} patches: a GAN learns to make more of them, a classifier to tell them "
+                            "apart, and both kinds of forgery are put before it.",
+                            set.count()));
+    add_gan_sections(page, gan_run.out);
+    add_classifier_sections(page, classifier_run.out);
+
+    heading("adversarial examples");
+    AttackJob attack;
+    attack.victims = {{classifier_run.out.string()}};
+    attack.methods = {AttackMethod::fgsm};
+    attack.out = out / "attack";
+    attack.count = 1000;
+    attack.sanity = false;
+    attack.page = &page;
+    attack.device = call.device.device;
+    attack.threads = call.device.threads;
+    run_attack_job(set, attack);
+
+    heading("fakes before the classifier");
+    EvasionJob evasion;
+    evasion.generator = gan_run.out.string();
+    evasion.models = {classifier_run.out.string()};
+    evasion.count = call.fakes;
+    evasion.seed = call.seed;
+    evasion.out = out / "evasion";
+    evasion.page = &page;
+    evasion.device = call.device.device;
+    evasion.threads = call.device.threads;
+    run_evasion(&set, evasion);
+
+    page.write(out / "report.html");
+    const Metrics metrics = read_metrics(gan_run.out / "metrics.csv");
+    heading("done");
+    print_line(fmt::format("The losses ended at d_loss {:.4f}, g_loss {:.4f}.",
+                           metrics.column("d_loss").back(), metrics.column("g_loss").back()));
+    print_line("Look at");
+    print_line(fmt::format("  {}/report.html           everything on one page", out.string()));
+    print_line(fmt::format("  {}/gan/images/real.png   patches of the data set", out.string()));
+    print_line(fmt::format("  {}/gan/images/final.png  fakes", out.string()));
+    print_line(fmt::format("  {}/attack                adversarial examples", out.string()));
+}
+
+} // namespace
+
+void add_tour(CLI::App& app) {
+    auto call = std::make_shared<Call>();
+    CLI::App* verb = app.add_subcommand(
+        "tour", "a GAN, a classifier, attacks on it and fakes before it, on one page");
+    add_data_options(*verb, call->data);
+    add_text(*verb, "--out", call->out, "folder for all of it; an earlier tour there is replaced (required)",
+             "FOLDER")
+        ->required();
+    add_choice(*verb, "--preset", call->preset, "of the GAN", gan_preset_names());
+    add_number<std::int64_t>(*verb, "--steps", call->steps, "of the GAN (0: the preset's)", 0,
+                             1000000000);
+    add_number<std::int64_t>(*verb, "--epochs", call->epochs, "of the classifier", 1, 100000);
+    add_number<std::int64_t>(*verb, "--count", call->fakes, "fakes put before the classifier", 1, 1000000);
+    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of everything random", 0, ~std::uint64_t{0});
+    add_device_options(*verb, call->device);
+    verb->callback([call] { run(*call); });
+}
+
+} // namespace patchforge
