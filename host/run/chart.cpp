@@ -281,9 +281,9 @@ std::vector<double> axis_ticks(double low, double high, int about) {
     }
     std::vector<double> ticks;
     const double first = std::ceil(low / step - 1e-9);
-    const double last = std::floor(high / step + 1e-9);
-    for (double i = first; i <= last; ++i) {
-        ticks.push_back(i == 0 ? 0 : i * step);
+    const auto count = static_cast<int>(std::floor(high / step + 1e-9) - first) + 1;
+    for (int i = 0; i < count; ++i) {
+        ticks.push_back((first + i) * step + 0.0); // + 0: no -0
     }
     return ticks;
 }
