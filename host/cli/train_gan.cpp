@@ -137,7 +137,10 @@ void add_training_options(CLI::App& verb, const std::shared_ptr<Call>& call) {
     };
     over(add_number<std::int64_t>(verb, "--epochs", c.options.epochs, "passes over the data", 1,
                                   1000000),
-         [&c](GanOptions& o) { o.epochs = c.options.epochs; });
+         [&c](GanOptions& o) {
+             o.epochs = c.options.epochs;
+             o.steps = 0; // of the preset
+         });
     over(add_number<std::int64_t>(verb, "--steps", c.options.steps,
                                   "iterations instead of epochs (0: by --epochs)", 0,
                                   1000000000000),

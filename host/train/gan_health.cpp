@@ -53,8 +53,8 @@ GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patch
       latent_(backend, rows_ * trainer.generator().shape().inputs()),
       samples_(backend, 2 * rows_ * pixels_),
       d_inputs_(backend, rows_ * trainer.discriminator().shape().inputs()),
-      gradients_(backend, std::max(trainer.generator().all().value.size,
-                                   trainer.discriminator().all().value.size)),
+      gradients_d_(backend, trainer.discriminator().all().value.size),
+      gradients_g_(backend, trainer.generator().all().value.size),
       metrics_(backend, DiscriminatorMetrics::count), sum_(backend, 1) {
     std::vector<float> host(static_cast<std::size_t>(rows_ * pixels_));
     std::vector<std::int32_t> labels;
@@ -114,9 +114,9 @@ GanHealth GanProbe::look() {
     const Network& discriminator = trainer_.discriminator();
     const std::int64_t classes = trainer_.classes();
     GanHealth health;
-    const auto norm_of_gradients = [&](std::int64_t size) {
+    const auto norm = [&](const DeviceArray<float>& gradients) {
         double squares = 0;
-        backend_.sum_of_squares(sum_.view(), gradients_.view().part(0, size));
+        backend_.sum_of_squares(sum_.view(), gradients.view());
         sum_.download(&squares, 1);
         return std::sqrt(squares);
     };
@@ -143,8 +143,8 @@ GanHealth GanProbe::look() {
     metrics_.download(metrics.data(), DiscriminatorMetrics::count);
     health.accuracy_d = metrics[DiscriminatorMetrics::accuracy];
     if (!normalised(discriminator)) {
-        discriminator_pass_.backward_gradients(gradients_.view(), false);
-        health.gradient_norm_d = norm_of_gradients(discriminator.all().value.size);
+        discriminator_pass_.backward_gradients(gradients_d_.view(), false);
+        health.gradient_norm_d = norm(gradients_d_);
     }
 
     if (!normalised(discriminator) && !normalised(generator)) {
@@ -157,8 +157,8 @@ GanHealth GanProbe::look() {
         const std::int64_t last = generator.layer_count() - 1;
         backend_.copy_columns(d_fakes, 0, d_inputs, 0, pixels_);
         backend_.activation_gradient(d_fakes, d_fakes, fakes, generator_pass_.epilogue(last));
-        generator_pass_.backward_gradients(gradients_.view(), false);
-        health.gradient_norm_g = norm_of_gradients(generator.all().value.size);
+        generator_pass_.backward_gradients(gradients_g_.view(), false);
+        health.gradient_norm_g = norm(gradients_g_);
     }
 
     std::vector<float> host(static_cast<std::size_t>(rows_ * pixels_));

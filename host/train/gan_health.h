@@ -45,7 +45,9 @@ class GanProbe {
     DeviceArray<float> samples_; // [2 rows, pixels]: patches, then fakes
     DeviceArray<float> inputs_;  // [2 rows, pixels + classes]; empty without classes
     DeviceArray<float> d_inputs_;
-    DeviceArray<float> gradients_; // of the larger network
+    // Apart: each network has zeros between its tensors.
+    DeviceArray<float> gradients_d_;
+    DeviceArray<float> gradients_g_;
     DeviceArray<float> metrics_;
     DeviceArray<double> sum_;
     DeviceArray<std::int32_t> labels_;
