@@ -1,5 +1,5 @@
-// A whole GAN iteration, as `train gan` runs it: gathering the batch, random numbers, both networks,
-// both Adam steps, metrics. Networks 7500-256-256-1 and 64-256-256-7500.
+// A whole GAN iteration, as `train gan` runs it: gathering the batch, random numbers, both
+// networks, both Adam steps, metrics. Networks 7500-256-256-1 and 64-256-256-7500.
 //
 // The floor: 24 bytes a parameter (Adam reads and writes weight and both moments) at the measured
 // bandwidth, and the operations of the products at the measured peak; whichever is longer.
@@ -36,8 +36,8 @@ std::int64_t first_layer(const NetworkShape& shape) {
 // D: forward and weight gradients on two rows, input gradients but those of the first layer, then
 // forward and all input gradients on one.
 double operations(const NetworkShape& d, const NetworkShape& g) {
-    const std::int64_t products = 4 * weights(g) - first_layer(g) + 8 * weights(d) -
-                                  2 * first_layer(d);
+    const std::int64_t products =
+        4 * weights(g) - first_layer(g) + 8 * weights(d) - 2 * first_layer(d);
     return 2.0 * static_cast<double>(products);
 }
 

@@ -1,8 +1,8 @@
-// Every operation at the sizes of the GAN (hidden layers of 256, patches of 7500), each beside its floor:
-// bytes that it must move at the measured bandwidth, operations at the measured peak.
+// Every operation at the sizes of the GAN (hidden layers of 256, patches of 7500), each beside its
+// floor: bytes that it must move at the measured bandwidth, operations at the measured peak.
 //
-// On a GPU the inputs rotate through copies that together exceed its caches. A CPU is measured as the
-// iteration uses it: whatever the caches keep from call to call, they keep.
+// On a GPU the inputs rotate through copies that together exceed its caches. A CPU is measured as
+// the iteration uses it: whatever the caches keep from call to call, they keep.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -51,20 +51,15 @@ class Rotation {
 
 struct Inputs {
     Inputs(Backend& backend, std::int64_t batch)
-        : copies(backend.name() == "cpu" ? 1 : 8),
-          wide(backend, 2 * batch * pixels, copies, 1),
+        : copies(backend.name() == "cpu" ? 1 : 8), wide(backend, 2 * batch * pixels, copies, 1),
           wide_out(backend, 2 * batch * pixels, copies, 20),
           narrow(backend, 2 * batch * hidden, copies, 40),
           narrow_out(backend, 2 * batch * hidden, copies, 60),
           weight(backend, pixels * hidden, copies, 80),
           first_moment(backend, pixels * hidden, copies, 100),
-          second_moment(backend, pixels * hidden, copies, 120),
-          bias(backend, 3 * pixels, 1, 140),
-          totals(backend, 2),
-          steps(backend, 1),
-          bytes(backend, 2048 * pixels),
-          rows(backend, 2 * batch),
-          labels(backend, 2048) {
+          second_moment(backend, pixels * hidden, copies, 120), bias(backend, 3 * pixels, 1, 140),
+          totals(backend, 2), steps(backend, 1), bytes(backend, 2048 * pixels),
+          rows(backend, 2 * batch), labels(backend, 2048) {
         std::vector<std::uint8_t> values(static_cast<std::size_t>(bytes.size()));
         for (std::size_t i = 0; i < values.size(); ++i) {
             values[i] = static_cast<std::uint8_t>(i * 2654435761u >> 13);
@@ -118,41 +113,36 @@ std::vector<Case> linear_cases(Backend& backend, const Inputs& in, std::int64_t 
         {"linear_forward 7500>256 leaky_relu, dropout, 2B rows", 4 * (layer + 2 * x + 2 * h),
          product(2 * batch, pixels, hidden),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_forward(in.narrow_out.matrix(i, 2 * batch, hidden),
-                                    in.wide.matrix(i, 2 * batch, pixels),
-                                    in.weight.matrix(i, hidden, pixels), in.bias.vector(0, hidden),
-                                    leaky);
+             backend.linear_forward(
+                 in.narrow_out.matrix(i, 2 * batch, hidden), in.wide.matrix(i, 2 * batch, pixels),
+                 in.weight.matrix(i, hidden, pixels), in.bias.vector(0, hidden), leaky);
          }},
         {"linear_forward 256>256 leaky_relu, dropout, 2B rows", 4 * (65536 + 4 * h),
          product(2 * batch, hidden, hidden),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_forward(in.narrow_out.matrix(i, 2 * batch, hidden),
-                                    in.narrow.matrix(i, 2 * batch, hidden),
-                                    in.weight.matrix(i, hidden, hidden), in.bias.vector(0, hidden),
-                                    leaky);
+             backend.linear_forward(
+                 in.narrow_out.matrix(i, 2 * batch, hidden), in.narrow.matrix(i, 2 * batch, hidden),
+                 in.weight.matrix(i, hidden, hidden), in.bias.vector(0, hidden), leaky);
          }},
         {"linear_forward 256>7500 tanh", 4 * (layer + x + h), product(batch, hidden, pixels),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_forward(in.wide_out.matrix(i, batch, pixels),
-                                    in.narrow.matrix(i, batch, hidden),
-                                    in.weight.matrix(i, pixels, hidden), in.bias.vector(0, pixels),
-                                    tanh);
+             backend.linear_forward(
+                 in.wide_out.matrix(i, batch, pixels), in.narrow.matrix(i, batch, hidden),
+                 in.weight.matrix(i, pixels, hidden), in.bias.vector(0, pixels), tanh);
          }},
         {"linear_input_gradient 7500<256 tanh", 4 * (layer + 2 * x + h),
          product(batch, pixels, hidden),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_input_gradient(in.wide_out.matrix(i, batch, pixels),
-                                           in.narrow.matrix(i, batch, hidden),
-                                           in.weight.matrix(i, hidden, pixels),
-                                           in.wide.matrix(i, batch, pixels), tanh);
+             backend.linear_input_gradient(
+                 in.wide_out.matrix(i, batch, pixels), in.narrow.matrix(i, batch, hidden),
+                 in.weight.matrix(i, hidden, pixels), in.wide.matrix(i, batch, pixels), tanh);
          }},
         {"linear_input_gradient 256<256 leaky_relu, dropout", 4 * (65536 + 3 * h),
          product(batch, hidden, hidden),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_input_gradient(in.narrow_out.matrix(i, batch, hidden),
-                                           in.narrow.matrix(i, batch, hidden),
-                                           in.weight.matrix(i, hidden, hidden),
-                                           in.narrow.matrix(i, batch, hidden), leaky);
+             backend.linear_input_gradient(
+                 in.narrow_out.matrix(i, batch, hidden), in.narrow.matrix(i, batch, hidden),
+                 in.weight.matrix(i, hidden, hidden), in.narrow.matrix(i, batch, hidden), leaky);
          }},
         {"linear_weight_gradient 7500>256, 2B rows", 4 * (layer + 2 * x + 2 * h),
          product(2 * batch, pixels, hidden),
@@ -164,27 +154,26 @@ std::vector<Case> linear_cases(Backend& backend, const Inputs& in, std::int64_t 
         {"linear_weight_gradient_adam 7500>256, 2B rows", 24 * layer + 4 * (2 * x + 2 * h),
          product(2 * batch, pixels, hidden),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_weight_gradient_adam(
-                 in.weight_state(i, hidden * pixels), in.bias_state(hidden),
-                 in.narrow.matrix(i, 2 * batch, hidden), in.wide.matrix(i, 2 * batch, pixels),
-                 adam);
+             backend.linear_weight_gradient_adam(in.weight_state(i, hidden * pixels),
+                                                 in.bias_state(hidden),
+                                                 in.narrow.matrix(i, 2 * batch, hidden),
+                                                 in.wide.matrix(i, 2 * batch, pixels), adam);
          }},
         {"linear_backward_adam 256>7500 relu", 24 * layer + 4 * (x + 2 * h),
          2 * product(batch, hidden, pixels),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_backward_adam(
-                 in.narrow_out.matrix(i, batch, hidden), in.weight_state(i, hidden * pixels),
-                 in.bias_state(pixels), in.wide.matrix(i, batch, pixels),
-                 in.narrow.matrix(i, batch, hidden), relu, adam);
+             backend.linear_backward_adam(in.narrow_out.matrix(i, batch, hidden),
+                                          in.weight_state(i, hidden * pixels),
+                                          in.bias_state(pixels), in.wide.matrix(i, batch, pixels),
+                                          in.narrow.matrix(i, batch, hidden), relu, adam);
          }},
         {"linear_backward_adam 256>256 leaky_relu, dropout, 2B rows", 24 * 65536.0 + 4 * 6 * h,
          2 * product(2 * batch, hidden, hidden),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_backward_adam(in.narrow_out.matrix(i, 2 * batch, hidden),
-                                          in.weight_state(i, hidden * hidden),
-                                          in.bias_state(hidden),
-                                          in.narrow.matrix(i, 2 * batch, hidden),
-                                          in.narrow.matrix(i, 2 * batch, hidden), leaky, adam);
+             backend.linear_backward_adam(
+                 in.narrow_out.matrix(i, 2 * batch, hidden), in.weight_state(i, hidden * hidden),
+                 in.bias_state(hidden), in.narrow.matrix(i, 2 * batch, hidden),
+                 in.narrow.matrix(i, 2 * batch, hidden), leaky, adam);
          }},
     };
 }
@@ -232,8 +221,8 @@ std::vector<Case> other_cases(Backend& backend, const Inputs& in, std::int64_t b
          }},
         {"activate tanh, pixels", 8 * x, 0,
          [=, &backend, &in](std::int64_t i) {
-             backend.activate(in.wide_out.matrix(i, batch, pixels), in.wide.matrix(i, batch, pixels),
-                              tanh);
+             backend.activate(in.wide_out.matrix(i, batch, pixels),
+                              in.wide.matrix(i, batch, pixels), tanh);
          }},
         {"activation_gradient tanh, pixels", 12 * x, 0,
          [=, &backend, &in](std::int64_t i) {
@@ -254,17 +243,15 @@ std::vector<Case> other_cases(Backend& backend, const Inputs& in, std::int64_t b
          }},
         {"binary_cross_entropy", 16 * rows, 0,
          [=, &backend, &in](std::int64_t i) {
-             backend.binary_cross_entropy(in.narrow_out.vector(i, batch),
-                                          in.narrow_out.vector(i + 1, batch),
-                                          in.narrow.vector(i, batch), {in.labels.data(), batch}, {},
-                                          1);
+             backend.binary_cross_entropy(
+                 in.narrow_out.vector(i, batch), in.narrow_out.vector(i + 1, batch),
+                 in.narrow.vector(i, batch), {in.labels.data(), batch}, {}, 1);
          }},
         {"softmax_cross_entropy, 10 classes", 84 * rows, 0,
          [=, &backend, &in](std::int64_t i) {
-             backend.softmax_cross_entropy(in.wide_out.matrix(i, batch, 10),
-                                           in.narrow_out.vector(i, batch),
-                                           in.wide.matrix(i, batch, 10), {in.labels.data(), batch},
-                                           {}, 1);
+             backend.softmax_cross_entropy(
+                 in.wide_out.matrix(i, batch, 10), in.narrow_out.vector(i, batch),
+                 in.wide.matrix(i, batch, 10), {in.labels.data(), batch}, {}, 1);
          }},
         {"sum, pixels", 4 * x, 0,
          [=, &backend, &in](std::int64_t i) {
@@ -280,7 +267,8 @@ std::vector<Case> other_cases(Backend& backend, const Inputs& in, std::int64_t b
          }},
         {"count_dead_columns, 256", 4 * rows * hidden, 0,
          [=, &backend, &in](std::int64_t i) {
-             backend.count_dead_columns(in.wide_out.vector(i, 1), in.narrow.matrix(i, batch, hidden));
+             backend.count_dead_columns(in.wide_out.vector(i, 1),
+                                        in.narrow.matrix(i, batch, hidden));
          }},
         {"finish_iteration", 48, 0,
          [=, &backend, &in](std::int64_t i) {
@@ -293,8 +281,8 @@ std::vector<Case> other_cases(Backend& backend, const Inputs& in, std::int64_t b
 void run(const Options& options) {
     const auto backend = make_backend(options.device, {.threads = options.threads});
     const Machine machine = measure_machine(*backend, options.threads);
-    Table table({"operation", "batch", "us", "5%", "95%", "GB/s", "GFLOP/s", "floor us",
-                 "share of floor"});
+    Table table(
+        {"operation", "batch", "us", "5%", "95%", "GB/s", "GFLOP/s", "floor us", "share of floor"});
     std::vector<std::string> json;
     for (const std::int64_t batch : options.batches) {
         const Inputs inputs(*backend, batch);
@@ -308,20 +296,18 @@ void run(const Options& options) {
                     c.enqueue(i);
                 }
             });
-            const double floor =
-                std::max(c.bytes / machine.bytes_per_second,
-                         machine.operations_per_second > 0
-                             ? c.operations / machine.operations_per_second
-                             : 0) *
-                1e3;
-            table.add({c.name, std::to_string(batch), fmt::format("{:.1f}", timing.median * 1e3),
-                       fmt::format("{:.1f}", timing.p5 * 1e3),
-                       fmt::format("{:.1f}", timing.p95 * 1e3),
-                       fmt::format("{:.1f}", c.bytes / timing.median * 1e-6),
-                       c.operations > 0 ? fmt::format("{:.0f}", c.operations / timing.median * 1e-6)
-                                        : "",
-                       fmt::format("{:.1f}", floor * 1e3),
-                       fmt::format("{:.0f}%", 100 * floor / timing.median)});
+            const double floor = std::max(c.bytes / machine.bytes_per_second,
+                                          machine.operations_per_second > 0
+                                              ? c.operations / machine.operations_per_second
+                                              : 0) *
+                                 1e3;
+            table.add(
+                {c.name, std::to_string(batch), fmt::format("{:.1f}", timing.median * 1e3),
+                 fmt::format("{:.1f}", timing.p5 * 1e3), fmt::format("{:.1f}", timing.p95 * 1e3),
+                 fmt::format("{:.1f}", c.bytes / timing.median * 1e-6),
+                 c.operations > 0 ? fmt::format("{:.0f}", c.operations / timing.median * 1e-6) : "",
+                 fmt::format("{:.1f}", floor * 1e3),
+                 fmt::format("{:.0f}%", 100 * floor / timing.median)});
             json.push_back(fmt::format(
                 R"({{"bench": "kernel", "operation": "{}", "commit": "{}", "device": "{}", )"
                 R"("batch": {}, "ms": {:.6f}, "p5": {:.6f}, "p95": {:.6f}, "bytes": {:.0f}, )"

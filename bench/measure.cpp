@@ -114,8 +114,8 @@ Timing measure(Backend& backend, double seconds, const std::function<void(std::i
     const auto warm_up = Clock::now();
     for (double took = sample(repeats); took < wanted || seconds_since(warm_up) < seconds / 4;) {
         if (took < wanted) {
-            repeats = std::max(repeats + 1, static_cast<std::int64_t>(
-                                                static_cast<double>(repeats) * wanted / took));
+            repeats = std::max(repeats + 1, static_cast<std::int64_t>(static_cast<double>(repeats) *
+                                                                      wanted / took));
         }
         took = sample(repeats);
     }
@@ -176,10 +176,9 @@ std::string Table::text() const {
 }
 
 std::string circumstances(Backend& backend, const Machine& machine) {
-    std::string text =
-        fmt::format("{} on {}; {}; g++ {}.{}. Measured in this run: {:.1f} GB/s", version_text(),
-                    backend.description(), processor(), __GNUC__, __GNUC_MINOR__,
-                    machine.bytes_per_second * 1e-9);
+    std::string text = fmt::format("{} on {}; {}; g++ {}.{}. Measured in this run: {:.1f} GB/s",
+                                   version_text(), backend.description(), processor(), __GNUC__,
+                                   __GNUC_MINOR__, machine.bytes_per_second * 1e-9);
     if (machine.operations_per_second > 0) {
         text += fmt::format(", {:.0f} GFLOP/s float32", machine.operations_per_second * 1e-9);
     }
@@ -192,7 +191,8 @@ std::string circumstances(Backend& backend, const Machine& machine) {
     return text + ".\n";
 }
 
-void publish(const Options& options, const std::string& page, const std::vector<std::string>& json) {
+void publish(const Options& options, const std::string& page,
+             const std::vector<std::string>& json) {
     fmt::print("{}", page);
     if (!options.out.empty()) {
         write_file_atomically(options.out, page);

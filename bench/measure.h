@@ -1,6 +1,6 @@
-// How everything here is timed and reported: warm-up, then many samples, of which the median and the
-// 5th and 95th percentile are told; next to them the floor that bytes and operations set on this machine,
-// measured in the same run.
+// How everything here is timed and reported: warm-up, then many samples, of which the median and
+// the 5th and 95th percentile are told; next to them the floor that bytes and operations set on
+// this machine, measured in the same run.
 #pragma once
 
 #include <cstdint>
@@ -16,13 +16,13 @@ struct Options {
     std::string device = "cpu";
     int threads = 0;
     std::vector<std::int64_t> batches;
-    double seconds = 1;   // to spend on each measurement
-    std::string out;      // Markdown page to write; empty: none
-    std::string json;     // JSON lines to write; empty: none
+    double seconds = 1; // to spend on each measurement
+    std::string out;    // Markdown page to write; empty: none
+    std::string json;   // JSON lines to write; empty: none
 };
 
-// --device D --threads N --batches 1,10 --seconds S --out FILE --json FILE. Prints how to call it and
-// exits for --help; std::invalid_argument for anything else.
+// --device D --threads N --batches 1,10 --seconds S --out FILE --json FILE. Prints how to call it
+// and exits for --help; std::invalid_argument for anything else.
 Options parse_options(int argc, char** argv, std::vector<std::int64_t> default_batches);
 
 // Milliseconds a call.
@@ -34,12 +34,13 @@ struct Timing {
 };
 
 // Times `enqueue`, waiting for the backend after every sample. A sample repeats it until it lasts a
-// millisecond (50 on a GPU, whose queue must not run empty), for `seconds` in all, at least 7 samples.
+// millisecond (50 on a GPU, whose queue must not run empty), for `seconds` in all, at least 7
+// samples.
 Timing measure(Backend& backend, double seconds, const std::function<void(std::int64_t)>& enqueue);
 
 // What this machine can do at best, as measured now.
 struct Machine {
-    double bytes_per_second = 0; // reading two arrays and writing one, all beyond the caches
+    double bytes_per_second = 0;      // reading two arrays and writing one, all beyond the caches
     double operations_per_second = 0; // float32 multiply-adds (two each) from registers; 0: unknown
 };
 Machine measure_machine(Backend& backend, int threads);
@@ -58,7 +59,8 @@ class Table {
     std::vector<std::vector<std::string>> rows_;
 };
 
-// One line that says what was measured on what: device, threads, compiler, commit, driver where known.
+// One line that says what was measured on what: device, threads, compiler, commit, driver where
+// known.
 std::string circumstances(Backend& backend, const Machine& machine);
 
 // Prints `page` and writes it, and the JSON lines, where the options say so.

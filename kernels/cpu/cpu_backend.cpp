@@ -14,9 +14,9 @@
 namespace patchforge {
 namespace {
 
-// From here on memory comes straight from the system, which zeroes pages when they are first touched, and
-// in pages of 2 MiB where it can: one pass over the weights otherwise misses the address cache on
-// every row.
+// From here on memory comes straight from the system, which zeroes pages when they are first
+// touched, and in pages of 2 MiB where it can: one pass over the weights otherwise misses the
+// address cache on every row.
 constexpr std::size_t mapped_from = std::size_t{2} << 20;
 constexpr std::size_t huge_page = std::size_t{2} << 20;
 constexpr std::size_t alignment = 256;
@@ -39,8 +39,9 @@ int thread_count(const BackendOptions& options) {
         throw std::invalid_argument("--threads " + std::to_string(options.threads) +
                                     ": negative; use 0 for one a core");
     }
-    return options.threads > 0 ? options.threads
-                               : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+    return options.threads > 0
+               ? options.threads
+               : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
 // What /proc/meminfo calls available: free, or easily freed.
@@ -122,9 +123,10 @@ void* CpuBackend::allocate(std::size_t bytes) {
         }
     }
     if (!memory) {
-        throw std::runtime_error("device cpu: cannot allocate " + std::to_string(bytes) +
-                                 " bytes, " + std::to_string(available_memory()) +
-                                 " are available; use a smaller batch or network, or stream the data");
+        throw std::runtime_error(
+            "device cpu: cannot allocate " + std::to_string(bytes) + " bytes, " +
+            std::to_string(available_memory()) +
+            " are available; use a smaller batch or network, or stream the data");
     }
     return memory;
 }
@@ -183,9 +185,10 @@ float* CpuBackend::workspace(std::int64_t size) {
         workspace_ = static_cast<float*>(std::aligned_alloc(
             alignment, rounded_up(static_cast<std::size_t>(size) * sizeof(float), alignment)));
         if (!workspace_) {
-            throw std::runtime_error("device cpu: cannot allocate " +
-                                     std::to_string(size * static_cast<std::int64_t>(sizeof(float))) +
-                                     " bytes of workspace; use a smaller batch");
+            throw std::runtime_error(
+                "device cpu: cannot allocate " +
+                std::to_string(size * static_cast<std::int64_t>(sizeof(float))) +
+                " bytes of workspace; use a smaller batch");
         }
         workspace_size_ = size;
     }

@@ -1,10 +1,11 @@
-// The inner loops of the CPU backend, as a table of functions for one instruction set. They exist three
-// times in the program (kernels/cpu/vector/, compiled for SSE2, for AVX2 with FMA, for AVX-512); the
-// widest that the processor has is picked once. PATCHFORGE_CPU=baseline|avx2|avx512 in the environment
-// overrides. Results differ between them in the last bits, since lanes are summed in another order; within one
-// they are the same in every run.
+// The inner loops of the CPU backend, as a table of functions for one instruction set. They exist
+// three times in the program (kernels/cpu/vector/, compiled for SSE2, for AVX2 with FMA, for
+// AVX-512); the widest that the processor has is picked once. PATCHFORGE_CPU=baseline|avx2|avx512
+// in the environment overrides. Results differ between them in the last bits, since lanes are
+// summed in another order; within one they are the same in every run.
 //
-// Matrices are row-major with a leading dimension: element (r, c) of `a` lies at a[r * a_stride + c].
+// Matrices are row-major with a leading dimension: element (r, c) of `a` lies at a[r * a_stride +
+// c].
 #pragma once
 
 #include <cstdint>
@@ -30,9 +31,9 @@ struct EpilogueArguments {
 
 // An Adam whose step has been looked up.
 struct AdamArguments {
-    float beta1, rest1;           // b1, 1 - b1
-    float beta2, rest2;           // b2, 1 - b2
-    float step_size;              // lr / (1 - b1^t)
+    float beta1, rest1;            // b1, 1 - b1
+    float beta2, rest2;            // b2, 1 - b2
+    float step_size;               // lr / (1 - b1^t)
     float inverse_root_correction; // 1 / sqrt(1 - b2^t)
     float epsilon;
     float clip; // infinity: not clamped
@@ -80,20 +81,20 @@ struct VectorKernels {
                                 float* scratch);
     // c [rows, columns] = a [rows, depth] * b [depth, columns]; added to c when `accumulate`.
     void (*multiply)(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                     const float* b, std::int64_t b_stride, std::int64_t rows,
-                     std::int64_t columns, std::int64_t depth, bool accumulate, float* scratch);
+                     const float* b, std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
+                     std::int64_t depth, bool accumulate, float* scratch);
     // c [rows, columns] = a [depth, rows]^T * b [depth, columns]; added to c when `accumulate`.
     void (*multiply_outer)(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
                            const float* b, std::int64_t b_stride, std::int64_t rows,
                            std::int64_t columns, std::int64_t depth, bool accumulate,
                            float* scratch);
-    // The same product as a gradient, handed to Adam where it would be stored. The three arrays share
-    // `stride`.
+    // The same product as a gradient, handed to Adam where it would be stored. The three arrays
+    // share `stride`.
     void (*multiply_outer_adam)(float* value, float* first_moment, float* second_moment,
                                 std::int64_t stride, const float* a, std::int64_t a_stride,
                                 const float* b, std::int64_t b_stride, std::int64_t rows,
-                                std::int64_t columns, std::int64_t depth,
-                                const AdamArguments& adam, float* scratch);
+                                std::int64_t columns, std::int64_t depth, const AdamArguments& adam,
+                                float* scratch);
 };
 
 // Depth of the pieces in which products with a long depth are summed: a panel of 48 columns is then

@@ -1,9 +1,9 @@
 // Gradients of a fully connected layer, and the Adam step that follows at once.
 //
-// The weights are cut into blocks that stay in the second-level cache while everything that reads or
-// changes them happens: first the input gradient from the old weights, then the weight gradient, tile
-// by tile in registers, handed to Adam. So each weight and moment crosses the memory once: 24 bytes
-// a parameter. Sums over the batch and over the outputs run in their order.
+// The weights are cut into blocks that stay in the second-level cache while everything that reads
+// or changes them happens: first the input gradient from the old weights, then the weight gradient,
+// tile by tile in registers, handed to Adam. So each weight and moment crosses the memory once: 24
+// bytes a parameter. Sums over the batch and over the outputs run in their order.
 #include "kernels/cpu/cpu_backend.h"
 
 #include <algorithm>
@@ -19,8 +19,8 @@ std::int64_t pieces(std::int64_t size, std::int64_t piece) {
     return (size + piece - 1) / piece;
 }
 
-// Columns of x that a task takes: their [batch, columns] stays within 192 KiB. A multiple of 48, the
-// width of the widest tile.
+// Columns of x that a task takes: their [batch, columns] stays within 192 KiB. A multiple of 48,
+// the width of the widest tile.
 std::int64_t columns_of_block(std::int64_t batch) {
     return std::clamp<std::int64_t>(49152 / batch / 48, 1, 10) * 48;
 }
@@ -65,8 +65,8 @@ void CpuBackend::backward_by_inputs(Matrix<float> dx, const AdamTensor* updated,
     const std::int64_t batch = dz.rows;
     const std::int64_t outputs = weight.rows;
     const std::int64_t inputs = weight.columns;
-    const std::int64_t piece = std::min(columns_of_block(std::max(batch, outputs)),
-                                        pieces(pieces(inputs, 8), 16) * 16);
+    const std::int64_t piece =
+        std::min(columns_of_block(std::max(batch, outputs)), pieces(pieces(inputs, 8), 16) * 16);
     for_pieces(inputs, piece, [&](std::int64_t first, std::int64_t count) {
         float* const scratch =
             thread_scratch(scratch_size(std::max(updated ? batch : 0, depth_piece), count));
@@ -80,11 +80,10 @@ void CpuBackend::backward_by_inputs(Matrix<float> dx, const AdamTensor* updated,
             }
         }
         if (updated) {
-            vector_.multiply_outer_adam(updated->value.data + first,
-                                        updated->first_moment.data + first,
-                                        updated->second_moment.data + first, inputs, dz.data,
-                                        outputs, x.data + first, inputs, outputs, count, batch,
-                                        *adam, scratch);
+            vector_.multiply_outer_adam(
+                updated->value.data + first, updated->first_moment.data + first,
+                updated->second_moment.data + first, inputs, dz.data, outputs, x.data + first,
+                inputs, outputs, count, batch, *adam, scratch);
         }
     });
 }
@@ -111,11 +110,10 @@ void CpuBackend::backward_by_outputs(Matrix<float> dx, const AdamTensor* updated
                              batch, inputs, rows, o > first, scratch);
             if (updated) {
                 const std::int64_t at = o * inputs;
-                vector_.multiply_outer_adam(updated->value.data + at,
-                                            updated->first_moment.data + at,
-                                            updated->second_moment.data + at, inputs, dz.data + o,
-                                            outputs, x.data, inputs, rows, inputs, batch, *adam,
-                                            scratch);
+                vector_.multiply_outer_adam(
+                    updated->value.data + at, updated->first_moment.data + at,
+                    updated->second_moment.data + at, inputs, dz.data + o, outputs, x.data, inputs,
+                    rows, inputs, batch, *adam, scratch);
             }
         }
     });

@@ -1,11 +1,11 @@
 // y = epilogue(x weight^T + bias).
 //
-// Few rows: each weight is used so few times that its way from memory is the cost. Rows of the weights
-// are read in their own order and every sum runs lane by lane along them.
+// Few rows: each weight is used so few times that its way from memory is the cost. Rows of the
+// weights are read in their own order and every sum runs lane by lane along them.
 //
-// Many rows: register tiles over transposed panels of the weights. A long, narrow layer (7500 -> 256)
-// is cut along the depth, so that each slice of x and of the weights is read once; the slices' sums
-// are added in their order.
+// Many rows: register tiles over transposed panels of the weights. A long, narrow layer (7500 ->
+// 256) is cut along the depth, so that each slice of x and of the weights is read once; the slices'
+// sums are added in their order.
 #include "kernels/cpu/cpu_backend.h"
 
 #include <algorithm>
@@ -14,7 +14,8 @@ namespace patchforge {
 namespace {
 
 constexpr std::int64_t few_rows = 16;
-constexpr std::int64_t rows_of_block = 256; // of x: 256 KiB a piece of the depth, within the second-level cache
+constexpr std::int64_t rows_of_block =
+    256; // of x: 256 KiB a piece of the depth, within the second-level cache
 constexpr std::int64_t columns_of_block = 96;
 constexpr std::int64_t slices = 8;
 constexpr std::int64_t sliced_from = 2048;    // depth
@@ -78,11 +79,11 @@ void CpuBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<c
         const std::int64_t row = task % row_blocks * rows_of_block;
         const std::int64_t slice = task / row_blocks;
         const std::int64_t first = slice * depth_of_slice;
-        vector_.multiply_transposed(
-            partial + (slice * batch + row) * outputs, outputs, x.data + row * inputs + first,
-            inputs, weight.data + first, inputs, std::min(rows_of_block, batch - row), outputs,
-            std::min(depth_of_slice, inputs - first),
-            thread_scratch(scratch_size(depth_piece, outputs)));
+        vector_.multiply_transposed(partial + (slice * batch + row) * outputs, outputs,
+                                    x.data + row * inputs + first, inputs, weight.data + first,
+                                    inputs, std::min(rows_of_block, batch - row), outputs,
+                                    std::min(depth_of_slice, inputs - first),
+                                    thread_scratch(scratch_size(depth_piece, outputs)));
     });
     pool_.parallel_for(batch, [&](std::int64_t row) {
         vector_.column_sums(y.data + row * outputs, partial + row * outputs, batch * outputs,

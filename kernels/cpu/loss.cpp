@@ -1,5 +1,5 @@
-// Losses in float64 arithmetic, row after row: a few hundred numbers an iteration, so accuracy costs
-// nothing. Softmax, with up to thousands of rows of K numbers, is shared among the threads.
+// Losses in float64 arithmetic, row after row: a few hundred numbers an iteration, so accuracy
+// costs nothing. Softmax, with up to thousands of rows of K numbers, is shared among the threads.
 #include "kernels/cpu/cpu_backend.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// Workers for one backend. Work is cut into tasks by size alone, never by the number of threads, and
-// no task reads what another of the same call writes; so results do not depend on who runs what.
+// Workers for one backend. Work is cut into tasks by size alone, never by the number of threads,
+// and no task reads what another of the same call writes; so results do not depend on who runs
+// what.
 #pragma once
 
 #include <atomic>
@@ -24,7 +25,8 @@ class ThreadPool {
     // it: moments that decay towards zero would otherwise slow every later step.
     template <class Body>
     void parallel_for(std::int64_t tasks, const Body& body) {
-        run(tasks, [](const void* b, std::int64_t task) { (*static_cast<const Body*>(b))(task); },
+        run(
+            tasks, [](const void* b, std::int64_t task) { (*static_cast<const Body*>(b))(task); },
             &body);
     }
 

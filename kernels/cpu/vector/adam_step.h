@@ -10,8 +10,7 @@ static inline void adam_step(Floats& value, Floats& first_moment, Floats& second
                              Floats gradient, const AdamArguments& adam) {
     first_moment = adam.beta1 * first_moment + adam.rest1 * gradient;
     second_moment = adam.beta2 * second_moment + adam.rest2 * (gradient * gradient);
-    const Floats divisor =
-        square_root(second_moment) * adam.inverse_root_correction + adam.epsilon;
+    const Floats divisor = square_root(second_moment) * adam.inverse_root_correction + adam.epsilon;
     value -= adam.step_size * first_moment / divisor;
     value = minimum(maximum(value, broadcast(-adam.clip)), broadcast(adam.clip));
 }

@@ -10,8 +10,8 @@ namespace {
 // Elements that are worked on with one draw of dropout's words.
 constexpr int span = drawn_words;
 
-// keep[i] = all bits set where element first + i is kept. `first` is any element: the words of a counter
-// begin at multiples of four, so one more draw covers what sticks out.
+// keep[i] = all bits set where element first + i is kept. `first` is any element: the words of a
+// counter begin at multiples of four, so one more draw covers what sticks out.
 void draw_kept(const EpilogueArguments& epilogue, std::uint64_t first, std::int32_t* keep) {
     const Words threshold = epilogue.threshold - Words{};
     const std::uint64_t skipped = first % 4;

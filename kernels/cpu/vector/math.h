@@ -23,8 +23,8 @@ static inline Floats exponential(Floats x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     const Floats mantissa = (p * (r * r) + r) + 1.0f;
-    const Ints exponent = (reinterpret_cast<Ints>(shifted) -
-                           reinterpret_cast<Ints>(broadcast(rounding_shift))) << 23;
+    const Ints exponent =
+        (reinterpret_cast<Ints>(shifted) - reinterpret_cast<Ints>(broadcast(rounding_shift))) << 23;
     return reinterpret_cast<Floats>(reinterpret_cast<Ints>(mantissa) + exponent);
 }
 
@@ -33,8 +33,7 @@ static inline Floats logarithm(Floats x) {
     // Mantissa in [sqrt(1/2), sqrt(2)), so that the result near x = 1 has no cancellation.
     const Ints bits = reinterpret_cast<Ints>(x) - 0x3f3504f3;
     const Floats e = __builtin_convertvector(bits >> 23, Floats);
-    const Floats m =
-        reinterpret_cast<Floats>((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
+    const Floats m = reinterpret_cast<Floats>((bits & 0x007fffff) + 0x3f3504f3) - 1.0f;
     const Floats z = m * m;
     Floats p = m * 7.0376836292e-2f - 1.1514610310e-1f;
     p = p * m + 1.1676998740e-1f;
@@ -65,12 +64,13 @@ static inline Floats hyperbolic_tangent(Floats x) {
     return size < 0.625f ? near_zero : signed_far;
 }
 
+// Within 3 units in the last place: the quotient rounds once more.
 static inline Floats logistic(Floats x) {
     return 1.0f / (1.0f + exponential(-x));
 }
 
-// sine and cosine of 2 pi u, u in [0, 1]. The quarter turn is split off exactly, so the result is as
-// good near a whole turn as near 0.
+// sine and cosine of 2 pi u, u in [0, 1]. The quarter turn is split off exactly, so the result is
+// as good near a whole turn as near 0.
 static inline void sine_cosine_of_turn(Floats u, Floats& sine, Floats& cosine) {
     const Floats quarters = u * 4.0f;
     const Floats shifted = quarters + rounding_shift;

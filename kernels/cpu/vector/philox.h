@@ -1,6 +1,6 @@
-// Philox4x32-10 on vectors (kernels/random.h says which word belongs to which element). A lane of 64
-// bits holds one 32-bit word of one counter in its low half; what gathers in the high half is never read,
-// because the product takes low halves only.
+// Philox4x32-10 on vectors (kernels/random.h says which word belongs to which element). A lane of
+// 64 bits holds one 32-bit word of one counter in its low half; what gathers in the high half is
+// never read, because the product takes low halves only.
 #pragma once
 
 #include "kernels/cpu/dispatch.h"

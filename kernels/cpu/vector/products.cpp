@@ -20,8 +20,9 @@ constexpr std::int64_t dot_depth = 1024;
 
 // c [rows, 4] (+)= a b^T, lane by lane along the depth.
 template <int rows>
-void dot_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride, const float* b,
-              std::int64_t b_stride, std::int64_t columns, std::int64_t depth, bool accumulate) {
+void dot_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+              const float* b, std::int64_t b_stride, std::int64_t columns, std::int64_t depth,
+              bool accumulate) {
     // Past the last column the last one is repeated, and not stored.
     const float* column[dot_columns];
     for (int j = 0; j < dot_columns; ++j) {
@@ -110,9 +111,9 @@ void pack_transposed(float* packed, const float* b, std::int64_t b_stride, std::
                 Floats square[lanes];
 #pragma GCC unroll 16
                 for (int i = 0; i < lanes; ++i) {
-                    square[i] = i < rows ? load_up_to(b + (first + v * lanes + i) * b_stride + k,
-                                                      valid)
-                                         : Floats{};
+                    square[i] = i < rows
+                                    ? load_up_to(b + (first + v * lanes + i) * b_stride + k, valid)
+                                    : Floats{};
                 }
 #pragma GCC unroll 4
                 for (int round = 1; round < lanes; round *= 2) {
@@ -187,9 +188,9 @@ void multiply_few_rows(float* c, std::int64_t c_stride, const float* a, std::int
                 const std::int64_t first = rows * t / tiles;
                 const std::int64_t height = rows * (t + 1) / tiles - first;
                 dot_tiles[height - 1](c + first * c_stride + column, c_stride,
-                                      a + first * a_stride + k, a_stride,
-                                      b + column * b_stride + k, b_stride, columns - column,
-                                      smaller(dot_depth, depth - k), k > 0);
+                                      a + first * a_stride + k, a_stride, b + column * b_stride + k,
+                                      b_stride, columns - column, smaller(dot_depth, depth - k),
+                                      k > 0);
             }
         }
     }
@@ -235,10 +236,9 @@ void multiply_outer(float* c, std::int64_t c_stride, const float* a, std::int64_
 }
 
 void multiply_outer_adam(float* value, float* first_moment, float* second_moment,
-                         std::int64_t stride, const float* a, std::int64_t a_stride,
-                         const float* b, std::int64_t b_stride, std::int64_t rows,
-                         std::int64_t columns, std::int64_t depth, const AdamArguments& adam,
-                         float* scratch) {
+                         std::int64_t stride, const float* a, std::int64_t a_stride, const float* b,
+                         std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
+                         std::int64_t depth, const AdamArguments& adam, float* scratch) {
     alignas(64) float tile[tile_size];
     pack(scratch, b, b_stride, depth, columns);
     // With little arithmetic, memory is the limit: three arrays row by row are streams that the

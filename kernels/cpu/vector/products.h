@@ -1,8 +1,9 @@
 // One register tile of a matrix product, and the panels that feed it.
 //
 // A tile is up to tile_rows x tile_vectors vectors of sums that stay in registers while the depth
-// runs. With AVX-512, 8 x 3 of 32 registers hold sums: per step of the depth 3 loads and 8 broadcasts
-// serve 24 multiply-adds, so the loads (two a cycle) hide behind the arithmetic (two a cycle).
+// runs. With AVX-512, 8 x 3 of 32 registers hold sums: per step of the depth 3 loads and 8
+// broadcasts serve 24 multiply-adds, so the loads (two a cycle) hide behind the arithmetic (two a
+// cycle).
 //
 // Order of summation: every sum runs over the depth from first to last, one multiply-add after the
 // other, and pieces of the depth are added in their order.

@@ -12,8 +12,8 @@
 namespace patchforge::PATCHFORGE_ISA {
 
 #if defined(__AVX512F__)
-// Full masks below, because the unmasked intrinsics of GCC 12 warn of a variable of their own that they
-// leave uninitialised.
+// Full masks below, because the unmasked intrinsics of GCC 12 warn of a variable of their own that
+// they leave uninitialised.
 constexpr int lanes = 16;
 #elif defined(__AVX2__)
 constexpr int lanes = 8;
@@ -130,10 +130,10 @@ static inline Quad fold(Floats v) {
 // The sums of four vectors, side by side.
 static inline Quad sums(Floats a, Floats b, Floats c, Floats d) {
     const Quad qa = fold(a), qb = fold(b), qc = fold(c), qd = fold(d);
-    const Quad ab = __builtin_shufflevector(qa, qb, 0, 4, 1, 5) +
-                    __builtin_shufflevector(qa, qb, 2, 6, 3, 7);
-    const Quad cd = __builtin_shufflevector(qc, qd, 0, 4, 1, 5) +
-                    __builtin_shufflevector(qc, qd, 2, 6, 3, 7);
+    const Quad ab =
+        __builtin_shufflevector(qa, qb, 0, 4, 1, 5) + __builtin_shufflevector(qa, qb, 2, 6, 3, 7);
+    const Quad cd =
+        __builtin_shufflevector(qc, qd, 0, 4, 1, 5) + __builtin_shufflevector(qc, qd, 2, 6, 3, 7);
     return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) +
            __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }

@@ -4,8 +4,8 @@ namespace patchforge::PATCHFORGE_ISA {
 namespace {
 
 template <bool by_rows, int vectors, int rows>
-void multiply_tile(const float* __restrict__ a, std::int64_t stride, const float* __restrict__ panel,
-                   std::int64_t depth, float* __restrict__ tile) {
+void multiply_tile(const float* __restrict__ a, std::int64_t stride,
+                   const float* __restrict__ panel, std::int64_t depth, float* __restrict__ tile) {
     Floats sum[rows][vectors] = {};
     for (std::int64_t k = 0; k < depth; ++k) {
         Floats b[vectors];
