@@ -12,7 +12,7 @@
 #include "host/cli/open_set.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
-#include "host/model/classifier_model.h"
+#include "host/model/classifier_members.h"
 
 namespace patchforge {
 
@@ -76,8 +76,8 @@ std::string csv_field(const std::string& text) {
 
 void run(const Call& call) {
     const auto backend = make_backend(call.device.device, {call.device.threads});
-    const auto model = ClassifierModel::load(*backend, call.model);
-    const ClassifierFormat& format = model->format();
+    const auto members = load_members(*backend, call.model);
+    const ClassifierFormat& format = members.front()->format();
     Pictures pictures;
     for (const std::string& path : call.pictures) {
         if (path.size() > 4 && path.substr(path.size() - 4) == ".png") {
@@ -86,9 +86,10 @@ void run(const Call& call) {
             add_set(pictures, path, format, call.device.threads);
         }
     }
-    const std::vector<float> probabilities = model->probabilities(pictures.bytes);
-    const std::vector<std::int32_t> called = model->predictions(pictures.bytes);
-    const auto classes = static_cast<std::size_t>(model->class_count());
+    const std::vector<float> logits = mean_logits(members, pictures.bytes);
+    const std::vector<float> probabilities = softmax_of(logits, format.class_count());
+    const std::vector<std::int32_t> called = argmax_of(logits, format.class_count());
+    const auto classes = static_cast<std::size_t>(format.class_count());
 
     std::string csv = "name,label,called";
     for (const std::string& name : format.class_names) {
@@ -151,7 +152,7 @@ void run(const Call& call) {
 void add_classify(CLI::App& app) {
     auto call = std::make_shared<Call>();
     CLI::App* verb = app.add_subcommand("classify", "ask a classifier about pictures");
-    add_text(*verb, "--model", call->model, "a classifier's run folder or weights (required)",
+    add_text(*verb, "--model", call->model, "run folder, ensemble or weights (required)",
              "FOLDER|FILE")
         ->required();
     verb->add_option("pictures", call->pictures, "PNG files, folders of patches, packed sets")

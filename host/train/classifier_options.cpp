@@ -2,10 +2,46 @@
 
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cmath>
 #include <stdexcept>
 
 namespace patchforge {
+
+double AdversarialTraining::step_size() const {
+    if (method == Method::fgsm) {
+        return epsilon;
+    }
+    return alpha > 0 ? alpha : 2.5 * epsilon / static_cast<double>(steps);
+}
+
+std::string AdversarialTraining::name() const {
+    return method == Method::none   ? "none"
+           : method == Method::fgsm ? "fgsm"
+                                    : fmt::format("pgd-{}", steps);
+}
+
+void set_adversarial_method(AdversarialTraining& training, const std::string& name) {
+    using Method = AdversarialTraining::Method;
+    training.steps = 1;
+    if (name == "none" || name == "fgsm") {
+        training.method = name == "none" ? Method::none : Method::fgsm;
+        return;
+    }
+    training.method = Method::pgd;
+    const char* end = name.data() + name.size();
+    if (name.starts_with("pgd-")) {
+        const auto read = std::from_chars(name.data() + 4, end, training.steps);
+        if (read.ec == std::errc() && read.ptr == end && training.steps >= 1 &&
+            training.steps <= 1000) {
+            return;
+        }
+    }
+    throw std::invalid_argument(fmt::format(
+        "--adversarial-training {}: no such attack; use none, fgsm or pgd-K with K from 1 to 1000, "
+        "e.g. pgd-5",
+        name));
+}
 
 void ClassifierOptions::validate() const {
     const auto require = [](bool holds, const char* option, double value, const char* range) {
@@ -29,6 +65,18 @@ void ClassifierOptions::validate() const {
     require(beta1 >= 0 && beta1 < 1, "--b1", beta1, "from 0 to below 1");
     require(beta2 >= 0 && beta2 < 1, "--b2", beta2, "from 0 to below 1");
     require(adam_epsilon > 0 && adam_epsilon <= 1, "--adam-eps", adam_epsilon, "above 0, up to 1");
+    require(noise >= 0 && noise <= 1, "--noise", noise, "from 0 to 1");
+    const AdversarialTraining& a = adversarial;
+    require(a.epsilon > 0 && a.epsilon <= 1, "--adv-eps", a.epsilon, "above 0, up to 1");
+    require(a.alpha >= 0 && a.alpha <= 1, "--adv-alpha", a.alpha, "from 0 (2.5 eps / steps) to 1");
+    require(a.weight >= 0 && a.weight <= 1000, "--adv-weight", a.weight, "from 0 to 1000");
+    require(a.pairing >= 0 && a.pairing <= 1000, "--logit-pairing", a.pairing, "from 0 to 1000");
+    if (a.pairing > 0 && !a.active()) {
+        throw std::invalid_argument(
+            fmt::format("--logit-pairing {}: pairs logits of clean and adversarial patches, and "
+                        "there are none; give --adversarial-training pgd-K too",
+                        a.pairing));
+    }
     require(patience >= 0, "--patience", number(patience), "of at least 0 (0: never stop early)");
     require(test_patients > 0, "--test-patients", test_patients,
             "above 0: a share below 1, or a number of patients");
@@ -47,8 +95,16 @@ std::vector<std::pair<std::string, std::string>> ClassifierOptions::listed() con
             {"b2", text(beta2)},
             {"adam_eps", text(adam_epsilon)},
             {"class_weights", class_weights == ClassWeights::balanced ? "balanced" : "none"},
+            {"augment", augmentation == Augmentation::flips ? "flips" : "none"},
+            {"noise", text(noise)},
+            {"adversarial_training", adversarial.name()},
+            {"adv_eps", text(adversarial.epsilon)},
+            {"adv_alpha", text(adversarial.step_size())},
+            {"adv_weight", text(adversarial.weight)},
+            {"logit_pairing", text(adversarial.pairing)},
             {"patience", text(patience)},
             {"test_patients", text(test_patients)},
+            {"split_seed", text(split_seed)},
             {"seed", text(seed)}};
 }
 

@@ -1,4 +1,5 @@
-// Everything that decides a classifier run's numbers. The defaults are what `train classifier` uses.
+// Everything that decides a classifier run's numbers. The defaults are what `train classifier`
+// uses.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +10,27 @@
 namespace patchforge {
 
 enum class ClassWeights { none, balanced }; // balanced: N / (K * patches of the class)
+enum class Augmentation { none, flips };    // flips: mirrored and turned (operations/augment.h)
+
+// Adversarial examples among the training patches, forged anew in every step against the network as
+// it then is, without dropout: fgsm is one step of eps along the sign of the gradient (Goodfellow
+// et al. 2015); pgd is `steps` steps of alpha from a random place in the ball (Madry et al. 2018).
+// The step then minimises L(x) + weight L(x_adv) + pairing * mean ||z(x) - z(x_adv)||^2, z being
+// the logits (the last term: adversarial logit pairing, Kannan et al. 2018).
+struct AdversarialTraining {
+    enum class Method { none, fgsm, pgd } method = Method::none;
+    std::int64_t steps = 1;     // of pgd
+    double epsilon = 4 / 255.0; // in [0, 1] units, L-infinity
+    double alpha = 0;           // 0: 2.5 eps / steps; fgsm: eps
+    double weight = 1;
+    double pairing = 0;
+
+    bool active() const { return method != Method::none; }
+    double step_size() const;
+    std::string name() const; // "none", "fgsm", "pgd-5"
+};
+// "none", "fgsm", "pgd-K": sets method and steps. std::invalid_argument: --adversarial-training.
+void set_adversarial_method(AdversarialTraining& training, const std::string& name);
 
 struct ClassifierOptions {
     std::vector<std::int64_t> hidden_dims = {256, 256};
@@ -22,8 +44,12 @@ struct ClassifierOptions {
     double beta2 = 0.999;
     double adam_epsilon = 1e-8;
     ClassWeights class_weights = ClassWeights::none;
-    std::int64_t patience = 0; // epochs without a better balanced accuracy before stopping; 0: never
-    double test_patients = 0.2; // below 1: a share; otherwise a number of patients
+    Augmentation augmentation = Augmentation::none;
+    double noise = 0; // deviation of normal noise on every training pixel, in [0, 1] units
+    AdversarialTraining adversarial;
+    std::int64_t patience = 0;    // epochs without a better score before stopping; 0: never
+    double test_patients = 0.2;   // below 1: a share; otherwise a number of patients
+    std::uint64_t split_seed = 1; // of the choice of patients: the same for runs of different seeds
     std::uint64_t seed = 0;
 
     // Throws std::invalid_argument naming the option, its value and its range.

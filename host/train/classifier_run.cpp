@@ -6,36 +6,48 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "data/atomic_file.h"
-#include "data/split.h"
-#include "host/evaluate/binary_scores.h"
+#include "data/read_bytes.h"
+#include "host/attack/attack_runner.h"
 #include "host/files/safetensors.h"
+#include "host/model/classifier_members.h"
 #include "host/run/event_file.h"
 #include "host/run/interrupt.h"
+#include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
 #include "host/train/classifier_report.h"
+#include "host/train/classifier_scores.h"
 #include "host/train/classifier_trainer.h"
 
 namespace patchforge {
 
 namespace {
 
-const std::vector<std::string> metric_columns = {
-    "epoch", "train_loss", "test_loss", "accuracy", "balanced_accuracy", "auc", "sensitivity",
-    "specificity"};
+const std::vector<std::string> metric_columns = {"epoch",       "train_loss",        "test_loss",
+                                                 "accuracy",    "balanced_accuracy", "auc",
+                                                 "sensitivity", "specificity"};
+// With adversarial training, behind them. Robust: on the test patches, attacked as in training.
+const std::vector<std::string> adversarial_columns = {"train_loss_adversarial",
+                                                      "train_logit_distance", "robust_accuracy",
+                                                      "robust_balanced_accuracy"};
 
-const std::vector<std::string> may_change = {"epochs", "patience", "keep", "data", "test", "device"};
+const std::vector<std::string> may_change = {"epochs", "patience", "keep",      "data",
+                                             "test",   "device",   "extra_data"};
 
 ClassifierFormat format_of(const PackedSet& set, bool binary_head) {
-    ClassifierFormat format{set.channels(), set.height(), set.width(),
-                            {set.class_names().begin(), set.class_names().end()}, binary_head};
+    ClassifierFormat format{set.channels(),
+                            set.height(),
+                            set.width(),
+                            {set.class_names().begin(), set.class_names().end()},
+                            binary_head};
     if (format.class_count() < 2) {
-        throw std::invalid_argument(fmt::format(
-            "--data {}: has {} classes; give patches of at least two", set.path().string(),
-            format.class_count()));
+        throw std::invalid_argument(
+            fmt::format("--data {}: has {} classes; give patches of at least two",
+                        set.path().string(), format.class_count()));
     }
     if (binary_head && format.class_count() != 2) {
         throw std::invalid_argument(fmt::format(
@@ -44,22 +56,39 @@ ClassifierFormat format_of(const PackedSet& set, bool binary_head) {
     return format;
 }
 
+double training_seconds_of(const std::filesystem::path& run) {
+    const std::filesystem::path file = run / "timing.json";
+    if (!std::filesystem::exists(file)) {
+        return 0;
+    }
+    const std::vector<std::uint8_t> bytes = read_bytes(file, 1 << 16);
+    const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, false);
+    return json.is_object() ? json.value("training_seconds", 0.0) : 0;
+}
+
 // The rest of what a checkpoint must hold so that a resumed run goes on as if nothing had happened.
 struct Standing {
-    double loss_sum = 0; // over the steps of the epoch so far
-    double best = -1;    // balanced accuracy
+    // Sums over the steps of the epoch so far.
+    double loss = 0;
+    double adversarial_loss = 0;
+    double logit_distance = 0;
+    double best = -1; // score
     double best_epoch = 0;
 
     std::vector<std::byte> encode() const {
-        Tensor tensor{"standing", "F64", {3}, std::vector<std::byte>(sizeof(Standing))};
+        Tensor tensor{"standing",
+                      "F64",
+                      {sizeof(Standing) / sizeof(double)},
+                      std::vector<std::byte>(sizeof(Standing))};
         std::memcpy(tensor.bytes.data(), this, sizeof(Standing));
         return encode_safetensors({tensor});
     }
     static Standing decode(const TensorFile& file) {
         const Tensor& tensor = file.at("standing");
         if (tensor.bytes.size() != sizeof(Standing)) {
-            throw std::runtime_error(file.name + ": tensor standing has the wrong size; resume from "
-                                                 "another checkpoint");
+            throw std::runtime_error(file.name +
+                                     ": tensor standing has the wrong size; resume from "
+                                     "another checkpoint");
         }
         Standing standing;
         std::memcpy(&standing, tensor.bytes.data(), sizeof(Standing));
@@ -69,26 +98,31 @@ struct Standing {
 
 class Session {
   public:
-    Session(const PackedSet& set, const PackedSet* test, const ClassifierOptions& classifier,
+    Session(const ClassifierTask& task, const ClassifierOptions& classifier,
             const ClassifierRunOptions& options)
-        : classifier_(classifier), options_(options),
+        : classifier_(classifier), options_(options), task_(task),
           backend_(make_backend(options.device, {options.threads})),
-          data_(classifier_data(set, test, classifier.test_patients, classifier.seed)),
-          trainer_(*backend_, classifier, format_of(set, classifier.binary_head), data_.train,
-                   options.placement),
-          folder_(open_folder(set, test)), events_(folder_.path()) {
+          trainer_(*backend_, classifier, task.format, task.data.train, options.placement),
+          folder_(open_folder()), events_(folder_.path()) {
+        if (classifier_.adversarial.active()) {
+            attacked_ = {bytes_of(task.data.test), labels_of(task.data.test), {}};
+        }
         resume();
     }
 
     bool train();
 
   private:
-    RunFolder open_folder(const PackedSet& set, const PackedSet* test) const;
+    RunFolder open_folder() const;
     void resume();
     void run_epoch();
     // Scores at the end of an epoch; true when it is the best so far.
     void finish_epoch();
     void checkpoint(bool best);
+    // What training cost so far, for tables of defences.
+    void write_timing() const;
+    // What the network calls the test patches under the attack it is trained with.
+    std::vector<std::int32_t> called_under_attack();
     std::int64_t epoch() const {
         return static_cast<std::int64_t>(trainer_.step()) / trainer_.batches_per_epoch();
     }
@@ -96,39 +130,35 @@ class Session {
         return static_cast<std::int64_t>(trainer_.step()) % trainer_.batches_per_epoch() == 0;
     }
     bool out_of_patience() const {
-        return classifier_.patience > 0 &&
-               static_cast<double>(epoch()) - standing_.best_epoch >=
-                   static_cast<double>(classifier_.patience);
+        return classifier_.patience > 0 && static_cast<double>(epoch()) - standing_.best_epoch >=
+                                               static_cast<double>(classifier_.patience);
     }
 
     ClassifierOptions classifier_;
     ClassifierRunOptions options_;
+    const ClassifierTask& task_;
     std::unique_ptr<Backend> backend_;
-    ClassifierData data_;
     ClassifierTrainer trainer_;
     RunFolder folder_;
     EventFile events_;
     Standing standing_;
+    AttackSet attacked_; // the test patches, with adversarial training
     double training_seconds_ = 0;
 };
 
-RunFolder Session::open_folder(const PackedSet& set, const PackedSet* test) const {
+RunFolder Session::open_folder() const {
     Parameters parameters;
     for (const auto& [name, value] : classifier_.listed()) {
         parameters.emplace_back(name, value);
     }
     parameters.emplace_back("keep", std::int64_t{options_.keep});
-    parameters.emplace_back("data", set.path().string());
-    parameters.emplace_back("data_hash", fmt::format("{:016x}", set.content_hash()));
-    parameters.emplace_back("test", test ? test->path().string() : "");
-    parameters.emplace_back("test_hash", test ? fmt::format("{:016x}", test->content_hash()) : "");
-    parameters.emplace_back("split", data_.how);
-    parameters.emplace_back("train_patches", data_.train.used());
-    parameters.emplace_back("test_patches", data_.test.used());
+    parameters.insert(parameters.end(), task_.about.begin(), task_.about.end());
+    parameters.emplace_back("split", task_.data.how);
+    parameters.emplace_back("train_patches", task_.data.train.used());
+    parameters.emplace_back("test_patches", task_.data.test.used());
     parameters.emplace_back("device", backend_->name());
-    return options_.resume
-               ? RunFolder::resume(options_.out, "train classifier", parameters, may_change)
-               : RunFolder::create(options_.out, "train classifier", parameters);
+    return options_.resume ? RunFolder::resume(options_.out, task_.kind, parameters, may_change)
+                           : RunFolder::create(options_.out, task_.kind, parameters);
 }
 
 void Session::resume() {
@@ -138,65 +168,122 @@ void Session::resume() {
             trainer_.restore(last->folder.string());
             standing_ = Standing::decode(read_safetensors(last->folder / "standing.safetensors"));
             keep_up_to = last->step;
+            training_seconds_ = training_seconds_of(folder_.path());
             folder_.log(fmt::format("Resumed from {}", last->folder.string()));
         } else {
             folder_.log("No checkpoint yet: starting from the first step");
         }
     }
-    folder_.open_metrics(metric_columns, keep_up_to);
+    std::vector<std::string> columns = metric_columns;
+    if (classifier_.adversarial.active()) {
+        columns.insert(columns.end(), adversarial_columns.begin(), adversarial_columns.end());
+    }
+    folder_.open_metrics(columns, keep_up_to);
 }
 
 void Session::run_epoch() {
     const std::int64_t per_epoch = trainer_.batches_per_epoch();
     do {
-        const std::int64_t left = per_epoch - static_cast<std::int64_t>(trainer_.step()) % per_epoch;
+        const std::int64_t left =
+            per_epoch - static_cast<std::int64_t>(trainer_.step()) % per_epoch;
         // 32 at a time, so that Ctrl-C is answered within the second.
         const auto start = std::chrono::steady_clock::now();
-        for (const double loss : trainer_.run(std::min<std::int64_t>(left, 32))) {
-            standing_.loss_sum += loss;
+        for (const ClassifierStep& step : trainer_.run(std::min<std::int64_t>(left, 32))) {
+            standing_.loss += step.loss;
+            standing_.adversarial_loss += step.adversarial_loss;
+            standing_.logit_distance += step.logit_distance;
         }
         training_seconds_ +=
             std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-        if (!std::isfinite(standing_.loss_sum)) {
+        if (!std::isfinite(standing_.loss + standing_.adversarial_loss +
+                           standing_.logit_distance)) {
             const auto last = folder_.latest_checkpoint();
-            throw std::runtime_error(fmt::format(
-                "{}: epoch {}: the loss is not finite; {}; lower --lr", folder_.path().string(),
-                epoch() + 1,
-                last ? "the last good checkpoint is " + last->folder.string()
-                     : std::string("there is no checkpoint before it")));
+            throw std::runtime_error(
+                fmt::format("{}: epoch {}: the loss is not finite; {}; lower --lr",
+                            folder_.path().string(), epoch() + 1,
+                            last ? "the last good checkpoint is " + last->folder.string()
+                                 : std::string("there is no checkpoint before it")));
         }
     } while (!at_epoch_end() && !interrupted());
 }
 
+std::vector<std::int32_t> Session::called_under_attack() {
+    AttackOptions attack;
+    attack.method = classifier_.adversarial.method == AdversarialTraining::Method::fgsm
+                        ? AttackMethod::fgsm
+                        : AttackMethod::pgd;
+    attack.steps = classifier_.adversarial.steps;
+    attack.alpha = classifier_.adversarial.step_size();
+    attack.seed = classifier_.seed;
+    AttackRunner runner({&trainer_.model()}, nullptr, attacked_, attack);
+    std::vector<std::int32_t> called;
+    for (const SampleOutcome& sample : runner.run(classifier_.adversarial.epsilon).samples) {
+        called.push_back(sample.adversarial);
+    }
+    return called;
+}
+
 void Session::finish_epoch() {
-    const ClassifierScores scores = score_classifier(trainer_.model(), data_.test);
-    const double train_loss =
-        standing_.loss_sum / static_cast<double>(trainer_.batches_per_epoch());
-    standing_.loss_sum = 0;
-    const bool best = scores.balanced_accuracy > standing_.best;
+    const ClassifierScores scores = score_classifier(trainer_.model(), task_.data.test);
+    const auto steps = static_cast<double>(trainer_.batches_per_epoch());
+    std::vector<double> values = {static_cast<double>(epoch()),
+                                  standing_.loss / steps,
+                                  scores.loss,
+                                  scores.accuracy,
+                                  scores.balanced_accuracy,
+                                  scores.auc,
+                                  scores.sensitivity,
+                                  scores.specificity};
+    double score = scores.balanced_accuracy;
+    std::string under_attack;
+    if (classifier_.adversarial.active()) {
+        const std::vector<std::int32_t> called = called_under_attack();
+        double right = 0;
+        for (std::size_t i = 0; i < called.size(); ++i) {
+            right += called[i] == attacked_.labels[i];
+        }
+        const double robust =
+            balanced_accuracy_of(called, attacked_.labels, task_.format.class_count());
+        values.insert(values.end(),
+                      {standing_.adversarial_loss / steps, standing_.logit_distance / steps,
+                       right / static_cast<double>(called.size()), robust});
+        score = (score + robust) / 2;
+        under_attack = fmt::format(", under {} {:.4f}", classifier_.adversarial.name(), robust);
+    }
+    standing_.loss = standing_.adversarial_loss = standing_.logit_distance = 0;
+    const bool best = score > standing_.best;
     if (best) {
-        standing_.best = scores.balanced_accuracy;
+        standing_.best = score;
         standing_.best_epoch = static_cast<double>(epoch());
     }
     folder_.log(fmt::format(
-        "Epoch [{}/{}], train loss {:.4f}, test loss {:.4f}, accuracy {:.4f}, balanced {:.4f}, AUC "
-        "{:.4f}, sensitivity {:.4f}, specificity {:.4f}{}",
-        epoch(), classifier_.epochs, train_loss, scores.loss, scores.accuracy,
-        scores.balanced_accuracy, scores.auc, scores.sensitivity, scores.specificity,
+        "Epoch [{}/{}], train loss {:.4f}, test loss {:.4f}, accuracy {:.4f}, balanced {:.4f}{}, "
+        "AUC {:.4f}, sensitivity {:.4f}, specificity {:.4f}{}",
+        epoch(), classifier_.epochs, values[1], scores.loss, scores.accuracy,
+        scores.balanced_accuracy, under_attack, scores.auc, scores.sensitivity, scores.specificity,
         best ? " (best)" : ""));
     const auto at = static_cast<std::int64_t>(trainer_.step());
-    const std::vector<double> values = {static_cast<double>(epoch()), train_loss, scores.loss,
-                                        scores.accuracy, scores.balanced_accuracy, scores.auc,
-                                        scores.sensitivity, scores.specificity};
     folder_.append_metrics(at, values);
     for (std::size_t i = 1; i < values.size(); ++i) {
-        events_.scalar((i <= 2 ? "loss/" : "test/") + metric_columns[i], at, values[i]);
+        const std::string& name = i < metric_columns.size()
+                                      ? metric_columns[i]
+                                      : adversarial_columns[i - metric_columns.size()];
+        const bool of_training = name.starts_with("train_");
+        events_.scalar((of_training || name == "test_loss" ? "loss/" : "test/") + name, at,
+                       values[i]);
     }
     events_.flush();
     checkpoint(best);
 }
 
+void Session::write_timing() const {
+    write_file_atomically(folder_.path() / "timing.json",
+                          fmt::format("{{\"training_seconds\": {:.3f}, \"steps\": {}}}\n",
+                                      training_seconds_, trainer_.step()));
+}
+
 void Session::checkpoint(bool best) {
+    write_timing();
     auto files = trainer_.checkpoint();
     files["standing.safetensors"] = standing_.encode();
     folder_.write_checkpoint(static_cast<std::int64_t>(trainer_.step()), files, options_.keep);
@@ -212,8 +299,8 @@ void Session::checkpoint(bool best) {
 
 bool Session::train() {
     folder_.log(fmt::format("Device: {}", backend_->description()));
-    folder_.log(fmt::format("Data: {} patches to train, {} to test ({})", data_.train.used(),
-                            data_.test.used(), data_.how));
+    folder_.log(fmt::format("Data: {} patches to train, {} to test ({})", task_.data.train.used(),
+                            task_.data.test.used(), task_.data.how));
     folder_.log(fmt::format("Classifier: {} parameters, {} classes",
                             trainer_.model().network().shape().parameter_count(),
                             trainer_.model().class_count()));
@@ -230,19 +317,51 @@ bool Session::train() {
             bar.update(epoch());
         }
     }
-    // What training cost, for tables of defences. Of this process: a resumed run counts its own part.
-    write_file_atomically(folder_.path() / "timing.json",
-                          fmt::format("{{\"training_seconds\": {:.3f}, \"steps\": {}}}\n",
-                                      training_seconds_, trainer_.step()));
     write_classifier_report(folder_.path(), training_seconds_);
     if (trainer_.step() < trainer_.total_steps() && !out_of_patience()) {
-        folder_.log(fmt::format("Interrupted in epoch {} of {}; everything is saved. Go on with the "
-                                "same command and --resume",
-                                epoch() + 1, classifier_.epochs));
+        folder_.log(
+            fmt::format("Interrupted in epoch {} of {}; everything is saved. Go on with the "
+                        "same command and --resume",
+                        epoch() + 1, classifier_.epochs));
         return false;
     }
-    folder_.log(fmt::format("Best balanced accuracy on the test patches: {:.4f} (epoch {})",
+    folder_.log(fmt::format("Best {} on the test patches: {:.4f} (epoch {})",
+                            classifier_.adversarial.active()
+                                ? "mean of clean and robust balanced accuracy"
+                                : "balanced accuracy",
                             standing_.best, standing_.best_epoch));
+    return true;
+}
+
+bool train_ensemble(const ClassifierTask& task, const ClassifierOptions& classifier,
+                    const ClassifierRunOptions& options) {
+    if (is_run_folder(options.out)) {
+        throw std::invalid_argument(fmt::format(
+            "--out {}: is a run of one classifier; give another folder for the ensemble",
+            options.out.string()));
+    }
+    for (std::int64_t member = 0; member < options.ensemble; ++member) {
+        ClassifierOptions its_classifier = classifier;
+        its_classifier.seed += static_cast<std::uint64_t>(member);
+        ClassifierRunOptions its_options = options;
+        its_options.out = member_folder(options.out, member);
+        its_options.resume = options.resume && is_run_folder(its_options.out);
+        if (!Session(task, its_classifier, its_options).train()) {
+            return false;
+        }
+    }
+    const auto backend = make_backend(options.device, {options.threads});
+    const auto members = load_members(*backend, options.out);
+    const ClassifierScores scores =
+        score_logits(mean_logits(members, bytes_of(task.data.test)), labels_of(task.data.test),
+                     task.format.class_count());
+    write_file_atomically(options.out / "ensemble.json",
+                          fmt::format("{{\"members\": {}, \"loss\": {:.6f}, \"accuracy\": {:.6f}, "
+                                      "\"balanced_accuracy\": {:.6f}, \"auc\": {:.6f}}}\n",
+                                      members.size(), scores.loss, scores.accuracy,
+                                      scores.balanced_accuracy, scores.auc));
+    fmt::print("{} members, mean logit: accuracy {:.4f}, balanced {:.4f}, AUC {:.4f}\n",
+               members.size(), scores.accuracy, scores.balanced_accuracy, scores.auc);
     return true;
 }
 
@@ -256,118 +375,40 @@ void ClassifierRunOptions::validate() const {
         throw std::invalid_argument(
             fmt::format("--keep {}: out of range; give a value of at least 1", keep));
     }
+    if (ensemble < 1 || ensemble > 100) {
+        throw std::invalid_argument(
+            fmt::format("--ensemble {}: out of range; give a value from 1 to 100", ensemble));
+    }
 }
 
-std::vector<std::uint8_t> bytes_of(const PatchRows& patches) {
-    const auto width = static_cast<std::size_t>(patches.pixels_per_patch());
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(patches.used()) * width);
-    for (std::int64_t i = 0; i < patches.used(); ++i) {
-        std::memcpy(bytes.data() + static_cast<std::size_t>(i) * width,
-                    patches.pixels + static_cast<std::size_t>(patches.row(i)) * width, width);
+ClassifierTask classifier_task(const ClassifierSets& sets, const ClassifierOptions& options) {
+    const PackedSet& set = *sets.set;
+    ClassifierTask task{"train classifier",
+                        format_of(set, options.binary_head),
+                        classifier_data(set, sets.test, options.test_patients, options.split_seed),
+                        {}};
+    if (sets.extra) {
+        add_training_patches(task.data, set, *sets.extra);
     }
-    return bytes;
-}
-
-std::vector<std::int32_t> labels_of(const PatchRows& patches) {
-    std::vector<std::int32_t> labels;
-    for (std::int64_t i = 0; i < patches.used(); ++i) {
-        labels.push_back(patches.labels[static_cast<std::size_t>(patches.row(i))]);
-    }
-    return labels;
-}
-
-ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches) {
-    const std::vector<float> logits = model.logits(bytes_of(patches));
-    const std::vector<std::int32_t> labels = labels_of(patches);
-    const std::int64_t classes = model.class_count();
-    const std::vector<float> probabilities = softmax_of(logits, classes);
-    const std::vector<std::int32_t> called = argmax_of(logits, classes);
-    ClassifierScores scores;
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-        const float* row = logits.data() + static_cast<std::int64_t>(i) * classes;
-        const double largest = *std::max_element(row, row + classes);
-        double sum = 0;
-        for (std::int64_t k = 0; k < classes; ++k) {
-            sum += std::exp(row[k] - largest);
-        }
-        scores.loss += largest + std::log(sum) - row[labels[i]];
-        scores.accuracy += called[i] == labels[i];
-    }
-    const auto count = static_cast<double>(labels.size());
-    scores.loss /= count;
-    scores.accuracy /= count;
-
-    double recalls = 0;
-    const std::int64_t first = classes == 2 ? 1 : 0; // two classes: class 1 speaks for both
-    for (std::int64_t k = first; k < classes; ++k) {
-        std::vector<float> score;
-        std::vector<float> hit;
-        std::vector<std::uint8_t> positive;
-        for (std::size_t i = 0; i < labels.size(); ++i) {
-            score.push_back(probabilities[i * static_cast<std::size_t>(classes) +
-                                          static_cast<std::size_t>(k)]);
-            hit.push_back(called[i] == k ? 1.0f : 0.0f);
-            positive.push_back(labels[i] == k);
-        }
-        const BinaryScores one = binary_scores(hit, positive);
-        const double share = 1.0 / static_cast<double>(classes - first);
-        scores.auc += area_under_curve(score, positive) * share;
-        scores.sensitivity += one.sensitivity * share;
-        scores.specificity += one.specificity * share;
-        recalls += classes == 2 ? one.balanced_accuracy : one.sensitivity * share;
-    }
-    scores.balanced_accuracy = recalls;
-    return scores;
-}
-
-ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, double test_patients,
-                               std::uint64_t seed) {
-    const auto rows = [](const PackedSet& from) {
-        return PatchRows{from.pixels(), from.count(), from.channels(), from.height(), from.width(),
-                         from.labels(), {}};
+    const auto tell = [&](const std::string& name, const PackedSet* told) {
+        task.about.emplace_back(name, told ? told->path().string() : "");
+        task.about.emplace_back(name + "_hash",
+                                told ? fmt::format("{:016x}", told->content_hash()) : "");
     };
-    ClassifierData data{rows(set), rows(test ? *test : set), "a set of its own"};
-    if (test) {
-        if (test->channels() != set.channels() || test->height() != set.height() ||
-            test->width() != set.width() ||
-            !std::ranges::equal(test->class_names(), set.class_names())) {
-            throw std::invalid_argument(fmt::format(
-                "--test {}: its patches or classes are not those of --data {}; give a set of the same "
-                "kind",
-                test->path().string(), set.path().string()));
-        }
-        return data;
-    }
-    SplitOptions split{.seed = seed};
-    if (test_patients < 1) {
-        split.test_fraction = test_patients;
-    } else {
-        split.test_patients = std::llround(test_patients);
-    }
-    Split sides;
-    if (!set.patient_names().empty()) {
-        sides = split_by_patient(set, split);
-        data.how = fmt::format("{} patients held out", sides.test_patients.size());
-    } else {
-        if (test_patients >= 1) {
-            throw std::invalid_argument(fmt::format(
-                "--test-patients {}: the set knows no patients; give a share below 1 or --test",
-                test_patients));
-        }
-        sides = split_by_row(set, split);
-        data.how = "patches held out: the set knows no patients";
-    }
-    data.train.subset = sides.train;
-    data.test.subset = sides.test;
-    return data;
+    tell("data", &set);
+    tell("test", sets.test);
+    tell("extra_data", sets.extra);
+    return task;
 }
 
-bool run_classifier_training(const PackedSet& set, const PackedSet* test,
-                             const ClassifierOptions& classifier,
+bool run_classifier_training(const ClassifierTask& task, const ClassifierOptions& classifier,
                              const ClassifierRunOptions& options) {
     classifier.validate();
     options.validate();
-    return Session(set, test, classifier, options).train();
+    if (options.ensemble == 1) {
+        return Session(task, classifier, options).train();
+    }
+    return train_ensemble(task, classifier, options);
 }
 
 } // namespace patchforge

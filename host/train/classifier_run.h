@@ -8,7 +8,9 @@
 
 #include "data/packed_set.h"
 #include "host/model/classifier_model.h"
+#include "host/run/run_folder.h"
 #include "host/train/batches.h"
+#include "host/train/classifier_data.h"
 #include "host/train/classifier_options.h"
 
 namespace patchforge {
@@ -20,41 +22,33 @@ struct ClassifierRunOptions {
     Placement placement = Placement::automatic;
     bool resume = false;
     int keep = 3;
+    std::int64_t ensemble = 1; // members; above 1 `out` holds member_0, member_1, ...
 
     void validate() const;
 };
 
-// On K classes: accuracy; means over the classes of recall (balanced accuracy), of one-against-rest
-// AUC, sensitivity and specificity. On two classes the last three speak of class 1.
-struct ClassifierScores {
-    double loss = 0; // mean cross-entropy
-    double accuracy = 0;
-    double balanced_accuracy = 0;
-    double auc = 0;
-    double sensitivity = 0;
-    double specificity = 0;
+// What is learnt from which patches.
+struct ClassifierTask {
+    std::string kind; // of the run folder: "train classifier", "train detector"
+    ClassifierFormat format;
+    ClassifierData data;
+    Parameters about; // where the data came from, for params.json
 };
-// rows of the patches; patches must have labels.
-ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches);
 
-// The used rows' bytes [used, pixels] one after the other, and their labels.
-std::vector<std::uint8_t> bytes_of(const PatchRows& patches);
-std::vector<std::int32_t> labels_of(const PatchRows& patches);
-
-// Training and test rows: by patient where patients are known, else by row (said in `how`); the
-// whole of `test` when it is given.
-struct ClassifierData {
-    PatchRows train;
-    PatchRows test;
-    std::string how;
+// Where the patches of `train classifier` come from; sets must outlive the task.
+struct ClassifierSets {
+    const PackedSet* set = nullptr;
+    const PackedSet* test = nullptr;  // instead of patients held out
+    const PackedSet* extra = nullptr; // more patches to train on
 };
-ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, double test_patients,
-                               std::uint64_t seed);
+ClassifierTask classifier_task(const ClassifierSets& sets, const ClassifierOptions& options);
 
 // Trains until the end, until patience ends, or until interrupted (then returns false). The weights
-// with the best balanced accuracy on the test rows stand in checkpoints/best/.
-bool run_classifier_training(const PackedSet& set, const PackedSet* test,
-                             const ClassifierOptions& classifier,
+// with the best score on the test rows stand in checkpoints/best/; the score is the balanced
+// accuracy or, with adversarial training, the mean of it and of the one under that attack. With
+// options.ensemble = K > 1 trains K members, with the seeds s, s + 1, ..., and writes the scores of
+// their mean logit to ensemble.json. --resume skips what is done.
+bool run_classifier_training(const ClassifierTask& task, const ClassifierOptions& classifier,
                              const ClassifierRunOptions& options);
 
 } // namespace patchforge

@@ -1,0 +1,126 @@
+#include "host/train/classifier_data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <stdexcept>
+
+#include "data/split.h"
+#include "host/model/classifier_members.h"
+#include "host/run/parameters_file.h"
+#include "host/run/run_folder.h"
+
+namespace patchforge {
+
+PatchRows rows_of(const PackedSet& set) {
+    return {set.pixels(), set.count(), set.channels(), set.height(), set.width(), set.labels(), {}};
+}
+
+std::vector<std::uint8_t> bytes_of(const PatchRows& patches) {
+    const auto width = static_cast<std::size_t>(patches.pixels_per_patch());
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(patches.used()) * width);
+    for (std::int64_t i = 0; i < patches.used(); ++i) {
+        std::memcpy(bytes.data() + static_cast<std::size_t>(i) * width,
+                    patches.pixels + static_cast<std::size_t>(patches.row(i)) * width, width);
+    }
+    return bytes;
+}
+
+std::vector<std::int32_t> labels_of(const PatchRows& patches) {
+    std::vector<std::int32_t> labels;
+    for (std::int64_t i = 0; i < patches.used(); ++i) {
+        labels.push_back(patches.labels[static_cast<std::size_t>(patches.row(i))]);
+    }
+    return labels;
+}
+
+void OwnedPatches::append(const PatchRows& patches) {
+    const std::vector<std::uint8_t> more_bytes = bytes_of(patches);
+    const std::vector<std::int32_t> more_labels = labels_of(patches);
+    bytes.insert(bytes.end(), more_bytes.begin(), more_bytes.end());
+    labels.insert(labels.end(), more_labels.begin(), more_labels.end());
+}
+
+PatchRows OwnedPatches::rows(const PatchRows& like) const {
+    return {bytes.data(), std::ssize(labels), like.channels, like.height, like.width, labels, {}};
+}
+
+ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, double test_patients,
+                               std::uint64_t split_seed) {
+    ClassifierData data{rows_of(set), rows_of(test ? *test : set), "a set of its own", {}, {}};
+    if (test) {
+        if (test->channels() != set.channels() || test->height() != set.height() ||
+            test->width() != set.width() ||
+            !std::ranges::equal(test->class_names(), set.class_names())) {
+            throw std::invalid_argument(fmt::format("--test {}: its patches or classes are not "
+                                                    "those of --data {}; give a set of the same "
+                                                    "kind",
+                                                    test->path().string(), set.path().string()));
+        }
+        return data;
+    }
+    SplitOptions split{.seed = split_seed};
+    if (test_patients < 1) {
+        split.test_fraction = test_patients;
+    } else {
+        split.test_patients = std::llround(test_patients);
+    }
+    Split sides;
+    if (!set.patient_names().empty()) {
+        sides = split_by_patient(set, split);
+        data.how = fmt::format("{} patients held out", sides.test_patients.size());
+    } else {
+        if (test_patients >= 1) {
+            throw std::invalid_argument(fmt::format(
+                "--test-patients {}: the set knows no patients; give a share below 1 or --test",
+                test_patients));
+        }
+        sides = split_by_row(set, split);
+        data.how = "patches held out: the set knows no patients";
+    }
+    data.train.subset = sides.train;
+    data.test.subset = sides.test;
+    return data;
+}
+
+void add_training_patches(ClassifierData& data, const PackedSet& set, const PackedSet& extra) {
+    std::vector<std::string> numbers;
+    for (std::size_t k = 0; k < set.class_names().size(); ++k) {
+        numbers.push_back(std::to_string(k));
+    }
+    if (extra.channels() != set.channels() || extra.height() != set.height() ||
+        extra.width() != set.width() ||
+        (!std::ranges::equal(extra.class_names(), set.class_names()) &&
+         !std::ranges::equal(extra.class_names(), numbers))) {
+        throw std::invalid_argument(fmt::format(
+            "--extra-data {}: its patches or classes are not those of --data {}; give a set of the "
+            "same kind, such as `attack --save` writes",
+            extra.path().string(), set.path().string()));
+    }
+    auto owned = std::make_shared<OwnedPatches>();
+    owned->append(data.train);
+    owned->append(rows_of(extra));
+    data.train = owned->rows(data.train);
+    data.owned_train = owned;
+}
+
+std::optional<TestSplit> split_of_run(const std::filesystem::path& run, const PackedSet& set) {
+    const std::filesystem::path folder = classifier_members(run).front();
+    if (!is_run_folder(folder)) {
+        return std::nullopt;
+    }
+    std::map<std::string, std::string> told;
+    for (const auto& [name, value] : read_parameters(folder)) {
+        told[name] = parameter_text(value);
+    }
+    if (told["data_hash"] != fmt::format("{:016x}", set.content_hash()) || !told["test"].empty() ||
+        !told.contains("test_patients") || !told.contains("split_seed")) {
+        return std::nullopt;
+    }
+    return TestSplit{std::stod(told["test_patients"]), std::stoull(told["split_seed"])};
+}
+
+} // namespace patchforge

@@ -1,0 +1,34 @@
+// How well a classifier tells the classes of labelled patches apart.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "host/model/classifier_model.h"
+#include "host/train/batches.h"
+
+namespace patchforge {
+
+// On K classes: accuracy; means over the classes of recall (balanced accuracy), of one-against-rest
+// AUC, sensitivity and specificity. On two classes the last three speak of class 1. Classes without
+// a patch count nowhere.
+struct ClassifierScores {
+    double loss = 0; // mean cross-entropy
+    double accuracy = 0;
+    double balanced_accuracy = 0;
+    double auc = 0;
+    double sensitivity = 0;
+    double specificity = 0;
+};
+
+// logits [count, classes], labels [count] in [0, classes), count >= 1.
+ClassifierScores score_logits(std::span<const float> logits, std::span<const std::int32_t> labels,
+                              std::int64_t classes);
+// patches must have labels.
+ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches);
+
+// Mean over the classes that have a patch of the share of it called right.
+double balanced_accuracy_of(std::span<const std::int32_t> called,
+                            std::span<const std::int32_t> labels, std::int64_t classes);
+
+} // namespace patchforge
