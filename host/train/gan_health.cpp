@@ -27,6 +27,12 @@ double mean_distance(const float* rows, std::int64_t count, std::int64_t width) 
     return count > 1 ? sum / static_cast<double>(count * (count - 1) / 2) : 0;
 }
 
+double saturated_share_of(const std::vector<float>& values) {
+    const auto saturated = std::count_if(values.begin(), values.end(),
+                                         [](float value) { return std::abs(value) > 0.99f; });
+    return static_cast<double>(saturated) / static_cast<double>(values.size());
+}
+
 bool normalised(const Network& network) {
     return std::any_of(
         network.shape().layers.begin(), network.shape().layers.end(),
@@ -37,13 +43,13 @@ bool normalised(const Network& network) {
 
 std::vector<std::string> gan_health_columns() {
     return {"probe_accuracy", "grad_norm_D", "grad_norm_G", "dead_D",
-            "dead_G",         "saturated",   "diversity"};
+            "dead_G",         "saturated",   "diversity",   "saturated_patches"};
 }
 
 std::vector<double> gan_health_values(const GanHealth& health) {
-    return {health.accuracy_d,   health.gradient_norm_d, health.gradient_norm_g,
-            health.dead_units_d, health.dead_units_g,    health.saturated,
-            health.diversity};
+    return {health.accuracy_d,   health.gradient_norm_d,  health.gradient_norm_g,
+            health.dead_units_d, health.dead_units_g,     health.saturated,
+            health.diversity,    health.saturated_patches};
 }
 
 GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patches)
@@ -69,6 +75,7 @@ GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patch
     }
     samples_.upload(host.data(), rows_ * pixels_);
     distance_of_patches_ = mean_distance(host.data(), rows_, pixels_);
+    saturated_patches_ = saturated_share_of(host);
 
     const GanOptions& options = trainer.options();
     const std::int64_t classes = trainer.classes();
@@ -163,10 +170,8 @@ GanHealth GanProbe::look() {
 
     std::vector<float> host(static_cast<std::size_t>(rows_ * pixels_));
     backend_.download(host.data(), fakes.data, host.size() * sizeof(float));
-    health.saturated =
-        static_cast<double>(std::count_if(host.begin(), host.end(),
-                                          [](float value) { return std::abs(value) > 0.99f; })) /
-        static_cast<double>(host.size());
+    health.saturated = saturated_share_of(host);
+    health.saturated_patches = saturated_patches_;
     const double distance = mean_distance(host.data(), rows_, pixels_);
     health.diversity = distance_of_patches_ > 0 ? distance / distance_of_patches_ : 0;
     return health;
@@ -203,11 +208,11 @@ std::vector<std::string> gan_warnings(const GanSigns& signs, GanLoss loss) {
             "{:.3f}; either the game is at rest, or D learns too little (raise --lr-d)",
             100 * health.accuracy_d, signs.probability_real, signs.probability_fake));
     }
-    if (health.saturated > saturated_share) {
-        warnings.push_back(fmt::format(
-            "Saturation: {:.0f} % of the fakes' pixels are black or white beyond 0.99, where tanh "
-            "passes no gradient; lower --lr-g",
-            100 * health.saturated));
+    if (health.saturated > health.saturated_patches + saturated_share) {
+        warnings.push_back(fmt::format("Saturation: {:.0f} % of the fakes' pixels are beyond 0.99 "
+                                       "of the range, of the patches' "
+                                       "{:.0f} %; tanh passes no gradient there; lower --lr-g",
+                                       100 * health.saturated, 100 * health.saturated_patches));
     }
     for (const auto& [name, share] : {std::pair("discriminator", health.dead_units_d),
                                       std::pair("generator", health.dead_units_g)}) {

@@ -20,6 +20,7 @@ struct GanHealth {
     double dead_units_g = 0;
     double saturated = 0; // share of the fakes' pixels beyond +-0.99
     double diversity = 0; // mean distance of two fakes / mean distance of two patches, by pixels
+    double saturated_patches = 0; // share of the patches' own pixels there
 };
 
 // Names as they stand in metrics.csv, and the values in the same order.
@@ -52,6 +53,7 @@ class GanProbe {
     DeviceArray<double> sum_;
     DeviceArray<std::int32_t> labels_;
     double distance_of_patches_ = 0;
+    double saturated_patches_ = 0;
 };
 
 // What the numbers of one logged interval say, as plain sentences; empty when nothing looks wrong.
@@ -70,7 +72,7 @@ constexpr double winning_probability = 0.05; // ... with D(G(z)) below
 constexpr double blind_accuracy = 0.52;      // of D, with D(x) and D(G(z)) apart by less than
 constexpr double blind_difference = 0.005;
 constexpr double diverging_loss = 50;   // of either network, by magnitude
-constexpr double saturated_share = 0.5; // of the fakes' pixels
+constexpr double saturated_share = 0.3; // of the fakes' pixels, more than of the patches'
 constexpr double dead_share = 0.5;      // of a network's units
 } // namespace gan_thresholds
 std::vector<std::string> gan_warnings(const GanSigns& signs, GanLoss loss);

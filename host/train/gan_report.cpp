@@ -102,9 +102,9 @@ void add_health(Report& report, const Parameters& parameters, const Metrics& met
     const std::size_t last = step.size() - 1;
     const auto value = [&](const char* column) { return metrics.column(column)[last]; };
     GanSigns signs{value("D_x"), value("D_G_z"), value("d_loss"), value("g_loss"), {}};
-    signs.health = {value("probe_accuracy"), value("grad_norm_D"), value("grad_norm_G"),
-                    value("dead_D"),         value("dead_G"),      value("saturated"),
-                    value("diversity")};
+    signs.health = {value("probe_accuracy"), value("grad_norm_D"),      value("grad_norm_G"),
+                    value("dead_D"),         value("dead_G"),           value("saturated"),
+                    value("diversity"),      value("saturated_patches")};
     const std::vector<std::string> warnings = gan_warnings(signs, options_of(parameters).loss);
     for (const std::string& warning : warnings) {
         report.paragraph(warning + ".");

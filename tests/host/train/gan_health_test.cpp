@@ -108,7 +108,7 @@ TEST_F(GanHealthTest, NothingIsSaidOfARunThatLearns) {
 // Each threshold by itself.
 TEST(GanWarnings, ByTheNumbers) {
     GanSigns healthy{0.55, 0.45, 1.3, 0.8, {}};
-    healthy.health = {0.7, 1, 1, 0.05, 0.1, 0.01, 0.9};
+    healthy.health = {0.7, 1, 1, 0.05, 0.1, 0.01, 0.9, 0.2};
     EXPECT_TRUE(gan_warnings(healthy, GanLoss::non_saturating).empty());
     const auto only = [&](const std::string& kind, auto change) {
         GanSigns signs = healthy;
