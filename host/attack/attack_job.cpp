@@ -136,7 +136,7 @@ class Session {
     std::unique_ptr<ClassifierModel> detector_;
     Report report_;
     std::vector<AttackSummary> summaries_;
-    nlohmann::ordered_json json_;
+    nlohmann::ordered_json json_ = nlohmann::ordered_json::object();
 };
 
 void Session::check_format(const PackedSet& set) const {

@@ -111,7 +111,8 @@ void add_attack(CLI::App& app) {
     add_text(*verb, "--detector", job.detector, "a model in front (class 1: adversarial)",
              "FOLDER|FILE");
     add_data_options(*verb, c.data);
-    add_choice(*verb, "--rows", job.rows, "test: those held out in the model's training; train: the others",
+    add_choice(*verb, "--rows", job.rows,
+               "test: those held out in the model's training; train: the others",
                {"auto", "test", "train", "all"})
         ->group("Data");
     add_number<std::int64_t>(*verb, "--count", job.count, "patches at most, evenly spaced; 0: all",
