@@ -217,11 +217,44 @@ run: install-packages ## build, train a GAN and a classifier on DATA or the stan
 	    $B/patchforge tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
 	@$B/patchforge tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
 
+BATCH ?= 64
+plan: $B/patchforge-simt ## print the recorded GAN iteration of BATCH=64 patches beside its floor
+	@$B/patchforge-simt plan --batch-size $(BATCH)
+.PHONY: plan
+
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
 	@tests/run.sh $(TEST_BINARIES)
 .PHONY: test-binaries
 test-binaries: $(TEST_BINARIES) $B/patchforge $B/patchforge-simt
+
+# The tests of kernels, networks and training with the kernels that nvcc compiled, as one file that needs
+# nothing but a driver: every library but the system's own is linked in. The tests are the objects of the
+# executor's build; they see the contract in kernels/backend.h alone.
+GPU_TESTS := $(wildcard tests/kernels/*.cpp tests/host/model/*.cpp tests/host/train/*.cpp)
+GPU_TEST_OBJECTS := $(patsubst %,$B/simt/%.o,$(filter-out tests/kernels/determinism_test.cpp,$(GPU_TESTS))) \
+    $(patsubst %,$B/gpu/%.o,tests/kernels/determinism_test.cpp $(wildcard tests/gpu/*.cpp))
+$B/gpu/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) -c $< -o $@
+$B/test-gpu: $(GPU_TEST_OBJECTS) $B/libhost.a $B/libdata.a $B/libcuda.a $B/libkernels.a
+	$(CXX) $(CXXFLAGS) -static-libstdc++ -static-libgcc -o $@ -Wl,--start-group $^ -Wl,--end-group \
+	    -l:libgtest.a -l:libpng.a -l:libz.a -l:liblapacke.a -l:libopenblas.a -l:libgfortran.a \
+	    -l:libquadmath.a $(CUDA_LINK) -pthread -lm
+.PHONY: test-gpu sanitize-gpu build-test-gpu
+build-test-gpu: $(if $(HAVE_CUDA),$B/test-gpu)
+	@$(if $(HAVE_CUDA),:,echo "test-gpu: nvcc is not here; install the CUDA toolkit or copy build/test-gpu from elsewhere" && exit 1)
+test-gpu: build-test-gpu ## the same tests on a GPU: build/test-gpu runs wherever a driver is
+	$B/test-gpu
+sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sanitizer's four tools
+	@sanitizer=$$(command -v compute-sanitizer || ls $(CUDA_HOME)/bin/compute-sanitizer 2> /dev/null) || { \
+	    echo "sanitize-gpu: compute-sanitizer is neither in PATH nor in $(CUDA_HOME)/bin: nothing was checked;" \
+	        "it comes with the CUDA toolkit (package cuda-sanitizer)"; exit 1; }; \
+	[ -n "$(GPU)" ] || { echo "sanitize-gpu: nvidia-smi finds no GPU here: nothing was checked"; exit 1; }; \
+	for tool in memcheck racecheck synccheck initcheck; do \
+	    echo "== $$tool"; \
+	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda' || exit 1; \
+	done
 
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
 # a program links what it names. INPUTS=1000000 SEED=7 change the run.

@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
     patchforge::add_attack(app);
     patchforge::add_evade(app);
     patchforge::add_tour(app);
+    patchforge::add_plan(app);
     patchforge::add_info(app);
     patchforge::add_doctor(app);
 

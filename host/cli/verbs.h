@@ -17,6 +17,7 @@ void add_generate(CLI::App& app);
 void add_info(CLI::App& app);
 void add_latent(CLI::App& app);
 void add_pack(CLI::App& app);
+void add_plan(CLI::App& app);
 void add_study(CLI::App& app);
 void add_tissue(CLI::App& app);
 void add_tour(CLI::App& app);

@@ -454,6 +454,10 @@ Recording& GanTrainer::recording(const Pattern& pattern) {
     return *recording;
 }
 
+void GanTrainer::record_iteration() {
+    backend_.record([this, pattern = pattern_of(step_)] { enqueue_iteration(pattern); });
+}
+
 std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
     if (count < 1 || count > maximum_run) {
         throw std::invalid_argument(

@@ -64,6 +64,9 @@ class GanTrainer {
     static constexpr std::int64_t maximum_run = 1024;
     std::vector<GanMetrics> run(std::int64_t count);
 
+    // Records the next iteration and forgets it again: for `plan`, which looks at what is recorded.
+    void record_iteration();
+
     // The state between two iterations as files: generator.safetensors, discriminator.safetensors
     // (weights by PyTorch's names), generator_ema.safetensors if an average is kept, and
     // state.safetensors (moments, means of historical averaging, the step).

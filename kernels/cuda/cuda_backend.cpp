@@ -201,6 +201,10 @@ void CudaBackend::download(void* host, const void* device, std::size_t bytes) {
 }
 
 void CudaBackend::copy(void* to, const void* from, std::size_t bytes) {
+    announce_launch({.block = 0,
+                     .stream = stream_,
+                     .name = "copy",
+                     .work = {2.0 * static_cast<double>(bytes), 0.0}});
     PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_));
 }
 

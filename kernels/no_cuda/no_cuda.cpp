@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "kernels/backend.h"
+#include "kernels/launch_trace.h"
 
 namespace patchforge {
 
@@ -12,6 +13,11 @@ std::unique_ptr<Backend> make_cuda_backend(int) {
 
 std::string why_no_cuda() {
     return "this program was built without CUDA";
+}
+
+std::vector<KernelLaunch> trace_launches(const std::function<void()>&) {
+    throw std::runtime_error("launches of kernels: " + why_no_cuda() +
+                             "; use `make plan`, which records them without a GPU");
 }
 
 } // namespace patchforge

@@ -1,0 +1,97 @@
+// The recorded iteration of the default networks against the arithmetic of the floor: 24 bytes a
+// parameter, 36 MFLOP a sample. Needs the launch decisions of the CUDA backend, not a GPU.
+#include "host/plan/iteration_plan.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/kernels/backends.h"
+
+namespace patchforge {
+namespace {
+
+// D: 7500-256-256-1, G: 64-256-256-7500.
+constexpr double weights_d = 7500 * 256 + 256 * 256 + 256;
+constexpr double weights_g = 64 * 256 + 256 * 256 + 256 * 7500;
+constexpr double biases = 256 + 256 + 1 + 256 + 256 + 7500;
+constexpr double h100_l2 = 50e6;
+
+class IterationPlanTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        if (const std::string reason = testing::why_missing("cuda"); !reason.empty()) {
+            GTEST_SKIP() << reason;
+        }
+        backend_ = make_cuda_backend(0);
+    }
+    IterationPlan plan(std::int64_t batch, double cache = h100_l2) {
+        GanOptions options;
+        options.batch_size = batch;
+        return plan_gan_iteration(*backend_, options, {}, cache);
+    }
+
+  private:
+    std::unique_ptr<Backend> backend_;
+};
+
+TEST_F(IterationPlanTest, CarriesNoMoreThanTheFloorAtSmallBatches) {
+    for (const std::int64_t batch : {1, 2, 8, 10}) {
+        SCOPED_TRACE(batch);
+        const IterationPlan p = plan(batch);
+        EXPECT_EQ(p.parameters, weights_d + weights_g + biases);
+        EXPECT_TRUE(p.fits_cache);
+        const double ratio = p.memory_bytes() / (24 * p.parameters);
+        EXPECT_TRUE(ratio >= 1.0 && ratio <= 1.10) << ratio;
+    }
+}
+
+// What kernels ask for: D's weights are read by its own step, forward and (moments, values) back,
+// then forward and back in G's step: 4 + 24 + 4 + 4 bytes; G's twice forward and once back.
+TEST_F(IterationPlanTest, AsksForEveryWeightAsOftenAsTheStepsNeedIt) {
+    const IterationPlan p = plan(1);
+    const double expected = 36 * weights_d + 32 * weights_g;
+    EXPECT_TRUE(p.operand_bytes() >= expected && p.operand_bytes() <= 1.02 * expected)
+        << p.operand_bytes() / expected;
+}
+
+// Two operations a weight and product. On B rows: G forward (D's step); D forward, weight and input
+// gradients on 2B rows but no input gradient by the patches; then G and D forward, D's input
+// gradients, G's weight and input gradients but none by z.
+TEST_F(IterationPlanTest, ComputesWhatTheStepsNeed) {
+    constexpr double first_d = 7500 * 256, first_g = 64 * 256;
+    const double a_row = 2 * (weights_g + 2 * (3 * weights_d - first_d) + weights_g +
+                              2 * weights_d + 2 * weights_g - first_g);
+    for (const std::int64_t batch : {8, 64}) {
+        SCOPED_TRACE(batch);
+        const IterationPlan p = plan(batch);
+        const double adam = 12 * p.parameters;
+        const double ratio = (p.operations() - adam) / (a_row * static_cast<double>(batch));
+        EXPECT_TRUE(ratio >= 0.99 && ratio <= 1.02) << ratio;
+    }
+}
+
+// A budget: each node more costs 1.2 us of an iteration that could take 32. Above 32 rows
+// linear_backward_adam is two kernels.
+TEST_F(IterationPlanTest, NoMoreNodesThanBudgeted) {
+    for (const auto& [batch, nodes] : {std::pair{1, 27u}, {10, 27u}, {64, 31u}}) {
+        SCOPED_TRACE(batch);
+        const IterationPlan p = plan(batch);
+        EXPECT_LE(p.kernels.size(), nodes);
+        EXPECT_EQ(p.barriers(), static_cast<std::int64_t>(p.kernels.size()) - 1);
+        for (const PlannedKernel& kernel : p.kernels) {
+            EXPECT_FALSE(kernel.launch.name.empty());
+            EXPECT_TRUE(kernel.launch.block >= 32 && kernel.launch.block <= 1024);
+            EXPECT_GT(kernel.launch.bytes, 0) << kernel.launch.name;
+        }
+        EXPECT_NE(plan_text(p, {}).find("24 B"), std::string::npos);
+    }
+}
+
+TEST_F(IterationPlanTest, CountsEveryOperandWhenTheCacheIsTooSmall) {
+    const IterationPlan p = plan(10, 1e6);
+    EXPECT_FALSE(p.fits_cache);
+    EXPECT_EQ(p.memory_bytes(), p.operand_bytes());
+    EXPECT_GT(p.memory_bytes(), 1.3 * p.adam_bytes());
+}
+
+} // namespace
+} // namespace patchforge
