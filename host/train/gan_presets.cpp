@@ -8,23 +8,17 @@ namespace patchforge {
 
 namespace {
 
-// Batches of 128, label smoothing, a leaky generator and an average of about the last 100
-// iterations.
-GanOptions smoothed() {
-    GanOptions options;
-    options.batch_size = 128;
-    options.real_label = 0.9;
-    options.activation_g = Activation::leaky_relu;
-    options.ema = 0.99;
-    return options;
-}
-
-// Both networks see pictures through their leading principal components.
+// Both networks see pictures through their leading principal components; a penalised critic with
+// two steps to the generator's one; an average of about the last 100 iterations.
 GanOptions through_components(std::int64_t components) {
-    GanOptions options = smoothed();
+    GanOptions options;
+    choose_loss(options, "wgan-gp");
     options.components = components;
-    options.learning_rate_d = options.learning_rate_g = 6e-4;
-    options.instance_noise = 0.05;
+    options.n_critic = 2;
+    options.dropout = 0;
+    options.activation_g = Activation::leaky_relu;
+    options.learning_rate_d = options.learning_rate_g = 5e-4;
+    options.ema = 0.99;
     return options;
 }
 
@@ -45,18 +39,16 @@ GanOptions gan_preset(const std::string& name) {
         options.beta1 = 0.9;
         return options;
     }
-    if (name == "mnist") {
-        options = smoothed();
+    if (name == "mnist" || name == "cifar10") {
+        options = through_components(name == "mnist" ? 100 : 192);
         options.latent_dim = 100;
-        options.dropout = 0.3;
-        options.learning_rate_d = options.learning_rate_g = 4e-4;
-        options.epochs = 20;
+        options.steps = 4000;
         return options;
     }
-    if (name == "cifar10" || name == "idc") {
+    if (name == "idc") {
         options = through_components(192);
-        options.latent_dim = name == "idc" ? 128 : 100;
-        options.steps = 2000;
+        options.latent_dim = 128;
+        options.steps = 2500;
         return options;
     }
     throw std::invalid_argument(fmt::format("--preset {}: no such preset; use one of {}", name,

@@ -9,8 +9,8 @@
 namespace patchforge {
 
 //   default    GanOptions as declared: batch 64, beta1 0.5
-//   mnist      28 x 28 digits, latent 100
-//   cifar10    32 x 32 pictures, latent 100, through 192 principal components
+//   mnist      28 x 28 digits, latent 100, wgan-gp through 100 principal components
+//   cifar10    32 x 32 pictures, latent 100, wgan-gp through 192 principal components
 //   idc        50 x 50 patches of tissue, latent 128, through 192 principal components; 2,000
 //   iterations seed-b1    batch 1, 1 epoch, Adam (0.9, 0.999): the smaller published run seed-b10
 //   batch 10, 5 epochs, Adam (0.9, 0.999): the larger one
