@@ -9,11 +9,11 @@
 namespace patchforge {
 
 //   default    GanOptions as declared: batch 64, beta1 0.5
-//   mnist      28 x 28 digits, latent 100, wgan-gp through 100 principal components
-//   cifar10    32 x 32 pictures, latent 100, wgan-gp through 192 principal components
-//   idc        50 x 50 patches of tissue, latent 128, through 192 principal components; 2,000
-//   iterations seed-b1    batch 1, 1 epoch, Adam (0.9, 0.999): the smaller published run seed-b10
-//   batch 10, 5 epochs, Adam (0.9, 0.999): the larger one
+//   mnist      28 x 28 digits: wgan-gp through 100 principal components, 4,000 iterations
+//   cifar10    32 x 32 pictures: the same through 192
+//   idc        50 x 50 patches of tissue: through 192, 2,500 iterations
+//   seed-b1    batch 1, 1 epoch, Adam (0.9, 0.999): the smaller published run
+//   seed-b10   batch 10, 5 epochs, Adam (0.9, 0.999): the larger one
 std::vector<std::string> gan_preset_names();
 
 // Throws std::invalid_argument for an unknown name.
