@@ -470,7 +470,9 @@ void Session::finish() {
         document["facts"][name] = value;
     }
     document["attacks"] = nlohmann::ordered_json::parse(summaries_json(summaries_));
-    document.update(json_);
+    if (!json_.is_null()) { // transfer and detectors leave something of their own there
+        document.update(json_);
+    }
     write_file_atomically(job_.out / "attack.json", document.dump(2) + "\n");
     write_file_atomically(job_.out / "attack.csv", summaries_csv(summaries_));
     report_.write(job_.out / "report.html");
