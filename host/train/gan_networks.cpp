@@ -146,8 +146,10 @@ void set_projection(Network& discriminator, const PatchComponents& components) {
         }
         bias[static_cast<std::size_t>(k)] = static_cast<float>(-centre / deviation);
     }
+    // One column against `count` coordinates of variance 1 would hardly be heard.
+    const auto loudness = static_cast<float>(std::sqrt(static_cast<double>(count)));
     for (std::int64_t c = 0; c < weight.rows - count; ++c) {
-        rows[static_cast<std::size_t>((count + c) * weight.columns + pixels + c)] = 1;
+        rows[static_cast<std::size_t>((count + c) * weight.columns + pixels + c)] = loudness;
     }
     upload(weight, rows, discriminator.backend());
     upload(discriminator.bias(0), bias, discriminator.backend());

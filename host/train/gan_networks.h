@@ -30,7 +30,7 @@ struct PatchComponents {
 PatchComponents fit_patch_components(const PatchRows& patches, std::int64_t components);
 
 // Fills D's fixed first layer: a patch's coordinates (x - mean) v_k / s_k, each of variance 1;
-// class columns pass through.
+// class columns pass through, times the root of the number of components.
 void set_projection(Network& discriminator, const PatchComponents& components);
 // Fills G's fixed last layer, the reverse: coordinates c become tanh(atanh(mean) + sum of
 // c_k s_k v_k / (1 - mean^2)), which is mean + sum of c_k s_k v_k to first order and stays in (-1,
