@@ -73,8 +73,8 @@ for variant in variants:
         cells.append(f"{statistics.mean(values):.4g} ± {spread:.2g}" if values else "–")
     rows.append((variant, cells))
 print("# GAN losses and tricks, measured\n")
-print(f"Written by bench/gan_tricks.sh: {steps} iterations each, seeds {seeds}, {count} fakes against {count} patches of the")
-print("patients trained on; mean ± standard deviation over seeds. What a column means: docs/evaluation.md.\n")
+print(f"Written by bench/gan_tricks.sh: {steps} iterations each, seeds {seeds}, {count} fakes against {count} patches;")
+print("mean ± standard deviation over seeds. What a column means: docs/evaluation.md.\n")
 print("| run | options | " + " | ".join(columns) + " |\n|" + "---|" * (len(columns) + 2))
 for variant, cells in rows:
     name, options = variant.split("|")
