@@ -1,0 +1,260 @@
+// `train classifier`, `train detector` and `classify` as a user runs them.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "tests/host/end_to_end/program.h"
+
+namespace patchforge {
+namespace {
+
+using testing::bytes_of_file;
+using testing::Outcome;
+using testing::run_program;
+using testing::ScratchFolder;
+
+std::string small_patches(const ScratchFolder& folder, const std::string& name = "set",
+                          const std::string& size = "10") {
+    const std::string tissue = folder / ("tissue-" + name);
+    EXPECT_EQ(run_program("patchforge",
+                          {"tissue", tissue, "--patients", "6", "--patches", "12", "--size", size})
+                  .status,
+              0);
+    const std::string set = folder / (name + ".pfs");
+    EXPECT_EQ(run_program("patchforge", {"pack", tissue, "--out", set}).status, 0);
+    return set;
+}
+
+std::vector<std::string> training(const std::string& set, const std::string& out,
+                                  const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {
+        "train",         "classifier", "--data",   set,   "--out",  out, "--batch-size", "8",
+        "--hidden-dims", "32,16",      "--device", "cpu", "--seed", "3", "--lr",         "1e-3"};
+    for (std::size_t i = 0; i < more.size(); ++i) {
+        // An option of `more` takes the place of the same one above.
+        const auto found = std::find(arguments.begin(), arguments.end(), more[i]);
+        if (found != arguments.end() && i + 1 < more.size() && more[i].starts_with("--")) {
+            *(found + 1) = more[++i];
+        } else {
+            arguments.push_back(more[i]);
+        }
+    }
+    return arguments;
+}
+
+std::string weights_of(const std::filesystem::path& run) {
+    return bytes_of_file(run / "checkpoints/best/classifier.safetensors");
+}
+
+TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
+    const ScratchFolder folder("classifier");
+    const std::string set = small_patches(folder);
+    const std::string run = folder / "run";
+    const Outcome trained = run_program("patchforge", training(set, run, {"--epochs", "3"}));
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    for (const char* name : {"params.json", "log.txt", "metrics.csv", "timing.json", "report.html",
+                             "checkpoints/best/classifier.safetensors"}) {
+        EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(run) / name)) << name;
+    }
+    EXPECT_NE(trained.output.find("Epoch [3/3]"), std::string::npos) << trained.output;
+    const Outcome asked = run_program("patchforge", {"classify", "--model", run, set, "--csv",
+                                                     folder / "answers.csv", "--show", "2"});
+    ASSERT_EQ(asked.status, 0) << asked.output;
+    EXPECT_NE(asked.output.find("of 72 labelled"), std::string::npos) << asked.output;
+    const std::string csv = bytes_of_file(folder / "answers.csv");
+    EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 73);
+    EXPECT_EQ(csv.find("name,label,called,\"p(no cancer)\",\"p(cancer)\""), 0u)
+        << csv.substr(0, 60);
+}
+
+// Killed at any moment, resumed, and killed again: the bytes of an undisturbed run, with everything
+// random in use.
+TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
+    const ScratchFolder folder("classifier-kill");
+    const std::string set = small_patches(folder);
+    const std::vector<std::string> defences = {"--adversarial-training",
+                                               "pgd-2",
+                                               "--logit-pairing",
+                                               "0.5",
+                                               "--augment",
+                                               "flips",
+                                               "--noise",
+                                               "0.05",
+                                               "--epochs",
+                                               "60"};
+    ASSERT_EQ(run_program("patchforge", training(set, folder / "whole", defences)).status, 0);
+    std::vector<std::string> arguments = training(set, folder / "killed", defences);
+    Outcome outcome;
+    int kills = 0;
+    for (int attempt = 0; attempt < 60; ++attempt) {
+        const int limit = attempt < 8 ? 60 * (attempt + 1) : -1;
+        outcome = testing::run_and_kill("patchforge", arguments, limit);
+        if (std::filesystem::exists(folder / "killed/params.json") &&
+            arguments.back() != "--resume") {
+            arguments.push_back("--resume");
+        }
+        if (outcome.status == 0) {
+            break;
+        }
+        ASSERT_EQ(outcome.status, -9) << outcome.output;
+        ++kills;
+    }
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_GE(kills, 1);
+    EXPECT_TRUE(bytes_of_file(folder / "whole/metrics.csv") ==
+                bytes_of_file(folder / "killed/metrics.csv"));
+    EXPECT_TRUE(weights_of(folder / "whole") == weights_of(folder / "killed"));
+}
+
+TEST(ClassifierRun, AnEnsembleAnswersAsOne) {
+    const ScratchFolder folder("ensemble");
+    const std::string set = small_patches(folder);
+    const std::string out = folder / "ensemble";
+    const std::vector<std::string> arguments =
+        training(set, out, {"--epochs", "2", "--ensemble", "2"});
+    const Outcome trained = run_program("patchforge", arguments);
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    EXPECT_NE(trained.output.find("2 members, mean logit"), std::string::npos) << trained.output;
+    // Members are ordinary runs with seeds of their own, on the same split.
+    const Outcome alone = run_program(
+        "patchforge", training(set, folder / "alone", {"--epochs", "2", "--seed", "4"}));
+    ASSERT_EQ(alone.status, 0) << alone.output;
+    EXPECT_TRUE(weights_of(folder / "alone") == weights_of(folder / "ensemble/member_1"));
+    EXPECT_FALSE(weights_of(folder / "alone") == weights_of(folder / "ensemble/member_0"));
+    for (const char* verb : {"classify", "attack"}) {
+        const std::vector<std::string> call =
+            verb == std::string("classify")
+                ? std::vector<std::string>{"classify", "--model", out, set}
+                : std::vector<std::string>{"attack", "--model",  out,    "--data",
+                                           set,      "--method", "fgsm", "--no-sanity"};
+        const Outcome outcome = run_program("patchforge", call);
+        EXPECT_EQ(outcome.status, 0) << outcome.output;
+    }
+    std::vector<std::string> again = arguments;
+    again.push_back("--resume");
+    EXPECT_EQ(run_program("patchforge", again).status, 0);
+}
+
+TEST(ClassifierRun, ADetectorStandsInFrontOfAClassifier) {
+    const ScratchFolder folder("detector");
+    const std::string set = small_patches(folder);
+    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", {"--epochs", "2"})).status,
+              0);
+    const Outcome trained = run_program(
+        "patchforge", {"train", "detector", "--model", folder / "run", "--data", set, "--attack",
+                       "fgsm", "--eps", "16/255", "--epochs", "2", "--hidden-dims", "16", "--out",
+                       folder / "detector", "--device", "cpu"});
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    const Outcome attacked = run_program(
+        "patchforge", {"attack", "--model", folder / "run", "--detector", folder / "detector",
+                       "--data", set, "--method", "fgsm", "--eps", "8/255", "--no-sanity"});
+    EXPECT_EQ(attacked.status, 0) << attacked.output;
+    EXPECT_NE(attacked.output.find("joint"), std::string::npos) << attacked.output;
+}
+
+TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
+    const ScratchFolder folder("offline");
+    const std::string set = small_patches(folder);
+    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", {"--epochs", "2"})).status,
+              0);
+    const Outcome attacked =
+        run_program("patchforge", {"attack", "--model", folder / "run", "--data", set, "--rows",
+                                   "train", "--method", "fgsm", "--eps", "8/255", "--save", "--out",
+                                   folder / "saved", "--no-sanity"});
+    ASSERT_EQ(attacked.status, 0) << attacked.output;
+    std::string images;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "saved")) {
+        if (entry.is_directory() && std::filesystem::exists(entry.path() / "0")) {
+            images = entry.path().string();
+        }
+    }
+    ASSERT_FALSE(images.empty());
+    const Outcome trained =
+        run_program("patchforge",
+                    training(set, folder / "defended", {"--epochs", "1", "--extra-data", images}));
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    const Outcome plain =
+        run_program("patchforge", training(set, folder / "plain", {"--epochs", "1"}));
+    const auto patches_to_train = [](const std::string& output) {
+        const std::size_t at = output.find("Data: ");
+        return at == std::string::npos ? 0 : std::stoi(output.substr(at + 6));
+    };
+    EXPECT_GT(patches_to_train(plain.output), 0);
+    EXPECT_EQ(patches_to_train(trained.output), 2 * patches_to_train(plain.output));
+}
+
+// Bounded gradients hardly ever make a classifier overflow, so a weight is made NaN by hand: the
+// last number of a checkpoint.
+TEST(ClassifierRun, StopsWhereTheLossIsNotFinite) {
+    const ScratchFolder folder("classifier-nan");
+    const std::string set = small_patches(folder);
+    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", {"--epochs", "1"})).status,
+              0);
+    std::filesystem::path weights;
+    for (const auto& entry : std::filesystem::directory_iterator(folder / "run/checkpoints")) {
+        if (entry.path().filename().string().starts_with("step_")) {
+            weights = entry.path() / "classifier.safetensors";
+        }
+    }
+    std::string bytes = bytes_of_file(weights);
+    ASSERT_GT(bytes.size(), 4u);
+    bytes.replace(bytes.size() - 4, 4, std::string("\0\0\xC0\x7F", 4));
+    std::ofstream(weights, std::ios::binary) << bytes;
+    const Outcome outcome =
+        run_program("patchforge", training(set, folder / "run", {"--epochs", "5", "--resume"}));
+    EXPECT_EQ(outcome.status, 1) << outcome.output;
+    EXPECT_NE(outcome.output.find("the loss is not finite"), std::string::npos) << outcome.output;
+    EXPECT_EQ(outcome.output.find("Epoch [3/5]"), std::string::npos) << outcome.output;
+}
+
+struct Refusal {
+    const char* name;
+    std::vector<std::string> arguments;
+    const char* words; // that the message must hold
+};
+
+TEST(ClassifierRun, RefusesWhatCannotWork) {
+    const ScratchFolder folder("classifier-refusals");
+    const std::string set = small_patches(folder);
+    const std::string larger = small_patches(folder, "larger", "12");
+    const std::string run = folder / "run";
+    ASSERT_EQ(run_program("patchforge", training(set, run, {"--epochs", "1"})).status, 0);
+    const std::string out = folder / "never";
+    const std::vector<Refusal> refusals = {
+        {"attack", training(set, out, {"--adversarial-training", "pgd"}),
+         "--adversarial-training pgd"},
+        {"pairing", training(set, out, {"--logit-pairing", "1"}), "--logit-pairing 1"},
+        {"budget", training(set, out, {"--adv-eps", "300/255"}), "--adv-eps"},
+        {"test set", training(set, out, {"--test", larger}), "--test"},
+        {"extra set", training(set, out, {"--extra-data", larger}), "--extra-data"},
+        {"patients", training(set, out, {"--test-patients", "6"}), "6 patients"},
+        {"folder in use", training(set, run, {}), "--resume"},
+        {"ensemble over a run", training(set, run, {"--ensemble", "2"}),
+         "is a run of one classifier"},
+        {"other options", training(set, run, {"--epochs", "1", "--noise", "0.1", "--resume"}),
+         "noise: 0 -> 0.1"},
+        {"no data", training(folder / "nothing", out, {}), "nothing"},
+        {"picture size", {"classify", "--model", run, larger}, "12 x 12"},
+        {"no model", {"classify", "--model", folder / "nothing", set}, "nothing"},
+        {"detector's size",
+         {"train", "detector", "--model", run, "--data", larger, "--out", out},
+         "12 x 12"},
+        {"detector's attack",
+         {"train", "detector", "--model", run, "--data", set, "--out", out, "--attack", "square"},
+         "--attack"},
+    };
+    for (const Refusal& refusal : refusals) {
+        const Outcome outcome = run_program("patchforge", refusal.arguments);
+        EXPECT_TRUE(outcome.status == 1 || outcome.status == 2)
+            << refusal.name << ": " << outcome.output;
+        EXPECT_NE(outcome.output.find("patchforge: error: "), std::string::npos) << refusal.name;
+        EXPECT_NE(outcome.output.find(refusal.words), std::string::npos)
+            << refusal.name << ": " << outcome.output;
+        EXPECT_FALSE(std::filesystem::exists(out)) << refusal.name;
+    }
+}
+
+} // namespace
+} // namespace patchforge
