@@ -134,6 +134,9 @@ TEST_LIBRARIES_data := $B/simt/tests/fuzz/data_targets.cpp.o $B/libdata.a
 PLANTED_BUGS := $(wildcard tests/simt/planted/*.c*)
 TEST_LIBRARIES_simt := $(PLANTED_BUGS:%=$B/simt/%.o) $B/libsimt.a
 TEST_LIBRARIES_oracle := $B/libkernels.a
+LADDER_SOURCES := $(wildcard bench/ladder/*.cu) bench/ladder/rungs.cpp
+TEST_LIBRARIES_ladder := $(patsubst %,$B/simt/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu \
+    tests/kernels/backends.cpp) $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
 test_libraries = $(or $(TEST_LIBRARIES_$(1)),$B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a)
 $(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_libraries,$(folder:tests/%=%)))))
@@ -311,5 +314,29 @@ bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side b
 	@mkdir -p docs/measured
 	$(PEER_PYTHON) bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
 	    --out docs/measured/peers_$(BENCH_DEVICE).md
+
+# Programs with kernels of their own; without nvcc they are built for the executor and measure nothing.
+KERNELS_OF_BENCH := $(if $(HAVE_CUDA),$B/nvcc,$B/simt)
+BENCH_CUDA := $(if $(HAVE_CUDA),$B/libcuda.a,$B/libcuda_simt.a)
+$B/ladder: $(patsubst %,$(KERNELS_OF_BENCH)/%.o,$(LADDER_SOURCES) bench/ladder/ladder.cpp)
+$B/persistent: $(patsubst %,$(KERNELS_OF_BENCH)/%.o,bench/persistent.cpp bench/persistent_gate.cu)
+$B/cublas: $(patsubst %,$(KERNELS_OF_BENCH)/%.o,bench/cublas.cpp bench/cublas_epilogue.cu)
+$B/ladder $B/persistent $B/cublas: $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(BENCH_CUDA) $B/libkernels.a
+	$(LINK) $(CUDA_LINK)
+
+.PHONY: ladder bench-gpu build-bench-gpu
+ladder: $B/ladder ## the two hardest kernels from naive to shipped: predicted and measured (bench/ladder)
+	@mkdir -p docs/measured
+	@$B/ladder --out docs/measured/ladder.md
+
+# Everything that is claimed of a GPU, measured in one go on the machine's first one.
+build-bench-gpu: $B/bench/kernels $B/bench/iteration $B/cublas $B/persistent $B/ladder
+bench-gpu: ## measure on a GPU: operations, iteration, cuBLAS, PyTorch, JAX, ladder; writes docs/measured
+	@[ -n "$(GPU)" ] || { echo "bench-gpu: nvidia-smi finds no GPU here: nothing was measured; clone this" \
+	    "repository on a machine with a GPU, its driver and nvcc, and run make bench-gpu there"; exit 1; }
+	@[ -n "$(HAVE_CUDA)" ] || { echo "bench-gpu: nvcc is not here: nothing was measured; install the CUDA" \
+	    "toolkit"; exit 1; }
+	@$(MAKE) --no-print-directory build-bench-gpu
+	@PEER_PYTHON=$(PEER_PYTHON) bench/gpu.sh $B
 
 -include $(shell find $B -name '*.d' 2>/dev/null)

@@ -13,6 +13,9 @@ except ImportError as error:
     print(f"gan_jax.py: skipped, {sys.executable} cannot import jax ({error})", file=sys.stderr)
     sys.exit(77)
 
+# Float32 throughout, as everybody here: a GPU would multiply in tf32 by default.
+jax.config.update("jax_default_matmul_precision", "highest")
+
 PIXELS, LATENT, HIDDEN, PATCHES = 7500, 64, 256, 4096
 BETA1, BETA2, RATE, EPSILON = 0.9, 0.999, 2e-4, 1e-8
 
