@@ -232,14 +232,15 @@ test: install-packages ## build and run every test
 test-binaries: $(TEST_BINARIES) $B/patchforge $B/patchforge-simt
 
 # The tests of kernels, networks and training with the kernels that nvcc compiled, as one file that needs
-# nothing but a driver: every library but the system's own is linked in. The tests are the objects of the
-# executor's build; they see the contract in kernels/backend.h alone.
-GPU_TESTS := $(wildcard tests/kernels/*.cpp tests/host/model/*.cpp tests/host/train/*.cpp)
-GPU_TEST_OBJECTS := $(patsubst %,$B/simt/%.o,$(filter-out tests/kernels/determinism_test.cpp,$(GPU_TESTS))) \
-    $(patsubst %,$B/gpu/%.o,tests/kernels/determinism_test.cpp $(wildcard tests/gpu/*.cpp))
+# nothing but a driver: every library but the system's own is linked in. Most tests are the objects of the
+# executor's build: they see the contract in kernels/backend.h alone. The others read the toolkit's header.
+GPU_TESTS := $(wildcard tests/kernels/*.cpp tests/host/model/*.cpp tests/host/train/*.cpp tests/host/plan/*.cpp)
+GPU_ONLY := tests/kernels/determinism_test.cpp $(wildcard tests/gpu/*.cpp tests/ladder/*.cpp)
+GPU_TEST_OBJECTS := $(patsubst %,$B/simt/%.o,$(filter-out $(GPU_ONLY),$(GPU_TESTS))) $(GPU_ONLY:%=$B/gpu/%.o) \
+    $(patsubst %,$B/nvcc/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu)
 $B/gpu/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(BASE) -c $< -o $@
+	$(CXX) $(BASE) -isystem $(CUDA_HOME)/include -c $< -o $@
 $B/test-gpu: $(GPU_TEST_OBJECTS) $B/libhost.a $B/libdata.a $B/libcuda.a $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -static-libstdc++ -static-libgcc -o $@ -Wl,--start-group $^ -Wl,--end-group \
 	    -l:libgtest.a -l:libpng.a -l:libz.a -l:liblapacke.a -l:libopenblas.a -l:libgfortran.a \
@@ -256,7 +257,7 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 	[ -n "$(GPU)" ] || { echo "sanitize-gpu: nvidia-smi finds no GPU here: nothing was checked"; exit 1; }; \
 	for tool in memcheck racecheck synccheck initcheck; do \
 	    echo "== $$tool"; \
-	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda' || exit 1; \
+	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda:Ladder*:PersistentGate*' || exit 1; \
 	done
 
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
