@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <exception>
+#include <utility>
 #include <vector>
 
 #include "bench/measure.h"
@@ -41,6 +42,18 @@ double operations(const NetworkShape& d, const NetworkShape& g) {
     return 2.0 * static_cast<double>(products);
 }
 
+// Mean losses of D and G over iterations 17 to 32, to see that peers play the same game.
+std::pair<double, double> early_losses(GanTrainer& trainer) {
+    trainer.run(16);
+    double d = 0;
+    double g = 0;
+    for (const GanMetrics& metrics : trainer.run(16)) {
+        d += metrics.loss_d() / 16;
+        g += metrics.loss_g / 16;
+    }
+    return {d, g};
+}
+
 void run(const Options& options) {
     std::vector<std::uint8_t> bytes(static_cast<std::size_t>(patches * pixels));
     std::uint32_t state = 1;
@@ -69,6 +82,7 @@ void run(const Options& options) {
         const NetworkShape d = discriminator_shape(gan, pixels);
         const NetworkShape g = generator_shape(gan, pixels);
         GanTrainer trainer(*backend, gan, rows);
+        const auto [loss_d, loss_g] = early_losses(trainer);
         const Timing timing = measure(*backend, options.seconds, [&](std::int64_t repeats) {
             while (repeats > 0) {
                 const std::int64_t count = std::min(repeats, GanTrainer::maximum_run);
@@ -92,9 +106,9 @@ void run(const Options& options) {
         json.push_back(fmt::format(
             R"({{"bench": "gan_iteration", "program": "patchforge", "commit": "{}", "device": "{}", )"
             R"("batch": {}, "ms": {:.5f}, "p5": {:.5f}, "p95": {:.5f}, "floor_bytes_ms": {:.5f}, )"
-            R"("floor_operations_ms": {:.5f}}})",
+            R"("floor_operations_ms": {:.5f}, "losses": [{:.4f}, {:.4f}]}})",
             commit(), backend->description(), batch, timing.median, timing.p5, timing.p95, by_bytes,
-            by_operations));
+            by_operations, loss_d, loss_g));
         fmt::print(stderr, "batch {}: {:.3f} ms\n", batch, timing.median);
     }
     publish(options,

@@ -61,13 +61,14 @@ def main():
     }
     ours_threads = [1, 2] if cpu else [0]
     columns = ["batch", "ours ms"]
-    rows, described, skipped = [], {}, set()
+    rows, described, skipped, losses = [], {}, set(), []
     for batch in map(int, options.batches.split(",")):
-        times = {}
+        times, early = {}, {}
         for _ in range(options.rounds):
             for threads in ours_threads:
                 line = run_ours(options.ours, batch, options.device, threads, options.seconds)
                 times.setdefault("ours", {}).setdefault(threads, []).append(line["ms"])
+                early["ours"] = line["losses"]
                 described["ours"] = f"patchforge {line['commit']} on {line['device']}"
             for name, variants in programs.items():
                 for number, arguments in enumerate(variants):
@@ -78,6 +79,7 @@ def main():
                         skipped.add((name, number))
                         continue
                     times.setdefault(name, {}).setdefault(number, []).append(line["ms"])
+                    early[name] = line["losses"]
                     described[name] = line["program"]
         best = {name: min(statistics.median(values) for values in variants.values())
                 for name, variants in times.items()}
@@ -88,6 +90,8 @@ def main():
                     columns += [f"{name} ms", "times faster"]
                 row += [f"{best[name]:.3f}", f"{best[name] / best['ours']:.1f}"]
         rows.append(row)
+        losses.append(f"| {batch} | " + ", ".join(
+            f"{name} {d:.2f} / {g:.2f}" for name, (d, g) in early.items()) + " |\n")
         print("  ".join(row), file=sys.stderr)
     if len(columns) == 2:
         print("compare.py: no peer could run here (python3 without torch and without jax?); "
@@ -100,7 +104,9 @@ def main():
             + "; ".join(described.values()) + ".\n\n"
             + "| " + " | ".join(columns) + " |\n"
             + "|" + "--:|" * len(columns) + "\n"
-            + "".join("| " + " | ".join(row) + " |\n" for row in rows))
+            + "".join("| " + " | ".join(row) + " |\n" for row in rows)
+            + "\nThe same game, other random numbers: losses of D / G, mean of iterations 17 to 32.\n\n"
+            + "| batch | losses |\n|--:|---|\n" + "".join(losses))
     print(page)
     if options.out:
         partial = options.out + ".partial"
