@@ -49,9 +49,13 @@ $B/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) -c $< -o $@
 
-# Parsing a command line takes no time worth optimising, and CLI11's templates take long to: -O0 saves
-# 40 % of what is the largest part of the build.
-$B/host/cli/%.cpp.o: CXXFLAGS += -O0
+# What is compiled with less effort, because the machine's time goes elsewhere: the command line (CLI11's
+# templates take long to optimise: -O0 saves 40 %), the host's thin loops and the tests. The evaluation's
+# loops over features and the operations stay at -O2.
+$B/host/cli/%.cpp.o: BASE += -O0
+$(foreach folder,attack files model run study train,$(eval $B/host/$(folder)/%.cpp.o: BASE += -O1))
+$B/simt/tests/host/%.cpp.o $B/simt/tests/data/%.cpp.o: BASE += -O0
+$B/simt/tests/kernels/%.cpp.o $B/simt/tests/oracle/%.cpp.o: BASE += -O1
 
 ISA_baseline := -msse2
 ISA_avx2 := -mavx2 -mfma
@@ -114,6 +118,9 @@ CUDA_LINK := $(if $(HAVE_CUDA),-L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt)
 LINK = $(CXX) $(CXXFLAGS) -o $@ -Wl,--start-group $(filter %.o %.a,$^) -Wl,--end-group $(LIBRARIES)
 $B/patchforge: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
 	$(LINK) $(CUDA_LINK)
+# Always without CUDA: what the tests run, so that they need not wait for nvcc.
+$B/patchforge-cpu: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/kernels/no_cuda/no_cuda.cpp.o $B/libkernels.a
+	$(LINK)
 $B/patchforge-simt: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
 	$(LINK)
 
@@ -163,7 +170,7 @@ $B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
 	@chmod +x $@
 TEST_BINARIES += $(addprefix $B/tests/,simt-checked kernels-checked kernels-reverse kernels-random)
 
-$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge $B/patchforge-simt
+$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt
 
 .PHONY: all banner help install-packages run test format lint clean
 
@@ -229,7 +236,7 @@ test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
 	@tests/run.sh $(TEST_BINARIES)
 .PHONY: test-binaries
-test-binaries: $(TEST_BINARIES) $B/patchforge $B/patchforge-simt
+test-binaries: $(TEST_BINARIES) $B/patchforge-cpu $B/patchforge-simt
 
 # The tests of kernels, networks and training with the kernels that nvcc compiled, as one file that needs
 # nothing but a driver: every library but the system's own is linked in. Most tests are the objects of the

@@ -20,7 +20,7 @@ struct Outcome {
 Outcome run(const std::string& arguments) {
     const char* program = std::getenv("PATCHFORGE_PROGRAM");
     const std::string command =
-        std::string(program ? program : "build/patchforge") + ' ' + arguments + " 2>&1 < /dev/null";
+        std::string(program ? program : "build/patchforge-cpu") + ' ' + arguments + " 2>&1 < /dev/null";
     Outcome outcome;
     std::FILE* pipe = ::popen(command.c_str(), "r");
     std::array<char, 4096> buffer{};
@@ -109,7 +109,7 @@ TEST(Program, DoctorWorksAnywhere) {
     // Nor does it need anything in the PATH.
     const char* program = std::getenv("PATCHFORGE_PROGRAM");
     EXPECT_EQ(std::system((std::string("PATH=/nowhere ") +
-                           (program ? program : "build/patchforge") + " doctor > /dev/null")
+                           (program ? program : "build/patchforge-cpu") + " doctor > /dev/null")
                               .c_str()),
               0);
 }

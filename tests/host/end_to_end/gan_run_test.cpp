@@ -16,11 +16,11 @@ using testing::run_program;
 using testing::ScratchFolder;
 
 std::string small_patches(const ScratchFolder& folder) {
-    const Outcome made = run_program("patchforge", {"tissue", folder / "tissue", "--patients", "4",
+    const Outcome made = run_program("patchforge-cpu", {"tissue", folder / "tissue", "--patients", "4",
                                                     "--patches", "12", "--size", "10"});
     EXPECT_EQ(made.status, 0) << made.output;
     const Outcome packed =
-        run_program("patchforge", {"pack", folder / "tissue", "--out", folder / "set.pfs"});
+        run_program("patchforge-cpu", {"pack", folder / "tissue", "--out", folder / "set.pfs"});
     EXPECT_EQ(packed.status, 0) << packed.output;
     return folder / "set.pfs";
 }
@@ -71,7 +71,7 @@ void kill_and_resume(const std::string& program, const std::string& device, int 
 }
 
 TEST(GanRun, KilledAndResumedOnTheCpuEndsInTheSameBytes) {
-    kill_and_resume("patchforge", "cpu", 6000, 60);
+    kill_and_resume("patchforge-cpu", "cpu", 6000, 60);
 }
 
 TEST(GanRun, KilledAndResumedOnCudaEndsInTheSameBytes) {
@@ -81,7 +81,7 @@ TEST(GanRun, KilledAndResumedOnCudaEndsInTheSameBytes) {
 TEST(GanRun, LeavesACompleteFolder) {
     const ScratchFolder folder("run");
     const std::string set = small_patches(folder);
-    const Outcome outcome = run_program("patchforge", training(set, folder / "run", 40, "cpu"));
+    const Outcome outcome = run_program("patchforge-cpu", training(set, folder / "run", 40, "cpu"));
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     for (const char* name : {"params.json", "log.txt", "metrics.csv", "report.html",
                              "latents.safetensors", "images/real.png", "images/final.png",
@@ -97,24 +97,24 @@ TEST(GanRun, LeavesACompleteFolder) {
     // A finished run has nothing left to do, and says so by ending well.
     std::vector<std::string> again = training(set, folder / "run", 40, "cpu");
     again.push_back("--resume");
-    EXPECT_EQ(run_program("patchforge", again).status, 0);
+    EXPECT_EQ(run_program("patchforge-cpu", again).status, 0);
     // More steps may be asked for later.
     again = training(set, folder / "run", 50, "cpu");
     again.push_back("--resume");
-    EXPECT_EQ(run_program("patchforge", again).status, 0);
+    EXPECT_EQ(run_program("patchforge-cpu", again).status, 0);
     EXPECT_TRUE(std::filesystem::exists(folder.path() / "run/checkpoints/step_50"));
 }
 
 TEST(GanRun, RefusesOtherParametersOnResume) {
     const ScratchFolder folder("params");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", 10, "cpu")).status, 0);
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", 10, "cpu")).status, 0);
     std::vector<std::string> changed = training(set, folder / "run", 20, "cpu");
     changed.insert(changed.end(), {"--lr", "0.5", "--resume"});
-    const Outcome outcome = run_program("patchforge", changed);
+    const Outcome outcome = run_program("patchforge-cpu", changed);
     EXPECT_EQ(outcome.status, 2);
     EXPECT_NE(outcome.output.find("lr_d: 0.0002 -> 0.5"), std::string::npos) << outcome.output;
-    const Outcome fresh = run_program("patchforge", training(set, folder / "run", 10, "cpu"));
+    const Outcome fresh = run_program("patchforge-cpu", training(set, folder / "run", 10, "cpu"));
     EXPECT_EQ(fresh.status, 2);
     EXPECT_NE(fresh.output.find("--resume"), std::string::npos) << fresh.output;
 }
@@ -125,7 +125,7 @@ TEST(GanRun, StopsWhereALossIsNotFinite) {
     std::vector<std::string> arguments = training(set, folder / "run", 2000, "cpu");
     // Least squares without a bound on the logit: a rate of 1 sends it to infinity.
     arguments.insert(arguments.end(), {"--lr", "1", "--loss", "lsgan", "--b1", "0"});
-    const Outcome outcome = run_program("patchforge", arguments);
+    const Outcome outcome = run_program("patchforge-cpu", arguments);
     EXPECT_EQ(outcome.status, 1) << outcome.output;
     EXPECT_NE(outcome.output.find("a loss is not finite"), std::string::npos) << outcome.output;
 }
@@ -134,7 +134,7 @@ TEST(GanRun, AnUnwritableFolderIsAClearError) {
     const ScratchFolder folder("unwritable");
     const std::string set = small_patches(folder);
     std::ofstream(folder / "file") << "not a folder";
-    const Outcome outcome = run_program("patchforge", training(set, folder / "file/run", 10, "cpu"));
+    const Outcome outcome = run_program("patchforge-cpu", training(set, folder / "file/run", 10, "cpu"));
     EXPECT_NE(outcome.status, 0);
     EXPECT_NE(outcome.output.find("patchforge: error: "), std::string::npos) << outcome.output;
 }
@@ -142,10 +142,10 @@ TEST(GanRun, AnUnwritableFolderIsAClearError) {
 TEST(GanRun, GenerateGivesTheSameBytesForTheSameSeed) {
     const ScratchFolder folder("generate");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", 10, "cpu")).status, 0);
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", 10, "cpu")).status, 0);
     for (const char* out : {"a", "b"}) {
         const Outcome outcome =
-            run_program("patchforge", {"generate", "--run", folder / "run", "--count", "9", "--seed", "3",
+            run_program("patchforge-cpu", {"generate", "--run", folder / "run", "--count", "9", "--seed", "3",
                                        "--out", folder / out, "--grid",
                                        folder / (std::string(out) + ".png"), "--nrow", "3"});
         ASSERT_EQ(outcome.status, 0) << outcome.output;
@@ -155,7 +155,7 @@ TEST(GanRun, GenerateGivesTheSameBytesForTheSameSeed) {
     EXPECT_NE(bytes_of_file(folder / "a/fake_000007.png"), bytes_of_file(folder / "a/fake_000008.png"));
     // The run's own latents make the run's own last picture.
     const Outcome outcome =
-        run_program("patchforge", {"generate", "--weights",
+        run_program("patchforge-cpu", {"generate", "--weights",
                                    folder / "run/checkpoints/step_10/generator.safetensors", "--latents",
                                    folder / "run/latents.safetensors", "--grid", folder / "c.png"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
@@ -169,22 +169,22 @@ TEST(RealData, PackTrainGenerateResume) {
     }
     const ScratchFolder folder("idc");
     const Outcome packed =
-        run_program("patchforge", {"pack", idc.string(), "--out", folder / "idc.pfs"});
+        run_program("patchforge-cpu", {"pack", idc.string(), "--out", folder / "idc.pfs"});
     ASSERT_EQ(packed.status, 0) << packed.output;
     EXPECT_NE(packed.output.find("5048 of 5127 patches"), std::string::npos) << packed.output;
     const auto arguments = [&](const char* steps) {
         return std::vector<std::string>{"train", "gan", "--data", folder / "idc.pfs", "--out",
                                         folder / "run", "--steps", steps, "--preset", "seed-b10"};
     };
-    const Outcome first = run_program("patchforge", arguments("20"));
+    const Outcome first = run_program("patchforge-cpu", arguments("20"));
     ASSERT_EQ(first.status, 0) << first.output;
     auto more = arguments("30");
     more.push_back("--resume");
-    const Outcome second = run_program("patchforge", more);
+    const Outcome second = run_program("patchforge-cpu", more);
     ASSERT_EQ(second.status, 0) << second.output;
     EXPECT_NE(second.output.find("Resumed from"), std::string::npos) << second.output;
     const Outcome generated = run_program(
-        "patchforge", {"generate", "--run", folder / "run", "--count", "3", "--out", folder / "fakes"});
+        "patchforge-cpu", {"generate", "--run", folder / "run", "--count", "3", "--out", folder / "fakes"});
     EXPECT_EQ(generated.status, 0) << generated.output;
 }
 

@@ -12,7 +12,7 @@ struct Outcome {
     std::string output; // stdout and stderr together
 };
 
-// build/patchforge, or build/patchforge-simt: the CUDA path on the executor. Not through a shell.
+// "patchforge-cpu", or "patchforge-simt": with the CUDA path on the executor. Not through a shell.
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments);
 // Killed with SIGKILL after so many milliseconds, unless it ended before.
 Outcome run_and_kill(const std::string& program, const std::vector<std::string>& arguments,
