@@ -1,6 +1,6 @@
 // The one contract between the host loop and the hardware: memory, recorded iterations, and every
-// operation with its shapes and formula (kernels/operations/). `cpu` and `cuda` implement all of it;
-// the host loop never asks which one it has.
+// operation with its shapes and formula (kernels/operations/). `cpu` and `cuda` implement all of
+// it; the host loop never asks which one it has.
 #pragma once
 
 #include <cstddef>
@@ -33,7 +33,8 @@ class Recording {
 };
 
 // Everything here is asynchronous in the order of calls, unless it says that it waits.
-// All failures are std::runtime_error with the reason; running out of memory names the bytes asked for.
+// All failures are std::runtime_error with the reason; running out of memory names the bytes asked
+// for.
 class Backend : public ActivationOperations,
                 public AugmentOperations,
                 public BatchOperations,
@@ -50,8 +51,8 @@ class Backend : public ActivationOperations,
   public:
     ~Backend() override = default;
 
-    virtual std::string name() const = 0;        // "cpu" or "cuda:0"
-    virtual std::string description() const = 0; // one line for people: device, width or driver
+    virtual std::string name() const = 0;         // "cpu" or "cuda:0"
+    virtual std::string description() const = 0;  // one line for people: device, width or driver
     virtual std::int64_t free_memory() const = 0; // bytes that an allocation may still hope for
 
     // Whether operations may be given host memory (a mapped file, say) instead of allocate()'s.
@@ -61,21 +62,22 @@ class Backend : public ActivationOperations,
     virtual void* allocate(std::size_t bytes) = 0;
     virtual void release(void* memory) noexcept = 0;
 
-    virtual void upload(void* device, const void* host, std::size_t bytes) = 0;   // host reusable on return
+    virtual void upload(void* device, const void* host,
+                        std::size_t bytes) = 0; // host reusable on return
     virtual void download(void* host, const void* device, std::size_t bytes) = 0; // waits
-    virtual void copy(void* to, const void* from, std::size_t bytes) = 0;         // device to device
-    virtual void synchronise() = 0;                                               // waits for everything
+    virtual void copy(void* to, const void* from, std::size_t bytes) = 0; // device to device
+    virtual void synchronise() = 0;                                       // waits for everything
 
-    // Records what `body` enqueues; it must only call operations and copy(). Nothing runs before replay:
-    // the CUDA backend calls `body` now, capturing a graph; the CPU backend keeps it and calls it at
-    // every replay.
+    // Records what `body` enqueues; it must only call operations and copy(). Nothing runs before
+    // replay: the CUDA backend calls `body` now, capturing a graph; the CPU backend keeps it and
+    // calls it at every replay.
     virtual std::unique_ptr<Recording> record(std::function<void()> body) = 0;
 
-    // Streaming through double buffers. Host memory from allocate_staging is pinned where that helps.
-    // stage(slot, ...) copies beside the running computation, after the last release_slot(slot);
-    // await_slot makes what is enqueued next wait for the copy; release_slot says that what was
-    // enqueued so far is all that reads the slot. wait_until_staged returns when the host buffer of
-    // the slot may be written again. slot in {0, 1}.
+    // Streaming through double buffers. Host memory from allocate_staging is pinned where that
+    // helps. stage(slot, ...) copies beside the running computation, after the last
+    // release_slot(slot); await_slot makes what is enqueued next wait for the copy; release_slot
+    // says that what was enqueued so far is all that reads the slot. wait_until_staged returns when
+    // the host buffer of the slot may be written again. slot in {0, 1}.
     virtual void* allocate_staging(std::size_t bytes) = 0;
     virtual void release_staging(void* memory) noexcept = 0;
     virtual void stage(int slot, void* device, const void* host, std::size_t bytes) = 0;
@@ -91,7 +93,8 @@ struct BackendOptions {
 // device: "auto", "cpu", "cuda", "cuda:N". auto takes a usable GPU, else the CPU.
 // std::invalid_argument for anything else; std::runtime_error when the device cannot be used, with
 // the driver's reason.
-std::unique_ptr<Backend> make_backend(const std::string& device, const BackendOptions& options = {});
+std::unique_ptr<Backend> make_backend(const std::string& device,
+                                      const BackendOptions& options = {});
 
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options = {});
 // Null-safe builds: in a program without CUDA this throws, saying so.

@@ -29,7 +29,7 @@ struct EvasionJob {
     double search_prior = 0.001; // weight of ||z||^2 / latent size, which keeps codes likely
 
     std::filesystem::path
-        out; // evasion.csv, evasion.json, report.html, sheets; empty: console only
+        out;                // evasion.csv, evasion.json, report.html, sheets; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
     int threads = 0;

@@ -35,9 +35,9 @@ struct Pictures {
 void add_png(Pictures& pictures, const std::string& path, const ClassifierFormat& format) {
     const Image image = read_png(path, format.channels);
     if (image.width != format.width || image.height != format.height) {
-        throw std::runtime_error(fmt::format(
-            "{}: is {} x {}, the model takes {} x {}; give pictures of that size", path, image.width,
-            image.height, format.width, format.height));
+        throw std::runtime_error(
+            fmt::format("{}: is {} x {}, the model takes {} x {}; give pictures of that size", path,
+                        image.width, image.height, format.width, format.height));
     }
     pictures.names.push_back(path);
     pictures.labels.emplace_back();
@@ -58,8 +58,8 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
     for (std::int64_t i = 0; i < set.count(); ++i) {
         pictures.names.emplace_back(set.name(i));
         const std::int32_t label = set.labels()[static_cast<std::size_t>(i)];
-        pictures.labels.push_back(
-            label < 0 ? "" : set.class_names()[static_cast<std::size_t>(label)]);
+        pictures.labels.push_back(label < 0 ? ""
+                                            : set.class_names()[static_cast<std::size_t>(label)]);
     }
     pictures.bytes.insert(pictures.bytes.end(), set.pixels(),
                           set.pixels() + set.count() * set.pixels_per_patch());
@@ -135,7 +135,8 @@ void run(const Call& call) {
         fmt::print("... and {} more\n", pictures.names.size() - shown);
     }
     for (std::size_t k = 0; k < classes; ++k) {
-        fmt::print("called {}: {} of {}\n", format.class_names[k], counts[k], pictures.names.size());
+        fmt::print("called {}: {} of {}\n", format.class_names[k], counts[k],
+                   pictures.names.size());
     }
     if (labelled > 0) {
         fmt::print("right: {} of {} labelled ({:.4f})\n", right, labelled,

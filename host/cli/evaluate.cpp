@@ -73,8 +73,8 @@ void run(const Call& call) {
 
     Split split{all_rows(set), {}, {}};
     if (call.test_patients > 0) {
-        split = split_by_patient(
-            set, {.test_patients = call.test_patients, .seed = call.split_seed});
+        split =
+            split_by_patient(set, {.test_patients = call.test_patients, .seed = call.split_seed});
     }
     const ImageSet training = images_of(set, split.train, call.count, call.seed);
     const ImageSet held_out = images_of(set, split.test, call.count, call.seed + 1);
@@ -83,8 +83,7 @@ void run(const Call& call) {
     if (!call.run.empty()) {
         LoadedGenerator generator(*backend, call.run);
         const std::int64_t count = std::min<std::int64_t>(call.count, training.count());
-        generated.bytes =
-            generator.images().bytes(generator.images().latents(count, call.seed));
+        generated.bytes = generator.images().bytes(generator.images().latents(count, call.seed));
         const GeneratorFormat& format = generator.images().format();
         generated.shape = {format.channels, format.height, format.width};
     } else {
@@ -115,8 +114,8 @@ void run(const Call& call) {
         append_metric_line(out, result);
     }
     Report report("Generated against real patches",
-                  fmt::format("{} generated, {} real, seed {}.", generated.count(), training.count(),
-                              call.seed));
+                  fmt::format("{} generated, {} real, seed {}.", generated.count(),
+                              training.count(), call.seed));
     add_evaluation_sections(report, evaluation, generated, training, held_out);
     report.write(std::filesystem::path(out) / "evaluation.html");
     fmt::print("Look at {}/evaluation.html\n", out);
@@ -127,22 +126,27 @@ void run(const Call& call) {
 void add_evaluate(CLI::App& app) {
     auto call = std::make_shared<Call>();
     CLI::App* verb = app.add_subcommand("evaluate", "measure how good fakes are");
-    add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights", "FOLDER|FILE");
+    add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights",
+             "FOLDER|FILE");
     add_text(*verb, "--generated", call->generated, "a folder of generated PNG files instead",
              "FOLDER");
     add_data_options(*verb, call->data);
     add_text(*verb, "--features", call->features,
              "a classifier whose features are used too; train it on other patients", "FOLDER|FILE");
-    add_number<std::int64_t>(*verb, "--count", call->count, "images of each kind, at most", 20, 1000000);
+    add_number<std::int64_t>(*verb, "--count", call->count, "images of each kind, at most", 20,
+                             1000000);
     add_number<std::int64_t>(*verb, "--test-patients", call->test_patients,
-                             "patients that the GAN did not see, for memorisation (0: none)", 0, 1000000);
+                             "patients that the GAN did not see, for memorisation (0: none)", 0,
+                             1000000);
     add_number<std::uint64_t>(*verb, "--split-seed", call->split_seed,
-                              "the --seed of the training that held them out", 0, ~std::uint64_t{0});
-    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of the choice of images and of subsets", 0,
+                              "the --seed of the training that held them out", 0,
                               ~std::uint64_t{0});
+    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of the choice of images and of subsets",
+                              0, ~std::uint64_t{0});
     add_switch(*verb, "--without-floors", call->without_floors,
                "leave out the comparisons that say what good and bad look like");
-    add_text(*verb, "--out", call->out, "folder for the results (the run's, unless given)", "FOLDER");
+    add_text(*verb, "--out", call->out, "folder for the results (the run's, unless given)",
+             "FOLDER");
     add_device_options(*verb, call->device);
     verb->callback([call] { run(*call); });
 }

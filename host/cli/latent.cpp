@@ -48,10 +48,11 @@ class Gallery {
         if (!call.model.empty()) {
             classifier_ = ClassifierModel::load(*backend_, call.model);
             if (classifier_->pixels() != generator_.network().shape().outputs()) {
-                throw std::runtime_error(fmt::format(
-                    "--model {}: takes patches of {} numbers, the generator makes {}; use a classifier "
-                    "of the same patches",
-                    call.model, classifier_->pixels(), generator_.network().shape().outputs()));
+                throw std::runtime_error(fmt::format("--model {}: takes patches of {} numbers, the "
+                                                     "generator makes {}; use a classifier "
+                                                     "of the same patches",
+                                                     call.model, classifier_->pixels(),
+                                                     generator_.network().shape().outputs()));
             }
         }
     }
@@ -99,15 +100,16 @@ class Gallery {
         return generator_.images().bytes(all);
     }
 
-    // The verdict in the lower left corner, in percent, on a dark ground so that it reads on any patch.
+    // The verdict in the lower left corner, in percent, on a dark ground so that it reads on any
+    // patch.
     static void mark(Image& picture, float probability) {
         const std::string text = fmt::format("{:.0f}", 100 * probability);
         const int width = static_cast<int>(text.size()) * letter_width + 1;
         for (int c = 0; c < picture.channels; ++c) {
             for (int y = std::max(0, picture.height - letter_height - 2); y < picture.height; ++y) {
                 for (int x = 0; x < std::min(width, picture.width); ++x) {
-                    picture.pixels[static_cast<std::size_t>((c * picture.height + y) * picture.width +
-                                                            x)] = 20;
+                    picture.pixels[static_cast<std::size_t>(
+                        (c * picture.height + y) * picture.width + x)] = 20;
                 }
             }
         }
@@ -122,10 +124,9 @@ class Gallery {
 
 void say_written(const Call& call, const Gallery& gallery) {
     fmt::print("Look at {}{}\n", call.out,
-               gallery.classifier()
-                   ? fmt::format(" (numbers: percent {} says {})", call.model,
-                                 gallery.classifier()->format().class_names.back())
-                   : "");
+               gallery.classifier() ? fmt::format(" (numbers: percent {} says {})", call.model,
+                                                  gallery.classifier()->format().class_names.back())
+                                    : "");
 }
 
 void interpolate(const Call& call) {
@@ -153,8 +154,7 @@ void interpolate(const Call& call) {
 void neighbours(const Call& call) {
     Gallery gallery(call);
     const std::vector<LatentCode> centres = gallery.draw(call.rows, call.seed);
-    const std::vector<LatentCode> directions =
-        gallery.draw(call.rows * call.steps, call.seed + 1);
+    const std::vector<LatentCode> directions = gallery.draw(call.rows * call.steps, call.seed + 1);
     std::vector<std::vector<LatentCode>> rows;
     std::vector<std::string> columns;
     for (std::int64_t r = 0; r < call.rows; ++r) {
@@ -163,7 +163,8 @@ void neighbours(const Call& call) {
         for (std::int64_t s = 0; s < call.steps; ++s) {
             const double distance =
                 call.radius * static_cast<double>(s) / static_cast<double>(call.steps - 1);
-            // Rotated towards a random direction, so that the neighbour is as long as the centre is.
+            // Rotated towards a random direction, so that the neighbour is as long as the centre
+            // is.
             rows.back().push_back(interpolate_spherically(
                 centre, directions[static_cast<std::size_t>(r * call.steps + s)],
                 std::min(1.0, distance)));
@@ -180,15 +181,17 @@ std::size_t class_number(const ClassifierFormat& format, const std::string& name
                          const std::string& option) {
     const auto found = std::ranges::find(format.class_names, name);
     if (found == format.class_names.end()) {
-        throw std::invalid_argument(fmt::format("{} {}: the classifier has no such class; it has {}",
-                                                option, name, fmt::join(format.class_names, ", ")));
+        throw std::invalid_argument(
+            fmt::format("{} {}: the classifier has no such class; it has {}", option, name,
+                        fmt::join(format.class_names, ", ")));
     }
     return static_cast<std::size_t>(found - format.class_names.begin());
 }
 
 // The drawn codes whose patches the classifier calls `class_name` with the asked confidence.
-LatentGroup group_by_verdict(const Call& call, Gallery& gallery, const std::vector<LatentCode>& codes,
-                             const std::string& class_name, const std::string& option) {
+LatentGroup group_by_verdict(const Call& call, Gallery& gallery,
+                             const std::vector<LatentCode>& codes, const std::string& class_name,
+                             const std::string& option) {
     if (!gallery.classifier()) {
         throw std::invalid_argument(fmt::format(
             "{}: groups are picked by a classifier; give --model, or a saved group", option));
@@ -224,7 +227,8 @@ void arithmetic(const Call& call) {
     const LatentGroup to = group(call.to_group, call.to_class, true, "--to");
     const LatentCode from_mean = from.mean();
     const LatentCode to_mean = to.mean();
-    fmt::print("{}: {} codes, {}: {} codes\n", from.name, from.codes.size(), to.name, to.codes.size());
+    fmt::print("{}: {} codes, {}: {} codes\n", from.name, from.codes.size(), to.name,
+               to.codes.size());
     if (!call.save_groups.empty()) {
         std::filesystem::create_directories(call.save_groups);
         for (const LatentGroup& saved : {from, to}) {
@@ -236,7 +240,8 @@ void arithmetic(const Call& call) {
     }
     std::vector<std::vector<LatentCode>> rows;
     std::vector<std::string> columns;
-    const auto bases = std::min<std::size_t>(static_cast<std::size_t>(call.rows), from.codes.size());
+    const auto bases =
+        std::min<std::size_t>(static_cast<std::size_t>(call.rows), from.codes.size());
     for (std::size_t r = 0; r < bases; ++r) {
         rows.emplace_back();
         for (std::int64_t s = 0; s < call.steps; ++s) {
@@ -286,14 +291,16 @@ void add_latent(CLI::App& app) {
     add_common(*verb, sum);
     add_text(*verb, "--from", sum->from_class, "class of the first group (the first, unless given)",
              "CLASS");
-    add_text(*verb, "--to", sum->to_class, "class of the second group (the last, unless given)", "CLASS");
+    add_text(*verb, "--to", sum->to_class, "class of the second group (the last, unless given)",
+             "CLASS");
     add_text(*verb, "--from-group", sum->from_group, "a saved group instead", "FILE");
     add_text(*verb, "--to-group", sum->to_group, "a saved group instead", "FILE");
-    add_text(*verb, "--save-groups", sum->save_groups, "folder for the groups, as <class>.safetensors",
-             "FOLDER");
+    add_text(*verb, "--save-groups", sum->save_groups,
+             "folder for the groups, as <class>.safetensors", "FOLDER");
     add_number<std::int64_t>(*verb, "--draws", sum->draws, "codes drawn to find the groups in", 10,
                              1000000);
-    add_number<double>(*verb, "--confidence", sum->confidence, "of the classifier, to be in a group", 0, 1);
+    add_number<double>(*verb, "--confidence", sum->confidence,
+                       "of the classifier, to be in a group", 0, 1);
     add_number<double>(*verb, "--strength", sum->strength, "of the last column's step", -100, 100);
     verb->callback([sum] { arithmetic(*sum); });
 

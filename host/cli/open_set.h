@@ -1,4 +1,5 @@
-// --data of a call as an open set: a .pfs file, or a folder packed once into the cache, with progress.
+// --data of a call as an open set: a .pfs file, or a folder packed once into the cache, with
+// progress.
 #pragma once
 
 #include <string>

@@ -49,19 +49,21 @@ void run(const Call& call) {
         return;
     }
     if (call.run.empty() || call.data.data.empty() || call.out.empty()) {
-        throw std::invalid_argument("--run, --data, --out: all three are needed to make a page; or give "
-                                    "--score to score a rater's results");
+        throw std::invalid_argument(
+            "--run, --data, --out: all three are needed to make a page; or give "
+            "--score to score a rater's results");
     }
     const PackedSet set = open_set(call.data, call.device.threads);
     if (set.count() < call.study.count) {
-        throw std::invalid_argument(fmt::format("--count {}: there are {} patches; give at most that many",
-                                                call.study.count, set.count()));
+        throw std::invalid_argument(
+            fmt::format("--count {}: there are {} patches; give at most that many",
+                        call.study.count, set.count()));
     }
     const auto backend = make_backend(call.device.device, {call.device.threads});
     LoadedGenerator generator(*backend, call.run);
     std::vector<PngBytes> generated;
-    for (const Image& image : generator.images().images(
-             generator.images().latents(call.study.count, call.study.seed))) {
+    for (const Image& image :
+         generator.images().images(generator.images().latents(call.study.count, call.study.seed))) {
         generated.push_back(encode_png(image));
     }
     std::vector<PngBytes> real;
@@ -69,8 +71,8 @@ void run(const Call& call) {
         const auto row = shuffled_row(call.study.seed, 0, static_cast<std::uint32_t>(i),
                                       static_cast<std::uint32_t>(set.count()));
         const auto patch = set.patch(row);
-        real.push_back(encode_png(
-            {set.width(), set.height(), set.channels(), {patch.begin(), patch.end()}}));
+        real.push_back(
+            encode_png({set.width(), set.height(), set.channels(), {patch.begin(), patch.end()}}));
     }
     write_study_page(call.out, real, generated, call.study);
     fmt::print("Open {} in a browser. Score what it saves with `patchforge study --score FILE`\n",
@@ -82,7 +84,8 @@ void run(const Call& call) {
 void add_study(CLI::App& app) {
     auto call = std::make_shared<Call>();
     CLI::App* verb = app.add_subcommand("study", "a page that asks people: real or generated?");
-    add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights", "FOLDER|FILE");
+    add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights",
+             "FOLDER|FILE");
     add_data_options(*verb, call->data, false);
     add_text(*verb, "--out", call->out, "the page to write, e.g. study.html", "FILE");
     add_number<std::int64_t>(*verb, "--count", call->study.count,

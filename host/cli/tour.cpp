@@ -38,10 +38,12 @@ struct Call {
     std::uint64_t seed = 0;
 };
 
-void heading(const std::string& text) { print_line("\n== " + text); }
+void heading(const std::string& text) {
+    print_line("\n== " + text);
+}
 
-// An earlier tour makes room for this one only where this program made it: a folder with the parts of a
-// tour and nothing that somebody else put there.
+// An earlier tour makes room for this one only where this program made it: a folder with the parts
+// of a tour and nothing that somebody else put there.
 void clear_earlier_tour(const fs::path& out) {
     if (!fs::exists(out)) {
         return;
@@ -99,10 +101,11 @@ void run(const Call& call) {
         return;
     }
 
-    Report page("A tour of patchforge",
-                fmt::format("{} patches: a GAN learns to make more of them, a classifier to tell them "
-                            "apart, and both kinds of forgery are put before it.",
-                            set.count()));
+    Report page(
+        "A tour of patchforge",
+        fmt::format("{} patches: a GAN learns to make more of them, a classifier to tell them "
+                    "apart, and both kinds of forgery are put before it.",
+                    set.count()));
     add_gan_sections(page, gan_run.out);
     add_classifier_sections(page, classifier_run.out);
 
@@ -149,15 +152,17 @@ void add_tour(CLI::App& app) {
     CLI::App* verb = app.add_subcommand(
         "tour", "a GAN, a classifier, attacks on it and fakes before it, on one page");
     add_data_options(*verb, call->data);
-    add_text(*verb, "--out", call->out, "folder for all of it; an earlier tour there is replaced (required)",
-             "FOLDER")
+    add_text(*verb, "--out", call->out,
+             "folder for all of it; an earlier tour there is replaced (required)", "FOLDER")
         ->required();
     add_choice(*verb, "--preset", call->preset, "of the GAN", gan_preset_names());
     add_number<std::int64_t>(*verb, "--steps", call->steps, "of the GAN (0: the preset's)", 0,
                              1000000000);
     add_number<std::int64_t>(*verb, "--epochs", call->epochs, "of the classifier", 1, 100000);
-    add_number<std::int64_t>(*verb, "--count", call->fakes, "fakes put before the classifier", 1, 1000000);
-    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of everything random", 0, ~std::uint64_t{0});
+    add_number<std::int64_t>(*verb, "--count", call->fakes, "fakes put before the classifier", 1,
+                             1000000);
+    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of everything random", 0,
+                              ~std::uint64_t{0});
     add_device_options(*verb, call->device);
     verb->callback([call] { run(*call); });
 }

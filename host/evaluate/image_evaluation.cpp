@@ -35,8 +35,7 @@ std::vector<FeatureExtractor> extractors(const ImageSet& reference,
                        }});
     }
     const Features pixels = pixels_of(reference);
-    const std::int64_t components =
-        std::min({pca_components, pixels.count - 1, pixels.dimension});
+    const std::int64_t components = std::min({pca_components, pixels.count - 1, pixels.dimension});
     auto pca = std::make_shared<PrincipalComponents>(
         fit_principal_components(pixels, components, options.seed, options.threads));
     all.push_back({{fmt::format("pixels-pca{}", components),
@@ -108,9 +107,9 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
                                 const ImageEvaluationOptions& options,
                                 const std::function<void(const std::string&)>& progress) {
     if (reference.count() < 20 || generated.count() < 20) {
-        throw std::invalid_argument(
-            fmt::format("--count: {} real and {} generated images say nothing; give at least 20 of each",
-                        reference.count(), generated.count()));
+        throw std::invalid_argument(fmt::format(
+            "--count: {} real and {} generated images say nothing; give at least 20 of each",
+            reference.count(), generated.count()));
     }
     const auto say = [&](const std::string& what) {
         if (progress) {
@@ -132,7 +131,8 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
             const std::int64_t width =
                 reference.shape.channels * reference.shape.height * reference.shape.width;
             const Features noise = noise_images(generated.count(), width, options.seed);
-            ImageSet noise_bytes{reference.shape, std::vector<std::uint8_t>(noise.values.size()), {}};
+            ImageSet noise_bytes{
+                reference.shape, std::vector<std::uint8_t>(noise.values.size()), {}};
             std::transform(noise.values.begin(), noise.values.end(), noise_bytes.bytes.begin(),
                            [](float v) { return static_cast<std::uint8_t>((v + 1) * 127.5f); });
             append(result.noise,

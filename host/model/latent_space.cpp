@@ -68,8 +68,8 @@ LatentCode interpolate_spherically(const LatentCode& a, const LatentCode& b, dou
 
 LatentCode LatentGroup::mean() const {
     if (codes.empty()) {
-        throw std::invalid_argument(fmt::format(
-            "group '{}': holds no code; draw more codes or lower --confidence", name));
+        throw std::invalid_argument(
+            fmt::format("group '{}': holds no code; draw more codes or lower --confidence", name));
     }
     std::vector<double> sums(codes.front().size(), 0.0);
     for (const LatentCode& code : codes) {
@@ -105,8 +105,8 @@ LatentGroup load_group(const std::filesystem::path& path) {
     const TensorFile file = read_safetensors(path);
     const Tensor& latents = file.at("latents");
     if (latents.shape.size() != 2) {
-        throw std::runtime_error(
-            fmt::format("{}: latents is not a matrix; give a file that `latent` saved", path.string()));
+        throw std::runtime_error(fmt::format(
+            "{}: latents is not a matrix; give a file that `latent` saved", path.string()));
     }
     const auto name = file.metadata.find("group");
     return {name == file.metadata.end() ? path.stem().string() : name->second,

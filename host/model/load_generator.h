@@ -9,9 +9,9 @@
 
 namespace patchforge {
 
-// The generator's weights of a run folder's latest checkpoint (its moving average where the run kept
-// one), of a checkpoint's folder, or the .safetensors file itself. Throws std::runtime_error when
-// there is none.
+// The generator's weights of a run folder's latest checkpoint (its moving average where the run
+// kept one), of a checkpoint's folder, or the .safetensors file itself. Throws std::runtime_error
+// when there is none.
 std::filesystem::path generator_weights(const std::filesystem::path& path);
 
 class LoadedGenerator {

@@ -117,6 +117,10 @@ class Pass {
     Matrix<float> forward(Matrix<const float> input, const DropoutSource& dropout = {},
                           Matrix<float> output = {});
 
+    // As if the last forward pass had run on these rows of its input alone: the backward pass then
+    // is theirs. For plain networks without dropout, whose rows know nothing of each other.
+    void keep_rows(std::int64_t first, std::int64_t count);
+
     // Output of a layer in the last forward pass, [B, outputs], before what is appended to it.
     Matrix<float> output(std::int64_t layer) const { return outputs_[layer]; }
     // The epilogue that made it.

@@ -93,6 +93,14 @@ Matrix<float> Pass::forward(Matrix<const float> input, const DropoutSource& drop
     return outputs_.back();
 }
 
+void Pass::keep_rows(std::int64_t first, std::int64_t count) {
+    input_ = input_.row_range(first, count);
+    for (Matrix<float>& output : outputs_) {
+        output = output.row_range(first, count);
+    }
+    rows_ = count;
+}
+
 void Pass::normalise(std::int64_t layer, const DropoutSource& dropout) {
     Backend& backend = network_->backend();
     const LayerShape& l = shape(layer);

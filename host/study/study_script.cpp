@@ -34,7 +34,8 @@ td.plot svg { display: block; width: 100%; height: 1.1rem; overflow: visible; }
 @media (max-width: 34rem) { .plot { display: none; } }
 )css";
 
-const char* const study_body = R"html(<noscript><p class="bad">This page needs JavaScript. It sends nothing anywhere.</p></noscript>
+const char* const study_body =
+    R"html(<noscript><p class="bad">This page needs JavaScript. It sends nothing anywhere.</p></noscript>
 <section id="intro" hidden>
 <p>Half of the small patches you are about to see are photographs. A program made up the other half.
 Say of each which it is. Guess when you do not know: that is an answer too.</p>

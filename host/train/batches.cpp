@@ -38,9 +38,8 @@ BatchSource::BatchSource(Backend& backend, const PatchRows& patches, const Batch
     }
     plan_.count = used;
     plan_.batch_size = std::min(options_.batch_size, used);
-    plan_.batches_per_epoch = options_.drop_last
-                                  ? used / plan_.batch_size
-                                  : (used + plan_.batch_size - 1) / plan_.batch_size;
+    plan_.batches_per_epoch = options_.drop_last ? used / plan_.batch_size
+                                                 : (used + plan_.batch_size - 1) / plan_.batch_size;
     plan_.seed = options_.seed;
     plan_.draw = {step, static_cast<std::uint32_t>(options_.draws_per_iteration), 0};
 
@@ -55,7 +54,8 @@ BatchSource::BatchSource(Backend& backend, const PatchRows& patches, const Batch
         (options_.placement == Placement::automatic && !fits)) {
         plan_.order = BatchPlan::Order::staged;
         for (int slot = 0; slot < 2; ++slot) {
-            slots_[slot] = DeviceArray<std::uint8_t>(backend, static_cast<std::int64_t>(slot_bytes()));
+            slots_[slot] =
+                DeviceArray<std::uint8_t>(backend, static_cast<std::int64_t>(slot_bytes()));
             staging_[slot] = backend.allocate_staging(slot_bytes());
         }
         return;
@@ -83,8 +83,8 @@ BatchSource::~BatchSource() {
 }
 
 std::int64_t BatchSource::rows_of_draw(std::uint64_t draw) const {
-    const auto batch = static_cast<std::int64_t>(
-        draw % static_cast<std::uint64_t>(plan_.batches_per_epoch));
+    const auto batch =
+        static_cast<std::int64_t>(draw % static_cast<std::uint64_t>(plan_.batches_per_epoch));
     return std::min(plan_.batch_size, plan_.count - batch * plan_.batch_size);
 }
 
@@ -148,6 +148,8 @@ void BatchSource::stage(std::uint64_t iteration, int slot) {
     backend_.await_slot(slot);
 }
 
-void BatchSource::release(int slot) { backend_.release_slot(slot); }
+void BatchSource::release(int slot) {
+    backend_.release_slot(slot);
+}
 
 } // namespace patchforge

@@ -21,9 +21,7 @@ struct PatchRows {
     std::span<const std::int32_t> labels; // [count], -1: none; or empty
     std::vector<std::int32_t> subset;     // rows to use; empty: all
 
-    std::int64_t pixels_per_patch() const {
-        return std::int64_t{channels} * height * width;
-    }
+    std::int64_t pixels_per_patch() const { return std::int64_t{channels} * height * width; }
     std::int64_t used() const {
         return subset.empty() ? count : static_cast<std::int64_t>(subset.size());
     }
@@ -65,8 +63,8 @@ class BatchSource {
     void gather(Matrix<float> x, Vector<std::int32_t> row, std::int64_t j, int slot,
                 PixelRange range);
 
-    // Streaming, around each iteration: stage() fills the slot for it and makes the computation wait
-    // for the copy; release() says that the iteration was enqueued.
+    // Streaming, around each iteration: stage() fills the slot for it and makes the computation
+    // wait for the copy; release() says that the iteration was enqueued.
     void stage(std::uint64_t iteration, int slot);
     void release(int slot);
 

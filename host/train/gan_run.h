@@ -17,11 +17,11 @@ struct GanRunOptions {
     int threads = 0;
     Placement placement = Placement::automatic;
     bool resume = false;
-    std::int64_t log_interval = 200;        // iterations
-    std::int64_t sample_interval = 1000;    // iterations; 0: only at the end
+    std::int64_t log_interval = 200;         // iterations
+    std::int64_t sample_interval = 1000;     // iterations; 0: only at the end
     std::int64_t checkpoint_interval = 2000; // iterations; 0: only at the end
-    int keep = 3;                           // checkpoints
-    std::int64_t test_patients = 0;         // left out of training, chosen by the seed; 0: none
+    int keep = 3;                            // checkpoints
+    std::int64_t test_patients = 0;          // left out of training, chosen by the seed; 0: none
 
     void validate() const;
 };

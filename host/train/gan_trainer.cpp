@@ -42,6 +42,15 @@ std::int64_t reference_rows(Normalisation normalisation, std::int64_t batch) {
     return normalisation == Normalisation::virtual_batch ? batch : 0;
 }
 
+// Whether the fakes of D's step and of G's are independent rows of one batch: one D step, a G whose
+// rows know nothing of each other, and nothing put between G's output and D.
+bool draws_fakes_together(const GanOptions& options) {
+    return options.n_critic == 1 && !options.conditional && !options.feature_matching &&
+           options.lambda_pixel == 0 && options.instance_noise == 0 &&
+           options.normalisation_g == Normalisation::none &&
+           options.normalisation_d != Normalisation::virtual_batch;
+}
+
 } // namespace
 
 bool GanMetrics::finite() const {
@@ -59,12 +68,16 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
                                             device_step_.data())),
       reference_d_(reference_rows(options.normalisation_d, source_->rows_of_draw(0))),
       reference_g_(reference_rows(options.normalisation_g, source_->rows_of_draw(0))),
+      fakes_together_(draws_fakes_together(options)),
       generator_(backend, generator_shape(options, pixels_, classes_, reference_g_)),
       discriminator_(backend, discriminator_shape(options, pixels_, classes_, reference_d_)),
-      generator_pass_(generator_, reference_g_ + source_->rows_of_draw(0)),
+      generator_pass_(generator_,
+                      reference_g_ + (fakes_together_ ? 2 : 1) * source_->rows_of_draw(0)),
       discriminator_pass_(discriminator_, reference_d_ + 2 * source_->rows_of_draw(0)),
-      latent_(backend, (reference_g_ + source_->rows_of_draw(0)) * generator_.shape().inputs()),
-      samples_(backend, (reference_d_ + 2 * source_->rows_of_draw(0)) * pixels_),
+      latent_(backend, (reference_g_ + (fakes_together_ ? 2 : 1) * source_->rows_of_draw(0)) *
+                           generator_.shape().inputs()),
+      samples_(backend,
+               (reference_d_ + (fakes_together_ ? 3 : 2) * source_->rows_of_draw(0)) * pixels_),
       metrics_(backend, metric_count), history_(backend, maximum_run * metric_count) {
     const std::int64_t batch = source_->rows_of_draw(0);
     const std::int64_t rows = reference_d_ + 2 * batch;
@@ -238,6 +251,17 @@ void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpo
     }
 }
 
+// G's weights pass through memory once for both, and four kernels less wait for each other.
+void GanTrainer::draw_fakes_of_both_steps(std::int64_t rows) {
+    const StepCount count{device_step_.data(), 1, 0};
+    const Matrix<float> codes = latent_.matrix(2 * rows, generator_.shape().inputs());
+    draw_latent(codes.row_range(0, rows), Purpose::latent_discriminator, count);
+    draw_latent(codes.row_range(rows, rows), Purpose::latent_generator, count);
+    generator_pass_.forward(codes, {true, options_.seed, 0, {}, 1},
+                            samples_.matrix(3 * rows, pixels_).row_range(rows, 2 * rows));
+    generator_pass_.keep_rows(rows, rows);
+}
+
 Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t noise_draw) {
     Matrix<float> seen = samples_.matrix(rows, pixels_);
     if (options_.instance_noise > 0) {
@@ -266,7 +290,11 @@ void GanTrainer::discriminator_step(std::int64_t draw, std::int64_t rows, int sl
     const StepCount count{device_step_.data(), static_cast<std::uint32_t>(options_.n_critic),
                           static_cast<std::uint32_t>(draw)};
     draw_patches(reference_d_, rows, draw, slot);
-    draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator, count);
+    if (fakes_together_) {
+        draw_fakes_of_both_steps(rows);
+    } else {
+        draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator, count);
+    }
     const Matrix<float> logit = discriminator_pass_.forward(
         shown(reference_d_ + 2 * rows, draw),
         {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_discriminator_step),
@@ -319,10 +347,13 @@ void GanTrainer::generator_step(std::int64_t rows, int slot) {
     if (with_patches) {
         draw_patches(reference_d_ + rows, rows, options_.n_critic - 1, slot);
     }
-    draw_fakes(reference_d_, rows, Purpose::latent_generator, count);
+    if (!fakes_together_) {
+        draw_fakes(reference_d_, rows, Purpose::latent_generator, count);
+    }
     const std::int64_t groups = options_.feature_matching ? 2 : 1;
     const Matrix<float> logit = discriminator_pass_.forward(
-        shown(reference_d_ + groups * rows, options_.n_critic),
+        fakes_together_ ? samples_.matrix(3 * rows, pixels_).row_range(2 * rows, rows)
+                        : shown(reference_d_ + groups * rows, options_.n_critic),
         {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_generator_step), count,
          groups});
     const Matrix<float> d_logit = discriminator_pass_.output_gradient();

@@ -94,6 +94,9 @@ class GanTrainer {
     void draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw);
     // G of fresh codes into rows of samples_ from `first` on.
     void draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw);
+    // For both steps at once, where nothing changes G or looks at its batch in between: patches in
+    // rows 0 to B of samples_, fakes for D's step behind them, fakes for G's step at the end.
+    void draw_fakes_of_both_steps(std::int64_t rows);
     // What D is shown of the first `rows` rows of samples_: with noise, with class columns.
     Matrix<const float> shown(std::int64_t rows, std::int64_t noise_draw);
     void add_gradient_penalty(std::int64_t rows, StepCount draw);
@@ -121,6 +124,7 @@ class GanTrainer {
     std::unique_ptr<BatchSource> source_;
     std::int64_t reference_d_ = 0; // rows of a virtual batch, before all others
     std::int64_t reference_g_ = 0;
+    bool fakes_together_ = false; // draw_fakes_of_both_steps
     Network generator_;
     Network discriminator_;
     std::unique_ptr<Network> average_;
@@ -129,7 +133,7 @@ class GanTrainer {
     std::unique_ptr<GradientPenalty> penalty_;
     Unfused unfused_g_;
     Unfused unfused_d_;
-    DeviceArray<float> latent_; // [reference + B, latent_dim + classes]
+    DeviceArray<float> latent_; // [reference + B, latent_dim + classes], or of both steps
     DeviceArray<float>
         samples_; // [reference + 2B, pixels]: D step: patches, then fakes; G step: fakes
     // Only where the options need them:

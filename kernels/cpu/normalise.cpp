@@ -15,8 +15,8 @@ struct Row {
 
     Row(double d, double variance, double own_share)
         : share(own_share), others(1 - own_share),
-          inverse_deviation(1 / std::sqrt(normalisation_epsilon +
-                                          others * (variance + own_share * d * d))) {}
+          inverse_deviation(
+              1 / std::sqrt(normalisation_epsilon + others * (variance + own_share * d * d))) {}
     double normalised(double d) const { return others * d * inverse_deviation; }
 };
 
@@ -44,8 +44,8 @@ void CpuBackend::normalise(Matrix<float> y, Matrix<float> statistics, Matrix<con
             for (std::int64_t r = 0; r < z.rows; ++r) {
                 const double d = at(r) - mean;
                 const Row row(d, variance, r < reference_rows ? 0 : share);
-                y.data[r * z.columns + c] = static_cast<float>(
-                    scale.data[c] * row.normalised(d) + shift.data[c]);
+                y.data[r * z.columns + c] =
+                    static_cast<float>(scale.data[c] * row.normalised(d) + shift.data[c]);
             }
         }
     });

@@ -13,9 +13,10 @@ float level_now(const NoiseLevel& level) {
     if (level.end == 0) {
         return level.start;
     }
-    return step >= level.end ? 0.0f
-                             : static_cast<float>(level.start * static_cast<double>(level.end - step) /
-                                                  static_cast<double>(level.end));
+    return step >= level.end
+               ? 0.0f
+               : static_cast<float>(level.start * static_cast<double>(level.end - step) /
+                                    static_cast<double>(level.end));
 }
 
 } // namespace
@@ -51,19 +52,18 @@ void CpuBackend::penalise_slope(Matrix<float> u, Vector<float> penalty, Matrix<c
                                 float weight) {
     pool_.parallel_for(g.rows, [&](std::int64_t row) {
         const std::int64_t first = row * g.columns;
-        const double slope =
-            std::sqrt(1e-4 + vector_.sum_of_squares(g.data + first, g.columns));
+        const double slope = std::sqrt(1e-4 + vector_.sum_of_squares(g.data + first, g.columns));
         penalty.data[row] = static_cast<float>(weight * (slope - 1) * (slope - 1));
-        const auto factor = static_cast<float>(weight * 2 * (slope - 1) /
-                                               (slope * static_cast<double>(g.rows)));
+        const auto factor =
+            static_cast<float>(weight * 2 * (slope - 1) / (slope * static_cast<double>(g.rows)));
         for (std::int64_t e = first; e < first + g.columns; ++e) {
             u.data[e] = factor * g.data[e];
         }
     });
 }
 
-void CpuBackend::add_l1_gradient(Vector<float> d, Vector<const float> y,
-                                 Vector<const float> target, float weight) {
+void CpuBackend::add_l1_gradient(Vector<float> d, Vector<const float> y, Vector<const float> target,
+                                 float weight) {
     for_pieces(d.size, piece, [&](std::int64_t first, std::int64_t count) {
         for (std::int64_t e = first; e < first + count; ++e) {
             const float difference = y.data[e] - target.data[e];

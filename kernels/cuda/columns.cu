@@ -17,8 +17,8 @@ __global__ void __launch_bounds__(256)
 }
 
 __global__ void __launch_bounds__(256)
-    one_hot_kernel(float* to, std::int64_t columns, std::int64_t classes,
-                   const std::int32_t* label, std::int64_t rows) {
+    one_hot_kernel(float* to, std::int64_t columns, std::int64_t classes, const std::int32_t* label,
+                   std::int64_t rows) {
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < rows * classes) {
         const std::int64_t row = e / classes;

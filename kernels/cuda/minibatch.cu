@@ -1,6 +1,6 @@
-// Minibatch discrimination. A thread owns one (row, kernel) pair and goes through the other rows, so
-// nothing has to be added across threads. B = 64 rows and K = 100 kernels of C = 5 numbers are 6,400
-// threads that read 64 * 5 floats each, from L1 and L2: 128 kB of m serve all of them.
+// Minibatch discrimination. A thread owns one (row, kernel) pair and goes through the other rows,
+// so nothing has to be added across threads. B = 64 rows and K = 100 kernels of C = 5 numbers are
+// 6,400 threads that read 64 * 5 floats each, from L1 and L2: 128 kB of m serve all of them.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 
@@ -46,8 +46,7 @@ __global__ void __launch_bounds__(256)
         }
         for (std::int64_t j = 0; j < rows; ++j) {
             const float* other = mine + (j - i) * kernels * size;
-            const float pull =
-                (d_o[e] + d_o[e + (j - i) * kernels]) * closeness(mine, other, size);
+            const float pull = (d_o[e] + d_o[e + (j - i) * kernels]) * closeness(mine, other, size);
             for (std::int64_t c = 0; c < size; ++c) {
                 const float difference = mine[c] - other[c];
                 gradient[c] -= difference > 0.0f ? pull : difference < 0.0f ? -pull : 0.0f;

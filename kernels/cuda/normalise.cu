@@ -1,9 +1,9 @@
 // Batch and virtual batch normalisation, forward and backward.
 //
-// A block owns 32 columns, so that every row is read in 128-byte pieces, and its eight warps take every
-// eighth row; sums over rows are in float64 and meet in shared memory in the order of warps. A hidden
-// layer of 256 columns and 128 rows is 131 kB: it stays in L2 between the sweeps over its rows
-// (forward three, backward two), and the launch is what it costs.
+// A block owns 32 columns, so that every row is read in 128-byte pieces, and its eight warps take
+// every eighth row; sums over rows are in float64 and meet in shared memory in the order of warps.
+// A hidden layer of 256 columns and 128 rows is 131 kB: it stays in L2 between the sweeps over its
+// rows (forward three, backward two), and the launch is what it costs.
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
@@ -47,8 +47,8 @@ struct Row {
 
     __device__ Row(double d, double variance, double own_share)
         : share(own_share), others(1.0 - own_share),
-          inverse_deviation(1.0 / sqrt(normalisation_epsilon +
-                                       others * (variance + own_share * d * d))) {}
+          inverse_deviation(
+              1.0 / sqrt(normalisation_epsilon + others * (variance + own_share * d * d))) {}
     __device__ double normalised(double d) const { return others * d * inverse_deviation; }
     // d normalised / d d, and / d variance.
     __device__ double by_distance(double d) const {
@@ -184,11 +184,10 @@ void CudaBackend::normalise_by(Matrix<float> y, Matrix<const float> z,
            y.data, z.data, statistics.data, share, scale.data, shift.data, z.size(), z.columns);
 }
 
-void CudaBackend::normalise_gradient(Matrix<float> dz, Vector<float> d_scale,
-                                     Vector<float> d_shift, Matrix<const float> dy,
-                                     Matrix<const float> z, Matrix<const float> statistics,
-                                     std::int64_t reference_rows, Vector<const float> scale,
-                                     bool accumulate) {
+void CudaBackend::normalise_gradient(Matrix<float> dz, Vector<float> d_scale, Vector<float> d_shift,
+                                     Matrix<const float> dy, Matrix<const float> z,
+                                     Matrix<const float> statistics, std::int64_t reference_rows,
+                                     Vector<const float> scale, bool accumulate) {
     launch(normalise_gradient_kernel,
            {.grid = blocks_for(z.columns, columns_per_block),
             .block = reduction_block,

@@ -1,6 +1,7 @@
 // Noise, the gradient penalty's pieces, an L1 term and a running mean of weights.
 //
-//     add_noise          8 B an element (read, write); a thread owns the four elements of one Philox
+//     add_noise          8 B an element (read, write); a thread owns the four elements of one
+//     Philox
 //                        counter, as fill_normal does.
 //     interpolate_rows   12 B an element; a block owns a row, whose alpha every thread draws.
 //     penalise_slope     12 B an element: a block reads its row for the norm and again, from L2, to
@@ -21,9 +22,10 @@ __device__ float level_now(const NoiseLevel& level) {
         return level.start;
     }
     const std::uint64_t step = level.iteration.value();
-    return step >= level.end ? 0.0f
-                             : static_cast<float>(level.start * static_cast<double>(level.end - step) /
-                                                  static_cast<double>(level.end));
+    return step >= level.end
+               ? 0.0f
+               : static_cast<float>(level.start * static_cast<double>(level.end - step) /
+                                    static_cast<double>(level.end));
 }
 
 template <bool vectors>

@@ -17,9 +17,9 @@ struct LinearOperations {
     virtual void linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
                                 Vector<const float> bias, const Epilogue& epilogue) = 0;
 
-    // dx [B, I] = (dz [B, O] weight) * previous'(.), where `previous` is the epilogue that made this
-    // layer's input x: what comes out is the gradient before that epilogue, ready for the layer
-    // below. With an identity epilogue x is not read and may be empty.
+    // dx [B, I] = (dz [B, O] weight) * previous'(.), where `previous` is the epilogue that made
+    // this layer's input x: what comes out is the gradient before that epilogue, ready for the
+    // layer below. With an identity epilogue x is not read and may be empty.
     virtual void linear_input_gradient(Matrix<float> dx, Matrix<const float> dz,
                                        Matrix<const float> weight, Matrix<const float> x,
                                        const Epilogue& previous) = 0;

@@ -1,6 +1,6 @@
-// Minibatch discrimination (Salimans et al. 2016): how close a row is to the others of its batch, so
-// that a discriminator can see a generator that paints one picture over and over.
-// With m [B, K * C] = features times a learned matrix, cut into K vectors of C numbers a row:
+// Minibatch discrimination (Salimans et al. 2016): how close a row is to the others of its batch,
+// so that a discriminator can see a generator that paints one picture over and over. With m [B, K *
+// C] = features times a learned matrix, cut into K vectors of C numbers a row:
 //     closeness(i, j, k) = exp(-||m_ik - m_jk||_1)         o [B, K] = sum over j != i of closeness
 #pragma once
 

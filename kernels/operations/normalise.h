@@ -1,7 +1,7 @@
-// Normalisation of columns over a batch: batch normalisation (Ioffe & Szegedy 2015) and virtual batch
-// normalisation (Salimans et al., "Improved techniques for training GANs", 2016), in which a fixed
-// reference batch travels with every batch and each row is normalised by the reference rows and
-// itself, so that no row depends on its neighbours.
+// Normalisation of columns over a batch: batch normalisation (Ioffe & Szegedy 2015) and virtual
+// batch normalisation (Salimans et al., "Improved techniques for training GANs", 2016), in which a
+// fixed reference batch travels with every batch and each row is normalised by the reference rows
+// and itself, so that no row depends on its neighbours.
 //
 // z [R + B, C]: the first R rows are the reference, with mean m and (biased) variance v of each
 // column. A row's share w in its own statistics is 0 for reference rows and 1 / (R + 1) for the
@@ -29,8 +29,8 @@ struct NormaliseOperations {
                               Matrix<const float> statistics, float share,
                               Vector<const float> scale, Vector<const float> shift) = 0;
 
-    // Gradient of normalise: dz [R + B, C] from dy, through the statistics too; d_scale, d_shift [C],
-    // added to what is there when `accumulate`. dz may be dy, not z.
+    // Gradient of normalise: dz [R + B, C] from dy, through the statistics too; d_scale, d_shift
+    // [C], added to what is there when `accumulate`. dz may be dy, not z.
     virtual void normalise_gradient(Matrix<float> dz, Vector<float> d_scale, Vector<float> d_shift,
                                     Matrix<const float> dy, Matrix<const float> z,
                                     Matrix<const float> statistics, std::int64_t reference_rows,

@@ -16,8 +16,8 @@ struct Adam {
     float beta2 = 0.999f;
     float epsilon = 1e-8f;
     StepCount step{};
-    // Linear decay of the rate, with s = step.value() (t - 1): full until s = decay_start, zero from
-    // s = decay_end on, lr * (decay_end - s) / (decay_end - decay_start) between. 0, 0: none.
+    // Linear decay of the rate, with s = step.value() (t - 1): full until s = decay_start, zero
+    // from s = decay_end on, lr * (decay_end - s) / (decay_end - decay_start) between. 0, 0: none.
     std::uint64_t decay_start = 0;
     std::uint64_t decay_end = 0;
     // After the update every value is clamped to [-clip, clip] (WGAN). 0: not clamped.

@@ -15,7 +15,8 @@ struct ReduceOperations {
     // out [C] = mean over the rows of x [B, C].
     virtual void column_mean(Vector<float> out, Matrix<const float> x) = 0;
 
-    // out[0] = number of columns of x [B, C] with no element > 0: dead units of a (leaky) ReLU layer.
+    // out[0] = number of columns of x [B, C] with no element > 0: dead units of a (leaky) ReLU
+    // layer.
     virtual void count_dead_columns(Vector<float> out, Matrix<const float> x) = 0;
 
     // The end of a recorded iteration: history[*step % history.rows, :] = metrics, then ++*step.

@@ -11,9 +11,9 @@ class MinibatchTest : public BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(MinibatchTest);
 
 TEST_P(MinibatchTest, ThreeRowsWorkedOutByHand) {
-    // Two kernels of two numbers. Row 0 and 1 in kernel 0: exp(-1) + exp(-2) = 0.50321472 and so on.
-    const auto m =
-        GuardedArray<float>::input(backend(), {0, 0, 1, 1, 1, 0, 1, 0, 0, 2, 0, 0});
+    // Two kernels of two numbers. Row 0 and 1 in kernel 0: exp(-1) + exp(-2) = 0.50321472 and so
+    // on.
+    const auto m = GuardedArray<float>::input(backend(), {0, 0, 1, 1, 1, 0, 1, 0, 0, 2, 0, 0});
     const auto o = GuardedArray<float>::output(backend(), 6);
     backend().minibatch_closeness(o.matrix(3, 2), m.matrix(3, 4));
     expect_close(o.values(),

@@ -24,9 +24,8 @@ TEST_P(NormaliseTest, Forward) {
         const auto z = random_values(301, rows * columns, 1, 3);
         const auto scale = random_values(302, columns, 0.5f, 2);
         const auto shift = random_values(303, columns);
-        const auto expected =
-            oracle::normalise({rows, columns, z}, reference, oracle::to_double(scale),
-                              oracle::to_double(shift));
+        const auto expected = oracle::normalise({rows, columns, z}, reference,
+                                                oracle::to_double(scale), oracle::to_double(shift));
 
         const auto z_on_device = GuardedArray<float>::input(backend(), z, 1);
         const auto scale_on_device = GuardedArray<float>::input(backend(), scale, 2);
@@ -75,7 +74,8 @@ TEST_P(NormaliseTest, Evaluation) {
                 statistics.matrix(2, columns),
                 own ? 1.0f / static_cast<float>(reference + 1) : 0.0f, scale.view(), shift.view());
             const auto begin = expected.begin() + first * columns;
-            // The statistics were rounded to float32, and a column without variance has a slope of 300.
+            // The statistics were rounded to float32, and a column without variance has a slope of
+            // 300.
             expect_close(y.values(), {begin, begin + count * columns}, 6e-5, "y");
         }
     }

@@ -47,7 +47,8 @@ TEST_P(RegulariseTest, InterpolatesEachRowByItsOwnShare) {
             const auto share = GuardedArray<float>::output(backend(), rows);
             backend().fill_uniform(share.view(), 0, 1, random);
             const auto shares = share.values();
-            const auto a = random_values(341, rows * columns), b = random_values(342, rows * columns);
+            const auto a = random_values(341, rows * columns),
+                       b = random_values(342, rows * columns);
             const auto a_on_device = GuardedArray<float>::input(backend(), a, 1);
             const auto b_on_device = GuardedArray<float>::input(backend(), b, 2);
             const auto y = GuardedArray<float>::output(backend(), rows * columns, 3);

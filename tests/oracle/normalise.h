@@ -1,5 +1,5 @@
-// kernels/operations/normalise.h in float64, as its header says it: own share and reference share of
-// mean and mean square.
+// kernels/operations/normalise.h in float64, as its header says it: own share and reference share
+// of mean and mean square.
 #pragma once
 
 #include <cmath>

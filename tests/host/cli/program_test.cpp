@@ -19,8 +19,8 @@ struct Outcome {
 
 Outcome run(const std::string& arguments) {
     const char* program = std::getenv("PATCHFORGE_PROGRAM");
-    const std::string command =
-        std::string(program ? program : "build/patchforge-cpu") + ' ' + arguments + " 2>&1 < /dev/null";
+    const std::string command = std::string(program ? program : "build/patchforge-cpu") + ' ' +
+                                arguments + " 2>&1 < /dev/null";
     Outcome outcome;
     std::FILE* pipe = ::popen(command.c_str(), "r");
     std::array<char, 4096> buffer{};

@@ -18,12 +18,12 @@ using testing::ScratchFolder;
 std::string small_patches(const ScratchFolder& folder, const std::string& name = "set",
                           const std::string& size = "10") {
     const std::string tissue = folder / ("tissue-" + name);
-    EXPECT_EQ(run_program("patchforge",
+    EXPECT_EQ(run_program("patchforge-cpu",
                           {"tissue", tissue, "--patients", "6", "--patches", "12", "--size", size})
                   .status,
               0);
     const std::string set = folder / (name + ".pfs");
-    EXPECT_EQ(run_program("patchforge", {"pack", tissue, "--out", set}).status, 0);
+    EXPECT_EQ(run_program("patchforge-cpu", {"pack", tissue, "--out", set}).status, 0);
     return set;
 }
 
@@ -52,14 +52,14 @@ TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
     const ScratchFolder folder("classifier");
     const std::string set = small_patches(folder);
     const std::string run = folder / "run";
-    const Outcome trained = run_program("patchforge", training(set, run, {"--epochs", "3"}));
+    const Outcome trained = run_program("patchforge-cpu", training(set, run, {"--epochs", "3"}));
     ASSERT_EQ(trained.status, 0) << trained.output;
     for (const char* name : {"params.json", "log.txt", "metrics.csv", "timing.json", "report.html",
                              "checkpoints/best/classifier.safetensors"}) {
         EXPECT_TRUE(std::filesystem::exists(std::filesystem::path(run) / name)) << name;
     }
     EXPECT_NE(trained.output.find("Epoch [3/3]"), std::string::npos) << trained.output;
-    const Outcome asked = run_program("patchforge", {"classify", "--model", run, set, "--csv",
+    const Outcome asked = run_program("patchforge-cpu", {"classify", "--model", run, set, "--csv",
                                                      folder / "answers.csv", "--show", "2"});
     ASSERT_EQ(asked.status, 0) << asked.output;
     EXPECT_NE(asked.output.find("of 72 labelled"), std::string::npos) << asked.output;
@@ -84,13 +84,13 @@ TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
                                                "0.05",
                                                "--epochs",
                                                "60"};
-    ASSERT_EQ(run_program("patchforge", training(set, folder / "whole", defences)).status, 0);
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "whole", defences)).status, 0);
     std::vector<std::string> arguments = training(set, folder / "killed", defences);
     Outcome outcome;
     int kills = 0;
     for (int attempt = 0; attempt < 60; ++attempt) {
         const int limit = attempt < 8 ? 60 * (attempt + 1) : -1;
-        outcome = testing::run_and_kill("patchforge", arguments, limit);
+        outcome = testing::run_and_kill("patchforge-cpu", arguments, limit);
         if (std::filesystem::exists(folder / "killed/params.json") &&
             arguments.back() != "--resume") {
             arguments.push_back("--resume");
@@ -114,12 +114,12 @@ TEST(ClassifierRun, AnEnsembleAnswersAsOne) {
     const std::string out = folder / "ensemble";
     const std::vector<std::string> arguments =
         training(set, out, {"--epochs", "2", "--ensemble", "2"});
-    const Outcome trained = run_program("patchforge", arguments);
+    const Outcome trained = run_program("patchforge-cpu", arguments);
     ASSERT_EQ(trained.status, 0) << trained.output;
     EXPECT_NE(trained.output.find("2 members, mean logit"), std::string::npos) << trained.output;
     // Members are ordinary runs with seeds of their own, on the same split.
     const Outcome alone = run_program(
-        "patchforge", training(set, folder / "alone", {"--epochs", "2", "--seed", "4"}));
+        "patchforge-cpu", training(set, folder / "alone", {"--epochs", "2", "--seed", "4"}));
     ASSERT_EQ(alone.status, 0) << alone.output;
     EXPECT_TRUE(weights_of(folder / "alone") == weights_of(folder / "ensemble/member_1"));
     EXPECT_FALSE(weights_of(folder / "alone") == weights_of(folder / "ensemble/member_0"));
@@ -129,26 +129,26 @@ TEST(ClassifierRun, AnEnsembleAnswersAsOne) {
                 ? std::vector<std::string>{"classify", "--model", out, set}
                 : std::vector<std::string>{"attack", "--model",  out,    "--data",
                                            set,      "--method", "fgsm", "--no-sanity"};
-        const Outcome outcome = run_program("patchforge", call);
+        const Outcome outcome = run_program("patchforge-cpu", call);
         EXPECT_EQ(outcome.status, 0) << outcome.output;
     }
     std::vector<std::string> again = arguments;
     again.push_back("--resume");
-    EXPECT_EQ(run_program("patchforge", again).status, 0);
+    EXPECT_EQ(run_program("patchforge-cpu", again).status, 0);
 }
 
 TEST(ClassifierRun, ADetectorStandsInFrontOfAClassifier) {
     const ScratchFolder folder("detector");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", {"--epochs", "2"})).status,
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status,
               0);
     const Outcome trained = run_program(
-        "patchforge", {"train", "detector", "--model", folder / "run", "--data", set, "--attack",
+        "patchforge-cpu", {"train", "detector", "--model", folder / "run", "--data", set, "--attack",
                        "fgsm", "--eps", "16/255", "--epochs", "2", "--hidden-dims", "16", "--out",
                        folder / "detector", "--device", "cpu"});
     ASSERT_EQ(trained.status, 0) << trained.output;
     const Outcome attacked = run_program(
-        "patchforge", {"attack", "--model", folder / "run", "--detector", folder / "detector",
+        "patchforge-cpu", {"attack", "--model", folder / "run", "--detector", folder / "detector",
                        "--data", set, "--method", "fgsm", "--eps", "8/255", "--no-sanity"});
     EXPECT_EQ(attacked.status, 0) << attacked.output;
     EXPECT_NE(attacked.output.find("joint"), std::string::npos) << attacked.output;
@@ -157,10 +157,10 @@ TEST(ClassifierRun, ADetectorStandsInFrontOfAClassifier) {
 TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
     const ScratchFolder folder("offline");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", {"--epochs", "2"})).status,
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status,
               0);
     const Outcome attacked =
-        run_program("patchforge", {"attack", "--model", folder / "run", "--data", set, "--rows",
+        run_program("patchforge-cpu", {"attack", "--model", folder / "run", "--data", set, "--rows",
                                    "train", "--method", "fgsm", "--eps", "8/255", "--save", "--out",
                                    folder / "saved", "--no-sanity"});
     ASSERT_EQ(attacked.status, 0) << attacked.output;
@@ -172,11 +172,11 @@ TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
     }
     ASSERT_FALSE(images.empty());
     const Outcome trained =
-        run_program("patchforge",
+        run_program("patchforge-cpu",
                     training(set, folder / "defended", {"--epochs", "1", "--extra-data", images}));
     ASSERT_EQ(trained.status, 0) << trained.output;
     const Outcome plain =
-        run_program("patchforge", training(set, folder / "plain", {"--epochs", "1"}));
+        run_program("patchforge-cpu", training(set, folder / "plain", {"--epochs", "1"}));
     const auto patches_to_train = [](const std::string& output) {
         const std::size_t at = output.find("Data: ");
         return at == std::string::npos ? 0 : std::stoi(output.substr(at + 6));
@@ -190,7 +190,7 @@ TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
 TEST(ClassifierRun, StopsWhereTheLossIsNotFinite) {
     const ScratchFolder folder("classifier-nan");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge", training(set, folder / "run", {"--epochs", "1"})).status,
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "1"})).status,
               0);
     std::filesystem::path weights;
     for (const auto& entry : std::filesystem::directory_iterator(folder / "run/checkpoints")) {
@@ -203,7 +203,7 @@ TEST(ClassifierRun, StopsWhereTheLossIsNotFinite) {
     bytes.replace(bytes.size() - 4, 4, std::string("\0\0\xC0\x7F", 4));
     std::ofstream(weights, std::ios::binary) << bytes;
     const Outcome outcome =
-        run_program("patchforge", training(set, folder / "run", {"--epochs", "5", "--resume"}));
+        run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "5", "--resume"}));
     EXPECT_EQ(outcome.status, 1) << outcome.output;
     EXPECT_NE(outcome.output.find("the loss is not finite"), std::string::npos) << outcome.output;
     EXPECT_EQ(outcome.output.find("Epoch [3/5]"), std::string::npos) << outcome.output;
@@ -220,7 +220,7 @@ TEST(ClassifierRun, RefusesWhatCannotWork) {
     const std::string set = small_patches(folder);
     const std::string larger = small_patches(folder, "larger", "12");
     const std::string run = folder / "run";
-    ASSERT_EQ(run_program("patchforge", training(set, run, {"--epochs", "1"})).status, 0);
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, run, {"--epochs", "1"})).status, 0);
     const std::string out = folder / "never";
     const std::vector<Refusal> refusals = {
         {"attack", training(set, out, {"--adversarial-training", "pgd"}),
@@ -246,7 +246,7 @@ TEST(ClassifierRun, RefusesWhatCannotWork) {
          "--attack"},
     };
     for (const Refusal& refusal : refusals) {
-        const Outcome outcome = run_program("patchforge", refusal.arguments);
+        const Outcome outcome = run_program("patchforge-cpu", refusal.arguments);
         EXPECT_TRUE(outcome.status == 1 || outcome.status == 2)
             << refusal.name << ": " << outcome.output;
         EXPECT_NE(outcome.output.find("patchforge: error: "), std::string::npos) << refusal.name;

@@ -16,8 +16,8 @@ using testing::run_program;
 using testing::ScratchFolder;
 
 std::string small_patches(const ScratchFolder& folder) {
-    const Outcome made = run_program("patchforge-cpu", {"tissue", folder / "tissue", "--patients", "4",
-                                                    "--patches", "12", "--size", "10"});
+    const Outcome made = run_program("patchforge-cpu", {"tissue", folder / "tissue", "--patients",
+                                                        "4", "--patches", "12", "--size", "10"});
     EXPECT_EQ(made.status, 0) << made.output;
     const Outcome packed =
         run_program("patchforge-cpu", {"pack", folder / "tissue", "--out", folder / "set.pfs"});
@@ -27,9 +27,28 @@ std::string small_patches(const ScratchFolder& folder) {
 
 std::vector<std::string> training(const std::string& set, const std::string& out, int steps,
                                   const std::string& device) {
-    return {"train", "gan", "--data", set, "--out", out, "--steps", std::to_string(steps),
-            "--batch-size", "5", "--hidden-dim", "32", "--log-interval", "7", "--sample-interval", "20",
-            "--checkpoint-interval", "6", "--device", device, "--seed", "5"};
+    return {"train",
+            "gan",
+            "--data",
+            set,
+            "--out",
+            out,
+            "--steps",
+            std::to_string(steps),
+            "--batch-size",
+            "5",
+            "--hidden-dim",
+            "32",
+            "--log-interval",
+            "7",
+            "--sample-interval",
+            "20",
+            "--checkpoint-interval",
+            "6",
+            "--device",
+            device,
+            "--seed",
+            "5"};
 }
 
 // What must not depend on interruptions, as one text: last checkpoint, metrics, last grid.
@@ -56,7 +75,8 @@ void kill_and_resume(const std::string& program, const std::string& device, int 
         // A different place each time; the last attempts run long enough to get through.
         const int limit = attempt < 12 ? milliseconds * (attempt + 1) / 4 : -1;
         outcome = testing::run_and_kill(program, arguments, limit);
-        if (std::filesystem::exists(folder / "killed/params.json") && arguments.back() != "--resume") {
+        if (std::filesystem::exists(folder / "killed/params.json") &&
+            arguments.back() != "--resume") {
             arguments.push_back("--resume");
         }
         if (outcome.status == 0) {
@@ -134,7 +154,8 @@ TEST(GanRun, AnUnwritableFolderIsAClearError) {
     const ScratchFolder folder("unwritable");
     const std::string set = small_patches(folder);
     std::ofstream(folder / "file") << "not a folder";
-    const Outcome outcome = run_program("patchforge-cpu", training(set, folder / "file/run", 10, "cpu"));
+    const Outcome outcome =
+        run_program("patchforge-cpu", training(set, folder / "file/run", 10, "cpu"));
     EXPECT_NE(outcome.status, 0);
     EXPECT_NE(outcome.output.find("patchforge: error: "), std::string::npos) << outcome.output;
 }
@@ -145,19 +166,21 @@ TEST(GanRun, GenerateGivesTheSameBytesForTheSameSeed) {
     ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", 10, "cpu")).status, 0);
     for (const char* out : {"a", "b"}) {
         const Outcome outcome =
-            run_program("patchforge-cpu", {"generate", "--run", folder / "run", "--count", "9", "--seed", "3",
-                                       "--out", folder / out, "--grid",
-                                       folder / (std::string(out) + ".png"), "--nrow", "3"});
+            run_program("patchforge-cpu", {"generate", "--run", folder / "run", "--count", "9",
+                                           "--seed", "3", "--out", folder / out, "--grid",
+                                           folder / (std::string(out) + ".png"), "--nrow", "3"});
         ASSERT_EQ(outcome.status, 0) << outcome.output;
     }
     EXPECT_EQ(bytes_of_file(folder / "a.png"), bytes_of_file(folder / "b.png"));
-    EXPECT_EQ(bytes_of_file(folder / "a/fake_000008.png"), bytes_of_file(folder / "b/fake_000008.png"));
-    EXPECT_NE(bytes_of_file(folder / "a/fake_000007.png"), bytes_of_file(folder / "a/fake_000008.png"));
+    EXPECT_EQ(bytes_of_file(folder / "a/fake_000008.png"),
+              bytes_of_file(folder / "b/fake_000008.png"));
+    EXPECT_NE(bytes_of_file(folder / "a/fake_000007.png"),
+              bytes_of_file(folder / "a/fake_000008.png"));
     // The run's own latents make the run's own last picture.
-    const Outcome outcome =
-        run_program("patchforge-cpu", {"generate", "--weights",
-                                   folder / "run/checkpoints/step_10/generator.safetensors", "--latents",
-                                   folder / "run/latents.safetensors", "--grid", folder / "c.png"});
+    const Outcome outcome = run_program(
+        "patchforge-cpu",
+        {"generate", "--weights", folder / "run/checkpoints/step_10/generator.safetensors",
+         "--latents", folder / "run/latents.safetensors", "--grid", folder / "c.png"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_EQ(bytes_of_file(folder / "c.png"), bytes_of_file(folder / "run/images/final.png"));
 }
@@ -173,8 +196,9 @@ TEST(RealData, PackTrainGenerateResume) {
     ASSERT_EQ(packed.status, 0) << packed.output;
     EXPECT_NE(packed.output.find("5048 of 5127 patches"), std::string::npos) << packed.output;
     const auto arguments = [&](const char* steps) {
-        return std::vector<std::string>{"train", "gan", "--data", folder / "idc.pfs", "--out",
-                                        folder / "run", "--steps", steps, "--preset", "seed-b10"};
+        return std::vector<std::string>{"train",    "gan",          "--data",  folder / "idc.pfs",
+                                        "--out",    folder / "run", "--steps", steps,
+                                        "--preset", "seed-b10"};
     };
     const Outcome first = run_program("patchforge-cpu", arguments("20"));
     ASSERT_EQ(first.status, 0) << first.output;
@@ -183,8 +207,9 @@ TEST(RealData, PackTrainGenerateResume) {
     const Outcome second = run_program("patchforge-cpu", more);
     ASSERT_EQ(second.status, 0) << second.output;
     EXPECT_NE(second.output.find("Resumed from"), std::string::npos) << second.output;
-    const Outcome generated = run_program(
-        "patchforge-cpu", {"generate", "--run", folder / "run", "--count", "3", "--out", folder / "fakes"});
+    const Outcome generated =
+        run_program("patchforge-cpu", {"generate", "--run", folder / "run", "--count", "3", "--out",
+                                       folder / "fakes"});
     EXPECT_EQ(generated.status, 0) << generated.output;
 }
 

@@ -43,7 +43,9 @@ DoubleMatrix forward(const NetworkShape& shape, const Values& values, DoubleMatr
                      std::uint32_t purpose, bool training) {
     for (std::size_t l = 0; l < shape.layers.size(); ++l) {
         const LayerShape& layer = shape.layers[l];
-        Epilogue epilogue{layer.activation, layer.slope, training ? layer.dropout : 0,
+        Epilogue epilogue{layer.activation,
+                          layer.slope,
+                          training ? layer.dropout : 0,
                           {seed, purpose + static_cast<std::uint32_t>(l), {}}};
         x = oracle::activate(oracle::linear(x, values.weight[l], values.bias[l]).value,
                              oracle::Epilogue(epilogue, 0));
@@ -74,7 +76,8 @@ void check(double& number, double claimed, const Loss& loss, const std::string& 
     // met with probability 1e-6 a unit and would show as a large error with this fixed seed.
     const double error = std::abs(measured - claimed);
     EXPECT_FALSE(!(error <= 2e-6 + 2e-5 * std::abs(measured)))
-        << what << ": central difference " << measured << ", backward " << claimed << ", seed " << seed;
+        << what << ": central difference " << measured << ", backward " << claimed << ", seed "
+        << seed;
 }
 
 class NetworkGradient : public testing::BackendTest {
@@ -114,8 +117,7 @@ TEST_P(NetworkGradient, DiscriminatorAndItsInput) {
     DeviceArray<float> gradients(backend(), network.all().value.size);
     input.upload(host_input.data(), batch * 45);
     constexpr std::uint32_t purpose = 500;
-    const Matrix<float> logit =
-        pass.forward(input.matrix(batch, 45), {true, seed, purpose, {}});
+    const Matrix<float> logit = pass.forward(input.matrix(batch, 45), {true, seed, purpose, {}});
     loss_gradient(pass, logit, metrics.view());
     pass.backward_gradients(gradients.view(), false, d_input.matrix(batch, 45));
     std::vector<float> host_gradients(static_cast<std::size_t>(gradients.size()));
@@ -136,8 +138,9 @@ TEST_P(NetworkGradient, DiscriminatorAndItsInput) {
                   "weight " + std::to_string(e) + " of layer " + std::to_string(l));
         }
         for (std::size_t e = 0; e < bias.size(); ++e) {
-            check(bias[e], host_gradients[static_cast<std::size_t>(network.bias(l).data - base) + e],
-                  loss, "bias " + std::to_string(e) + " of layer " + std::to_string(l));
+            check(bias[e],
+                  host_gradients[static_cast<std::size_t>(network.bias(l).data - base) + e], loss,
+                  "bias " + std::to_string(e) + " of layer " + std::to_string(l));
         }
     }
     for (std::size_t e = 0; e < x.values.size(); ++e) {
@@ -170,8 +173,8 @@ TEST_P(NetworkGradient, GeneratorThroughDiscriminator) {
     const Values d_values = values_of(d);
     const DoubleMatrix z(batch, 7, host_latent);
     const auto loss = [&] {
-        return loss_of(forward(d.shape(), d_values,
-                               forward(g.shape(), g_values, z, 0, false), purpose, true));
+        return loss_of(
+            forward(d.shape(), d_values, forward(g.shape(), g_values, z, 0, false), purpose, true));
     };
     const float* base = g.all().value.data;
     for (std::int64_t l = 0; l < g.layer_count(); ++l) {

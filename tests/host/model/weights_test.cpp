@@ -24,8 +24,8 @@ std::string refusal(auto action) {
 }
 
 TEST(NetworkShape, DescriptionRoundTrip) {
-    const NetworkShape shape = multilayer_perceptron(7500, {256, 128}, 1, Activation::leaky_relu, 0.2f,
-                                                     true, 0.5f, Activation::identity);
+    const NetworkShape shape = multilayer_perceptron(7500, {256, 128}, 1, Activation::leaky_relu,
+                                                     0.2f, true, 0.5f, Activation::identity);
     const NetworkShape again = network_shape_from_description(describe(shape));
     EXPECT_EQ(describe(shape), describe(again));
     EXPECT_EQ(again.layers.size(), 3u);
@@ -60,15 +60,17 @@ TEST(Network, InitialWeightsAreUniformWithinTheBound) {
 TEST(Network, RefusesWeightsOfAnotherNetwork) {
     const auto backend = make_cpu_backend();
     Network network(*backend, small_generator());
-    Network deeper(*backend, multilayer_perceptron(5, {8, 9, 9}, 12, Activation::relu, 0.2f, false, 0,
-                                                   Activation::tanh));
+    Network deeper(*backend, multilayer_perceptron(5, {8, 9, 9}, 12, Activation::relu, 0.2f, false,
+                                                   0, Activation::tanh));
     Network wider(*backend, multilayer_perceptron(5, {8, 10}, 12, Activation::relu, 0.2f, false, 0,
                                                   Activation::tanh));
-    EXPECT_NE(refusal([&] { network.load_weights(deeper.weights(), "deeper.safetensors"); })
-                  .find("deeper.safetensors: holds 8 tensors"),
+    EXPECT_NE(refusal([&] {
+                  network.load_weights(deeper.weights(), "deeper.safetensors");
+              }).find("deeper.safetensors: holds 8 tensors"),
               std::string::npos);
-    EXPECT_NE(refusal([&] { network.load_weights(wider.weights(), "wider.safetensors"); })
-                  .find("2.weight has the shape [10, 8]"),
+    EXPECT_NE(refusal([&] {
+                  network.load_weights(wider.weights(), "wider.safetensors");
+              }).find("2.weight has the shape [10, 8]"),
               std::string::npos);
     EXPECT_EQ(refusal([&] { network.load_weights(network.weights(), "own"); }), "");
 }

@@ -45,10 +45,11 @@ TEST_F(IterationPlanTest, CarriesNoMoreThanTheFloorAtSmallBatches) {
 }
 
 // What kernels ask for: D's weights are read by its own step, forward and (moments, values) back,
-// then forward and back in G's step: 4 + 24 + 4 + 4 bytes; G's twice forward and once back.
+// then forward and back in G's step: 4 + 24 + 4 + 4 bytes; G's once forward for both steps, and
+// back.
 TEST_F(IterationPlanTest, AsksForEveryWeightAsOftenAsTheStepsNeedIt) {
     const IterationPlan p = plan(1);
-    const double expected = 36 * weights_d + 32 * weights_g;
+    const double expected = 36 * weights_d + 28 * weights_g;
     EXPECT_TRUE(p.operand_bytes() >= expected && p.operand_bytes() <= 1.02 * expected)
         << p.operand_bytes() / expected;
 }
@@ -72,7 +73,7 @@ TEST_F(IterationPlanTest, ComputesWhatTheStepsNeed) {
 // A budget: each node more costs 1.2 us of an iteration that could take 32. Above 32 rows
 // linear_backward_adam is two kernels.
 TEST_F(IterationPlanTest, NoMoreNodesThanBudgeted) {
-    for (const auto& [batch, nodes] : {std::pair{1, 27u}, {10, 27u}, {64, 31u}}) {
+    for (const auto& [batch, nodes] : {std::pair{1, 24u}, {10, 24u}, {64, 28u}}) {
         SCOPED_TRACE(batch);
         const IterationPlan p = plan(batch);
         EXPECT_LE(p.kernels.size(), nodes);

@@ -1,5 +1,5 @@
-// Our training against PyTorch's, from the same weights, patches, noise and masks: gan_trace.json was
-// recorded in float64 by record_gan_trace.py beside it.
+// Our training against PyTorch's, from the same weights, patches, noise and masks: gan_trace.json
+// was recorded in float64 by record_gan_trace.py beside it.
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -78,9 +78,10 @@ TEST_P(GanTrace, FollowsPyTorch) {
         const std::vector<GanMetrics> ours = trainer.run(options.steps);
         for (std::size_t step = 0; step < ours.size(); ++step) {
             // Losses of order 1 in float32: a few dozen roundings of 6e-8.
-            expect_near({ours[step].loss_d_real, ours[step].loss_d_fake, ours[step].probability_real,
-                         ours[step].probability_fake, ours[step].loss_g},
-                        run["losses"][step], 5e-6, name + ", losses of step " + std::to_string(step));
+            expect_near(
+                {ours[step].loss_d_real, ours[step].loss_d_fake, ours[step].probability_real,
+                 ours[step].probability_fake, ours[step].loss_g},
+                run["losses"][step], 5e-6, name + ", losses of step " + std::to_string(step));
         }
         // Adam moves a weight by up to 8 * 2e-3; a tolerance of 1/300 of that tells every error of
         // the update's form from rounding.

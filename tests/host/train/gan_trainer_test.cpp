@@ -172,8 +172,9 @@ TEST(GanTrainer, CpuAndCudaAgreeAtFullSize) {
     for (std::size_t step = 0; step < runs[0].size(); ++step) {
         const GanMetrics& a = runs[0][step];
         const GanMetrics& b = runs[1][step];
-        // The first losses differ by rounding only; Adam's first steps have the size of the learning
-        // rate whatever the gradient, so later ones by what a flipped sign of a tiny gradient makes.
+        // The first losses differ by rounding only; Adam's first steps have the size of the
+        // learning rate whatever the gradient, so later ones by what a flipped sign of a tiny
+        // gradient makes.
         const double tolerance = step == 0 ? 2e-6 : 2e-4;
         EXPECT_FALSE(!(std::abs(a.loss_d() - b.loss_d()) <= tolerance))
             << "step " << step << ": " << a.loss_d() << " " << b.loss_d();
