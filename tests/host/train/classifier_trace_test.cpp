@@ -8,33 +8,13 @@
 
 #include "host/files/safetensors.h"
 #include "host/train/classifier_trainer.h"
+#include "tests/host/train/trace.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
 namespace {
 
 class ClassifierTrace : public testing::BackendTest {};
-
-std::vector<double> flat(const TensorFile& file, const NetworkShape& shape) {
-    std::vector<double> values;
-    for (const LayerShape& layer : shape.layers) {
-        for (const std::string& name : {layer.weight_name(), layer.bias_name()}) {
-            for (const float value : f32(file.at(name))) {
-                values.push_back(value);
-            }
-        }
-    }
-    return values;
-}
-
-void expect_near(const std::vector<double>& ours, const std::vector<double>& theirs,
-                 double tolerance, const std::string& what) {
-    ASSERT_EQ(ours.size(), theirs.size()) << what;
-    for (std::size_t i = 0; i < ours.size(); ++i) {
-        ASSERT_TRUE(std::abs(ours[i] - theirs[i]) <= tolerance)
-            << what << ": element " << i << " is " << ours[i] << ", PyTorch has " << theirs[i];
-    }
-}
 
 ClassifierOptions options_of(const nlohmann::json& trace, const nlohmann::json& run) {
     ClassifierOptions options;
@@ -86,13 +66,15 @@ TEST_P(ClassifierTrace, FollowsPyTorch) {
         const std::vector<ClassifierStep> ours = trainer.run(std::ssize(run["steps"]));
         for (std::size_t step = 0; step < ours.size(); ++step) {
             // Losses of order 1 in float32: a few dozen roundings of 6e-8.
-            expect_near({ours[step].loss, ours[step].adversarial_loss, ours[step].logit_distance},
-                        run["steps"][step], 5e-6, name + ", step " + std::to_string(step));
+            testing::expect_near(
+                {ours[step].loss, ours[step].adversarial_loss, ours[step].logit_distance},
+                run["steps"][step], 5e-6, name + ", step " + std::to_string(step));
         }
         // Adam moves a weight by up to 8 * 2e-3; a tolerance of 1/300 of that tells every error of
         // the update's form from rounding.
-        expect_near(flat(trainer.model().weights(), trainer.model().network().shape()),
-                    run["classifier"], 5e-5, name + ", weights");
+        testing::expect_near(
+            testing::flat(trainer.model().weights(), trainer.model().network().shape()),
+            run["classifier"], 5e-5, name + ", weights");
     }
 }
 

@@ -9,42 +9,13 @@
 
 #include "host/files/safetensors.h"
 #include "host/train/gan_trainer.h"
+#include "tests/host/train/trace.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
 namespace {
 
 class GanTrace : public testing::BackendTest {};
-
-std::vector<double> flat(const TensorFile& file, const NetworkShape& shape) {
-    std::vector<double> values;
-    for (const LayerShape& layer : shape.layers) {
-        for (const std::string& name : {layer.weight_name(), layer.bias_name()}) {
-            for (const float value : f32(file.at(name))) {
-                values.push_back(value);
-            }
-        }
-    }
-    return values;
-}
-
-void expect_near(const std::vector<double>& ours, const std::vector<double>& theirs,
-                 double tolerance, const std::string& what) {
-    ASSERT_EQ(ours.size(), theirs.size()) << what;
-    double worst = 0;
-    std::size_t at = 0;
-    for (std::size_t i = 0; i < ours.size(); ++i) {
-        const double error = std::abs(ours[i] - theirs[i]);
-        if (!(error <= worst)) {
-            worst = error;
-            at = i;
-        }
-    }
-    if (!(worst <= tolerance)) {
-        ADD_FAILURE() << what << ": element " << at << " is " << ours[at] << ", PyTorch has "
-                      << theirs[at];
-    }
-}
 
 TEST_P(GanTrace, FollowsPyTorch) {
     std::ifstream file("tests/host/train/gan_trace.json");
@@ -78,17 +49,19 @@ TEST_P(GanTrace, FollowsPyTorch) {
         const std::vector<GanMetrics> ours = trainer.run(options.steps);
         for (std::size_t step = 0; step < ours.size(); ++step) {
             // Losses of order 1 in float32: a few dozen roundings of 6e-8.
-            expect_near(
+            testing::expect_near(
                 {ours[step].loss_d_real, ours[step].loss_d_fake, ours[step].probability_real,
                  ours[step].probability_fake, ours[step].loss_g},
                 run["losses"][step], 5e-6, name + ", losses of step " + std::to_string(step));
         }
         // Adam moves a weight by up to 8 * 2e-3; a tolerance of 1/300 of that tells every error of
         // the update's form from rounding.
-        expect_near(flat(trainer.generator().weights(), trainer.generator().shape()),
-                    run["generator"], 5e-5, name + ", generator");
-        expect_near(flat(trainer.discriminator().weights(), trainer.discriminator().shape()),
-                    run["discriminator"], 5e-5, name + ", discriminator");
+        testing::expect_near(
+            testing::flat(trainer.generator().weights(), trainer.generator().shape()),
+            run["generator"], 5e-5, name + ", generator");
+        testing::expect_near(
+            testing::flat(trainer.discriminator().weights(), trainer.discriminator().shape()),
+            run["discriminator"], 5e-5, name + ", discriminator");
     }
 }
 

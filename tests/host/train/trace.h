@@ -1,0 +1,38 @@
+// What the tests that follow a recorded trace share.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "host/files/safetensors.h"
+#include "host/model/network_shape.h"
+
+namespace patchforge::testing {
+
+// All weights and biases in the order of nn.Sequential's parameters().
+inline std::vector<double> flat(const TensorFile& file, const NetworkShape& shape) {
+    std::vector<double> values;
+    for (const LayerShape& layer : shape.layers) {
+        for (const std::string& name : {layer.weight_name(), layer.bias_name()}) {
+            for (const float value : f32(file.at(name))) {
+                values.push_back(value);
+            }
+        }
+    }
+    return values;
+}
+
+inline void expect_near(const std::vector<double>& ours, const std::vector<double>& theirs,
+                        double tolerance, const std::string& what) {
+    ASSERT_EQ(ours.size(), theirs.size()) << what;
+    for (std::size_t i = 0; i < ours.size(); ++i) {
+        const double error = std::abs(ours[i] - theirs[i]);
+        ASSERT_FALSE(!(error <= tolerance))
+            << what << ": element " << i << " is " << ours[i] << ", PyTorch has " << theirs[i];
+    }
+}
+
+} // namespace patchforge::testing
