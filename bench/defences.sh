@@ -42,6 +42,7 @@ attack() { # folder, options
     echo
     echo "Written by bench/defences.sh with $("$program" --version) on $(date -u +%Y-%m-%d). Robust accuracy is"
     echo "what is left under the attack named, of all patches held out; no claim beyond these attacks is made."
+    echo "Training cost is wall time beside plain training: rough where the machine had other work."
     for seed in 1 2 3 4 5; do
         train "split_$seed" --split-seed "$seed" > /dev/null
     done
@@ -79,6 +80,6 @@ attack() { # folder, options
     attack attack_detector --model "$runs/plain" --detector "$runs/detector" --method pgd --steps 50 \
         --eps 0,4/255,8/255 --no-sanity
     echo '```'
-} > "$out.part"
+} | sed -e "s#$runs/##g" -e '/^Look at /d' > "$out.part"
 mv "$out.part" "$out"
 echo "$out written"
