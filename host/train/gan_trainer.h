@@ -6,9 +6,10 @@
 //                      D on the 2B rows [x; G(z)], loss on real + loss on fake, one Adam step of D
 //     once:            z fresh, D(G(z)), loss against "real", gradient through D, one Adam step of
 //     G
-// D reads real and fake rows as one batch: its weights pass through memory once for both. A plain
-// run's gradients go straight into Adam; terms that add to a gradient (a penalty, historical
-// averaging) and layers with statistics take the way over a gradient in memory.
+// D reads real and fake rows as one batch: its weights pass through memory once for both. With one
+// D step an iteration, G makes the fakes of both steps in one pass: nothing changes it in between.
+// A plain run's gradients go straight into Adam; terms that add to a gradient (a penalty,
+// historical averaging) and layers with statistics take the way over a gradient in memory.
 #pragma once
 
 #include <array>
