@@ -2,7 +2,7 @@
 // inputs, 256 outputs. Every rung is captured into a graph of calls whose weights rotate through
 // copies that exceed L2 together, so that each call finds its weights in memory.
 //
-// Without a GPU the table has its predictions only.
+// Without a GPU the table has its predictions only, and no page is written.
 #include "bench/ladder/ladder.h"
 
 #include <fmt/format.h>
@@ -141,7 +141,11 @@ void run(const Options& options) {
               options.seconds);
     add_rungs(table, update_rungs(), backend.get(), operands.get(), 24 * layer + of_rows,
               options.seconds);
-    publish(options, page + table.text(), {});
+    Options to = options;
+    if (!backend) {
+        to.out.clear(); // a page that a GPU has written stays
+    }
+    publish(to, page + table.text(), {});
 }
 
 } // namespace

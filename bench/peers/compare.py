@@ -116,4 +116,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"compare.py: {' '.join(error.cmd)}: failed with {error.returncode}")
