@@ -63,6 +63,13 @@ struct VectorKernels {
     void (*scale_bytes)(float* out, const std::uint8_t* in, std::int64_t count, float factor,
                         float offset);
 
+    // y = scale * x + shift; y may be x
+    void (*affine)(float* y, const float* x, std::int64_t count, float scale, float shift);
+    // y = x + alpha * sign(direction), cut to the L-infinity ball around the origin and the box
+    // (perturb_step of kernels/operations/perturb.h); y may be x or direction
+    void (*sign_step)(float* y, const float* x, const float* direction, const float* origin,
+                      std::int64_t count, float alpha, float epsilon);
+
     double (*sum)(const float* x, std::int64_t count);
     double (*sum_of_squares)(const float* x, std::int64_t count);
     // out [columns] = sums over the rows of a, in their order; added to out when `accumulate`.

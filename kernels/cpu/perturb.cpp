@@ -39,18 +39,6 @@ struct Row {
     std::int64_t count;
 };
 
-// The commonest step, FGSM's and PGD's, without a branch in the loop.
-void sign_step_in_linf(const Row& row, float alpha, float epsilon) {
-    for (std::int64_t i = 0; i < row.count; ++i) {
-        const float x0 = row.origin[i];
-        const BallBounds bounds = ball_bounds(x0, epsilon);
-        float v = row.x[i] + alpha * sign_of(row.direction[i]);
-        v = is_finite(v) ? v : x0;
-        v = v < bounds.low ? bounds.low : v;
-        row.y[i] = v > bounds.high ? bounds.high : v;
-    }
-}
-
 // d's factor under a rule: alpha, alpha / norm, or 0 where there is no direction.
 float factor_of(const Row& row, float alpha, StepRule rule) {
     if (alpha == 0.0f || rule == StepRule::sign || rule == StepRule::plain) {
@@ -108,9 +96,7 @@ std::uint8_t grid_level(float x, float x0, float epsilon, float threshold) {
 
 void CpuBackend::affine(Vector<float> y, Vector<const float> x, float scale, float shift) {
     for_pieces(y.size, piece, [&](std::int64_t first, std::int64_t count) {
-        for (std::int64_t i = first; i < first + count; ++i) {
-            y.data[i] = x.data[i] * scale + shift;
-        }
+        vector_.affine(y.data + first, x.data + first, count, scale, shift);
     });
 }
 
@@ -136,7 +122,8 @@ void CpuBackend::perturb_step(Matrix<float> y, Matrix<const float> x, Matrix<con
         const Row row{row_of(y, r), row_of(x, r), row_of(direction, r),
                       ball == Ball::none ? nullptr : row_of(origin, r), y.columns};
         if (rule == StepRule::sign && ball == Ball::linf && alpha.at(r) != 0.0f) {
-            sign_step_in_linf(row, alpha.at(r), epsilon.at(r));
+            vector_.sign_step(row.y, row.x, row.direction, row.origin, row.count, alpha.at(r),
+                              epsilon.at(r));
         } else {
             general_step(row, alpha.at(r), epsilon.at(r), rule, ball);
         }

@@ -174,4 +174,41 @@ void scale_bytes(float* out, const std::uint8_t* in, std::int64_t count, float f
     }
 }
 
+void affine(float* y, const float* x, std::int64_t count, float scale, float shift) {
+    for (std::int64_t i = 0; i < count; i += lanes) {
+        store_up_to(y + i, load_up_to(x + i, count - i) * scale + shift, count - i);
+    }
+}
+
+// The commonest step of attacks, FGSM's and PGD's. The bounds are ball_bounds() of
+// kernels/perturb_ball.h, lane by lane: a mask is -1 where it holds, so adding it to the bits of a
+// positive number takes the number below, subtracting it the one above.
+void sign_step(float* y, const float* x, const float* direction, const float* origin,
+               std::int64_t count, float alpha, float epsilon) {
+    for (std::int64_t i = 0; i < count; i += lanes) {
+        const std::int64_t n = count - i;
+        const Floats x0 = load_up_to(origin + i, n);
+        const Floats sum = x0 + epsilon;
+        const Floats sum_part = sum - x0;
+        const Floats sum_error = (x0 - (sum - sum_part)) + (epsilon - sum_part);
+        Floats high = reinterpret_cast<Floats>(reinterpret_cast<Ints>(sum) + (sum_error < 0.0f));
+        high = high < 1.0f ? high : broadcast(1.0f);
+
+        const Floats difference = x0 - epsilon;
+        const Floats difference_part = difference - x0;
+        const Floats difference_error =
+            (x0 - (difference - difference_part)) - (epsilon + difference_part);
+        const Floats above = reinterpret_cast<Floats>(reinterpret_cast<Ints>(difference) -
+                                                      (difference_error > 0.0f));
+        const Floats low = difference > 0.0f ? above : Floats{};
+
+        const Floats d = load_up_to(direction + i, n);
+        const Floats sign = __builtin_convertvector((d < 0.0f) - (d > 0.0f), Floats);
+        Floats v = load_up_to(x + i, n) + sign * alpha;
+        v = v - v == 0.0f ? v : x0; // not finite
+        v = v < low ? low : v;
+        store_up_to(y + i, v > high ? high : v, n);
+    }
+}
+
 } // namespace patchforge::PATCHFORGE_ISA

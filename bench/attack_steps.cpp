@@ -1,0 +1,107 @@
+// Steps of gradient attacks in L-infinity against a classifier 7500-256-256-2, weights frozen: the
+// gradient by the pixels and the step, as `attack` replays them. Milliseconds a step: of PGD in
+// whole attacks of 20, of FGSM in attacks of one, the start from the sample included.
+//
+// The floor: the weights are read twice, the pixels (samples, scaled samples, gradient, origin)
+// are read or written nine times, and the products are done once forward and once backward;
+// whichever is longer. Weights of 8 MB may well stay in a cache: then the first is no floor.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <exception>
+#include <numeric>
+#include <vector>
+
+#include "bench/measure.h"
+#include "host/attack/gradient_attack.h"
+#include "host/run/version.h"
+
+namespace patchforge::bench {
+namespace {
+
+constexpr double epsilon = 8.0 / 255;
+
+ClassifierModel random_classifier(Backend& backend) {
+    const ClassifierFormat format{3, 50, 50, {"0", "1"}, false};
+    ClassifierModel model(backend, classifier_shape(format, {256, 256}, 0.5f), format);
+    model.network().initialise(1, 0);
+    return model;
+}
+
+void run(const Options& options) {
+    const auto backend = make_backend(options.device, {.threads = options.threads});
+    const Machine machine = measure_machine(*backend, options.threads);
+    const ClassifierModel model = random_classifier(*backend);
+    const std::int64_t pixels = model.pixels();
+    const auto parameters = static_cast<double>(model.network().shape().parameter_count());
+
+    Table table({"attack", "batch", "ms a step", "5%", "95%", "floor: bytes", "operations",
+                 "steps/s", "sample steps/s"});
+    std::vector<std::string> json;
+    for (const std::int64_t batch : options.batches) {
+        std::vector<std::uint8_t> levels(static_cast<std::size_t>(batch * pixels));
+        std::uint32_t state = 1;
+        for (std::uint8_t& level : levels) {
+            state = state * 1664525u + 1013904223u;
+            level = static_cast<std::uint8_t>(state >> 24);
+        }
+        std::vector<std::int64_t> samples(static_cast<std::size_t>(batch));
+        std::iota(samples.begin(), samples.end(), 0);
+        AttackBatch rows(*backend, batch, pixels);
+        rows.load(levels, std::vector<std::int32_t>(samples.size(), 0), samples);
+        WhiteBoxVictim victim({&model}, batch);
+        for (const AttackMethod method : {AttackMethod::fgsm, AttackMethod::pgd}) {
+            AttackOptions attack_options;
+            attack_options.method = method;
+            attack_options.random_start = false;
+            attack_options.batch_size = batch;
+            attack_options.steps = method == AttackMethod::pgd ? 20 : 1;
+            GradientAttack attack(victim, rows, attack_options);
+            Timing timing = measure(*backend, options.seconds, [&](std::int64_t repeats) {
+                for (std::int64_t i = 0; i < repeats; ++i) {
+                    attack.run(epsilon);
+                }
+            });
+            for (double* const value : {&timing.median, &timing.p5, &timing.p95}) {
+                *value /= static_cast<double>(attack_options.steps);
+            }
+            const double bytes = 4 * (2 * parameters + 9.0 * static_cast<double>(batch * pixels));
+            const double by_bytes = bytes / machine.bytes_per_second * 1e3;
+            const double flop = 4 * parameters * static_cast<double>(batch);
+            const double by_operations =
+                machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
+            const std::string name = attack_method_name(method);
+            const double steps = 1e3 / timing.median;
+            table.add({name, std::to_string(batch), fmt::format("{:.4f}", timing.median),
+                       fmt::format("{:.4f}", timing.p5), fmt::format("{:.4f}", timing.p95),
+                       fmt::format("{:.4f}", by_bytes),
+                       by_operations > 0 ? fmt::format("{:.4f}", by_operations) : "unknown",
+                       fmt::format("{:.0f}", steps),
+                       fmt::format("{:.0f}", steps * static_cast<double>(batch))});
+            json.push_back(fmt::format(
+                R"({{"bench": "attack_steps", "program": "patchforge", "commit": "{}", )"
+                R"("device": "{}", "method": "{}", "batch": {}, "ms": {:.5f}, "p5": {:.5f}, )"
+                R"("p95": {:.5f}}})",
+                commit(), backend->description(), name, batch, timing.median, timing.p5,
+                timing.p95));
+        }
+    }
+    publish(options,
+            "# Attack steps\n\nMilliseconds a step (7500-256-256-2, L-infinity, input gradient "
+            "alone): median, 5th and 95th percentile, beside the floor.\n\n" +
+                circumstances(*backend, machine) + "\n" + table.text(),
+            json);
+}
+
+} // namespace
+} // namespace patchforge::bench
+
+int main(int argc, char** argv) {
+    try {
+        patchforge::bench::run(patchforge::bench::parse_options(argc, argv, {1, 64}));
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench: error: {}\n", error.what());
+        return 1;
+    }
+}
