@@ -142,12 +142,22 @@ TEST(GanRun, RefusesOtherParametersOnResume) {
 TEST(GanRun, StopsWhereALossIsNotFinite) {
     const ScratchFolder folder("nan");
     const std::string set = small_patches(folder);
-    std::vector<std::string> arguments = training(set, folder / "run", 2000, "cpu");
-    // Least squares without a bound on the logit: a rate of 1 sends it to infinity.
-    arguments.insert(arguments.end(), {"--lr", "1", "--loss", "lsgan", "--b1", "0"});
-    const Outcome outcome = run_program("patchforge-cpu", arguments);
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", 12, "cpu")).status, 0);
+    // The last weight of the checkpoint becomes NaN: the next step's losses are, too.
+    const std::string weights = folder / "run/checkpoints/step_12/discriminator.safetensors";
+    std::fstream file(weights, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(-4, std::ios::end);
+    file.write("\x00\x00\xc0\x7f", 4);
+    file.close();
+    std::vector<std::string> more = training(set, folder / "run", 20, "cpu");
+    more.push_back("--resume");
+    const Outcome outcome = run_program("patchforge-cpu", more);
     EXPECT_EQ(outcome.status, 1) << outcome.output;
-    EXPECT_NE(outcome.output.find("a loss is not finite"), std::string::npos) << outcome.output;
+    EXPECT_NE(outcome.output.find("step 13: a loss is not finite; the last good checkpoint is "),
+              std::string::npos)
+        << outcome.output;
+    EXPECT_NE(outcome.output.find("step_12"), std::string::npos) << outcome.output;
+    EXPECT_FALSE(std::filesystem::exists(folder.path() / "run/checkpoints/step_18"));
 }
 
 TEST(GanRun, AnUnwritableFolderIsAClearError) {

@@ -98,9 +98,13 @@ TEST_F(GanHealthTest, Divergence) {
 }
 
 TEST_F(GanHealthTest, NothingIsSaidOfARunThatLearns) {
+    // D is ahead but does not win: with seeds 1 to 5 it is right about 91 to 96 %, answers 0.25 to
+    // 0.31 to fakes, and fakes differ 0.38 to 0.46 times as much as patches: far from every
+    // threshold.
     GanOptions options = small_options();
-    options.learning_rate_d = options.learning_rate_g = 1e-3;
-    for (const std::string& warning : warnings_after(*backend_, options, 600)) {
+    options.learning_rate_d = 1e-3;
+    options.learning_rate_g = 2e-4;
+    for (const std::string& warning : warnings_after(*backend_, options, 400)) {
         ADD_FAILURE() << warning;
     }
 }
