@@ -308,7 +308,7 @@ $B/bench/peak.cpp.o: BASE += -O3 -ffp-contract=fast
 $B/bench/%: $B/bench/%.cpp.o $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
 	$(LINK) $(CUDA_LINK)
 
-.PHONY: bench bench-peers
+.PHONY: bench bench-peers bench-attack cross-check
 BENCH_DEVICE ?= cpu
 # A Python that has PyTorch, or any.
 PEER_PYTHON ?= $(or $(shell for p in python3 /usr/bin/python3; do \
@@ -322,6 +322,14 @@ bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side b
 	@mkdir -p docs/measured
 	$(PEER_PYTHON) bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
 	    --out docs/measured/peers_$(BENCH_DEVICE).md
+
+bench-attack: $B/bench/attack_steps ## attack steps and the same loop in PyTorch, side by side in one run
+	@mkdir -p docs/measured
+	$(PEER_PYTHON) bench/peers/compare.py --bench attack --device $(BENCH_DEVICE) --ours $B/bench/attack_steps \
+	    --out docs/measured/attack_steps-$(BENCH_DEVICE).md
+
+cross-check: $B/patchforge ## FGSM by PyTorch on the same weights and patches: the bytes compared (MODEL=run DATA=patches)
+	$(PEER_PYTHON) tests/host/attack/cross_check_pytorch.py --program $B/patchforge --model $(MODEL) --data $(DATA)
 
 # Programs with kernels of their own; without nvcc they are built for the executor and measure nothing.
 KERNELS_OF_BENCH := $(if $(HAVE_CUDA),$B/nvcc,$B/simt)
