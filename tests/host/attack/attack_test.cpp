@@ -278,6 +278,35 @@ TEST_P(AttackTest, SavedImagesReadBackAsTheyWere) {
     EXPECT_EQ(attack_sheet(result, set, model->format(), 4).channels, 3);
 }
 
+// An attack's images, saved, packed from the files and asked about again: what the live attack said
+// of them, and the same attack of a second model on them.
+TEST_P(AttackTest, ASavedSetStandsForTheLiveOne) {
+    const TemporaryFolder folder;
+    const AttackResult live = run(options_for("pgd"), 6.0 / 255);
+    const auto out = folder.path() / "adversarial";
+    save_images(out, live, set, model->format(), Norm::linf);
+    AttackSet saved{
+        std::vector<std::uint8_t>(live.levels.size()), std::vector<std::int32_t>(samples), {}};
+    for (const PatchEntry& entry : scan_patch_folder(out).entries) {
+        const int i = std::stoi(std::filesystem::path(entry.path).stem().string());
+        const Image image = read_png(out / entry.path, 3);
+        std::copy(image.pixels.begin(), image.pixels.end(), saved.levels.begin() + i * 90);
+        saved.labels.at(static_cast<std::size_t>(i)) = entry.label;
+    }
+    EXPECT_EQ(saved.levels, live.levels);
+    EXPECT_EQ(saved.labels, set.labels);
+    const std::vector<std::int32_t> answers =
+        AttackRunner({model.get()}, nullptr, saved, options_for("fgsm")).clean();
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        EXPECT_EQ(answers[i], live.samples[i].rounded) << i;
+    }
+    const auto other = random_model(*backend, format_of(3, 5, 6, 3), 51);
+    const AttackSet kept{live.levels, set.labels, {}};
+    const AttackOptions options = options_for("fgsm");
+    EXPECT_EQ(AttackRunner({other.get()}, nullptr, saved, options).run(0.02).levels,
+              AttackRunner({other.get()}, nullptr, kept, options).run(0.02).levels);
+}
+
 TEST_P(AttackStrengthTest, SanityChecksPassOnAPlainModel) {
     const auto two = random_model(*backend, format_of(3, 5, 6, 2), 31);
     const AttackSet patches = set_for(*two, 40, 32);
