@@ -1,5 +1,7 @@
 #include "tests/host/end_to_end/program.h"
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
@@ -39,10 +41,16 @@ Outcome run(const std::string& program, const std::vector<std::string>& argument
     Outcome outcome;
     char buffer[4096];
     bool killed = false;
+    const auto start = std::chrono::steady_clock::now();
     for (;;) {
         pollfd readable = {ends[0], POLLIN, 0};
-        // The limit counts from the last output: near enough for killing "somewhere".
-        if (poll(&readable, 1, killed ? -1 : milliseconds) == 0) {
+        int wait = -1;
+        if (milliseconds >= 0 && !killed) {
+            const auto passed = std::chrono::duration_cast<std::chrono::milliseconds>(
+                std::chrono::steady_clock::now() - start);
+            wait = std::max(0, milliseconds - static_cast<int>(passed.count()));
+        }
+        if (poll(&readable, 1, wait) == 0 || wait == 0) {
             kill(child, SIGKILL);
             killed = true;
             continue;
