@@ -96,13 +96,13 @@ class Session {
         if (!job.detector.empty()) {
             detector_ = ClassifierModel::load(*backend_, job.detector);
         }
-        check_format(set);
+        check_what_fits(set);
     }
 
     void run();
 
   private:
-    void check_format(const PackedSet& set) const;
+    void check_what_fits(const PackedSet& set) const;
     const ClassifierFormat& format() const { return victims_.front().models.front()->format(); }
     AttackOptions options_of(AttackMethod method) const {
         AttackOptions options = job_.options;
@@ -139,7 +139,7 @@ class Session {
     nlohmann::ordered_json json_ = nlohmann::ordered_json::object();
 };
 
-void Session::check_format(const PackedSet& set) const {
+void Session::check_what_fits(const PackedSet& set) const {
     for (const Victim& victim : victims_) {
         for (const auto& model : victim.models) {
             const ClassifierFormat& f = model->format();
@@ -158,6 +158,19 @@ void Session::check_format(const PackedSet& set) const {
                     f.class_names.size()));
             }
         }
+    }
+    if (detector_ && (detector_->format().channels != set.channels() ||
+                      detector_->format().height != set.height() ||
+                      detector_->format().width != set.width() || detector_->class_count() != 2)) {
+        const ClassifierFormat& f = detector_->format();
+        throw std::invalid_argument(fmt::format(
+            "--detector {}: takes {} x {} x {} patches and knows {} classes; give a model of two "
+            "classes (clean, adversarial) for {} x {} x {} patches",
+            job_.detector, f.channels, f.height, f.width, f.class_count(), set.channels(),
+            set.height(), set.width()));
+    }
+    for (const AttackMethod method : job_.methods) {
+        options_of(method).validate(format().class_count());
     }
 }
 
@@ -500,6 +513,13 @@ void AttackJob::validate() const {
     }
     if (!detector.empty() && victims.size() > 1) {
         refuse("--detector: stands in front of one model; give --model with one victim");
+    }
+    for (const AttackMethod method : methods) {
+        if (!detector.empty() && (is_black_box(method) || method == AttackMethod::worst)) {
+            refuse(fmt::format("--detector: {} does not know how to fool two models at once; use "
+                               "fgsm, pgd or mifgsm",
+                               attack_method_name(method)));
+        }
     }
     if (transfer && victims.size() < 2) {
         refuse("--transfer: needs two models at least; give --models a,b");
