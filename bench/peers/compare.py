@@ -19,8 +19,15 @@ BENCHES = {
         "heading": "Attack steps beside PyTorch",
         "unit": "a step (7500-256-256-2, L-infinity, weights frozen, gradient by the pixels alone; of PGD in "
                 "attacks of 20 steps, of FGSM in attacks of one)",
-        "pytorch": "pgd_pytorch.py", "jax": None, "rows": "attack, batch", "batches": "1,64"},
+        "pytorch": "pgd_pytorch.py", "jax": None, "rows": "attack, batch",
+        "per_second": "steps/s", "batches": "1,64"},
 }
+
+
+def processor():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        names = [line.split(":", 1)[1].strip() for line in file if line.startswith("model name")]
+    return f"{names[0]}, {len(names)} cores" if names else "unknown processor"
 
 
 def json_lines(text):
@@ -73,6 +80,8 @@ def main():
         programs["JAX jit"] = [[options.python, os.path.join(PEERS, bench["jax"])]]
     ours_threads = [1, 2] if cpu else [0]
     columns, described, skipped = [bench["rows"], "ours ms"], {}, set()
+    if "per_second" in bench:
+        columns.append(f"ours {bench['per_second']}")
     rows, losses = [], []
     for batch in map(int, (options.batches or bench["batches"]).split(",")):
         times, early = {}, {}  # times: [what was timed][program][variant]
@@ -103,6 +112,8 @@ def main():
             best = {name: min(statistics.median(values) for values in variants.values())
                     for name, variants in case.items()}
             row = [f"{method} {batch}".strip(), f"{best['ours']:.3f}"]
+            if "per_second" in bench:
+                row += [f"{1e3 / best['ours']:.0f}"]
             for name in programs:
                 if name in best:
                     if f"{name} ms" not in columns:
@@ -113,14 +124,14 @@ def main():
         if early:
             losses.append(f"| {batch} | " + ", ".join(
                 f"{name} {d:.2f} / {g:.2f}" for name, (d, g) in early.items()) + " |\n")
-    if len(columns) == 2:
+    if len(described) == 1:
         print("compare.py: no peer could run here (python3 without torch and without jax?); "
               "nothing to compare", file=sys.stderr)
         return
     page = (f"# {bench['heading']}\n\nMilliseconds {bench['unit']}: same work, float32, alternating in one run; "
             + ("the best of 1 and 2 threads of each; " if cpu else "")
             + f"median of {options.rounds} rounds.\n\n"
-            + "; ".join(described.values()) + ".\n\n"
+            + "; ".join([*described.values(), processor()]) + ".\n\n"
             + "| " + " | ".join(columns) + " |\n"
             + "|" + "--:|" * len(columns) + "\n"
             + "".join("| " + " | ".join(row) + " |\n" for row in rows))
