@@ -221,16 +221,13 @@ ptxas-budget: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## write the budget that chec
 # DATA=<folder of real patches or .pfs> instead of the stand-in; NAME=<folder in runs/>.
 NAME ?= tour
 STAND_IN := build/stand-in
+# Without a GPU the program without CUDA does it: nvcc would take most of the time and serve nothing.
+RUN_PROGRAM := $(if $(GPU),$B/patchforge,$B/patchforge-cpu)
 run: install-packages ## build, train a GAN and a classifier on DATA or the stand-in, attack: runs/$(NAME)
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory banner $(RUN_PROGRAM)
 	@$(if $(DATA),,[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
-	    $B/patchforge tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
-	@$B/patchforge tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
-
-BATCH ?= 64
-plan: $B/patchforge-simt ## print the recorded GAN iteration of BATCH=64 patches beside its floor
-	@$B/patchforge-simt plan --batch-size $(BATCH)
-.PHONY: plan
+	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
+	@$(RUN_PROGRAM) tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
 
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
