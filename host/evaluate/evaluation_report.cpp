@@ -47,7 +47,9 @@ std::vector<std::vector<std::string>> rows_of(const ImageEvaluation& evaluation)
     }
     std::vector<std::vector<std::string>> rows;
     for (const std::string& extractor : extractors) {
-        for (const auto& [metric, key] : shown) {
+        for (const auto& measure : shown) {
+            const std::string& metric = measure.first;
+            const std::string& key = measure.second;
             const auto value = [&](const std::vector<MetricResult>& results) {
                 return value_of(results, extractor, metric, key);
             };

@@ -24,7 +24,8 @@ double mean_distance(const float* rows, std::int64_t count, std::int64_t width) 
             sum += std::sqrt(squares);
         }
     }
-    return count > 1 ? sum / static_cast<double>(count * (count - 1) / 2) : 0;
+    const std::int64_t pairs = count * (count - 1) / 2;
+    return pairs > 0 ? sum / static_cast<double>(pairs) : 0;
 }
 
 double saturated_share_of(const std::vector<float>& values) {

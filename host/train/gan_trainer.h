@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "host/model/network.h"
@@ -81,7 +82,10 @@ class GanTrainer {
         std::vector<std::int64_t> rows;
         int slot = 0;
         int unrolled = 1;
-        auto operator<=>(const Pattern&) const = default;
+        bool operator<(const Pattern& other) const {
+            return std::tie(rows, slot, unrolled) <
+                   std::tie(other.rows, other.slot, other.unrolled);
+        }
     };
     Pattern pattern_of(std::uint64_t iteration) const;
     Recording& recording(const Pattern& pattern);
