@@ -108,8 +108,8 @@ class Gallery {
         for (int c = 0; c < picture.channels; ++c) {
             for (int y = std::max(0, picture.height - letter_height - 2); y < picture.height; ++y) {
                 for (int x = 0; x < std::min(width, picture.width); ++x) {
-                    picture.pixels[static_cast<std::size_t>(
-                        (c * picture.height + y) * picture.width + x)] = 20;
+                    const std::int64_t row = std::int64_t{c} * picture.height + y;
+                    picture.pixels[static_cast<std::size_t>(row * picture.width + x)] = 20;
                 }
             }
         }

@@ -118,7 +118,7 @@ void CpuBackend::square_proposal(Matrix<float> candidate, Matrix<const float> be
                                  int side, const RandomStream& random) {
     const PhiloxStream stream = philox_stream(random);
     const auto place = [&](std::int64_t element, int extent) {
-        const auto choices = static_cast<std::uint64_t>(extent - side + 1);
+        const std::uint64_t choices = static_cast<std::uint64_t>(std::int64_t{extent} - side + 1);
         return static_cast<std::int64_t>(
             word(stream, static_cast<std::uint64_t>(element)) * choices >> 32);
     };
