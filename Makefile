@@ -292,8 +292,8 @@ LINT ?= $(shell git ls-files 'data/*.cpp' 'host/*.cpp' 'kernels/*.cpp')
 lint: ## clang-tidy (warnings are errors) and the layout
 	$(call install,$(LINT_PACKAGES))
 	clang-format --dry-run --Werror $(OUR_FILES)
-	printf '%s\n' $(LINT) | xargs -P $(JOBS) -n 1 clang-tidy --quiet --warnings-as-errors='*' -- \
-	    -std=c++20 -I. -DPATCHFORGE_ISA=baseline
+	printf '%s\n' $(LINT) | xargs -P $(JOBS) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
+	    -std=c++20 -I. -DPATCHFORGE_ISA=baseline -DPATCHFORGE_SIMT -Itests/simt/include
 
 clean: ## remove what was built
 	rm -rf $B

@@ -60,7 +60,7 @@ TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
     }
     EXPECT_NE(trained.output.find("Epoch [3/3]"), std::string::npos) << trained.output;
     const Outcome asked = run_program("patchforge-cpu", {"classify", "--model", run, set, "--csv",
-                                                     folder / "answers.csv", "--show", "2"});
+                                                         folder / "answers.csv", "--show", "2"});
     ASSERT_EQ(asked.status, 0) << asked.output;
     EXPECT_NE(asked.output.find("of 72 labelled"), std::string::npos) << asked.output;
     const std::string csv = bytes_of_file(folder / "answers.csv");
@@ -140,16 +140,16 @@ TEST(ClassifierRun, AnEnsembleAnswersAsOne) {
 TEST(ClassifierRun, ADetectorStandsInFrontOfAClassifier) {
     const ScratchFolder folder("detector");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status,
-              0);
+    ASSERT_EQ(
+        run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status, 0);
     const Outcome trained = run_program(
-        "patchforge-cpu", {"train", "detector", "--model", folder / "run", "--data", set, "--attack",
-                       "fgsm", "--eps", "16/255", "--epochs", "2", "--hidden-dims", "16", "--out",
-                       folder / "detector", "--device", "cpu"});
+        "patchforge-cpu", {"train", "detector", "--model", folder / "run", "--data", set,
+                           "--attack", "fgsm", "--eps", "16/255", "--epochs", "2", "--hidden-dims",
+                           "16", "--out", folder / "detector", "--device", "cpu"});
     ASSERT_EQ(trained.status, 0) << trained.output;
     const Outcome attacked = run_program(
         "patchforge-cpu", {"attack", "--model", folder / "run", "--detector", folder / "detector",
-                       "--data", set, "--method", "fgsm", "--eps", "8/255", "--no-sanity"});
+                           "--data", set, "--method", "fgsm", "--eps", "8/255", "--no-sanity"});
     EXPECT_EQ(attacked.status, 0) << attacked.output;
     EXPECT_NE(attacked.output.find("joint"), std::string::npos) << attacked.output;
 }
@@ -157,12 +157,12 @@ TEST(ClassifierRun, ADetectorStandsInFrontOfAClassifier) {
 TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
     const ScratchFolder folder("offline");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status,
-              0);
+    ASSERT_EQ(
+        run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status, 0);
     const Outcome attacked =
         run_program("patchforge-cpu", {"attack", "--model", folder / "run", "--data", set, "--rows",
-                                   "train", "--method", "fgsm", "--eps", "8/255", "--save", "--out",
-                                   folder / "saved", "--no-sanity"});
+                                       "train", "--method", "fgsm", "--eps", "8/255", "--save",
+                                       "--out", folder / "saved", "--no-sanity"});
     ASSERT_EQ(attacked.status, 0) << attacked.output;
     std::string images;
     for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "saved")) {
@@ -190,8 +190,8 @@ TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
 TEST(ClassifierRun, StopsWhereTheLossIsNotFinite) {
     const ScratchFolder folder("classifier-nan");
     const std::string set = small_patches(folder);
-    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "1"})).status,
-              0);
+    ASSERT_EQ(
+        run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "1"})).status, 0);
     std::filesystem::path weights;
     for (const auto& entry : std::filesystem::directory_iterator(folder / "run/checkpoints")) {
         if (entry.path().filename().string().starts_with("step_")) {
