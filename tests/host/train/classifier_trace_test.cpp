@@ -44,12 +44,7 @@ TEST_P(ClassifierTrace, FollowsPyTorch) {
     const int channels = trace["channels"];
     const std::int64_t count = trace["count"];
     const std::int64_t pixels = std::int64_t{channels} * side * side;
-    std::vector<std::uint8_t> bytes;
-    for (std::int64_t i = 0; i < count; ++i) {
-        for (std::int64_t j = 0; j < pixels; ++j) {
-            bytes.push_back(static_cast<std::uint8_t>((i * 37 + j * 101 + i * j * 7) % 256));
-        }
-    }
+    const std::vector<std::uint8_t> bytes = testing::trace_patches(count, pixels);
     ASSERT_EQ(trace["runs"].size(), 7u);
     for (const nlohmann::json& run : trace["runs"]) {
         const ClassifierOptions options = options_of(trace, run);

@@ -25,12 +25,7 @@ TEST_P(GanTrace, FollowsPyTorch) {
     const int channels = trace["channels"];
     const std::int64_t count = trace["count"];
     const std::int64_t pixels = std::int64_t{channels} * side * side;
-    std::vector<std::uint8_t> bytes;
-    for (std::int64_t i = 0; i < count; ++i) {
-        for (std::int64_t j = 0; j < pixels; ++j) {
-            bytes.push_back(static_cast<std::uint8_t>((i * 37 + j * 101 + i * j * 7) % 256));
-        }
-    }
+    const std::vector<std::uint8_t> bytes = testing::trace_patches(count, pixels);
     const PatchRows patches{bytes.data(), count, channels, side, side, {}, {}};
     for (const nlohmann::json& run : trace["runs"]) {
         GanOptions options;

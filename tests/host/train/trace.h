@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -11,6 +12,17 @@
 #include "host/model/network_shape.h"
 
 namespace patchforge::testing {
+
+// The patches that the recorders train on, [count, pixels].
+inline std::vector<std::uint8_t> trace_patches(std::int64_t count, std::int64_t pixels) {
+    std::vector<std::uint8_t> bytes;
+    for (std::int64_t i = 0; i < count; ++i) {
+        for (std::int64_t j = 0; j < pixels; ++j) {
+            bytes.push_back(static_cast<std::uint8_t>((i * 37 + j * 101 + i * j * 7) % 256));
+        }
+    }
+    return bytes;
+}
 
 // All weights and biases in the order of nn.Sequential's parameters().
 inline std::vector<double> flat(const TensorFile& file, const NetworkShape& shape) {
