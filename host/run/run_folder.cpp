@@ -137,6 +137,17 @@ std::size_t bytes_to_keep(std::string_view text, std::size_t header, std::int64_
     return kept;
 }
 
+// A process killed while it wrote params.json leaves only that file's temporary: nobody's work.
+void remove_interrupted_creation(const fs::path& path) {
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(path, error)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with("params.json.") && name.ends_with(".partial")) {
+            fs::remove(entry.path(), error);
+        }
+    }
+}
+
 } // namespace
 
 std::vector<Checkpoint> list_checkpoints(const fs::path& run) {
@@ -252,6 +263,7 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& kind,
             "{}: this folder holds a run already; go on with it by --resume or choose another name",
             path.string()));
     }
+    remove_interrupted_creation(path);
     if (fs::is_directory(path, error) && !fs::is_empty(path, error)) {
         throw std::invalid_argument(fmt::format(
             "{}: the folder is not empty and holds no run; choose another name", path.string()));

@@ -75,6 +75,14 @@ TEST_F(RunFolderTest, RefusesFoldersThatHoldSomething) {
                  std::runtime_error);
 }
 
+TEST_F(RunFolderTest, BeginsWhereAKilledCreationStopped) {
+    fs::create_directories(path_);
+    std::ofstream(path_ / "params.json.17-0.partial") << "{";
+    EXPECT_NO_THROW(create());
+    EXPECT_FALSE(fs::exists(path_ / "params.json.17-0.partial"));
+    EXPECT_EQ(read_run_kind(path_), "train gan");
+}
+
 TEST_F(RunFolderTest, ResumeShowsWhatDiffers) {
     create();
     Parameters changed = parameters;
