@@ -1,12 +1,11 @@
 // What every .cu file here is written in: CUDA C++ with a few agreed forms, so that the same text
 // is compiled by nvcc for a GPU and by g++ for the executor in tests/simt.
 //
-//   launch(kernel, {.grid, .block, .shared_bytes, .stream, ...}, arguments...)   instead of <<< >>>
-//   auto& s = shared<Storage>();                                  instead of __shared__ arrays
-//   spin_until(condition)                                         the only way to wait for another
-//   block PATCHFORGE_UNROLL                                             loops whose arrays live in
-//   registers PATCHFORGE_NO_UNROLL                                          loops that unrolling
-//   would make spill
+//   launch(kernel, {.grid, .block, .shared_bytes, ...}, arguments...)   instead of <<< >>>
+//   auto& s = shared<Storage>();        instead of __shared__ arrays
+//   spin_until(condition)               the only way to wait for another block
+//   PATCHFORGE_UNROLL                   loops whose arrays live in registers
+//   PATCHFORGE_NO_UNROLL                loops that unrolling would make spill
 //
 // PTX lives in kernels/cuda/instructions.h. The kernels contain none.
 #pragma once

@@ -85,24 +85,11 @@ TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
                                                "--epochs",
                                                "60"};
     ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "whole", defences)).status, 0);
-    std::vector<std::string> arguments = training(set, folder / "killed", defences);
-    Outcome outcome;
-    int kills = 0;
-    for (int attempt = 0; attempt < 60; ++attempt) {
-        const int limit = attempt < 8 ? 60 * (attempt + 1) : -1;
-        outcome = testing::run_and_kill("patchforge-cpu", arguments, limit);
-        if (std::filesystem::exists(folder / "killed/params.json") &&
-            arguments.back() != "--resume") {
-            arguments.push_back("--resume");
-        }
-        if (outcome.status == 0) {
-            break;
-        }
-        ASSERT_EQ(outcome.status, -9) << outcome.output;
-        ++kills;
-    }
-    ASSERT_EQ(outcome.status, 0) << outcome.output;
-    EXPECT_GE(kills, 1);
+    const testing::InterruptedRun killed = testing::run_through_kills(
+        "patchforge-cpu", training(set, folder / "killed", defences), folder.path() / "killed", 8,
+        60);
+    ASSERT_EQ(killed.last.status, 0) << killed.last.output;
+    EXPECT_GE(killed.kills, 1);
     EXPECT_TRUE(bytes_of_file(folder / "whole/metrics.csv") ==
                 bytes_of_file(folder / "killed/metrics.csv"));
     EXPECT_TRUE(weights_of(folder / "whole") == weights_of(folder / "killed"));

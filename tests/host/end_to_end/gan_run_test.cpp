@@ -68,34 +68,20 @@ void kill_and_resume(const std::string& program, const std::string& device, int 
     const Outcome whole = run_program(program, training(set, folder / "whole", steps, device));
     ASSERT_EQ(whole.status, 0) << whole.output;
 
-    std::vector<std::string> arguments = training(set, folder / "killed", steps, device);
-    Outcome outcome;
-    int kills = 0;
-    for (int attempt = 0; attempt < 200; ++attempt) {
-        // A different place each time; the last attempts run long enough to get through.
-        const int limit = attempt < 12 ? milliseconds * (attempt + 1) / 4 : -1;
-        outcome = testing::run_and_kill(program, arguments, limit);
-        if (std::filesystem::exists(folder / "killed/params.json") &&
-            arguments.back() != "--resume") {
-            arguments.push_back("--resume");
-        }
-        if (outcome.status == 0) {
-            break;
-        }
-        ASSERT_EQ(outcome.status, -9) << outcome.output;
-        ++kills;
-    }
-    ASSERT_EQ(outcome.status, 0) << outcome.output;
-    EXPECT_GE(kills, 1);
+    const testing::InterruptedRun killed = testing::run_through_kills(
+        program, training(set, folder / "killed", steps, device), folder.path() / "killed", 12,
+        milliseconds);
+    ASSERT_EQ(killed.last.status, 0) << killed.last.output;
+    EXPECT_GE(killed.kills, 1);
     EXPECT_TRUE(result_of(folder / "whole", steps) == result_of(folder / "killed", steps));
 }
 
 TEST(GanRun, KilledAndResumedOnTheCpuEndsInTheSameBytes) {
-    kill_and_resume("patchforge-cpu", "cpu", 6000, 60);
+    kill_and_resume("patchforge-cpu", "cpu", 6000, 15);
 }
 
 TEST(GanRun, KilledAndResumedOnCudaEndsInTheSameBytes) {
-    kill_and_resume("patchforge-simt", "cuda", 40, 120);
+    kill_and_resume("patchforge-simt", "cuda", 40, 30);
 }
 
 TEST(GanRun, LeavesACompleteFolder) {

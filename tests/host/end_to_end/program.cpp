@@ -74,9 +74,23 @@ Outcome run_program(const std::string& program, const std::vector<std::string>& 
     return run(program, arguments, -1);
 }
 
-Outcome run_and_kill(const std::string& program, const std::vector<std::string>& arguments,
-                     int milliseconds) {
-    return run(program, arguments, milliseconds);
+InterruptedRun run_through_kills(const std::string& program, std::vector<std::string> arguments,
+                                 const std::filesystem::path& run_folder, int kills,
+                                 int milliseconds) {
+    InterruptedRun interrupted;
+    for (int attempt = 1; attempt <= kills + 1; ++attempt) {
+        const int limit = attempt <= kills ? attempt * milliseconds : -1;
+        interrupted.last = run(program, arguments, limit);
+        if (interrupted.last.status != -SIGKILL) {
+            break;
+        }
+        ++interrupted.kills;
+        // Killed before this file was there, the run has not begun.
+        if (std::filesystem::exists(run_folder / "params.json") && arguments.back() != "--resume") {
+            arguments.push_back("--resume");
+        }
+    }
+    return interrupted;
 }
 
 ScratchFolder::ScratchFolder(const std::string& name)

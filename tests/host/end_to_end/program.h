@@ -14,9 +14,15 @@ struct Outcome {
 
 // "patchforge-cpu", or "patchforge-simt": with the CUDA path on the executor. Not through a shell.
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments);
-// Killed with SIGKILL after so many milliseconds, unless it ended before.
-Outcome run_and_kill(const std::string& program, const std::vector<std::string>& arguments,
-                     int milliseconds);
+
+// A training into the folder `run`, killed with SIGKILL and gone on with by --resume, `kills` times
+// at most: after `milliseconds`, twice as many, and so on. Then it may end.
+struct InterruptedRun {
+    Outcome last;  // status 0: it came to its end
+    int kills = 0; // that it took before
+};
+InterruptedRun run_through_kills(const std::string& program, std::vector<std::string> arguments,
+                                 const std::filesystem::path& run, int kills, int milliseconds);
 
 // A folder of its own for one test, removed at the end.
 class ScratchFolder {
