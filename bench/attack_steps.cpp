@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <numeric>
 #include <vector>
 
@@ -98,10 +97,5 @@ void run(const Options& options) {
 } // namespace patchforge::bench
 
 int main(int argc, char** argv) {
-    try {
-        patchforge::bench::run(patchforge::bench::parse_options(argc, argv, {1, 64}));
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "bench: error: {}\n", error.what());
-        return 1;
-    }
+    return patchforge::bench::run_bench(argc, argv, {1, 64}, patchforge::bench::run);
 }

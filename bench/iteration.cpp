@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <exception>
 #include <utility>
 #include <vector>
 
@@ -123,11 +122,6 @@ void run(const Options& options) {
 } // namespace patchforge::bench
 
 int main(int argc, char** argv) {
-    try {
-        patchforge::bench::run(
-            patchforge::bench::parse_options(argc, argv, {1, 10, 32, 64, 100, 256}));
-    } catch (const std::exception& error) {
-        fmt::print(stderr, "bench: error: {}\n", error.what());
-        return 1;
-    }
+    return patchforge::bench::run_bench(argc, argv, {1, 10, 32, 64, 100, 256},
+                                        patchforge::bench::run);
 }

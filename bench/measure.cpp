@@ -101,6 +101,17 @@ Options parse_options(int argc, char** argv, std::vector<std::int64_t> default_b
     return options;
 }
 
+int run_bench(int argc, char** argv, std::vector<std::int64_t> default_batches,
+              const std::function<void(const Options&)>& run) {
+    try {
+        run(parse_options(argc, argv, std::move(default_batches)));
+        return 0;
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench: error: {}\n", error.what());
+        return 1;
+    }
+}
+
 Timing measure(Backend& backend, double seconds, const std::function<void(std::int64_t)>& enqueue) {
     const auto sample = [&](std::int64_t repeats) {
         const auto start = Clock::now();

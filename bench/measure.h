@@ -25,6 +25,11 @@ struct Options {
 // and exits for --help; std::invalid_argument for anything else.
 Options parse_options(int argc, char** argv, std::vector<std::int64_t> default_batches);
 
+// A whole program: run(options) with the command line's, its failure told on stderr. Returns the
+// exit status.
+int run_bench(int argc, char** argv, std::vector<std::int64_t> default_batches,
+              const std::function<void(const Options&)>& run);
+
 // Milliseconds a call.
 struct Timing {
     double median = 0;
