@@ -37,7 +37,7 @@ KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$B/%.o) \
     $(foreach isa,baseline avx2 avx512,$(VECTOR_SOURCES:%=$B/$(isa)/%.o))
 SIMT_OBJECTS := $(CUDA_SOURCES:%=$B/simt/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o) $(SIMT_SOURCES:%=$B/simt/%.o)
 CUDA_OBJECTS := $(CUDA_SOURCES:%=$B/nvcc/%.o) $(CUDA_HOST_SOURCES:%=$B/nvcc/%.o)
-TEST_SOURCES := $(wildcard tests/*/*_test.cpp tests/host/*/*_test.cpp)
+TEST_SOURCES := $(filter-out tests/fuzz/%,$(wildcard tests/*/*_test.cpp tests/host/*/*_test.cpp))
 
 # nvcc counts when it runs and its headers are there; `make NVCC=` builds for the CPU alone.
 CUDA_VERSION := $(if $(NVCC),$(shell $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p'))
@@ -84,6 +84,15 @@ $B/simt-checked/%.cu.o: %.cu
 $B/simt-checked/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(CHECKED_FLAGS) -c $< -o $@
+
+# The same under AddressSanitizer, which knows the guards around every buffer of the executor.
+ASAN_FLAGS := $(SIMT_FLAGS) -g -fsanitize=address
+$B/simt-asan/%.cu.o: %.cu
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(ASAN_FLAGS) -x c++ -c $< -o $@
+$B/simt-asan/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(ASAN_FLAGS) -c $< -o $@
 
 GENCODE := $(foreach sm,$(SM),-gencode=arch=compute_$(sm),code=sm_$(sm)) \
     -gencode=arch=compute_$(NEWEST_SM),code=compute_$(NEWEST_SM)
@@ -137,7 +146,7 @@ $B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*
 	@mkdir -p $$(@D)
 	$$(CXX) $$(CXXFLAGS) -o $$@ $$^ -lgtest $$(LIBRARIES)
 endef
-TEST_LIBRARIES_data := $B/simt/tests/fuzz/data_targets.cpp.o $B/libdata.a
+TEST_LIBRARIES_data := $B/libdata.a
 PLANTED_BUGS := $(wildcard tests/simt/planted/*.c*)
 TEST_LIBRARIES_simt := $(PLANTED_BUGS:%=$B/simt/%.o) $B/libsimt.a
 TEST_LIBRARIES_oracle := $B/libkernels.a
@@ -168,7 +177,11 @@ $B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
 	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda" "$$@"\n' \
 	    $(SCHEDULE_$(@F)) $< > $@
 	@chmod +x $@
-TEST_BINARIES += $(addprefix $B/tests/,simt-checked kernels-checked kernels-reverse kernels-random)
+$B/tests/kernels-asan: $(SIMT_SOURCES:%=$B/simt-asan/%.o) $(CUDA_SOURCES:%=$B/simt-asan/%.o) \
+        $(patsubst %,$B/simt/%.o,$(wildcard tests/kernels/*.cpp) tests/main.cpp $(CUDA_HOST_SOURCES)) $B/libkernels.a
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -fsanitize=address -o $@ $^ -lgtest $(LIBRARIES)
+TEST_BINARIES += $(addprefix $B/tests/,fuzz simt-checked kernels-checked kernels-reverse kernels-random)
 
 $B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt
 
@@ -229,11 +242,20 @@ run: install-packages ## build, train a GAN and a classifier on DATA or the stan
 	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
 	@$(RUN_PROGRAM) tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
 
+BATCH ?= 64
+plan: $B/patchforge-simt ## print the recorded GAN iteration of BATCH=64 patches beside its floor
+	@$< plan --batch-size $(BATCH)
+.PHONY: plan
+
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
 	@tests/run.sh $(TEST_BINARIES)
 .PHONY: test-binaries
 test-binaries: $(TEST_BINARIES) $B/patchforge-cpu $B/patchforge-simt
+
+.PHONY: test-asan
+test-asan: $B/tests/kernels-asan ## every CUDA kernel on the executor, under AddressSanitizer
+	$< --gtest_filter='*/cuda'
 
 # The tests of kernels, networks and training with the kernels that nvcc compiled, as one file that needs
 # nothing but a driver: every library but the system's own is linked in. Most tests are the objects of the
@@ -267,7 +289,7 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
 # a program links what it names. INPUTS=1000000 SEED=7 change the run.
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
-FUZZ_SOURCES := $(filter-out %_fuzz.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp $(DATA_SOURCES) \
+FUZZ_SOURCES := $(filter-out %_fuzz.cpp %_test.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp $(DATA_SOURCES) \
     $(wildcard host/files/*.cpp)
 FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 $B/fuzz/%.o: %
@@ -276,6 +298,9 @@ $B/fuzz/%.o: %
 $B/fuzz/libreaders.a: $(FUZZ_SOURCES:%=$B/fuzz/%.o)
 $(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%.cpp.o $B/fuzz/libreaders.a
 	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(LIBRARIES)
+$B/tests/fuzz: $(patsubst %,$B/fuzz/%.o,tests/fuzz/fuzz_test.cpp tests/main.cpp) $B/fuzz/libreaders.a
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ -lgtest $(LIBRARIES)
 INPUTS ?= 100000
 SEED ?= 1
 .PHONY: fuzz

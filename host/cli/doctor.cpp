@@ -82,13 +82,31 @@ Finding toolkit(bool gpu_here) {
                     : ""};
     }
     return {"CUDA toolkit", nvcc,
-            built_without_cuda() ? "this program was built without it: `make clean`, then `make`"
-                                 : ""};
+            gpu_here && built_without_cuda()
+                ? "this program was built without it: `make clean`, then `make`"
+                : ""};
+}
+
+// A display or compute device of NVIDIA on the PCI bus, driver or not.
+bool nvidia_card() {
+    std::error_code ignored;
+    for (const auto& device :
+         std::filesystem::directory_iterator("/sys/bus/pci/devices", ignored)) {
+        if (!file_line(device.path() / "vendor", "0x10de").empty() &&
+            !file_line(device.path() / "class", "0x03").empty()) { // display controllers
+            return true;
+        }
+    }
+    return false;
 }
 
 Finding driver() {
     const std::string loaded = file_line("/proc/driver/nvidia/version", "NVRM");
-    return {"driver", loaded.empty() ? "no NVIDIA driver is loaded" : loaded, ""};
+    return {"driver", loaded.empty() ? "no NVIDIA driver is loaded" : loaded,
+            loaded.empty() && nvidia_card()
+                ? "an NVIDIA card is on the PCI bus: install its driver (package nvidia-driver, in "
+                  "Debian's non-free part) and restart"
+                : ""};
 }
 
 Finding gpu() {

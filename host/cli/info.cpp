@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <stdexcept>
 
@@ -109,6 +110,38 @@ Facts describe_checkpoint(const std::vector<fs::path>& files) {
     return facts;
 }
 
+// A table of results: its columns, or the keys of its first line, and how many rows.
+Facts describe_lines(const fs::path& path) {
+    std::ifstream file(path);
+    std::string first;
+    std::getline(file, first);
+    std::int64_t lines = first.empty() ? 0 : 1;
+    for (std::string line; std::getline(file, line);) {
+        ++lines;
+    }
+    const bool csv = path.extension() == ".csv";
+    return {{"what", csv ? "table" : "results, one JSON object a line"},
+            {csv ? "columns" : "first line", first.substr(0, 200)},
+            {csv ? "rows" : "lines",
+             fmt::format("{}", csv ? std::max<std::int64_t>(lines - 1, 0) : lines)}};
+}
+
+// What `attack` and `evade` leave.
+Facts describe_results(const fs::path& folder) {
+    const bool attack = fs::exists(folder / "attack.json");
+    Facts facts = {{"what", attack ? "results of `attack`" : "results of `evade`"}};
+    std::vector<fs::path> entries;
+    for (const auto& entry : fs::directory_iterator(folder)) {
+        entries.push_back(entry.path());
+    }
+    std::sort(entries.begin(), entries.end());
+    for (const fs::path& entry : entries) {
+        facts.emplace_back("  " + entry.filename().string(),
+                           fs::is_directory(entry) ? "folder" : size_text(fs::file_size(entry)));
+    }
+    return facts;
+}
+
 Facts describe(const fs::path& path) {
     if (!fs::exists(path)) {
         throw std::runtime_error(
@@ -123,8 +156,24 @@ Facts describe(const fs::path& path) {
     if (path.extension() == ".safetensors") {
         return describe_weights(path);
     }
-    if (path.extension() == ".csv") {
-        return describe_metrics(path);
+    if (const std::string name = path.filename().string(); fs::is_regular_file(path)) {
+        if (name == "params.json" && is_run_folder(path.parent_path())) {
+            return describe_run(path.parent_path());
+        }
+        if (name == "metrics.csv") {
+            return describe_metrics(path);
+        }
+        if (path.extension() == ".csv" || path.extension() == ".jsonl") {
+            return describe_lines(path);
+        }
+        if (path.extension() == ".html" || path.extension() == ".json") {
+            return {{"what", path.extension() == ".html" ? "report; open it in a browser"
+                                                         : "results as JSON"},
+                    {"size", size_text(fs::file_size(path))}};
+        }
+    }
+    if (fs::exists(path / "attack.json") || fs::exists(path / "evasion.json")) {
+        return describe_results(path);
     }
     if (path.filename().string().starts_with("events.out.tfevents.")) {
         return {{"what", "TensorBoard event file; see it with: tensorboard --logdir " +
@@ -145,8 +194,7 @@ Facts describe(const fs::path& path) {
 void add_info(CLI::App& app) {
     auto path = std::make_shared<std::string>();
     CLI::App* verb = app.add_subcommand("info", "say what a file or folder is, and its facts");
-    add_text(*verb, "path", *path,
-             "patches, .pfs, .safetensors, a checkpoint, a run folder, metrics.csv", "")
+    add_text(*verb, "path", *path, "patches, .pfs, .safetensors, a checkpoint, a run, results", "")
         ->required();
     verb->callback([path] {
         const Facts facts = describe(*path);

@@ -195,4 +195,16 @@ void add_device_options(CLI::App& app, DeviceOptions& options) {
     add_threads_option(app, options.threads);
 }
 
+void only_one_of(CLI::App& app, const std::vector<std::string>& options) {
+    for (std::size_t i = 0; i < options.size(); ++i) {
+        for (std::size_t j = i + 1; j < options.size(); ++j) {
+            app.get_option(options[i])->excludes(app.get_option(options[j]));
+        }
+    }
+}
+
+void only_beside(CLI::App& app, const std::string& option, const std::string& other) {
+    app.get_option(option)->needs(app.get_option(other));
+}
+
 } // namespace patchforge

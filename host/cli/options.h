@@ -29,6 +29,11 @@ CLI::Option* add_text(CLI::App& app, const std::string& flags, std::string& valu
 CLI::Option* add_switch(CLI::App& app, const std::string& flags, bool& value,
                         const std::string& text);
 
+// Refuses a call that gives more than one of these options of `app`.
+void only_one_of(CLI::App& app, const std::vector<std::string>& options);
+// Refuses `option` where `other` is not given: it would do nothing.
+void only_beside(CLI::App& app, const std::string& option, const std::string& other);
+
 // "0.03", "8/255": each in [low, high].
 CLI::Option* add_fraction(CLI::App& app, const std::string& flags, double& value,
                           const std::string& text, double low, double high);

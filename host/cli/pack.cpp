@@ -19,6 +19,7 @@ namespace {
 struct Call {
     DataOptions data;
     std::string out;
+    int size = 0;
     int threads = 0;
 };
 
@@ -27,8 +28,10 @@ void run(const Call& call) {
     PackReport report;
     {
         ProgressBar bar("packing", 0, "patches");
+        PackOptions options = pack_options(call.data, call.threads);
+        options.width = options.height = call.size;
         report =
-            pack_folder(call.data.data, call.out, pack_options(call.data, call.threads),
+            pack_folder(call.data.data, call.out, options,
                         [&](std::int64_t done, std::int64_t total) { bar.update(done, total); });
     }
     const double seconds =
@@ -48,6 +51,9 @@ void add_pack(CLI::App& app) {
     add_text(*verb, "--out", call->out, "file to write, e.g. set.pfs (required)", "FILE")
         ->required();
     add_reading_options(*verb, call->data);
+    add_number(*verb, "--size", call->size, "pixels a side of the set (0: the most common size)", 0,
+               4096)
+        ->group("Data");
     add_threads_option(*verb, call->threads);
     verb->callback([call] { run(*call); });
 }

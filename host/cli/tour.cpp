@@ -12,6 +12,7 @@
 #include "host/cli/open_set.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
+#include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
 #include "host/run/run_folder.h"
@@ -42,22 +43,53 @@ void heading(const std::string& text) {
     print_line("\n== " + text);
 }
 
-// An earlier tour makes room for this one only where this program made it: a folder with the parts
-// of a tour and nothing that somebody else put there.
-void clear_earlier_tour(const fs::path& out) {
-    if (!fs::exists(out)) {
-        return;
+// Takes the place of an earlier tour, which is kept aside until this one is complete. A folder that
+// no tour made is refused.
+class TourFolder {
+  public:
+    TourFolder(fs::path out, const Parameters& parameters) : out_(std::move(out)) {
+        earlier_ = out_;
+        earlier_ += ".earlier";
+        for (const fs::path& folder : {out_, earlier_}) {
+            if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder))) {
+                require_tour(folder);
+            }
+        }
+        if (fs::exists(out_ / "report.html")) { // written last: this one is complete
+            fs::remove_all(earlier_);
+            fs::rename(out_, earlier_);
+        }
+        fs::remove_all(out_);
+        fs::create_directories(out_);
+        write_parameters(out_, encode_parameters(kind, parameters));
     }
-    for (const auto& entry : fs::directory_iterator(out)) {
-        const std::string name = entry.path().filename();
-        if (name != "gan" && name != "classifier" && name != "attack" && name != "evasion" &&
-            name != "report.html") {
-            throw std::invalid_argument(fmt::format(
-                "--out {}: holds {}, which no tour made; name another folder", out.string(), name));
+    ~TourFolder() {
+        if (!complete_ && fs::exists(earlier_)) {
+            print_line(fmt::format("The earlier tour is in {}.", earlier_.string()));
         }
     }
-    fs::remove_all(out);
-}
+    TourFolder(const TourFolder&) = delete;
+    TourFolder& operator=(const TourFolder&) = delete;
+
+    void finish() {
+        complete_ = true;
+        fs::remove_all(earlier_);
+    }
+
+  private:
+    static constexpr const char* kind = "tour";
+
+    static void require_tour(const fs::path& folder) {
+        if (!is_run_folder(folder) || read_run_kind(folder) != kind) {
+            throw std::invalid_argument(fmt::format(
+                "--out {}: no tour made this folder; name another one", folder.string()));
+        }
+    }
+
+    fs::path out_;
+    fs::path earlier_;
+    bool complete_ = false;
+};
 
 void run(const Call& call) {
     const fs::path out = call.out;
@@ -74,7 +106,12 @@ void run(const Call& call) {
 
     heading("data");
     const PackedSet set = open_set(call.data, call.device.threads);
-    clear_earlier_tour(out);
+    TourFolder folder(out, {{"data", set.path().string()},
+                            {"preset", call.preset},
+                            {"steps", gan.steps},
+                            {"epochs", call.epochs},
+                            {"count", call.fakes},
+                            {"seed", static_cast<std::int64_t>(call.seed)}});
     print_line(fmt::format("{}: {} patches of {} patients", set.path().string(), set.count(),
                            set.patient_names().size()));
 
@@ -134,6 +171,7 @@ void run(const Call& call) {
     run_evasion(&set, evasion);
 
     page.write(out / "report.html");
+    folder.finish();
     const Metrics metrics = read_metrics(gan_run.out / "metrics.csv");
     heading("done");
     print_line(fmt::format("The losses ended at d_loss {:.4f}, g_loss {:.4f}.",

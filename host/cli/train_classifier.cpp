@@ -164,7 +164,7 @@ void add_train_classifier(CLI::App& train) {
              "FOLDER|FILE")
         ->group("Data");
     add_choice(*verb, "--test-part", c.test.part, "part of --test to read",
-               {"all", "train", "test"})
+               {"all", "train", "test", "validation"})
         ->group("Data");
     add_text(*verb, "--extra-data", c.extra,
              "more patches to train on, e.g. those of `attack --rows train --save`", "FOLDER|FILE")
@@ -189,6 +189,11 @@ void add_train_classifier(CLI::App& train) {
                              "members, with seeds from --seed on; they answer with the mean logit",
                              1, 100)
         ->group(defences);
+    only_one_of(*verb, {"--test", "--test-patients"});
+    only_beside(*verb, "--test-part", "--test");
+    for (const char* option : {"--adv-eps", "--adv-alpha", "--adv-weight", "--logit-pairing"}) {
+        only_beside(*verb, option, "--adversarial-training");
+    }
     verb->callback([call] { train_classifier(*call); });
 }
 

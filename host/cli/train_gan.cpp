@@ -250,6 +250,10 @@ void add_train_gan(CLI::App& train) {
     add_training_options(*verb, call);
     add_run_options(*verb, call);
     add_device_options(*verb, call->device);
+    only_one_of(*verb, {"--steps", "--epochs"});
+    only_one_of(*verb, {"--hidden-dim", "--hidden-dims"});
+    only_beside(*verb, "--minibatch-size", "--minibatch-discrimination");
+    only_beside(*verb, "--instance-noise-steps", "--instance-noise");
     verb->callback([call] { run(*call); });
 }
 

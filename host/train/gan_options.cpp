@@ -140,6 +140,17 @@ void GanOptions::validate() const {
              "--batch-size 1, --norm-d or --norm-g batch", "one row has no variance");
 }
 
+void GanOptions::validate_for(std::int64_t patches) const {
+    const bool batch_normalised =
+        normalisation_d == Normalisation::batch || normalisation_g == Normalisation::batch;
+    if (batch_normalised && !drop_last && patches % batch_size == 1) {
+        throw std::invalid_argument(fmt::format(
+            "--batch-size {}: the last batch of an epoch of {} patches is one row, which has no "
+            "variance to normalise by; give --drop-last or another size",
+            batch_size, patches));
+    }
+}
+
 std::vector<std::pair<std::string, std::string>> GanOptions::listed() const {
     const auto text = [](const auto& value) { return fmt::format("{}", value); };
     const auto widths = [&](const std::vector<std::int64_t>& own) {

@@ -64,6 +64,8 @@ struct GanOptions {
 
     // Throws std::invalid_argument naming the option, its value and its range.
     void validate() const;
+    // What depends on how many patches there are to train on.
+    void validate_for(std::int64_t patches) const;
     // Name and value of each, as params.json and reports show them.
     std::vector<std::pair<std::string, std::string>> listed() const;
 };

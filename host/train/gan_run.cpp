@@ -100,15 +100,21 @@ Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanR
     return parameters;
 }
 
-const std::vector<std::string> may_change = {
-    "epochs", "steps", "sample_interval", "checkpoint_interval", "keep", "data", "device"};
+std::vector<std::string> may_change(const GanOptions& gan) {
+    std::vector<std::string> names = {"sample_interval", "checkpoint_interval", "keep", "data",
+                                      "device"};
+    if (gan.decay_epoch < 0) { // else the rates of every iteration depend on the length
+        names.insert(names.end(), {"epochs", "steps"});
+    }
+    return names;
+}
 
 // Everything that a training loop touches, so that its steps read as sentences.
 class Session {
   public:
     Session(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options)
         : options_(options), backend_(make_backend(options.device, {options.threads})),
-          rows_(training_rows(set, options.test_patients, gan.seed)),
+          rows_(checked_rows(set, gan, options)),
           trainer_(*backend_, gan, rows_, options.placement),
           format_{set.channels(), set.height(), set.width(),
                   gan.latent == LatentDistribution::normal ? "normal" : "uniform",
@@ -123,14 +129,20 @@ class Session {
     bool train();
 
   private:
+    static PatchRows checked_rows(const PackedSet& set, const GanOptions& gan,
+                                  const GanRunOptions& options) {
+        PatchRows rows = training_rows(set, options.test_patients, gan.seed);
+        gan.validate_for(rows.used());
+        return rows;
+    }
     static std::vector<std::string> class_names(const PackedSet& set, const GanTrainer& trainer) {
         const auto names = set.class_names();
         return {names.begin(), names.begin() + trainer.classes()};
     }
     RunFolder open_folder(const Parameters& parameters) const {
-        return options_.resume
-                   ? RunFolder::resume(options_.out, "train gan", parameters, may_change)
-                   : RunFolder::create(options_.out, "train gan", parameters);
+        return options_.resume ? RunFolder::resume(options_.out, "train gan", parameters,
+                                                   may_change(trainer_.options()))
+                               : RunFolder::create(options_.out, "train gan", parameters);
     }
     void resume();
     void begin();

@@ -4,6 +4,11 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <set>
+#include <sstream>
 #include <sys/wait.h>
 
 #include "host/cli/options.h"
@@ -58,6 +63,10 @@ TEST(Program, WrongCallsExitWith2AndSayWhat) {
         {"tissue x --seed 1.5", "--seed: '1.5'"},
         {"tissue x --size nan", "--size: 'nan'"},
         {"info", "path"},
+        {"train gan --data x --out y --steps 3 --epochs 2", "--epochs excludes --steps"},
+        {"train gan --data x --out y --minibatch-size 3", "requires --minibatch-discrimination"},
+        {"train classifier --data x --out y --test x --test-patients 2", "excludes"},
+        {"generate --run x --out y --latents z --count 3", "excludes --latents"},
     };
     for (const auto& [arguments, part] : calls) {
         const Outcome outcome = run(arguments);
@@ -112,6 +121,71 @@ TEST(Program, DoctorWorksAnywhere) {
                            (program ? program : "build/patchforge-cpu") + " doctor > /dev/null")
                               .c_str()),
               0);
+}
+
+TEST(Program, TourReplacesToursAlone) {
+    const TemporaryFolder folder;
+    const std::string tissue = (folder / "tissue").string();
+    ASSERT_EQ(run("tissue " + tissue + " --patients 8 --patches 10 --size 10").status, 0);
+    const auto tour = [&](const std::filesystem::path& out, const std::string& more = "") {
+        return run("tour --steps 3 --epochs 1 --count 20 --data " + tissue + " --out " +
+                   out.string() + (more.empty() ? " --preset default" : more));
+    };
+    std::filesystem::create_directories(folder / "runs/gan");
+    put(folder / "runs/gan/thesis.txt", "years of work");
+    const Outcome refused = tour(folder / "runs");
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_NE(refused.text.find("no tour made this folder"), std::string::npos) << refused.text;
+    EXPECT_TRUE(std::filesystem::exists(folder / "runs/gan/thesis.txt"));
+
+    const auto page = folder / "tour/report.html";
+    const Outcome made = tour(folder / "tour");
+    ASSERT_EQ(made.status, 0) << made.text;
+    ASSERT_TRUE(std::filesystem::exists(page));
+    // One that fails leaves the complete one aside; one that ends takes its place.
+    EXPECT_NE(tour(folder / "tour", " --preset idc").status, 0);
+    EXPECT_TRUE(std::filesystem::exists(folder / "tour.earlier/report.html"));
+    EXPECT_EQ(tour(folder / "tour").status, 0);
+    EXPECT_TRUE(std::filesystem::exists(page));
+    EXPECT_FALSE(std::filesystem::exists(folder / "tour.earlier"));
+}
+
+// Pages and messages send readers to `make <target>`.
+TEST(Documentation, MakeTargetsExist) {
+    std::set<std::string> targets;
+    std::ifstream makefile("Makefile");
+    for (std::string line; std::getline(makefile, line);) {
+        std::smatch found;
+        if (std::regex_search(line, found, std::regex("^([a-z][a-z-]*):"))) {
+            targets.insert(found[1]);
+        }
+    }
+    ASSERT_TRUE(targets.contains("run") && targets.contains("test"));
+    std::vector<std::filesystem::path> pages = {"README.md", "CONTRIBUTING.md"};
+    for (const char* root : {"docs", "host", "data", "bench", "kernels"}) {
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+            if (entry.is_regular_file()) {
+                pages.push_back(entry.path());
+            }
+        }
+    }
+    const std::regex call("[`]make ((?:[a-z][a-z-]*[ `]+)+)");
+    int calls = 0;
+    for (const auto& page : pages) {
+        std::ifstream file(page);
+        for (std::string line; std::getline(file, line);) {
+            for (std::sregex_iterator found(line.begin(), line.end(), call), end; found != end;
+                 ++found) {
+                std::istringstream words((*found)[1].str());
+                std::string target;
+                words >> target;
+                target = target.substr(0, target.find('`'));
+                ++calls;
+                EXPECT_TRUE(targets.contains(target)) << page << ": make " << target;
+            }
+        }
+    }
+    EXPECT_GT(calls, 10);
 }
 
 TEST(Options, Fractions) {
