@@ -46,7 +46,10 @@ PATCHFORGE_HOST_DEVICE inline float add_towards(float x0, float t) {
     const float sum = x0 + t;
     const float part = sum - x0;
     const float error = (x0 - (sum - part)) + (t - part);
-    return with_bits_changed(sum, t > 0.0f && error < 0.0f ? -1 : t < 0.0f && error > 0.0f ? 1 : 0);
+    // Without branches: signs of t and of the error are random, and half of the guesses would fail.
+    const std::int32_t down = (t > 0.0f) & (error < 0.0f);
+    const std::int32_t up = (t < 0.0f) & (error > 0.0f);
+    return with_bits_changed(sum, up - down);
 }
 
 // sign(d), with sign(0) = sign(NaN) = 0.

@@ -51,14 +51,23 @@ float factor_of(const Row& row, float alpha, StepRule rule) {
 
 void general_step(const Row& row, float alpha, float epsilon, StepRule rule, Ball ball) {
     const float factor = factor_of(row, alpha, rule);
+    // x and direction may be y, element by element: that hinders no vector ("ivdep").
+    if (factor == 0.0f) {
+        std::copy_n(row.x, row.count, row.y);
+    } else if (rule == StepRule::sign) {
+#pragma GCC ivdep
+        for (std::int64_t i = 0; i < row.count; ++i) {
+            row.y[i] = row.x[i] + factor * sign_of(row.direction[i]);
+        }
+    } else {
+#pragma GCC ivdep
+        for (std::int64_t i = 0; i < row.count; ++i) {
+            row.y[i] = row.x[i] + factor * row.direction[i];
+        }
+    }
     for (std::int64_t i = 0; i < row.count; ++i) {
         const float x0 = row.origin ? row.origin[i] : 0.0f;
-        float v = row.x[i];
-        if (factor != 0.0f) {
-            const float d = row.direction[i];
-            v += factor * (rule == StepRule::sign ? sign_of(d) : d);
-        }
-        v = is_finite(v) ? v : x0;
+        const float v = is_finite(row.y[i]) ? row.y[i] : x0;
         const BallBounds bounds = ball == Ball::linf ? ball_bounds(x0, epsilon) : BallBounds{0, 1};
         row.y[i] = std::min(std::max(v, bounds.low), bounds.high);
     }
@@ -74,22 +83,33 @@ void general_step(const Row& row, float alpha, float epsilon, StepRule rule, Bal
     }
 }
 
-// See round_to_grid in kernels/operations/perturb.h.
+// For |v| < 2^31. Without SSE4.1, which not every x86-64 has, std::floor and std::ceil are calls.
+float floor_of(float v) {
+    const auto truncated = static_cast<float>(static_cast<std::int32_t>(v));
+    return truncated - (truncated > v ? 1.0f : 0.0f);
+}
+float ceil_of(float v) {
+    return -floor_of(-v);
+}
+
+// See round_to_grid in kernels/operations/perturb.h. Every choice is a selection, so that the loop
+// over pixels becomes vector instructions.
 std::uint8_t grid_level(float x, float x0, float epsilon, float threshold) {
     const float q = 255.0f * x;
     const float q0 = 255.0f * x0;
-    const float lowest = std::max(0.0f, std::ceil(q0 - 255.0f * epsilon - grid_slack));
-    const float highest = std::min(255.0f, std::floor(q0 + 255.0f * epsilon + grid_slack));
-    float level;
-    if (q >= q0) {
-        level = std::floor(q + grid_slack);
-        level += q - level >= threshold ? 1.0f : 0.0f;
-    } else {
-        level = std::ceil(q - grid_slack);
-        level -= level - q >= threshold ? 1.0f : 0.0f;
-    }
-    level = lowest > highest ? std::rint(q0) : std::min(std::max(level, lowest), highest);
-    return static_cast<std::uint8_t>(level);
+    const float reach = std::min(255.0f * epsilon, 256.0f);
+    const float lowest = std::max(0.0f, ceil_of(q0 - reach - grid_slack));
+    const float highest = std::min(255.0f, floor_of(q0 + reach + grid_slack));
+    const float below = floor_of(q + grid_slack);
+    const float above = ceil_of(q - grid_slack);
+    const float up = below + (q - below >= threshold ? 1.0f : 0.0f);
+    const float down = above - (above - q >= threshold ? 1.0f : 0.0f);
+    const float wanted = q >= q0 ? up : down;
+    const float bounded = std::min(std::max(wanted, lowest), highest);
+    // Ties to even, as std::rint: adding 2^23 leaves no bits for a fraction.
+    const float nearest = (q0 + 0x1p23f) - 0x1p23f;
+    return static_cast<std::uint8_t>(
+        static_cast<std::int32_t>(lowest > highest ? nearest : bounded));
 }
 
 } // namespace
@@ -164,8 +184,15 @@ void CpuBackend::add_distance_gradient(Matrix<float> g, Matrix<const float> x,
 void CpuBackend::round_to_grid(Matrix<std::uint8_t> levels, Matrix<const float> x,
                                Matrix<const float> origin, RowValue epsilon, RowValue threshold) {
     pool_.parallel_for(levels.rows, [&](std::int64_t r) {
-        for (std::int64_t i = r * levels.columns; i < (r + 1) * levels.columns; ++i) {
-            levels.data[i] = grid_level(x.data[i], origin.data[i], epsilon.at(r), threshold.at(r));
+        const std::int64_t start = r * levels.columns;
+        std::uint8_t* to = levels.data + start;
+        const float* from = x.data + start;
+        const float* x0 = origin.data + start;
+        const float eps = epsilon.at(r);
+        const float limit = threshold.at(r);
+        const std::int64_t count = levels.columns; // not read again: bytes may alias anything
+        for (std::int64_t i = 0; i < count; ++i) {
+            to[i] = grid_level(from[i], x0[i], eps, limit);
         }
     });
 }

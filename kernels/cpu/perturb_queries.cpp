@@ -103,12 +103,15 @@ void CpuBackend::square_stripes(Matrix<float> x, Matrix<const float> origin, Row
     const PhiloxStream stream = philox_stream(random);
     const std::int64_t plane = std::int64_t{shape.height} * shape.width;
     pool_.parallel_for(x.rows, [&](std::int64_t r) {
-        for (std::int64_t i = 0; i < x.columns; ++i) {
-            const std::int64_t stripe =
-                (r * shape.channels + i / plane) * shape.width + i % shape.width;
-            const bool positive = word(stream, static_cast<std::uint64_t>(stripe)) >> 31 != 0;
-            const std::int64_t e = r * x.columns + i;
-            x.data[e] = bound_by_sign(origin.data[e], epsilon.at(r), positive);
+        for (std::int64_t c = 0; c < shape.channels; ++c) {
+            for (std::int64_t column = 0; column < shape.width; ++column) {
+                const std::int64_t stripe = (r * shape.channels + c) * shape.width + column;
+                const bool positive = word(stream, static_cast<std::uint64_t>(stripe)) >> 31 != 0;
+                const std::int64_t first = r * x.columns + c * plane + column;
+                for (std::int64_t e = first; e < first + plane; e += shape.width) {
+                    x.data[e] = bound_by_sign(origin.data[e], epsilon.at(r), positive);
+                }
+            }
         }
     });
 }
