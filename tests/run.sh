@@ -12,7 +12,8 @@ for binary in "$@"; do
     PATCHFORGE_TEST_SUMMARY=$summary "$binary" --gtest_brief=1 2>&1 | tee "$log" |
         grep -v -e '^Running main' -e '^Note: Google Test filter'
     status=${PIPESTATUS[0]}
-    skips+=$(grep '^skipped because' "$log" | sort | uniq -c | sed "s|^|  ${binary##*/}: |")
+    skips+=$(grep '^skipped because' "$log" | sort | uniq -c | sed "s|^|  ${binary##*/}: |" && echo .)
+    skips=${skips%.} # what kept the line end through $( )
     if [ -s "$summary" ]; then
         read -r p f s <"$summary"
         passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
@@ -22,7 +23,7 @@ for binary in "$@"; do
         failed=$((failed + 1))
     fi
 done
-[ -z "$skips" ] || printf 'skipped:\n%s\n' "$skips"
+[ -z "$skips" ] || printf 'skipped:\n%s' "$skips"
 if [ "$skipped" -gt 0 ]; then
     echo "$passed passed, $failed failed, $skipped skipped"
 else
