@@ -352,7 +352,7 @@ bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side b
 bench-attack: $B/bench/attack_steps ## attack steps and the same loop in PyTorch, side by side in one run
 	@mkdir -p docs/measured
 	$(PEER_PYTHON) bench/peers/compare.py --bench attack --device $(BENCH_DEVICE) --ours $B/bench/attack_steps \
-	    --out docs/measured/attack_steps-$(BENCH_DEVICE).md
+	    --out docs/measured/attack_peers_$(BENCH_DEVICE).md
 
 cross-check: $B/patchforge ## FGSM by PyTorch on the same weights and patches: the bytes compared (MODEL=run DATA=patches)
 	$(PEER_PYTHON) tests/host/attack/cross_check_pytorch.py --program $B/patchforge --model $(MODEL) --data $(DATA)
@@ -372,7 +372,7 @@ ladder: $B/ladder ## the two hardest kernels from naive to shipped: predicted an
 	@$B/ladder --out docs/measured/ladder.md
 
 # Everything that is claimed of a GPU, measured in one go on the machine's first one.
-build-bench-gpu: $B/bench/kernels $B/bench/iteration $B/cublas $B/persistent $B/ladder
+build-bench-gpu: $B/bench/kernels $B/bench/iteration $B/bench/attack_steps $B/cublas $B/persistent $B/ladder
 bench-gpu: ## measure on a GPU: operations, iteration, cuBLAS, PyTorch, JAX, ladder; writes docs/measured
 	@[ -n "$(GPU)" ] || { echo "bench-gpu: nvidia-smi finds no GPU here: nothing was measured; clone this" \
 	    "repository on a machine with a GPU, its driver and nvcc, and run make bench-gpu there"; exit 1; }

@@ -34,7 +34,11 @@ part "$build/cublas" --out "$out/cublas.md"
 part "$build/ladder" --out "$out/ladder.md"
 part "$build/persistent" --out "$out/persistent.md"
 part "${PEER_PYTHON:-python3}" bench/peers/compare.py --device cuda --ours "$build/bench/iteration" \
-    --batches 1,10,32,64,256,1024 --out "$out/peers_cuda.md"
+    --batches 1,10,32,64,256,1024 --out "$out/peers_cuda.md" --json "$out/peers_cuda.json"
+part "$build/bench/attack_steps" --device cuda --batches 1,64,256 \
+    --out "$out/attack_steps_cuda.md" --json "$out/attack_steps_cuda.json"
+part "${PEER_PYTHON:-python3}" bench/peers/compare.py --bench attack --device cuda --ours "$build/bench/attack_steps" \
+    --batches 1,64,256 --out "$out/attack_peers_cuda.md" --json "$out/attack_peers_cuda.json"
 circumstances
 echo "pages written to $out"
 exit "$missing"
