@@ -43,7 +43,7 @@ metrics() { for seed in $seeds; do echo "$work/$1-$seed/metrics.csv"; done; }
 {
     echo "# Classifiers, measured"
     echo
-    echo "Written by bench/classifiers.sh with $("$program" --version); seeds ${seeds// /, }, one value a seed, each of the epoch with"
+    echo "Written by bench/classifiers.sh with $("$program" --version) on $(grep -hom1 'Device: .*' "$work"/idc-*/log.txt | head -1 | cut -c9-); seeds ${seeds// /, }, one value a seed, each of the epoch with"
     echo "the best balanced accuracy. The options are those of docs/classifiers.md, otherwise the defaults."
     echo
     echo "| set | balanced accuracy | accuracy |"

@@ -6,6 +6,7 @@
 import csv
 import gzip
 import pathlib
+import re
 import struct
 import sys
 
@@ -58,11 +59,12 @@ def page(work, seeds, count, version):
     work = pathlib.Path(work)
     seeds = seeds.split()
     print("# GAN presets, measured\n")
-    print(f"Written by bench/gan_presets.sh with {version}: seeds {', '.join(seeds)}, at most {count} fakes against as many pictures")
+    device = re.search("Device: (.*)", (work / "idc" / f"idc-{seeds[0]}" / "log.txt").read_text())[1]
+    print(f"Written by bench/gan_presets.sh with {version} on {device}: seeds {', '.join(seeds)}, at most {count} fakes against as many pictures")
     print("held out from the GAN and from the classifier `own`; mean ± standard deviation over seeds. Distances: lower is better; what each")
     print("column means: docs/evaluation.md. `default` is plain training in pixels for as many iterations. Diversity: mean distance of two")
-    print("fakes / of two patches at the end of training. Seconds: wall time of training on two processor cores that had other work too,")
-    print("so upper bounds; compare them within a table.")
+    print("fakes / of two patches at the end of training. Seconds: of all processor cores together, in training; the machine had other work")
+    print("too, which makes them somewhat longer: compare them within a table.")
     for preset in PRESETS:
         floor = numbers(work / preset / "patches")
         columns = sorted(filter(shown, floor), key=lambda name: (name.startswith("random"), name.startswith("pixels")))
@@ -76,7 +78,7 @@ def page(work, seeds, count, version):
             runs = [numbers(folder) for folder in folders]
             cells = [cell([run[c] for run in runs if c in run]) for c in columns]
             diversity = cell([float(last_row(folder)["diversity"]) for folder in folders])
-            seconds = cell([float((folder / "seconds").read_text()) for folder in folders])
+            seconds = cell([float(folder.with_suffix(".seconds").read_text()) for folder in folders])
             print(f"| {settings} | " + " | ".join(cells) + f" | {diversity} | {seconds} |")
         print(f"\nFakes of the preset, seed {seeds[0]}:\n\n![fakes](../pictures/preset-{preset}.png)")
 

@@ -45,10 +45,9 @@ for preset in mnist cifar10 idc; do
             if [ "$settings" = default ]; then
                 steps=(--steps "$(sed -n 's/^ *"steps": "\{0,1\}\([0-9]*\).*/\1/p' "$here/$preset-$seed/params.json")")
             fi
-            began=$(date +%s.%N)
-            "$program" train gan --data "$here/for-gan" "${channels[@]}" --preset "$settings" "${steps[@]}" --out "$run" \
-                --seed "$seed" --checkpoint-interval 0 > "$run.log" 2>&1
-            echo "$(date +%s.%N) - $began" | bc > "$run/seconds"
+            TIMEFORMAT=%U # seconds of all processor cores together
+            { time "$program" train gan --data "$here/for-gan" "${channels[@]}" --preset "$settings" "${steps[@]}" --out "$run" \
+                --seed "$seed" --checkpoint-interval 0 > "$run.log" 2>&1; } 2> "$run.seconds"
             evaluate --run "$run" >> "$run.log" 2>&1
             "$program" generate --run "$run" --count 32 --seed 1 --out "$run/shown" --grid "$run/shown.png" >> "$run.log" 2>&1
             touch "$run/done"
