@@ -1,7 +1,5 @@
 #include "host/train/gan_health.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
@@ -34,23 +32,32 @@ double saturated_share_of(const std::vector<float>& values) {
     return static_cast<double>(saturated) / static_cast<double>(values.size());
 }
 
-bool normalised(const Network& network) {
-    return std::any_of(
-        network.shape().layers.begin(), network.shape().layers.end(),
-        [](const LayerShape& layer) { return layer.normalisation != Normalisation::none; });
+bool rectified(Activation activation) {
+    return activation == Activation::relu || activation == Activation::leaky_relu;
 }
 
 } // namespace
 
-std::vector<std::string> gan_health_columns() {
-    return {"probe_accuracy", "grad_norm_D", "grad_norm_G", "dead_D",
-            "dead_G",         "saturated",   "diversity",   "saturated_patches"};
-}
-
-std::vector<double> gan_health_values(const GanHealth& health) {
-    return {health.accuracy_d,   health.gradient_norm_d,  health.gradient_norm_g,
-            health.dead_units_d, health.dead_units_g,     health.saturated,
-            health.diversity,    health.saturated_patches};
+std::vector<GanHealthColumn> gan_health_columns(const GanOptions& options) {
+    std::vector<GanHealthColumn> columns{
+        {"probe_accuracy", "health/probe_accuracy", &GanHealth::accuracy_d}};
+    if (options.normalisation_d == Normalisation::none) {
+        columns.push_back({"grad_norm_D", "grad_norm/D", &GanHealth::gradient_norm_d});
+        if (options.normalisation_g == Normalisation::none) {
+            columns.push_back({"grad_norm_G", "grad_norm/G", &GanHealth::gradient_norm_g});
+        }
+    }
+    if (rectified(options.activation_d)) {
+        columns.push_back({"dead_D", "health/dead_units_D", &GanHealth::dead_units_d});
+    }
+    if (rectified(options.activation_g)) {
+        columns.push_back({"dead_G", "health/dead_units_G", &GanHealth::dead_units_g});
+    }
+    columns.insert(columns.end(), {{"saturated", "health/saturated", &GanHealth::saturated},
+                                   {"diversity", "health/diversity", &GanHealth::diversity},
+                                   {"saturated_patches", "health/saturated_patches",
+                                    &GanHealth::saturated_patches}});
+    return columns;
 }
 
 GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patches)
@@ -104,8 +111,7 @@ GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patch
 double GanProbe::dead_units(const Pass& pass, const Network& network) {
     double dead = 0, units = 0;
     for (std::int64_t layer = 0; layer < network.layer_count(); ++layer) {
-        const Activation activation = pass.epilogue(layer).activation;
-        if (activation == Activation::relu || activation == Activation::leaky_relu) {
+        if (rectified(pass.epilogue(layer).activation)) {
             float count = 0;
             backend_.count_dead_columns(metrics_.view().part(0, 1), pass.output(layer));
             metrics_.download(&count, 1);
@@ -113,7 +119,7 @@ double GanProbe::dead_units(const Pass& pass, const Network& network) {
             units += static_cast<double>(pass.output(layer).columns);
         }
     }
-    return units > 0 ? dead / units : 0;
+    return units > 0 ? dead / units : GanHealth::unmeasured;
 }
 
 GanHealth GanProbe::look() {
@@ -150,12 +156,13 @@ GanHealth GanProbe::look() {
     std::vector<float> metrics(DiscriminatorMetrics::count);
     metrics_.download(metrics.data(), DiscriminatorMetrics::count);
     health.accuracy_d = metrics[DiscriminatorMetrics::accuracy];
-    if (!normalised(discriminator)) {
+    if (options.normalisation_d == Normalisation::none) {
         discriminator_pass_.backward_gradients(gradients_d_.view(), false);
         health.gradient_norm_d = norm(gradients_d_);
     }
 
-    if (!normalised(discriminator) && !normalised(generator)) {
+    if (options.normalisation_d == Normalisation::none &&
+        options.normalisation_g == Normalisation::none) {
         const Matrix<float> answer = discriminator_pass_.forward(inputs.row_range(rows_, rows_));
         backend_.generator_loss(discriminator_pass_.output_gradient().flat(), metrics_.view(),
                                 answer.flat(), options.loss);
@@ -176,54 +183,6 @@ GanHealth GanProbe::look() {
     const double distance = mean_distance(host.data(), rows_, pixels_);
     health.diversity = distance_of_patches_ > 0 ? distance / distance_of_patches_ : 0;
     return health;
-}
-
-std::vector<std::string> gan_warnings(const GanSigns& signs, GanLoss loss) {
-    using namespace gan_thresholds;
-    std::vector<std::string> warnings;
-    const GanHealth& health = signs.health;
-    const bool logistic = loss == GanLoss::non_saturating || loss == GanLoss::minimax;
-    if (!(std::abs(signs.loss_d) <= diverging_loss && std::abs(signs.loss_g) <= diverging_loss)) {
-        warnings.push_back(fmt::format(
-            "Divergence: the losses are {:.3g} and {:.3g}, further than {:.0f} from 0; lower the "
-            "learning rates",
-            signs.loss_d, signs.loss_g, diverging_loss));
-    }
-    if (health.diversity < collapse_diversity) {
-        warnings.push_back(fmt::format(
-            "Collapse: two fakes differ {:.2f} times as much as two patches do (below {:.2f}); try "
-            "--instance-noise 0.1, --minibatch-discrimination 32 or a lower --lr-g",
-            health.diversity, collapse_diversity));
-    }
-    if (logistic && health.accuracy_d >= winning_accuracy &&
-        signs.probability_fake < winning_probability) {
-        warnings.push_back(fmt::format(
-            "The discriminator wins: it is right about {:.0f} % and D(G(z)) is {:.3f}, so the "
-            "generator learns little; try --instance-noise 0.1, --real-label 0.9 or a lower --lr-d",
-            100 * health.accuracy_d, signs.probability_fake));
-    }
-    if (logistic && health.accuracy_d <= blind_accuracy &&
-        std::abs(signs.probability_real - signs.probability_fake) < blind_difference) {
-        warnings.push_back(fmt::format(
-            "The discriminator tells nothing: it is right about {:.0f} % and answers {:.3f} and "
-            "{:.3f}; either the game is at rest, or D learns too little (raise --lr-d)",
-            100 * health.accuracy_d, signs.probability_real, signs.probability_fake));
-    }
-    if (health.saturated > health.saturated_patches + saturated_share) {
-        warnings.push_back(fmt::format("Saturation: {:.0f} % of the fakes' pixels are beyond 0.99 "
-                                       "of the range, of the patches' "
-                                       "{:.0f} %; tanh passes no gradient there; lower --lr-g",
-                                       100 * health.saturated, 100 * health.saturated_patches));
-    }
-    for (const auto& [name, share] : {std::pair("discriminator", health.dead_units_d),
-                                      std::pair("generator", health.dead_units_g)}) {
-        if (share > dead_share) {
-            warnings.push_back(fmt::format(
-                "Dead units: {:.0f} % of the {}'s are never above 0; lower its learning rate",
-                100 * share, name));
-        }
-    }
-    return warnings;
 }
 
 } // namespace patchforge

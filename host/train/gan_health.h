@@ -3,29 +3,37 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
+#include <limits>
 #include <vector>
 
 #include "host/train/gan_trainer.h"
 
 namespace patchforge {
 
-// Of up to 64 patches and as many fakes, in evaluation mode: no dropout, no noise. Normalised
-// networks have no gradients then; their norms stay 0.
+// Of up to 64 patches and as many fakes, in evaluation mode: no dropout, no noise. NaN is what was
+// not measured: gradients of normalised networks (the backward pass of a normalised layer knows
+// batch statistics only, and evaluation mode has none), dead units where no unit is a ReLU.
 struct GanHealth {
-    double accuracy_d = 0;      // share of both that D puts on the right side of a logit of 0
-    double gradient_norm_d = 0; // L2 norm of the gradient of D's loss by D's weights
-    double gradient_norm_g = 0; // ... of G's loss by G's weights
-    double dead_units_d = 0;    // share of (leaky) ReLU units that are above 0 for no row
-    double dead_units_g = 0;
+    static constexpr double unmeasured = std::numeric_limits<double>::quiet_NaN();
+
+    double accuracy_d = 0;               // share of both that D puts on the right side of logit 0
+    double gradient_norm_d = unmeasured; // L2 norm of the gradient of D's loss by D's weights
+    double gradient_norm_g = unmeasured; // ... of G's loss by G's weights, through D
+    double dead_units_d = unmeasured;    // share of (leaky) ReLU units that are above 0 for no row
+    double dead_units_g = unmeasured;
     double saturated = 0; // share of the fakes' pixels beyond +-0.99
     double diversity = 0; // mean distance of two fakes / mean distance of two patches, by pixels
     double saturated_patches = 0; // share of the patches' own pixels there
 };
 
-// Names as they stand in metrics.csv, and the values in the same order.
-std::vector<std::string> gan_health_columns();
-std::vector<double> gan_health_values(const GanHealth& health);
+// A number of GanHealth, its name in metrics.csv and in TensorBoard.
+struct GanHealthColumn {
+    const char* name;
+    const char* tag;
+    double GanHealth::*value;
+};
+// What a run with these options measures: the same columns at every look.
+std::vector<GanHealthColumn> gan_health_columns(const GanOptions& options);
 
 class GanProbe {
   public:
@@ -55,26 +63,5 @@ class GanProbe {
     double distance_of_patches_ = 0;
     double saturated_patches_ = 0;
 };
-
-// What the numbers of one logged interval say, as plain sentences; empty when nothing looks wrong.
-// docs/gan.md gives the reason of each threshold.
-struct GanSigns {
-    double probability_real = 0.5; // D(x) and D(G(z)), means of the interval
-    double probability_fake = 0.5;
-    double loss_d = 0;
-    double loss_g = 0;
-    GanHealth health;
-};
-namespace gan_thresholds {
-constexpr double collapse_diversity = 0.25;  // of the patches' own
-constexpr double winning_accuracy = 0.98;    // of D ...
-constexpr double winning_probability = 0.05; // ... with D(G(z)) below
-constexpr double blind_accuracy = 0.52;      // of D, with D(x) and D(G(z)) apart by less than
-constexpr double blind_difference = 0.005;
-constexpr double diverging_loss = 50;   // of either network, by magnitude
-constexpr double saturated_share = 0.3; // of the fakes' pixels, more than of the patches'
-constexpr double dead_share = 0.5;      // of a network's units
-} // namespace gan_thresholds
-std::vector<std::string> gan_warnings(const GanSigns& signs, GanLoss loss);
 
 } // namespace patchforge

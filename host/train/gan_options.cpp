@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
 namespace patchforge {
@@ -209,10 +210,26 @@ GanEquilibrium gan_equilibrium(GanLoss loss, double real_label) {
         return {1 / (1 + std::exp(-0.5)), 0.25, 0.125};
     case GanLoss::hinge:
         return {0.5, 2, 0};
-    case GanLoss::wasserstein:
-        return {0.5, 0, 0};
+    case GanLoss::wasserstein: {
+        constexpr double open = std::numeric_limits<double>::quiet_NaN();
+        return {open, 0, open};
+    }
     }
     throw std::logic_error("gan_equilibrium: unknown loss");
+}
+
+std::string gan_rest_text(const GanOptions& options) {
+    const GanEquilibrium rest = gan_equilibrium(options.loss, options.real_label);
+    std::string text =
+        fmt::format("If fakes were distributed like the patches: d_loss {:.4f}", rest.loss_d);
+    text += std::isnan(rest.loss_g) ? ", g_loss anything, patches and fakes scored alike"
+                                    : fmt::format(", g_loss {:.4f}, D(x) = D(G(z)) = {:.2f}",
+                                                  rest.loss_g, rest.probability);
+    if (options.feature_matching || options.lambda_pixel > 0 || options.lambda_history > 0 ||
+        (options.lambda_gp > 0 && options.loss != GanLoss::wasserstein)) {
+        text += "; the added terms move that";
+    }
+    return text;
 }
 
 } // namespace patchforge

@@ -80,12 +80,16 @@ std::string gan_loss_name(const GanOptions& options);
 Normalisation normalisation_from_name(const std::string& option, const std::string& name);
 
 // Where the game rests when the fakes are distributed like the patches: for the logistic
-// losses D* = r / 2 with r the real label (r = 1: D = 1/2, losses 2 ln 2 and ln 2).
+// losses D* = r / 2 with r the real label (r = 1: D = 1/2, losses 2 ln 2 and ln 2). NaN is what
+// rest leaves open: a Wasserstein critic may add any number to all its answers, and so to G's loss.
 struct GanEquilibrium {
-    double probability = 0.5; // D(x) = D(G(z))
+    double probability = 0.5; // D(x) = D(G(z)), the sigmoid of D's output
     double loss_d = 0;
     double loss_g = 0;
 };
 GanEquilibrium gan_equilibrium(GanLoss loss, double real_label);
+
+// The same as a sentence, for the log and the report.
+std::string gan_rest_text(const GanOptions& options);
 
 } // namespace patchforge

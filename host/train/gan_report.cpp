@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -12,7 +13,7 @@
 #include "host/run/report.h"
 #include "host/run/run_folder.h"
 #include "host/run/version.h"
-#include "host/train/gan_health.h"
+#include "host/train/gan_monitor.h"
 #include "host/train/gan_options.h"
 
 namespace patchforge {
@@ -33,7 +34,12 @@ std::string text_of(const Parameters& parameters, const std::string& name,
 GanOptions options_of(const Parameters& parameters) {
     GanOptions options;
     choose_loss(options, text_of(parameters, "loss", "ns"));
+    const auto number = [&](const char* name) { return std::stod(text_of(parameters, name, "0")); };
     options.real_label = std::stod(text_of(parameters, "real_label", "1"));
+    options.lambda_gp = number("lambda_gp");
+    options.lambda_pixel = number("lambda_pixel");
+    options.lambda_history = number("lambda_history");
+    options.feature_matching = text_of(parameters, "feature_matching", "") == "true";
     return options;
 }
 
@@ -62,84 +68,136 @@ std::int64_t step_of(const std::filesystem::path& grid) {
     return std::stoll(grid.stem().string().substr(std::string("fake_step_").size()));
 }
 
-void add_curves(Report& report, const std::filesystem::path& run, const Parameters& parameters) {
-    const Metrics metrics = read_metrics(run / "metrics.csv");
-    if (metrics.rows.empty()) {
-        report.paragraph("No step was logged yet.");
+bool holds(const Metrics& metrics, const std::string& column) {
+    return std::ranges::find(metrics.columns, column) != metrics.columns.end();
+}
+
+std::vector<double> negated(std::vector<double> values) {
+    std::ranges::transform(values, values.begin(), std::negate());
+    return values;
+}
+
+void add_curves(Report& report, const Metrics& metrics, const GanOptions& options) {
+    const GanEquilibrium rest = gan_equilibrium(options.loss, options.real_label);
+    const bool critic = options.loss == GanLoss::wasserstein;
+    const std::vector<double> step = metrics.column("step");
+    std::vector<ReferenceLine> rests{{rest.loss_d, fmt::format("D at rest {:.3f}", rest.loss_d)}};
+    if (std::isfinite(rest.loss_g)) {
+        rests.push_back({rest.loss_g, fmt::format("G at rest {:.3f}", rest.loss_g)});
+    }
+    report.chart(chart_svg({.title = "Losses",
+                            .x_label = "iteration",
+                            .y_label = options.loss == GanLoss::non_saturating ||
+                                               options.loss == GanLoss::minimax
+                                           ? "loss (nats)"
+                                           : "loss",
+                            .series = {{"discriminator", step, metrics.column("d_loss")},
+                                       {"generator", step, metrics.column("g_loss")}},
+                            .references = rests}),
+                 "Losses, each point the mean since the point before. " + gan_rest_text(options) +
+                     ".");
+    if (critic) {
+        report.chart(
+            chart_svg({.title = "The critic's scores",
+                       .x_label = "iteration",
+                       .y_label = "mean score",
+                       .series = {{"patches", step, negated(metrics.column("d_loss_real"))},
+                                  {"fakes", step, metrics.column("d_loss_fake")}},
+                       .references = {}}),
+            "What the critic says of patches and of fakes. Only the gap between the curves "
+            "means something: it estimates how far apart the two distributions are, and "
+            "closes at rest.");
         return;
     }
-    const GanEquilibrium rest =
-        gan_equilibrium(options_of(parameters).loss, options_of(parameters).real_label);
-    const std::vector<double> step = metrics.column("step");
-    report.chart(
-        chart_svg(
-            {.title = "Losses",
-             .x_label = "iteration",
-             .y_label = "loss (nats)",
-             .series = {{"discriminator", step, metrics.column("d_loss")},
-                        {"generator", step, metrics.column("g_loss")}},
-             .references = {{rest.loss_d, fmt::format("D at equilibrium {:.3f}", rest.loss_d)},
-                            {rest.loss_g, fmt::format("G at equilibrium {:.3f}", rest.loss_g)}}}),
-        "Losses, each point the mean since the point before. The lines mark where the game would "
-        "rest "
-        "if fakes were distributed like the patches.");
     report.chart(chart_svg({.title = "The discriminator's answers",
                             .x_label = "iteration",
                             .y_label = "mean probability of being real",
                             .series = {{"D(x)", step, metrics.column("D_x")},
                                        {"D(G(z))", step, metrics.column("D_G_z")}},
                             .references = {{rest.probability,
-                                            fmt::format("equilibrium {:.3f}", rest.probability)}}}),
+                                            fmt::format("at rest {:.3f}", rest.probability)}}}),
                  "What the discriminator says of real patches, D(x), and of fakes, D(G(z)).");
 }
 
-void add_health(Report& report, const Parameters& parameters, const Metrics& metrics) {
+// What the monitor said during the run, gone through again.
+void add_warnings(Report& report, const Metrics& metrics, GanLoss loss) {
+    GanMonitor monitor(loss);
+    for (std::size_t row = 0; row < metrics.rows.size(); ++row) {
+        monitor.look(static_cast<std::uint64_t>(metrics.rows[row][0]), gan_signs(metrics, row));
+    }
+    for (const GanEpisode& warning : monitor.standing()) {
+        report.verdict(fmt::format("{} (since iteration {}).", warning.text, warning.first), false);
+    }
+    if (monitor.standing().empty()) {
+        report.paragraph(
+            monitor.judged()
+                ? "At the end nothing looks like collapse, divergence, saturation or a "
+                  "discriminator that has won."
+                : fmt::format("Too short a run to be judged: the monitor wants {} logged intervals "
+                              "behind iteration {}.",
+                              gan_thresholds::lasting_looks, gan_thresholds::warm_up));
+    }
+    for (const GanEpisode& warning : monitor.over()) {
+        report.note(fmt::format("Over: {} (iterations {} to {}).", warning.text, warning.first,
+                                warning.last));
+    }
+}
+
+void add_health(Report& report, const Metrics& metrics, const GanOptions& options) {
     const std::vector<double> step = metrics.column("step");
-    const auto series = [&](const char* name, const char* column) -> Series {
-        return {name, step, metrics.column(column)};
-    };
     report.section("Health");
-    const std::size_t last = step.size() - 1;
-    const auto value = [&](const char* column) { return metrics.column(column)[last]; };
-    GanSigns signs{value("D_x"), value("D_G_z"), value("d_loss"), value("g_loss"), {}};
-    signs.health = {value("probe_accuracy"), value("grad_norm_D"),      value("grad_norm_G"),
-                    value("dead_D"),         value("dead_G"),           value("saturated"),
-                    value("diversity"),      value("saturated_patches")};
-    const std::vector<std::string> warnings = gan_warnings(signs, options_of(parameters).loss);
-    for (const std::string& warning : warnings) {
-        report.paragraph(warning + ".");
-    }
-    if (warnings.empty()) {
-        report.paragraph("At the last logged step nothing looks like collapse, divergence or a "
-                         "discriminator that has won.");
-    }
+    add_warnings(report, metrics, options.loss);
     report.chart(chart_svg({.title = "Diversity of fakes",
                             .x_label = "iteration",
                             .y_label = "distance of fakes / distance of patches",
-                            .series = {series("fakes", "diversity")},
+                            .series = {{"fakes", step, metrics.column("diversity")}},
                             .references = {{1, "as different as patches"},
                                            {gan_thresholds::collapse_diversity, "collapse"}}}),
                  "Mean distance between two fakes in units of the mean distance between two "
                  "patches, by pixels. Near 0 the generator paints one picture over and over.");
-    report.chart(chart_svg({.title = "Gradient norms",
+    const auto measured = [&](const std::vector<std::pair<const char*, const char*>>& columns) {
+        std::vector<Series> series;
+        for (const auto& [name, column] : columns) {
+            if (holds(metrics, column)) {
+                series.push_back({name, step, metrics.column(column)});
+            }
+        }
+        return series;
+    };
+    const std::vector<Series> norms =
+        measured({{"discriminator", "grad_norm_D"}, {"generator", "grad_norm_G"}});
+    if (!norms.empty()) {
+        report.chart(chart_svg({.title = "Gradient norms",
+                                .x_label = "iteration",
+                                .y_label = "L2 norm of the gradient",
+                                .series = norms,
+                                .references = {}}),
+                     "Of each network's loss by all its weights, on the same patches and codes "
+                     "every time, dropout off.");
+    }
+    if (norms.size() < 2) {
+        report.note("Gradient norms are not measured where a layer is normalised: the look is "
+                    "taken in evaluation mode, and the gradient through a normalised layer is that "
+                    "of its training mode.");
+    }
+    std::vector<Series> shares = measured({{"dead units of D", "dead_D"},
+                                           {"dead units of G", "dead_G"},
+                                           {"saturated pixels", "saturated"}});
+    std::vector<ReferenceLine> half;
+    std::string answers;
+    if (options.loss != GanLoss::wasserstein) { // a critic's answers have no right and wrong
+        shares.insert(shares.begin(),
+                      {"right answers of D", step, metrics.column("probe_accuracy")});
+        half.push_back({0.5, "D at rest"});
+        answers = "Right answers of the discriminator. ";
+    }
+    report.chart(chart_svg({.title = "Shares",
                             .x_label = "iteration",
-                            .y_label = "L2 norm of the gradient",
-                            .series = {series("discriminator", "grad_norm_D"),
-                                       series("generator", "grad_norm_G")},
-                            .references = {}}),
-                 "Of each network's loss by all its weights, on the same patches and codes every "
-                 "time, dropout off.");
-    report.chart(
-        chart_svg(
-            {.title = "Shares",
-             .x_label = "iteration",
-             .y_label = "share",
-             .series = {series("right answers of D", "probe_accuracy"),
-                        series("dead units of D", "dead_D"), series("dead units of G", "dead_G"),
-                        series("saturated pixels", "saturated")},
-             .references = {{0.5, "D at equilibrium"}}}),
-        "Right answers of the discriminator, hidden units that are above 0 for no row, and "
-        "pixels of fakes beyond 0.99 of the range.");
+                            .y_label = "share",
+                            .series = shares,
+                            .references = half}),
+                 answers + "Hidden units that are above 0 for no row, where there are ReLU units; "
+                           "pixels of fakes beyond 0.99 of the range.");
 }
 
 } // namespace
@@ -148,19 +206,23 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
     const Parameters parameters = read_parameters(run);
     report.section("Training the GAN");
     const Metrics metrics = read_metrics(run / "metrics.csv");
-    if (!metrics.rows.empty()) {
-        const auto last = [&](const char* column) {
-            return fmt::format("{:.3f}", metrics.column(column).back());
+    const GanOptions options = options_of(parameters);
+    if (metrics.rows.empty()) {
+        report.paragraph("No step was logged yet.");
+    } else {
+        const auto last = [&](const char* column, double sign = 1) {
+            return fmt::format("{:.3f}", sign * metrics.column(column).back());
         };
-        report.key_figures({{fmt::format("{:.0f}", metrics.column("step").back()), "iterations"},
-                            {last("d_loss"), "discriminator loss"},
-                            {last("g_loss"), "generator loss"},
-                            {last("D_x"), "D(x)"},
-                            {last("D_G_z"), "D(G(z))"}});
-    }
-    add_curves(report, run, parameters);
-    if (!metrics.rows.empty()) {
-        add_health(report, parameters, metrics);
+        const bool critic = options.loss == GanLoss::wasserstein;
+        report.key_figures(
+            {{fmt::format("{:.0f}", metrics.column("step").back()), "iterations"},
+             {last("d_loss"), "discriminator loss"},
+             {last("g_loss"), "generator loss"},
+             {critic ? last("d_loss_real", -1) : last("D_x"), critic ? "score of patches" : "D(x)"},
+             {critic ? last("d_loss_fake") : last("D_G_z"),
+              critic ? "score of fakes" : "D(G(z))"}});
+        add_curves(report, metrics, options);
+        add_health(report, metrics, options);
     }
 
     report.section("Pictures");

@@ -18,6 +18,7 @@
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
 #include "host/train/gan_health.h"
+#include "host/train/gan_monitor.h"
 #include "host/train/gan_report.h"
 #include "host/train/gan_trainer.h"
 
@@ -28,12 +29,18 @@ namespace {
 constexpr std::int64_t grid_images = 64;
 constexpr int grid_columns = 8;
 
-std::vector<std::string> metric_columns() {
-    std::vector<std::string> columns = {
-        "epoch", "d_loss_real", "d_loss_fake", "d_loss",           "g_loss",
-        "D_x",   "D_G_z",       "d_accuracy",  "gradient_penalty", "pixel_distance"};
-    for (const std::string& column : gan_health_columns()) {
-        columns.push_back(column);
+// Columns that a run with these options has; no column stands for what is not computed.
+std::vector<std::string> metric_columns(const GanOptions& options) {
+    std::vector<std::string> columns = {"epoch",  "d_loss_real", "d_loss_fake", "d_loss",
+                                        "g_loss", "D_x",         "D_G_z",       "d_accuracy"};
+    if (options.lambda_gp > 0) {
+        columns.emplace_back("gradient_penalty");
+    }
+    if (options.lambda_pixel > 0) {
+        columns.emplace_back("pixel_distance");
+    }
+    for (const GanHealthColumn& column : gan_health_columns(options)) {
+        columns.emplace_back(column.name);
     }
     return columns;
 }
@@ -122,7 +129,7 @@ class Session {
           sampler_(trainer_.sampling_generator(), format_), probe_(*backend_, trainer_, rows_),
           latents_(sampler_.latents(grid_images, gan.seed, Purpose::fixed_latent)),
           folder_(open_folder(parameters_of(set, gan, options, rows_, *backend_))),
-          events_(folder_.path()) {
+          events_(folder_.path()), monitor_(gan.loss) {
         resume();
     }
 
@@ -150,7 +157,6 @@ class Session {
     std::int64_t until_next_event() const;
     void take_in(const std::vector<GanMetrics>& metrics);
     void log_interval(std::uint64_t step);
-    void say_warnings(const std::vector<std::string>& warnings);
     void sample();
     void checkpoint();
     std::uint64_t step() const { return trainer_.step(); }
@@ -169,7 +175,7 @@ class Session {
     RunFolder folder_;
     EventFile events_;
     LoggedInterval interval_;
-    std::vector<std::string> warnings_; // of the last logged interval: each is said when it begins
+    GanMonitor monitor_;
     double seconds_per_step_ = 0;
 };
 
@@ -186,7 +192,11 @@ void Session::resume() {
             folder_.log("No checkpoint yet: starting from the first step");
         }
     }
-    folder_.open_metrics(metric_columns(), keep_up_to);
+    folder_.open_metrics(metric_columns(trainer_.options()), keep_up_to);
+    const Metrics logged = read_metrics(folder_.path() / "metrics.csv");
+    for (std::size_t row = 0; row < logged.rows.size(); ++row) {
+        monitor_.look(static_cast<std::uint64_t>(logged.rows[row][0]), gan_signs(logged, row));
+    }
 }
 
 void Session::begin() {
@@ -198,6 +208,7 @@ void Session::begin() {
     folder_.log(fmt::format("Discriminator: {} parameters, generator: {}",
                             trainer_.discriminator().shape().parameter_count(),
                             trainer_.generator().shape().parameter_count()));
+    folder_.log(gan_rest_text(trainer_.options()));
     const std::filesystem::path real = folder_.images() / "real.png";
     if (!std::filesystem::exists(real)) {
         std::vector<Image> patches;
@@ -264,9 +275,12 @@ void Session::log_interval(std::uint64_t step) {
                             epoch, epochs, (step - 1) % per_epoch + 1, per_epoch, mean.loss_d(),
                             mean.loss_g, mean.probability_real, mean.probability_fake));
     const GanHealth health = probe_.look();
-    say_warnings(gan_warnings(
-        {mean.probability_real, mean.probability_fake, mean.loss_d(), mean.loss_g, health},
-        trainer_.options().loss));
+    for (const std::string& warning :
+         monitor_.look(step, {mean.probability_real, mean.probability_fake, mean.loss_d(),
+                              mean.loss_g, health})) {
+        folder_.log("Warning: " + warning);
+    }
+    const GanOptions& options = trainer_.options();
     std::vector<double> values = {static_cast<double>(epoch),
                                   mean.loss_d_real,
                                   mean.loss_d_fake,
@@ -274,43 +288,26 @@ void Session::log_interval(std::uint64_t step) {
                                   mean.loss_g,
                                   mean.probability_real,
                                   mean.probability_fake,
-                                  mean.accuracy_d,
-                                  mean.gradient_penalty,
-                                  mean.pixel_distance};
-    for (const double value : gan_health_values(health)) {
-        values.push_back(value);
+                                  mean.accuracy_d};
+    if (options.lambda_gp > 0) {
+        values.push_back(mean.gradient_penalty);
+    }
+    if (options.lambda_pixel > 0) {
+        values.push_back(mean.pixel_distance);
     }
     const auto at = static_cast<std::int64_t>(step);
-    folder_.append_metrics(at, values);
     events_.scalar("loss/d_real", at, mean.loss_d_real);
     events_.scalar("loss/d_fake", at, mean.loss_d_fake);
     events_.scalar("loss/d", at, mean.loss_d());
     events_.scalar("loss/g", at, mean.loss_g);
     events_.scalar("prob/D_x", at, mean.probability_real);
     events_.scalar("prob/D_Gz", at, mean.probability_fake);
-    events_.scalar("grad_norm/D", at, health.gradient_norm_d);
-    events_.scalar("grad_norm/G", at, health.gradient_norm_g);
-    events_.scalar("health/dead_units_D", at, health.dead_units_d);
-    events_.scalar("health/dead_units_G", at, health.dead_units_g);
-    events_.scalar("health/saturated", at, health.saturated);
-    events_.scalar("health/diversity", at, health.diversity);
-    events_.flush();
-}
-
-// A warning that stays is not repeated: its first word is its kind.
-void Session::say_warnings(const std::vector<std::string>& warnings) {
-    const auto kind = [](const std::string& warning) {
-        return warning.substr(0, warning.find(':'));
-    };
-    for (const std::string& warning : warnings) {
-        const bool said =
-            std::any_of(warnings_.begin(), warnings_.end(),
-                        [&](const std::string& before) { return kind(before) == kind(warning); });
-        if (!said) {
-            folder_.log("Warning: " + warning);
-        }
+    for (const GanHealthColumn& column : gan_health_columns(options)) {
+        values.push_back(health.*column.value);
+        events_.scalar(column.tag, at, health.*column.value);
     }
-    warnings_ = warnings;
+    folder_.append_metrics(at, values);
+    events_.flush();
 }
 
 void Session::sample() {
