@@ -20,7 +20,7 @@ namespace patchforge {
 struct GanEvaluationOptions {
     std::int64_t interval = 0; // iterations; 0: never
     std::int64_t count = 1000; // fakes, and real patches at most; memory grows with it alone
-    std::string features;      // a classifier's run or weights; empty: 64 components of the pixels
+    std::string features{};    // a classifier's run or weights; empty: 64 components of the pixels
 
     void validate() const;
 };
