@@ -25,6 +25,8 @@ def numbers(run):
     for file in sorted(pathlib.Path(run).glob("metric-*.jsonl")):
         for line in file.read_text().splitlines():
             entry = json.loads(line)
+            if entry.keys() & {"step", "compared", "class"}:
+                continue  # of training itself, of floors, of one class
             for key, label in MEASURES.items():
                 if isinstance(entry["results"].get(key), (int, float)):
                     found[f"{entry['extractor']['name']} {label}"] = entry["results"][key]

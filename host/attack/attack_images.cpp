@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "host/model/class_names.h"
 #include "host/run/image_grid.h"
 
 namespace patchforge {
@@ -32,23 +33,6 @@ std::string called(const ClassifierFormat& format, std::int32_t answer, float co
 }
 
 } // namespace
-
-std::vector<std::string> class_folders(const std::vector<std::string>& class_names) {
-    const bool usable =
-        std::is_sorted(class_names.begin(), class_names.end()) &&
-        std::all_of(class_names.begin(), class_names.end(), [](const std::string& name) {
-            return !name.empty() && name[0] != '.' && name.find('/') == std::string::npos;
-        });
-    if (usable) {
-        return class_names;
-    }
-    std::vector<std::string> folders;
-    const std::size_t digits = std::to_string(class_names.size() - 1).size();
-    for (std::size_t c = 0; c < class_names.size(); ++c) {
-        folders.push_back(fmt::format("{:0{}}", c, digits));
-    }
-    return folders;
-}
 
 SavedImages save_images(const fs::path& folder, const AttackResult& result, const AttackSet& set,
                         const ClassifierFormat& format, Norm norm) {

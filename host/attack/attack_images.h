@@ -20,8 +20,7 @@ struct SavedImages {
 };
 
 // Every sample's 8-bit image under folder/<class>/, class by its true label, then reads every file
-// back. Folders are called by class names where these sort in the order of the classes, so that a
-// reader numbers them alike; otherwise by the class numbers. `folder` must not hold anything yet:
+// back. The folders are those of class_folders(). `folder` must not hold anything yet:
 // std::invalid_argument.
 SavedImages save_images(const std::filesystem::path& folder, const AttackResult& result,
                         const AttackSet& set, const ClassifierFormat& format, Norm norm);
@@ -31,8 +30,5 @@ SavedImages save_images(const std::filesystem::path& folder, const AttackResult&
 // amplification.
 Image attack_sheet(const AttackResult& result, const AttackSet& set, const ClassifierFormat& format,
                    int rows, double* gain = nullptr);
-
-// Folder names of the classes, as save_images says.
-std::vector<std::string> class_folders(const std::vector<std::string>& class_names);
 
 } // namespace patchforge

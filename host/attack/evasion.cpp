@@ -32,11 +32,26 @@ struct Group {
     std::vector<std::uint8_t> bytes;
 };
 
+// Those of the fakes that the generator made as `wanted`.
+std::vector<std::uint8_t> fakes_of_class(const std::vector<std::uint8_t>& fakes,
+                                         const std::vector<std::int32_t>& made_as,
+                                         std::int32_t wanted) {
+    const auto pixels = static_cast<std::ptrdiff_t>(fakes.size() / made_as.size());
+    std::vector<std::uint8_t> chosen;
+    for (std::size_t i = 0; i < made_as.size(); ++i) {
+        if (made_as[i] == wanted) {
+            const auto begin = fakes.begin() + static_cast<std::ptrdiff_t>(i) * pixels;
+            chosen.insert(chosen.end(), begin, begin + pixels);
+        }
+    }
+    return chosen;
+}
+
 class Session {
   public:
     Session(const PackedSet* set, const EvasionJob& job)
         : job_(job), backend_(make_backend(job.device, {job.threads})),
-          loaded_(*backend_, job.generator),
+          loaded_(*backend_, job.generator, job.checkpoint),
           report_("Do fakes fool classifiers?",
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,
                               job.models.size())) {
@@ -87,8 +102,18 @@ class Session {
 };
 
 void Session::gather(const PackedSet* set) {
-    groups_.push_back(
-        {"fakes", loaded_.images().bytes(loaded_.images().latents(job_.count, job_.seed))});
+    ImageGenerator& generator = loaded_.images();
+    const std::vector<float> latents = generator.latents(job_.count, job_.seed);
+    const std::vector<std::int32_t> made_as = generator.classes_of(latents);
+    groups_.push_back({"fakes", generator.bytes(latents)});
+    for (std::size_t c = 0; c < generator.format().classes.size(); ++c) {
+        groups_.push_back(
+            {"fakes: " + generator.format().classes[c],
+             fakes_of_class(groups_.front().bytes, made_as, static_cast<std::int32_t>(c))});
+        if (groups_.back().bytes.empty()) {
+            groups_.pop_back();
+        }
+    }
     if (set) {
         const ChosenRows chosen = choose_rows(*set, job_.models.front(), "auto", 0);
         for (std::size_t c = 0; c < classes().size(); ++c) {

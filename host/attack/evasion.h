@@ -1,5 +1,7 @@
 // Do generated fakes fool classifiers? Fakes, real patches of every class and noise go through the
-// same classifiers, and the same questions are asked of each, so that a share means something.
+// same classifiers, and the same questions are asked of each, so that a share means something. A
+// conditional generator makes fakes of each class in turn; they are also asked about class by
+// class.
 #pragma once
 
 #include <cstdint>
@@ -8,16 +10,18 @@
 #include <vector>
 
 #include "data/packed_set.h"
+#include "host/model/load_generator.h"
 
 namespace patchforge {
 
 class Report;
 
 struct EvasionJob {
-    std::string generator;           // run folder, or a generator's .safetensors
-    std::vector<std::string> models; // classifiers of the same patches
-    std::string detector;            // a model that stops fakes (class 1), or empty
-    std::int64_t count = 10000;      // fakes; of each other row at most as many
+    std::string generator; // run folder, or a generator's .safetensors
+    CheckpointChoice checkpoint = CheckpointChoice::latest; // of a run folder
+    std::vector<std::string> models;                        // classifiers of the same patches
+    std::string detector;       // a model that stops fakes (class 1), or empty
+    std::int64_t count = 10000; // fakes; of each other row at most as many
     std::uint64_t seed = 0;
 
     // Latent codes optimised until models[against] calls G(z) the class; -1: no search.
@@ -39,7 +43,7 @@ struct EvasionJob {
 
 // What one classifier says of one group of patches.
 struct EvasionRow {
-    std::string group; // "fakes", "real: cancer", "noise", "searched"
+    std::string group; // "fakes", "fakes: cancer", "real: cancer", "noise", "searched: ..."
     std::string model;
     std::int64_t count = 0;
     std::vector<std::int64_t> called; // of each class

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "host/attack/evasion.h"
+#include "host/cli/checkpoint_option.h"
 #include "host/cli/open_set.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
@@ -20,6 +21,7 @@ struct Call {
     DataOptions data;
     DeviceOptions device;
     EvasionJob job;
+    std::string checkpoint = "latest";
     std::string models;
     std::string search;
     std::string against;
@@ -50,6 +52,7 @@ void run(Call call) {
         const auto found = std::find(job.models.begin(), job.models.end(), call.against);
         job.search_against = found == job.models.end() ? -1 : found - job.models.begin();
     }
+    job.checkpoint = checkpoint_from_name(call.checkpoint);
     job.out = call.out;
     job.device = call.device.device;
     job.threads = call.device.threads;
@@ -70,6 +73,7 @@ void add_evade(CLI::App& app) {
     add_text(*verb, "--generator", c.job.generator, "a GAN's run folder or weights (required)",
              "FOLDER|FILE")
         ->required();
+    add_checkpoint_option(*verb, c.checkpoint);
     add_text(*verb, "--models", c.models, "classifiers, separated by commas (required)", "LIST")
         ->required();
     add_text(*verb, "--detector", c.job.detector, "a model that stops fakes (class 1)",

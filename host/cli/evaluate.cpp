@@ -4,18 +4,23 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 
 #include "data/split.h"
+#include "host/cli/checkpoint_option.h"
 #include "host/cli/open_set.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/evaluate/evaluation_report.h"
 #include "host/evaluate/image_evaluation.h"
+#include "host/model/class_names.h"
 #include "host/model/classifier_model.h"
 #include "host/model/load_generator.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
+#include "host/train/classifier_data.h"
+#include "host/train/synthetic_training.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {
@@ -26,6 +31,7 @@ struct Call {
     DataOptions data;
     DeviceOptions device;
     std::string run;
+    std::string checkpoint = "latest";
     std::string generated;
     std::string features;
     std::string out;
@@ -34,6 +40,8 @@ struct Call {
     std::uint64_t seed = 2020;
     std::uint64_t split_seed = 0;
     bool without_floors = false;
+    bool tstr = false;
+    std::int64_t tstr_epochs = 15;
 };
 
 // At most `count` of the rows, in an order of the seed.
@@ -59,6 +67,100 @@ std::vector<std::int32_t> all_rows(const PackedSet& set) {
     return rows;
 }
 
+// What is measured, and where it came from.
+struct Fakes {
+    ImageSet images; // labels as in the set of real patches, or none
+    std::string source;
+};
+
+// A conditional generator's fakes take the classes of the reference's images, one by one, so both
+// sides hold the same shares of classes.
+Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
+                   const ImageSet& reference) {
+    LoadedGenerator generator(backend, call.run, checkpoint_from_name(call.checkpoint));
+    ImageGenerator& images = generator.images();
+    const GeneratorFormat& format = images.format();
+    const std::int64_t count = std::min<std::int64_t>(call.count, reference.count());
+    Fakes fakes{{{format.channels, format.height, format.width}, {}, {}},
+                generator.weights().string()};
+    const std::vector<std::int32_t> class_of_label =
+        match_classes(set.class_names(), format.classes);
+    std::vector<std::int32_t> classes;
+    for (std::int64_t i = 0; i < count && !format.classes.empty(); ++i) {
+        const std::int32_t label = reference.labels[static_cast<std::size_t>(i)];
+        if (label >= 0 && class_of_label[static_cast<std::size_t>(label)] >= 0) {
+            classes.push_back(class_of_label[static_cast<std::size_t>(label)]);
+            fakes.images.labels.push_back(label);
+        }
+    }
+    if (std::ssize(classes) < count) { // no classes, or not those of the set
+        fakes.images.labels.clear();
+        fakes.images.bytes = images.bytes(images.latents(count, call.seed));
+    } else {
+        fakes.images.bytes = images.bytes(images.latents_of(classes, call.seed));
+    }
+    return fakes;
+}
+
+Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
+    DataOptions options = call.data;
+    options.data = call.generated;
+    options.part = "all";
+    const PackedSet folder = open_set(options, call.device.threads);
+    Fakes fakes{images_of(folder, all_rows(folder), call.count, call.seed), call.generated};
+    const std::vector<std::int32_t> label_of =
+        match_classes(folder.class_names(), set.class_names());
+    for (std::int32_t& label : fakes.images.labels) {
+        label = label < 0 ? -1 : label_of[static_cast<std::size_t>(label)];
+    }
+    if (std::ranges::count(fakes.images.labels, -1) > 0) {
+        fakes.images.labels.clear();
+    }
+    return fakes;
+}
+
+void require_equal_sizes(const ImageShape& a, const ImageShape& b) {
+    if (a.channels != b.channels || a.height != b.height || a.width != b.width) {
+        throw std::runtime_error(fmt::format(
+            "the fakes are {} x {} x {}, the patches {} x {} x {}; compare images of one size",
+            a.channels, a.height, a.width, b.channels, b.height, b.width));
+    }
+}
+
+SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const PackedSet& set,
+                                   const Split& split, const ImageSet& training,
+                                   const ImageSet& generated) {
+    if (generated.labels.empty()) {
+        throw std::invalid_argument(
+            fmt::format("--tstr: the fakes of {} have no classes, or not those of --data; give a "
+                        "run of `train gan --conditional` or a folder as `generate --class all` "
+                        "writes it",
+                        call.run.empty() ? call.generated : call.run));
+    }
+    const ClassifierFormat format{set.channels(),
+                                  set.height(),
+                                  set.width(),
+                                  {set.class_names().begin(), set.class_names().end()},
+                                  false};
+    const auto first = [&](const ImageSet& images, std::int64_t count) {
+        return PatchRows{images.bytes.data(), count, set.channels(), set.height(), set.width(),
+                         images.labels,       {}};
+    };
+    const std::int64_t count = std::min(generated.count(), training.count());
+    PatchRows test = rows_of(set);
+    test.subset = split.test;
+    std::vector<std::int32_t> patients;
+    for (const std::int32_t row : split.test) {
+        patients.push_back(set.patients()[static_cast<std::size_t>(row)]);
+    }
+    ClassifierOptions classifier;
+    classifier.epochs = call.tstr_epochs;
+    classifier.seed = call.seed;
+    return train_on_synthetic(backend, format, first(generated, count), first(training, count),
+                              test, patients, classifier,
+                              [](const std::string& what) { print_line(what); });
+}
+
 void run(const Call& call) {
     if (call.run.empty() == call.generated.empty()) {
         throw std::invalid_argument("--run, --generated: give one of them, a GAN's run folder or a "
@@ -68,8 +170,24 @@ void run(const Call& call) {
     if (out.empty()) {
         throw std::invalid_argument("--out: missing; name a folder for the results");
     }
+    if (call.tstr && call.test_patients == 0) {
+        throw std::invalid_argument(
+            "--tstr: needs real patches that the GAN did not see; give --test-patients and "
+            "--split-seed as in its training");
+    }
     const PackedSet set = open_set(call.data, call.device.threads);
     const auto backend = make_backend(call.device.device, {call.device.threads});
+    const ImageShape shape{set.channels(), set.height(), set.width()};
+    std::unique_ptr<ClassifierModel> classifier;
+    if (!call.features.empty()) {
+        classifier = ClassifierModel::load(*backend, call.features);
+        if (classifier->pixels() != set.pixels_per_patch()) {
+            throw std::invalid_argument(fmt::format(
+                "--features {}: takes {} pixels, the patches have {}; give a classifier of such "
+                "patches",
+                call.features, classifier->pixels(), set.pixels_per_patch()));
+        }
+    }
 
     Split split{all_rows(set), {}, {}};
     if (call.test_patients > 0) {
@@ -78,45 +196,41 @@ void run(const Call& call) {
     }
     const ImageSet training = images_of(set, split.train, call.count, call.seed);
     const ImageSet held_out = images_of(set, split.test, call.count, call.seed + 1);
+    const Fakes fakes =
+        call.run.empty() ? fakes_of_folder(call, set) : fakes_of_run(*backend, call, set, training);
+    const ImageSet& generated = fakes.images;
+    require_equal_sizes(generated.shape, shape);
 
-    ImageSet generated{training.shape, {}, {}};
-    if (!call.run.empty()) {
-        LoadedGenerator generator(*backend, call.run);
-        const std::int64_t count = std::min<std::int64_t>(call.count, training.count());
-        generated.bytes = generator.images().bytes(generator.images().latents(count, call.seed));
-        const GeneratorFormat& format = generator.images().format();
-        generated.shape = {format.channels, format.height, format.width};
-    } else {
-        DataOptions options = call.data;
-        options.data = call.generated;
-        const PackedSet fakes = open_set(options, call.device.threads);
-        generated = images_of(fakes, all_rows(fakes), call.count, call.seed);
+    std::optional<SyntheticTraining> taught;
+    if (call.tstr) {
+        taught = teach_with_fakes(*backend, call, set, split, training, generated);
     }
-    const ImageShape& a = generated.shape;
-    const ImageShape& b = training.shape;
-    if (a.channels != b.channels || a.height != b.height || a.width != b.width) {
-        throw std::runtime_error(fmt::format(
-            "the fakes are {} x {} x {}, the patches {} x {} x {}; compare images of one size",
-            a.channels, a.height, a.width, b.channels, b.height, b.width));
-    }
-    std::unique_ptr<ClassifierModel> classifier;
-    if (!call.features.empty()) {
-        classifier = ClassifierModel::load(*backend, call.features);
-    }
-    const ImageEvaluation evaluation = evaluate_images(
-        training, generated, training, held_out, classifier.get(),
-        {.seed = call.seed, .threads = call.device.threads, .floors = !call.without_floors},
-        [](const std::string& what) { print_line(what); });
+    const ImageEvaluation evaluation =
+        evaluate_images(training, generated, training, held_out, classifier.get(),
+                        {.seed = call.seed,
+                         .threads = call.device.threads,
+                         .floors = !call.without_floors,
+                         .class_names = {set.class_names().begin(), set.class_names().end()}},
+                        [](const std::string& what) { print_line(what); });
 
-    fmt::print("{} generated against {} real patches\n{}", generated.count(), training.count(),
-               evaluation_table(evaluation));
-    for (const MetricResult& result : evaluation.generated) {
-        append_metric_line(out, result);
+    fmt::print("{}: {} generated against {} real patches\n{}", fakes.source, generated.count(),
+               training.count(), evaluation_table(evaluation));
+    std::vector<MetricResult> lines = evaluation.lines();
+    if (taught) {
+        fmt::print("\n{}", synthetic_training_table(*taught));
+        lines.push_back(synthetic_training_line(*taught));
+    }
+    for (MetricResult& line : lines) {
+        line.generated = line.compared.empty() ? fakes.source : "";
+        append_metric_line(out, line);
     }
     Report report("Generated against real patches",
-                  fmt::format("{} generated, {} real, seed {}.", generated.count(),
-                              training.count(), call.seed));
+                  fmt::format("{}: {} generated, {} real, seed {}.", fakes.source,
+                              generated.count(), training.count(), call.seed));
     add_evaluation_sections(report, evaluation, generated, training, held_out);
+    if (taught) {
+        add_synthetic_training_section(report, *taught);
+    }
     report.write(std::filesystem::path(out) / "evaluation.html");
     fmt::print("Look at {}/evaluation.html\n", out);
 }
@@ -128,16 +242,17 @@ void add_evaluate(CLI::App& app) {
     CLI::App* verb = app.add_subcommand("evaluate", "measure how good fakes are");
     add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights",
              "FOLDER|FILE");
-    add_text(*verb, "--generated", call->generated, "a folder of generated PNG files instead",
-             "FOLDER");
+    add_checkpoint_option(*verb, call->checkpoint);
+    add_text(*verb, "--generated", call->generated,
+             "generated PNG files instead, perhaps in class folders", "FOLDER");
     add_data_options(*verb, call->data);
     add_text(*verb, "--features", call->features,
              "a classifier whose features are used too; train it on other patients", "FOLDER|FILE");
     add_number<std::int64_t>(*verb, "--count", call->count, "images of each kind, at most", 20,
                              1000000);
-    add_number<std::int64_t>(*verb, "--test-patients", call->test_patients,
-                             "patients that the GAN did not see, for memorisation (0: none)", 0,
-                             1000000);
+    add_number<std::int64_t>(
+        *verb, "--test-patients", call->test_patients,
+        "patients that the GAN did not see, for memorisation and --tstr (0: none)", 0, 1000000);
     add_number<std::uint64_t>(*verb, "--split-seed", call->split_seed,
                               "the --seed of the training that held them out", 0,
                               ~std::uint64_t{0});
@@ -145,6 +260,10 @@ void add_evaluate(CLI::App& app) {
                               0, ~std::uint64_t{0});
     add_switch(*verb, "--without-floors", call->without_floors,
                "leave out the comparisons that say what good and bad look like");
+    add_switch(*verb, "--tstr", call->tstr,
+               "train a classifier on labelled fakes, test it on the patients left out");
+    add_number<std::int64_t>(*verb, "--tstr-epochs", call->tstr_epochs,
+                             "passes of that classifier over its patches", 1, 100000);
     add_text(*verb, "--out", call->out, "folder for the results (the run's, unless given)",
              "FOLDER");
     add_device_options(*verb, call->device);

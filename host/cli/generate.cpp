@@ -8,9 +8,11 @@
 #include <stdexcept>
 
 #include "data/png.h"
+#include "host/cli/checkpoint_option.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
+#include "host/model/class_names.h"
 #include "host/model/load_generator.h"
 #include "host/run/image_grid.h"
 #include "host/run/progress.h"
@@ -22,6 +24,7 @@ namespace {
 struct Call {
     DeviceOptions device;
     std::string run;
+    std::string checkpoint = "latest";
     std::string weights;
     std::string latents;
     std::string out;
@@ -32,20 +35,20 @@ struct Call {
     int nrow = 8;
 };
 
-// Number of the class that was asked for; -1: none was.
+// Number of the class that was asked for; -1: all of them, or none was.
 std::int64_t class_of(const std::string& name, const GeneratorFormat& format) {
     if (name.empty()) {
         return -1;
     }
-    const auto found = std::find(format.classes.begin(), format.classes.end(), name);
-    if (found != format.classes.end()) {
-        return found - format.classes.begin();
+    const std::int32_t number = match_classes(std::span(&name, 1), format.classes).front();
+    if (number >= 0 || (name == "all" && !format.classes.empty())) {
+        return number;
     }
     throw std::invalid_argument(
         format.classes.empty()
             ? fmt::format(
                   "--class {}: this generator knows no classes; train one with --conditional", name)
-            : fmt::format("--class {}: no such class; use one of {}", name,
+            : fmt::format("--class {}: no such class; use all or one of {}", name,
                           fmt::join(format.classes, ", ")));
 }
 
@@ -59,7 +62,8 @@ void run(const Call& call) {
             "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
     }
     const auto backend = make_backend(call.device.device, {call.device.threads});
-    LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run);
+    LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run,
+                           checkpoint_from_name(call.checkpoint));
     ImageGenerator& generator = loaded.images();
     const std::int64_t label = class_of(call.class_name, generator.format());
 
@@ -77,10 +81,28 @@ void run(const Call& call) {
         }
         const auto values = f32(tensor);
         latents.assign(values.begin(), values.end());
+        if (label >= 0) {
+            throw std::invalid_argument(fmt::format(
+                "--class {}: the codes of --latents say their classes themselves; use --class all "
+                "to part them",
+                call.class_name));
+        }
     }
 
-    if (!call.out.empty()) {
-        std::filesystem::create_directories(call.out);
+    // With --class, each class into a folder of its own, so that readers find labels.
+    const std::vector<std::int32_t> classes = generator.classes_of(latents);
+    std::vector<std::filesystem::path> folders;
+    if (!call.out.empty() && call.class_name.empty()) {
+        folders = {call.out};
+    } else if (!call.out.empty()) {
+        for (const std::string& name : class_folders(generator.format().classes)) {
+            folders.push_back(std::filesystem::path(call.out) / name);
+        }
+    }
+    for (std::size_t c = 0; c < folders.size(); ++c) {
+        if (label < 0 || label == static_cast<std::int64_t>(c)) {
+            std::filesystem::create_directories(folders[c]);
+        }
     }
     // A thousand at a time keeps memory small whatever the count.
     const auto count = static_cast<std::int64_t>(latents.size()) / generator.latent_dim();
@@ -90,12 +112,11 @@ void run(const Call& call) {
         const auto begin = latents.begin() + first * generator.latent_dim();
         const auto end = latents.begin() + std::min(count, first + 1024) * generator.latent_dim();
         std::vector<Image> images = generator.images({begin, end});
-        for (std::size_t i = 0; i < images.size(); ++i) {
-            if (!call.out.empty()) {
-                write_png(std::filesystem::path(call.out) /
-                              fmt::format("fake_{:06}.png", first + static_cast<std::int64_t>(i)),
-                          images[i]);
-            }
+        for (std::size_t i = 0; i < images.size() && !folders.empty(); ++i) {
+            const std::size_t number = static_cast<std::size_t>(first) + i;
+            const auto folder =
+                static_cast<std::size_t>(call.class_name.empty() ? 0 : classes[number]);
+            write_png(folders[folder] / fmt::format("fake_{:06}.png", number), images[i]);
         }
         if (!call.grid.empty()) {
             std::move(images.begin(), images.end(), std::back_inserter(shown));
@@ -115,8 +136,8 @@ void run(const Call& call) {
 void add_generate(CLI::App& app) {
     auto call = std::make_shared<Call>();
     CLI::App* verb = app.add_subcommand("generate", "make fakes with a trained generator");
-    add_text(*verb, "--run", call->run, "folder of a GAN run; its last checkpoint is used",
-             "FOLDER");
+    add_text(*verb, "--run", call->run, "folder of a GAN run", "FOLDER");
+    add_checkpoint_option(*verb, call->checkpoint);
     add_text(*verb, "--weights", call->weights,
              "a generator's weights instead, ours or an nn.Sequential's", "FILE");
     add_text(*verb, "--out", call->out, "folder for the PNG files", "FOLDER");
@@ -126,7 +147,9 @@ void add_generate(CLI::App& app) {
     add_text(*verb, "--latents", call->latents,
              "a .safetensors file with the codes themselves, as `latents`", "FILE");
     add_text(*verb, "--class", call->class_name,
-             "class of the fakes, of a conditional GAN (otherwise each class in turn)", "NAME");
+             "of a conditional GAN: a class, or all of them in turn, into a folder each (without "
+             "it: all in turn, into one folder)",
+             "NAME|all");
     add_text(*verb, "--grid", call->grid, "PNG file for all of them in one picture", "FILE");
     add_number<int>(*verb, "--nrow", call->nrow, "patches a row of the grid", 1, 1000);
     add_device_options(*verb, call->device);

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "data/png.h"
+#include "host/cli/checkpoint_option.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/model/classifier_model.h"
@@ -21,6 +22,7 @@ namespace {
 struct Call {
     DeviceOptions device;
     std::string run;
+    std::string checkpoint = "latest";
     std::string model;
     std::string out;
     std::uint64_t seed = 0;
@@ -44,7 +46,8 @@ class Gallery {
   public:
     explicit Gallery(const Call& call)
         : backend_(make_backend(call.device.device, {call.device.threads})),
-          generator_(*backend_, call.run), scale_(call.scale) {
+          generator_(*backend_, call.run, checkpoint_from_name(call.checkpoint)),
+          scale_(call.scale) {
         if (!call.model.empty()) {
             classifier_ = ClassifierModel::load(*backend_, call.model);
             if (classifier_->pixels() != generator_.network().shape().outputs()) {
@@ -263,6 +266,7 @@ void add_common(CLI::App& verb, const std::shared_ptr<Call>& call) {
     add_text(verb, "--run", call->run, "a GAN's run folder or a generator's weights (required)",
              "FOLDER|FILE")
         ->required();
+    add_checkpoint_option(verb, call->checkpoint);
     add_text(verb, "--out", call->out, "the sheet to write, e.g. latent.png (required)", "FILE")
         ->required();
     add_text(verb, "--model", call->model, "a classifier whose verdicts are shown", "FOLDER|FILE");

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "data/png.h"
+#include "host/cli/checkpoint_option.h"
 #include "host/cli/open_set.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
@@ -24,6 +25,7 @@ struct Call {
     DataOptions data;
     DeviceOptions device;
     std::string run;
+    std::string checkpoint = "latest";
     std::string out;
     std::string score;
     StudyOptions study;
@@ -60,7 +62,7 @@ void run(const Call& call) {
                         call.study.count, set.count()));
     }
     const auto backend = make_backend(call.device.device, {call.device.threads});
-    LoadedGenerator generator(*backend, call.run);
+    LoadedGenerator generator(*backend, call.run, checkpoint_from_name(call.checkpoint));
     std::vector<PngBytes> generated;
     for (const Image& image :
          generator.images().images(generator.images().latents(call.study.count, call.study.seed))) {
@@ -86,6 +88,7 @@ void add_study(CLI::App& app) {
     CLI::App* verb = app.add_subcommand("study", "a page that asks people: real or generated?");
     add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights",
              "FOLDER|FILE");
+    add_checkpoint_option(*verb, call->checkpoint);
     add_data_options(*verb, call->data, false);
     add_text(*verb, "--out", call->out, "the page to write, e.g. study.html", "FILE");
     add_number<std::int64_t>(*verb, "--count", call->study.count,

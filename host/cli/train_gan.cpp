@@ -232,6 +232,19 @@ void add_run_options(CLI::App& verb, const std::shared_ptr<Call>& call) {
     add_number<std::int64_t>(verb, "--test-patients", c.run.test_patients,
                              "patients left out of training (0: none)", 0, 1000000)
         ->group("Run");
+    add_number<std::int64_t>(
+        verb, "--eval-interval", c.run.evaluation.interval,
+        "iterations a measurement of fakes; the best one's generator is kept (0: never)", 0,
+        1000000000)
+        ->group("Run");
+    add_number<std::int64_t>(verb, "--eval-count", c.run.evaluation.count,
+                             "fakes for it, and patches at most", 20, 1000000)
+        ->group("Run");
+    add_text(verb, "--features", c.run.evaluation.features,
+             "a classifier to measure in the features of, trained on other patients (without: "
+             "principal components of the pixels)",
+             "FOLDER|FILE")
+        ->group("Run");
     add_choice(verb, "--placement", c.placement,
                "where the patches lie in training; auto: on the device if they fit",
                {"auto", "resident", "streamed"})

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "host/run/image_grid.h"
@@ -13,53 +15,131 @@ namespace patchforge {
 namespace {
 
 // The values people compare; the others are in the JSON lines.
-const std::vector<std::pair<std::string, std::string>> shown = {
-    {"frechet_distance", "frechet_distance"}, {"kernel_distance", "kernel_distance_mean"},
-    {"precision_recall", "precision"},        {"precision_recall", "recall"},
-    {"density_coverage", "density"},          {"density_coverage", "coverage"},
+struct Measure {
+    std::string metric;
+    std::string key;
+};
+const std::vector<Measure> shown = {
+    {"frechet_distance", "frechet_distance"},
+    {"frechet_distance", "frechet_distance_infinity"},
+    {"kernel_distance", "kernel_distance_mean"},
+    {"precision_recall", "precision"},
+    {"precision_recall", "recall"},
+    {"density_coverage", "density"},
+    {"density_coverage", "coverage"},
     {"sliced_distance", "sliced_distance"},
 };
 
-// The value of a measure for one extractor; "-" where it was not computed.
-std::string value_of(const std::vector<MetricResult>& results, const std::string& extractor,
-                     const std::string& metric, const std::string& key) {
-    for (const MetricResult& result : results) {
-        if (result.extractor.name == extractor && result.metric == metric) {
-            for (const auto& [name, value] : result.results) {
-                if (name == key) {
-                    return std::isfinite(value) ? fmt::format("{:.5g}", value) : "-";
-                }
+constexpr const char* none = "–";
+
+const MetricResult* find(const std::vector<MetricResult>& results, const std::string& extractor,
+                         const std::string& metric, const std::string& of_class = "") {
+    const auto found = std::ranges::find_if(results, [&](const MetricResult& result) {
+        return result.metric == metric && result.of_class == of_class &&
+               (extractor.empty() || result.extractor.name == extractor);
+    });
+    return found == results.end() ? nullptr : &*found;
+}
+
+// NaN where there is none.
+double value_of(const MetricResult* result, const std::string& key) {
+    if (result) {
+        for (const auto& [name, value] : result->results) {
+            if (name == key) {
+                return value;
             }
         }
     }
-    return "-";
+    return std::numeric_limits<double>::quiet_NaN();
 }
+
+std::string text_of(double value) {
+    return std::isfinite(value) ? fmt::format("{:.5g}", value) : none;
+}
+
+double r_squared_of(const MetricResult* result) {
+    return value_of(result, "frechet_distance_infinity_r_squared");
+}
+
+std::vector<std::string> extractors_of(const std::vector<MetricResult>& results) {
+    std::vector<std::string> extractors;
+    for (const MetricResult& result : results) {
+        if (result.metric == "frechet_distance" &&
+            std::ranges::count(extractors, result.extractor.name) == 0) {
+            extractors.push_back(result.extractor.name);
+        }
+    }
+    return extractors;
+}
+
+using Rows = std::vector<std::vector<std::string>>;
 
 const std::vector<std::string> columns = {"features",  "measure", "generated",
                                           "real half", "noise",   "other class"};
 
-std::vector<std::vector<std::string>> rows_of(const ImageEvaluation& evaluation) {
-    std::vector<std::string> extractors;
-    for (const MetricResult& result : evaluation.generated) {
-        if (extractors.empty() || extractors.back() != result.extractor.name) {
-            extractors.push_back(result.extractor.name);
+Rows rows_of(const ImageEvaluation& evaluation) {
+    Rows rows;
+    for (const std::string& extractor : extractors_of(evaluation.generated)) {
+        for (const Measure& measure : shown) {
+            const auto in = [&](const std::vector<MetricResult>& results) {
+                return value_of(find(results, extractor, measure.metric), measure.key);
+            };
+            const double generated = in(evaluation.generated);
+            if (!std::isfinite(generated)) {
+                continue;
+            }
+            const bool hidden = measure.key == "frechet_distance_infinity" &&
+                                !(r_squared_of(find(evaluation.generated, extractor,
+                                                    measure.metric)) >= least_r_squared);
+            rows.push_back({extractor, measure.key, hidden ? none : text_of(generated),
+                            text_of(in(evaluation.floor)), text_of(in(evaluation.noise)),
+                            text_of(in(evaluation.other_class))});
         }
     }
-    std::vector<std::vector<std::string>> rows;
-    for (const std::string& extractor : extractors) {
-        for (const auto& measure : shown) {
-            const std::string& metric = measure.first;
-            const std::string& key = measure.second;
-            const auto value = [&](const std::vector<MetricResult>& results) {
-                return value_of(results, extractor, metric, key);
-            };
-            std::vector<std::string> row = {extractor,
-                                            key,
-                                            value(evaluation.generated),
-                                            value(evaluation.floor),
-                                            value(evaluation.noise),
-                                            value(evaluation.other_class)};
-            if (row[2] != "-") {
+    return rows;
+}
+
+// Why some intercepts are not shown; empty when all are.
+std::string extrapolation_line(const ImageEvaluation& evaluation) {
+    std::vector<std::string> hidden;
+    for (const std::string& extractor : extractors_of(evaluation.generated)) {
+        const double r_squared =
+            r_squared_of(find(evaluation.generated, extractor, "frechet_distance"));
+        if (r_squared < least_r_squared) {
+            hidden.push_back(fmt::format("{:.2f} in {}", r_squared, extractor));
+        }
+    }
+    return hidden.empty()
+               ? ""
+               : fmt::format("No extrapolation to infinitely many images where the line through "
+                             "the subsets' distances over 1 / n fits badly: R² is {}, {} is asked "
+                             "for.",
+                             fmt::join(hidden, ", "), least_r_squared);
+}
+
+// Rows: a measure in the features; columns: the classes.
+std::vector<std::string> class_columns(const ImageEvaluation& evaluation) {
+    std::vector<std::string> names = {"features", "measure"};
+    for (const MetricResult& result : evaluation.by_class) {
+        if (std::find(names.begin() + 2, names.end(), result.of_class) == names.end()) {
+            names.push_back(result.of_class);
+        }
+    }
+    return names;
+}
+
+Rows class_rows(const ImageEvaluation& evaluation) {
+    const std::vector<std::string> names = class_columns(evaluation);
+    Rows rows;
+    for (const std::string& extractor : extractors_of(evaluation.by_class)) {
+        for (const Measure& measure : shown) {
+            std::vector<std::string> row = {extractor, measure.key};
+            for (std::size_t c = 2; c < names.size(); ++c) {
+                row.push_back(text_of(value_of(
+                    find(evaluation.by_class, extractor, measure.metric, names[c]), measure.key)));
+            }
+            if (std::any_of(row.begin() + 2, row.end(),
+                            [](const std::string& cell) { return cell != none; })) {
                 rows.push_back(std::move(row));
             }
         }
@@ -67,26 +147,60 @@ std::vector<std::vector<std::string>> rows_of(const ImageEvaluation& evaluation)
     return rows;
 }
 
+std::string class_line(const ImageEvaluation& evaluation) {
+    std::vector<std::string> counts;
+    for (const std::string& name : class_columns(evaluation)) {
+        for (const MetricResult& result : evaluation.by_class) {
+            if (result.of_class == name) {
+                counts.push_back(fmt::format("{}: {} generated, {} real", name, result.n_generated,
+                                             result.n_reference));
+                break;
+            }
+        }
+    }
+    return fmt::format("Each class by itself ({}). Fewer images than above make the Fréchet "
+                       "distance larger: compare classes of one size, or the kernel distance.",
+                       fmt::join(counts, "; "));
+}
+
 std::string inception_line(const ImageEvaluation& evaluation) {
-    return std::isnan(evaluation.inception_score)
-               ? std::string()
-               : fmt::format(
-                     "Classifier score (inception score with the classifier's classes): {:.4f} "
-                     "± {:.4f}, at most {:.4f} for the reference's shares of classes.",
-                     evaluation.inception_score, evaluation.inception_score_deviation,
-                     evaluation.inception_score_ceiling);
+    const MetricResult* score = find(evaluation.generated, "", "inception_score");
+    return score
+               ? fmt::format("Classifier score (inception score with the classifier's classes): "
+                             "{:.4f} ± {:.4f} over {:.0f} splits of {} images, at most {:.4f} for "
+                             "the reference's shares of classes.",
+                             value_of(score, "inception_score_mean"),
+                             value_of(score, "inception_score_deviation"),
+                             value_of(score, "splits"), score->n_generated,
+                             value_of(score, "inception_score_ceiling"))
+               : "";
 }
 
 std::string memorisation_line(const ImageEvaluation& evaluation) {
-    const Memorisation& m = evaluation.memorisation;
-    if (evaluation.memorisation_features.empty()) {
-        return "";
+    const MetricResult* result = find(evaluation.generated, "", "memorisation");
+    return result ? fmt::format("Memorisation in {}: C_T = {:.2f} (well below 0: copies of "
+                                "training patches; well above: unlike them), share nearer to "
+                                "training than 95 % of the held-out patches {:.3f} (0.05 "
+                                "expected).",
+                                result->extractor.name, value_of(result, "c_t"),
+                                value_of(result, "ratio"))
+                  : "";
+}
+
+std::string text_table(const std::vector<std::string>& heads, const Rows& rows) {
+    std::string text;
+    const auto add = [&](const std::vector<std::string>& row) {
+        text += fmt::format("{:14} {:26}", row[0], row[1]);
+        for (std::size_t i = 2; i < row.size(); ++i) {
+            text += fmt::format(" {:>11}", row[i]);
+        }
+        text += '\n';
+    };
+    add(heads);
+    for (const auto& row : rows) {
+        add(row);
     }
-    return fmt::format(
-        "Memorisation in {}: C_T = {:.2f} (well below 0: copies of training patches; "
-        "well above: unlike them), share nearer to training than 95 % of the held-out "
-        "patches {:.3f} (0.05 expected).",
-        evaluation.memorisation_features, m.c_t, m.ratio);
+    return text;
 }
 
 Image image_at(const ImageSet& set, std::int64_t i) {
@@ -101,14 +215,14 @@ Image image_at(const ImageSet& set, std::int64_t i) {
 } // namespace
 
 std::string evaluation_table(const ImageEvaluation& evaluation) {
-    std::string text = fmt::format("{:14} {:22} {:>11} {:>11} {:>11} {:>11}\n", columns[0],
-                                   columns[1], columns[2], columns[3], columns[4], columns[5]);
-    for (const auto& row : rows_of(evaluation)) {
-        text += fmt::format("{:14} {:22} {:>11} {:>11} {:>11} {:>11}\n", row[0], row[1], row[2],
-                            row[3], row[4], row[5]);
-    }
-    for (const std::string& line : {inception_line(evaluation), memorisation_line(evaluation)}) {
+    std::string text = text_table(columns, rows_of(evaluation));
+    for (const std::string& line : {extrapolation_line(evaluation), inception_line(evaluation),
+                                    memorisation_line(evaluation)}) {
         text += line.empty() ? "" : line + "\n";
+    }
+    if (!evaluation.by_class.empty()) {
+        text += "\n" + class_line(evaluation) + "\n" +
+                text_table(class_columns(evaluation), class_rows(evaluation));
     }
     return text;
 }
@@ -133,11 +247,16 @@ void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
                              const ImageSet& generated, const ImageSet& training,
                              const ImageSet& held_out) {
     report.section("How good are the fakes?");
+    const std::string extrapolation = extrapolation_line(evaluation);
     report.table(
         "Generated against real patches. 'real half' compares two halves of the real patches: "
         "nothing can be expected to do better at that number; 'noise' and 'other class' say "
-        "what bad looks like.",
+        "what bad looks like." +
+            (extrapolation.empty() ? "" : " " + extrapolation),
         columns, rows_of(evaluation));
+    if (!evaluation.by_class.empty()) {
+        report.table(class_line(evaluation), class_columns(evaluation), class_rows(evaluation));
+    }
     report.note(
         "Distances are smaller the better, and compare only with the same features and the "
         "same number of images. They are not the published FID or KID: no Inception network "
@@ -147,7 +266,7 @@ void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
             report.paragraph(line);
         }
     }
-    if (!evaluation.memorisation_features.empty()) {
+    if (!evaluation.memorisation.generated_to_training.empty()) {
         report.image(
             memorisation_sheet(evaluation, generated, training, held_out, 8),
             "The generated patches nearest to a training patch, with the nearest training and "

@@ -11,6 +11,11 @@ namespace patchforge {
 
 class Report;
 
+// Least R² of the line through the Fréchet distances of 15 subsets for its intercept to be shown:
+// the slope's standard error is then below sqrt((1 - R²) / (13 R²)) = 14 % of the slope, and so is
+// that of the correction it makes. JSON lines hold every intercept with its R².
+constexpr double least_r_squared = 0.8;
+
 // One line a measure: its value, and what real patches, noise and another class give.
 std::string evaluation_table(const ImageEvaluation& evaluation);
 

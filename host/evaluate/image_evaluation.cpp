@@ -3,59 +3,22 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 #include "host/evaluate/evaluate.h"
 #include "host/evaluate/inception_score.h"
-#include "host/evaluate/pca.h"
 
 namespace patchforge {
 
 namespace {
 
-constexpr std::int64_t pca_components = 64;
+constexpr std::int64_t least_images = 20; // of a set, or of a class, to say anything
 
-struct FeatureExtractor {
-    Extractor name;
-    std::function<Features(const ImageSet&)> features;
-};
-
-std::vector<FeatureExtractor> extractors(const ImageSet& reference,
-                                         const ClassifierModel* classifier,
-                                         const ImageEvaluationOptions& options) {
-    std::vector<FeatureExtractor> all;
-    if (classifier) {
-        const std::int64_t width = classifier->feature_count();
-        all.push_back({{fmt::format("own{}", width), classifier->hash()},
-                       [classifier, width](const ImageSet& images) {
-                           return Features{images.count(), width,
-                                           classifier->features(std::span(images.bytes))};
-                       }});
-    }
-    const Features pixels = pixels_of(reference);
-    const std::int64_t components = std::min({pca_components, pixels.count - 1, pixels.dimension});
-    auto pca = std::make_shared<PrincipalComponents>(
-        fit_principal_components(pixels, components, options.seed, options.threads));
-    all.push_back({{fmt::format("pixels-pca{}", components),
-                    content_hash(std::as_bytes(std::span(pca->basis)))},
-                   [pca, threads = options.threads](const ImageSet& images) {
-                       return project(*pca, pixels_of(images), threads);
-                   }});
-    const ImageShape shape = reference.shape;
-    all.push_back({{fmt::format("random{}", random_network_dimension),
-                    random_network_hash(shape, options.seed)},
-                   [shape, options](const ImageSet& images) {
-                       return random_network_features(pixels_of(images), shape, options.seed,
-                                                      options.threads);
-                   }});
-    return all;
-}
-
-// Rows of the reference with label `label`, or with any other.
+// Rows with label `label`, or with any other.
 Features rows_with_label(const Features& features, const std::vector<std::int32_t>& labels,
-                         std::int32_t label, bool equal) {
+                         std::int32_t label, bool equal = true) {
     std::vector<std::int64_t> rows;
     for (std::size_t i = 0; i < labels.size(); ++i) {
         if ((labels[i] == label) == equal) {
@@ -63,10 +26,6 @@ Features rows_with_label(const Features& features, const std::vector<std::int32_
         }
     }
     return take_rows(features, rows);
-}
-
-void append(std::vector<MetricResult>& to, std::vector<MetricResult> from) {
-    std::move(from.begin(), from.end(), std::back_inserter(to));
 }
 
 double class_entropy_exponential(const std::vector<std::int32_t>& labels) {
@@ -90,15 +49,145 @@ double class_entropy_exponential(const std::vector<std::int32_t>& labels) {
     return std::exp(entropy);
 }
 
+class Evaluation {
+  public:
+    Evaluation(const ImageSet& reference, const ImageSet& generated, const ImageSet& training,
+               const ImageSet& held_out, const ImageEvaluationOptions& options)
+        : reference_(reference), generated_(generated), training_(training), held_out_(held_out),
+          options_(options) {}
+
+    void measure(const FeatureExtractor& extractor);
+    void measure_memorisation(const FeatureExtractor& extractor);
+    void score(const ClassifierModel& classifier);
+    ImageEvaluation result;
+
+  private:
+    void compare(std::vector<MetricResult>& to, const Features& reference, const Features& other,
+                 const FeatureExtractor& extractor, const std::string& compared,
+                 const std::string& of_class = "") const;
+    void measure_floors(const FeatureExtractor& extractor, const Features& real);
+    void measure_classes(const FeatureExtractor& extractor, const Features& real,
+                         const Features& fake);
+
+    const ImageSet& reference_;
+    const ImageSet& generated_;
+    const ImageSet& training_;
+    const ImageSet& held_out_;
+    const ImageEvaluationOptions& options_;
+};
+
+void Evaluation::compare(std::vector<MetricResult>& to, const Features& reference,
+                         const Features& other, const FeatureExtractor& extractor,
+                         const std::string& compared, const std::string& of_class) const {
+    const bool whole = compared.empty() && of_class.empty();
+    for (MetricResult& line : evaluate_features(reference, other,
+                                                {.extractor = extractor.name,
+                                                .seed = options_.seed,
+                                                .threads = options_.threads,
+                                                .extrapolate = whole})) {
+        line.compared = compared;
+        line.of_class = of_class;
+        to.push_back(std::move(line));
+    }
+}
+
+void Evaluation::measure(const FeatureExtractor& extractor) {
+    const Features real = extractor.features(reference_);
+    const Features fake = extractor.features(generated_);
+    compare(result.generated, real, fake, extractor, "");
+    if (options_.floors) {
+        measure_floors(extractor, real);
+    }
+    if (!reference_.labels.empty() && !generated_.labels.empty()) {
+        measure_classes(extractor, real, fake);
+    }
+}
+
+void Evaluation::measure_floors(const FeatureExtractor& extractor, const Features& real) {
+    const Halves halves = split_in_halves(real, options_.seed);
+    compare(result.floor, halves.first, halves.second, extractor, "real half");
+
+    const ImageShape& shape = reference_.shape;
+    const Features noise = noise_images(generated_.count(),
+                                        shape.channels * shape.height * shape.width, options_.seed);
+    ImageSet noise_bytes{shape, std::vector<std::uint8_t>(noise.values.size()), {}};
+    std::transform(noise.values.begin(), noise.values.end(), noise_bytes.bytes.begin(),
+                   [](float v) { return static_cast<std::uint8_t>((v + 1) * 127.5f); });
+    compare(result.noise, real, extractor.features(noise_bytes), extractor, "noise");
+
+    const std::int32_t last = reference_.labels.empty() ? -1 : std::ranges::max(reference_.labels);
+    if (last > 0) {
+        const Features one = rows_with_label(real, reference_.labels, last);
+        const Features rest = rows_with_label(real, reference_.labels, last, false);
+        if (one.count > 10 && rest.count > 10) {
+            compare(result.other_class, rest, one, extractor, "other class");
+        }
+    }
+}
+
+void Evaluation::measure_classes(const FeatureExtractor& extractor, const Features& real,
+                                 const Features& fake) {
+    for (std::size_t c = 0; c < options_.class_names.size(); ++c) {
+        const auto label = static_cast<std::int32_t>(c);
+        const Features real_of_class = rows_with_label(real, reference_.labels, label);
+        const Features fake_of_class = rows_with_label(fake, generated_.labels, label);
+        if (std::min(real_of_class.count, fake_of_class.count) >= least_images) {
+            compare(result.by_class, real_of_class, fake_of_class, extractor, "",
+                    options_.class_names[c]);
+        }
+    }
+}
+
+void Evaluation::measure_memorisation(const FeatureExtractor& extractor) {
+    const auto start = std::chrono::steady_clock::now();
+    result.memorisation = memorisation(
+        extractor.features(training_), extractor.features(generated_),
+        extractor.features(held_out_), {.seed = options_.seed, .threads = options_.threads});
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    const Memorisation& m = result.memorisation;
+    result.generated.push_back({"memorisation",
+                                {{"c_t", m.c_t},
+                                 {"ratio", m.ratio},
+                                 {"ratio_distance", m.ratio_distance},
+                                 {"n_held_out", static_cast<double>(held_out_.count())}},
+                                time.count(),
+                                extractor.name,
+                                generated_.count(),
+                                training_.count(),
+                                options_.seed,
+                                utc_now()});
+}
+
+void Evaluation::score(const ClassifierModel& classifier) {
+    const auto start = std::chrono::steady_clock::now();
+    const int splits = static_cast<int>(std::min<std::int64_t>(10, generated_.count()));
+    const InceptionScore score = inception_score({generated_.count(), classifier.class_count(),
+                                                  classifier.logits(std::span(generated_.bytes))},
+                                                 splits, options_.seed);
+    const double ceiling = reference_.labels.empty() ? static_cast<double>(classifier.class_count())
+                                                     : class_entropy_exponential(reference_.labels);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    result.generated.push_back({"inception_score",
+                                {{"inception_score_mean", score.mean},
+                                 {"inception_score_deviation", score.deviation},
+                                 {"inception_score_ceiling", ceiling},
+                                 {"splits", static_cast<double>(score.splits)}},
+                                time.count(),
+                                classifier_extractor(classifier).name,
+                                generated_.count(),
+                                reference_.count(),
+                                options_.seed,
+                                utc_now()});
+}
+
 } // namespace
 
-Features pixels_of(const ImageSet& images) {
-    const std::int64_t count = images.count();
-    const std::int64_t width = images.shape.channels * images.shape.height * images.shape.width;
-    Features features{count, width, std::vector<float>(images.bytes.size())};
-    std::transform(images.bytes.begin(), images.bytes.end(), features.values.begin(),
-                   [](std::uint8_t v) { return static_cast<float>(v) * (2.0f / 255.0f) - 1.0f; });
-    return features;
+std::vector<MetricResult> ImageEvaluation::lines() const {
+    std::vector<MetricResult> all;
+    for (const auto* some : {&generated, &floor, &noise, &other_class, &by_class}) {
+        all.insert(all.end(), some->begin(), some->end());
+    }
+    return all;
 }
 
 ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& generated,
@@ -106,68 +195,36 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
                                 const ClassifierModel* classifier,
                                 const ImageEvaluationOptions& options,
                                 const std::function<void(const std::string&)>& progress) {
-    if (reference.count() < 20 || generated.count() < 20) {
+    if (reference.count() < least_images || generated.count() < least_images) {
         throw std::invalid_argument(fmt::format(
-            "--count: {} real and {} generated images say nothing; give at least 20 of each",
-            reference.count(), generated.count()));
+            "--count: {} real and {} generated images say nothing; give at least {} of each",
+            reference.count(), generated.count(), least_images));
     }
     const auto say = [&](const std::string& what) {
         if (progress) {
             progress(what);
         }
     };
-    ImageEvaluation result;
-    for (const FeatureExtractor& extractor : extractors(reference, classifier, options)) {
-        say("features " + extractor.name.name);
-        EvaluateOptions evaluate{
-            .extractor = extractor.name, .seed = options.seed, .threads = options.threads};
-        const Features real = extractor.features(reference);
-        const Features fake = extractor.features(generated);
-        append(result.generated, evaluate_features(real, fake, evaluate));
-        if (options.floors) {
-            evaluate.extrapolate = false;
-            const Halves halves = split_in_halves(real, options.seed);
-            append(result.floor, evaluate_features(halves.first, halves.second, evaluate));
-            const std::int64_t width =
-                reference.shape.channels * reference.shape.height * reference.shape.width;
-            const Features noise = noise_images(generated.count(), width, options.seed);
-            ImageSet noise_bytes{
-                reference.shape, std::vector<std::uint8_t>(noise.values.size()), {}};
-            std::transform(noise.values.begin(), noise.values.end(), noise_bytes.bytes.begin(),
-                           [](float v) { return static_cast<std::uint8_t>((v + 1) * 127.5f); });
-            append(result.noise,
-                   evaluate_features(real, extractor.features(noise_bytes), evaluate));
-            const std::int32_t last =
-                reference.labels.empty() ? -1 : std::ranges::max(reference.labels);
-            if (last > 0) {
-                const Features one = rows_with_label(real, reference.labels, last, true);
-                const Features rest = rows_with_label(real, reference.labels, last, false);
-                if (one.count > 10 && rest.count > 10) {
-                    append(result.other_class, evaluate_features(rest, one, evaluate));
-                }
-            }
-        }
-        if (result.memorisation_features.empty() && training.count() > 0 && held_out.count() > 0) {
-            say("memorisation in " + extractor.name.name);
-            result.memorisation =
-                memorisation(extractor.features(training), fake, extractor.features(held_out),
-                             {.seed = options.seed, .threads = options.threads});
-            result.memorisation_features = extractor.name.name;
-        }
-    }
-    result.inception_score = std::numeric_limits<double>::quiet_NaN();
+    std::vector<FeatureExtractor> extractors;
     if (classifier) {
-        const InceptionScore score = inception_score(
-            {generated.count(), classifier->class_count(),
-             classifier->logits(std::span(generated.bytes))},
-            static_cast<int>(std::min<std::int64_t>(10, generated.count())), options.seed);
-        result.inception_score = score.mean;
-        result.inception_score_deviation = score.deviation;
-        result.inception_score_ceiling = reference.labels.empty()
-                                             ? static_cast<double>(classifier->class_count())
-                                             : class_entropy_exponential(reference.labels);
+        extractors.push_back(classifier_extractor(*classifier));
     }
-    return result;
+    extractors.push_back(pixel_extractor(reference, options.seed, options.threads));
+    extractors.push_back(random_extractor(reference.shape, options.seed, options.threads));
+
+    Evaluation evaluation(reference, generated, training, held_out, options);
+    for (const FeatureExtractor& extractor : extractors) {
+        say("features " + extractor.name.name);
+        evaluation.measure(extractor);
+    }
+    if (classifier) {
+        evaluation.score(*classifier);
+    }
+    if (training.count() > 0 && held_out.count() > 0) {
+        say("memorisation in " + extractors.front().name.name);
+        evaluation.measure_memorisation(extractors.front());
+    }
+    return std::move(evaluation.result);
 }
 
 } // namespace patchforge

@@ -7,55 +7,46 @@
 #include <string>
 #include <vector>
 
-#include "host/evaluate/features.h"
+#include "host/evaluate/image_extractors.h"
 #include "host/evaluate/memorisation.h"
-#include "host/evaluate/metric_lines.h"
-#include "host/evaluate/random_network.h"
-#include "host/model/classifier_model.h"
 
 namespace patchforge {
-
-// uint8 planes, one image after the other.
-struct ImageSet {
-    ImageShape shape;
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::int32_t> labels; // or empty
-
-    std::int64_t count() const {
-        return static_cast<std::int64_t>(bytes.size()) /
-               (shape.channels * shape.height * shape.width);
-    }
-};
 
 struct ImageEvaluationOptions {
     std::uint64_t seed = 2020;
     int threads = 0;
     bool floors = true; // real against real, against noise, one class against the other
+    // Of the labels; where both sets have labels, each class is compared by itself too.
+    std::vector<std::string> class_names{};
 };
 
+// Each list holds the lines of evaluate_features in every extractor, in the extractors' order.
 struct ImageEvaluation {
-    std::vector<MetricResult> generated; // reference against generated
+    // Reference against generated. Behind the distances: `inception_score` of the generated images
+    // by the classifier, its ceiling being exp(entropy of the reference's classes), and
+    // `memorisation`, in the classifier's features or, without one, in those of the pixels; each
+    // where it could be measured.
+    std::vector<MetricResult> generated;
     // The same against: the other half of the reference, noise, one class against the rest.
     std::vector<MetricResult> floor;
     std::vector<MetricResult> noise;
     std::vector<MetricResult> other_class;
-    double inception_score = 0; // of the generated images by the classifier; NaN without one
-    double inception_score_deviation = 0;
-    double inception_score_ceiling = 0; // exp(entropy of the reference's classes)
-    // In the classifier's features, or PCA-64 without one. Empty lists without held-out images.
+    // Generated images of a class against the reference's, class by class.
+    std::vector<MetricResult> by_class;
+    // Whose numbers stand in `generated`; without neighbours where it was not measured.
     Memorisation memorisation;
-    std::string memorisation_features;
+
+    // All lines, in the order above.
+    std::vector<MetricResult> lines() const;
 };
 
 // `classifier` may be null: then its features are left out. `training` and `held_out` may be empty:
-// then memorisation is left out. `progress` is told what is being done.
+// then memorisation is left out. `progress` is told what is being done. Throws
+// std::invalid_argument when there are fewer than 20 images of either kind.
 ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& generated,
                                 const ImageSet& training, const ImageSet& held_out,
                                 const ClassifierModel* classifier,
                                 const ImageEvaluationOptions& options,
                                 const std::function<void(const std::string&)>& progress = {});
-
-// Pixels in [-1, 1].
-Features pixels_of(const ImageSet& images);
 
 } // namespace patchforge

@@ -11,9 +11,35 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <fstream>
+#include <limits>
 #include <stdexcept>
 
+#include "data/atomic_file.h"
+
 namespace patchforge {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Without their ends; a last line without an end is left out. No file has no lines.
+std::vector<std::string> whole_lines(const std::filesystem::path& path) {
+    std::vector<std::string> lines;
+    std::ifstream file(path, std::ios::binary);
+    for (std::string line; std::getline(file, line) && !file.eof();) {
+        lines.push_back(line);
+    }
+    return lines;
+}
+
+std::optional<std::int64_t> step_of(const Json& line) {
+    return line.is_object() && line.contains("step") && line["step"].is_number_integer()
+               ? std::optional(line["step"].get<std::int64_t>())
+               : std::nullopt;
+}
+
+} // namespace
 
 std::string content_hash(std::span<const std::byte> bytes) {
     std::uint64_t hash = 14695981039346656037u;
@@ -29,30 +55,47 @@ std::string utc_now() {
 }
 
 std::string metric_line(const MetricResult& result) {
-    nlohmann::ordered_json results = nlohmann::ordered_json::object();
+    Json results = Json::object();
     for (const auto& [name, value] : result.results) {
         results[name] = value; // nlohmann writes a number that is not finite as null
     }
-    const nlohmann::ordered_json line{
-        {"results", std::move(results)},
-        {"metric", result.metric},
-        {"total_time", result.total_time},
-        {"extractor", {{"name", result.extractor.name}, {"hash", result.extractor.hash}}},
-        {"n_generated", result.n_generated},
-        {"n_reference", result.n_reference},
-        {"seed", result.seed},
-        {"timestamp", result.timestamp}};
+    Json line{{"results", std::move(results)},
+              {"metric", result.metric},
+              {"total_time", result.total_time},
+              {"extractor", {{"name", result.extractor.name}, {"hash", result.extractor.hash}}},
+              {"n_generated", result.n_generated},
+              {"n_reference", result.n_reference},
+              {"seed", result.seed},
+              {"timestamp", result.timestamp}};
+    if (!result.generated.empty()) {
+        line["generated"] = result.generated;
+    }
+    if (result.step) {
+        line["step"] = *result.step;
+    }
+    if (!result.compared.empty()) {
+        line["compared"] = result.compared;
+    }
+    if (!result.of_class.empty()) {
+        line["class"] = result.of_class;
+    }
     return line.dump();
+}
+
+std::string metric_file(const MetricResult& result) {
+    return "metric-" + result.metric + (result.compared.empty() ? "" : "-compared") +
+           (result.of_class.empty() ? "" : "-classes") + ".jsonl";
 }
 
 void append_metric_line(const std::filesystem::path& folder, const MetricResult& result) {
     std::filesystem::create_directories(folder);
-    const auto path = folder / ("metric-" + result.metric + ".jsonl");
+    const auto path = folder / metric_file(result);
     const std::string line = metric_line(result) + "\n";
     // One write in append mode: a reader or a second writer never sees half a line.
     const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     const bool written =
-        file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+        file >= 0 && write(file, line.data(), line.size()) == static_cast<ssize_t>(line.size()) &&
+        fsync(file) == 0;
     const int reason = errno;
     if (file >= 0) {
         close(file);
@@ -60,6 +103,51 @@ void append_metric_line(const std::filesystem::path& folder, const MetricResult&
     if (!written) {
         throw std::runtime_error(fmt::format("{}: {}; free some space or choose another folder",
                                              path.string(), std::strerror(reason)));
+    }
+}
+
+std::vector<MetricResult> read_metric_steps(const std::filesystem::path& folder,
+                                            const std::string& metric) {
+    std::vector<MetricResult> results;
+    for (const std::string& text : whole_lines(folder / metric_file({.metric = metric}))) {
+        const Json line = Json::parse(text, nullptr, false);
+        const std::optional<std::int64_t> step = step_of(line);
+        if (!step) {
+            continue;
+        }
+        MetricResult result{.metric = metric, .step = step};
+        const Json values = line.value("results", Json::object());
+        for (const auto& [name, value] : values.items()) {
+            result.results.emplace_back(name, value.is_number()
+                                                  ? value.get<double>()
+                                                  : std::numeric_limits<double>::quiet_NaN());
+        }
+        const Json extractor = line.value("extractor", Json::object());
+        result.extractor = {extractor.value("name", ""), extractor.value("hash", "")};
+        result.total_time = line.value("total_time", 0.0);
+        result.n_generated = line.value("n_generated", std::int64_t{0});
+        result.n_reference = line.value("n_reference", std::int64_t{0});
+        result.seed = line.value("seed", std::uint64_t{0});
+        result.timestamp = line.value("timestamp", "");
+        results.push_back(std::move(result));
+    }
+    return results;
+}
+
+void drop_metric_steps(const std::filesystem::path& folder, const std::string& metric,
+                       std::int64_t last) {
+    const std::filesystem::path path = folder / metric_file({.metric = metric});
+    std::string kept;
+    for (const std::string& text : whole_lines(path)) {
+        const auto step = step_of(Json::parse(text, nullptr, false));
+        if (!step || *step <= last) {
+            kept += text + "\n";
+        }
+    }
+    std::error_code absent;
+    const auto size = std::filesystem::file_size(path, absent);
+    if (!absent && size != kept.size()) {
+        write_file_atomically(path, kept);
     }
 }
 

@@ -110,9 +110,20 @@ ImageGenerator::ImageGenerator(Network& network, GeneratorFormat format)
 
 std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t seed, Purpose purpose,
                                            std::int64_t label) {
+    const auto classes = std::max<std::int64_t>(1, std::ssize(format_.classes));
+    std::vector<std::int32_t> of_class(static_cast<std::size_t>(count));
+    for (std::int64_t i = 0; i < count; ++i) {
+        of_class[static_cast<std::size_t>(i)] =
+            static_cast<std::int32_t>(label < 0 ? i % classes : label);
+    }
+    return latents_of(of_class, seed, purpose);
+}
+
+std::vector<float> ImageGenerator::latents_of(std::span<const std::int32_t> classes,
+                                              std::uint64_t seed, Purpose purpose) {
     Backend& backend = network_->backend();
-    const auto classes = static_cast<std::int64_t>(format_.classes.size());
-    const std::int64_t drawn_dim = latent_dim() - classes;
+    const std::int64_t count = std::ssize(classes);
+    const std::int64_t drawn_dim = latent_dim() - std::ssize(format_.classes);
     const std::int64_t size = count * drawn_dim;
     DeviceArray<float> drawn(backend, size);
     const RandomStream random{seed, static_cast<std::uint32_t>(purpose), {}};
@@ -123,16 +134,33 @@ std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t see
     }
     std::vector<float> host(static_cast<std::size_t>(size));
     drawn.download(host.data(), size);
-    if (classes == 0) {
+    if (format_.classes.empty()) {
         return host;
     }
     std::vector<float> codes(static_cast<std::size_t>(count * latent_dim()));
     for (std::int64_t i = 0; i < count; ++i) {
+        const std::int32_t of_class = classes[static_cast<std::size_t>(i)];
+        if (of_class < 0 || of_class >= std::ssize(format_.classes)) {
+            throw std::invalid_argument(
+                fmt::format("generator: there is no class {} among its {}; ask for one of them",
+                            of_class, format_.classes.size()));
+        }
         const auto code = codes.begin() + i * latent_dim();
         std::copy_n(host.begin() + i * drawn_dim, drawn_dim, code);
-        code[drawn_dim + (label < 0 ? i % classes : label)] = 1;
+        code[drawn_dim + of_class] = 1;
     }
     return codes;
+}
+
+std::vector<std::int32_t> ImageGenerator::classes_of(std::span<const float> latents) const {
+    std::vector<std::int32_t> classes;
+    const auto width = static_cast<std::size_t>(latent_dim());
+    for (std::size_t end = width; !format_.classes.empty() && end <= latents.size(); end += width) {
+        const auto columns = latents.subspan(end - format_.classes.size(), format_.classes.size());
+        classes.push_back(
+            static_cast<std::int32_t>(std::ranges::max_element(columns) - columns.begin()));
+    }
+    return classes;
 }
 
 std::vector<float> ImageGenerator::outputs(const std::vector<float>& latents) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,12 @@ class ImageGenerator {
     // class `label`; -1: of each class in turn.
     std::vector<float> latents(std::int64_t count, std::uint64_t seed,
                                Purpose purpose = Purpose::generate, std::int64_t label = -1);
+    // One code for each entry of `classes`, of that class; a generator that knows no classes has
+    // the same codes without. Code i is drawn as above. std::invalid_argument: no such class.
+    std::vector<float> latents_of(std::span<const std::int32_t> classes, std::uint64_t seed,
+                                  Purpose purpose = Purpose::generate);
+    // The class of each code: its largest class column. Empty where there are no classes.
+    std::vector<std::int32_t> classes_of(std::span<const float> latents) const;
     // G(z) in [-1, 1] [count, pixels]. A code's patch does not depend on its neighbours: batches
     // are always filled up to the same size.
     std::vector<float> outputs(const std::vector<float>& latents);

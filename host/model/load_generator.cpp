@@ -9,12 +9,36 @@
 
 namespace patchforge {
 
-std::filesystem::path generator_weights(const std::filesystem::path& path) {
+CheckpointChoice checkpoint_from_name(const std::string& name) {
+    if (name == "latest") {
+        return CheckpointChoice::latest;
+    }
+    if (name == "best") {
+        return CheckpointChoice::best;
+    }
+    throw std::invalid_argument(
+        fmt::format("--checkpoint {}: there is no such choice; use latest or best", name));
+}
+
+std::filesystem::path generator_weights(const std::filesystem::path& path,
+                                        CheckpointChoice choice) {
+    const bool run = std::filesystem::exists(path / "params.json");
+    if (choice == CheckpointChoice::best && !run) {
+        throw std::invalid_argument(fmt::format(
+            "--checkpoint best: {} is not the folder of a run; give one", path.string()));
+    }
     if (!std::filesystem::is_directory(path)) {
         return path;
     }
     std::filesystem::path folder = path;
-    if (std::filesystem::exists(path / "params.json")) {
+    if (choice == CheckpointChoice::best) {
+        folder = best_checkpoint(path);
+        if (!std::filesystem::exists(folder)) {
+            throw std::runtime_error(fmt::format(
+                "{}: holds no best checkpoint; let `train gan` look for it by --eval-interval",
+                path.string()));
+        }
+    } else if (run) {
         const auto last = latest_checkpoint(path);
         if (!last) {
             throw std::runtime_error(fmt::format(
@@ -32,8 +56,9 @@ std::filesystem::path generator_weights(const std::filesystem::path& path) {
         folder.string()));
 }
 
-LoadedGenerator::LoadedGenerator(Backend& backend, const std::filesystem::path& path)
-    : weights_(generator_weights(path)) {
+LoadedGenerator::LoadedGenerator(Backend& backend, const std::filesystem::path& path,
+                                 CheckpointChoice choice)
+    : weights_(generator_weights(path, choice)) {
     const std::string name = weights_.string();
     const TensorFile file = read_safetensors(weights_);
     network_ = std::make_unique<Network>(

@@ -3,21 +3,30 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "host/model/image_generator.h"
 #include "host/model/network.h"
 
 namespace patchforge {
 
-// The generator's weights of a run folder's latest checkpoint (its moving average where the run
-// kept one), of a checkpoint's folder, or the .safetensors file itself. Throws std::runtime_error
-// when there is none.
-std::filesystem::path generator_weights(const std::filesystem::path& path);
+enum class CheckpointChoice {
+    latest,
+    best // as `train gan --eval-interval` judged
+};
+CheckpointChoice checkpoint_from_name(const std::string& name); // "latest", "best"
+
+// The generator's weights of a run folder's checkpoint (its moving average where the run kept one),
+// of a checkpoint's folder, or the .safetensors file itself. Throws std::runtime_error when there
+// is none, std::invalid_argument when the best of something else than a run is asked for.
+std::filesystem::path generator_weights(const std::filesystem::path& path,
+                                        CheckpointChoice choice = CheckpointChoice::latest);
 
 class LoadedGenerator {
   public:
-    // `path` as for generator_weights.
-    LoadedGenerator(Backend& backend, const std::filesystem::path& path);
+    // As for generator_weights.
+    LoadedGenerator(Backend& backend, const std::filesystem::path& path,
+                    CheckpointChoice choice = CheckpointChoice::latest);
 
     const std::filesystem::path& weights() const { return weights_; }
     Network& network() { return *network_; }

@@ -30,7 +30,7 @@ figure > .scroll { margin-bottom: 0; }
 constexpr char section_mark = '\x01';
 
 bool looks_numeric(const std::string& cell) {
-    if (cell.empty() || cell == "-" || cell == "nan" || cell == "inf") {
+    if (cell.empty() || cell == "-" || cell == "–" || cell == "nan" || cell == "inf") {
         return true;
     }
     bool digit = false;

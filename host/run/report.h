@@ -30,7 +30,7 @@ class Report {
     // Names and values; with a `summary` folded away under it.
     void facts(const std::vector<std::pair<std::string, std::string>>& pairs,
                const std::string& summary = "");
-    // Columns that hold only numbers (also as 12.5 %, 3e-4, 0.82 ± 0.01, - for none) are
+    // Columns that hold only numbers (also as 12.5 %, 3e-4, 0.82 ± 0.01, - or – for none) are
     // right-aligned. Throws std::invalid_argument when a row has not as many cells as there are
     // columns.
     void table(const std::string& caption, const std::vector<std::string>& columns,

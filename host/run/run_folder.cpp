@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "data/atomic_file.h"
 #include "data/read_bytes.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
@@ -172,6 +173,10 @@ std::optional<Checkpoint> latest_checkpoint(const fs::path& run) {
     return all.empty() ? std::nullopt : std::optional(all.back());
 }
 
+fs::path best_checkpoint(const fs::path& run) {
+    return run / "checkpoints" / "best";
+}
+
 std::vector<double> Metrics::column(std::string_view name) const {
     const auto place = std::find(columns.begin(), columns.end(), name);
     if (place == columns.end()) {
@@ -300,10 +305,16 @@ RunFolder RunFolder::resume(const fs::path& path, const std::string& kind,
     make_folder(run.images());
     make_folder(path / "checkpoints");
     run.open_log();
+    // What a killed process left half-written.
+    std::error_code ignored;
     for (const auto& entry : fs::directory_iterator(path / "checkpoints")) {
         if (entry.path().filename().string().starts_with(".")) {
-            std::error_code ignored;
-            fs::remove_all(entry.path(), ignored); // what a killed process left half-written
+            fs::remove_all(entry.path(), ignored);
+        }
+    }
+    for (const auto& entry : fs::directory_iterator(best_checkpoint(path), ignored)) {
+        if (entry.path().extension() == ".partial") {
+            fs::remove(entry.path(), ignored);
         }
     }
     write_parameters(path, text);
@@ -396,6 +407,15 @@ void RunFolder::write_checkpoint(std::int64_t step,
             remove_checkpoint(present[i].folder);
         }
     }
+}
+
+void RunFolder::write_best(const std::string& file, std::span<const std::byte> bytes) {
+    const fs::path folder = best_checkpoint(path_);
+    make_folder(folder);
+    write_file_atomically(
+        folder / file,
+        std::span(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size()));
+    sync_folder(folder.parent_path());
 }
 
 std::optional<Checkpoint> RunFolder::latest_checkpoint() const {

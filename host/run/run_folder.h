@@ -5,6 +5,7 @@
 //   metrics.csv              one row a logged step
 //   images/                  grids
 //   checkpoints/step_N/      complete or not there
+//   checkpoints/best/        weights of the best step so far, each file whole
 //
 // docs/formats.md describes the files.
 #pragma once
@@ -37,6 +38,8 @@ struct Checkpoint {
 // Complete checkpoints under `run`, by ascending step.
 std::vector<Checkpoint> list_checkpoints(const std::filesystem::path& run);
 std::optional<Checkpoint> latest_checkpoint(const std::filesystem::path& run);
+// run/checkpoints/best, whether it is there or not.
+std::filesystem::path best_checkpoint(const std::filesystem::path& run);
 
 // "train gan" and the like. Throws std::runtime_error when `run` is not a run folder.
 std::string read_run_kind(const std::filesystem::path& run);
@@ -89,6 +92,11 @@ class RunFolder {
     // first, so they are never behind a checkpoint.
     void write_checkpoint(std::int64_t step,
                           const std::map<std::string, std::vector<std::byte>>& files, int keep);
+
+    // Replaces checkpoints/best/<file> by these bytes at once. Call it before the checkpoint of the
+    // same step is written: a run resumed from an earlier one comes by the best step again, one
+    // resumed from this checkpoint would not.
+    void write_best(const std::string& file, std::span<const std::byte> bytes);
 
     std::optional<Checkpoint> latest_checkpoint() const;
 

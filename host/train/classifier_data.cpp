@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "data/split.h"
+#include "host/model/class_names.h"
 #include "host/model/classifier_members.h"
 #include "host/run/parameters_file.h"
 #include "host/run/run_folder.h"
@@ -87,22 +88,22 @@ ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, doub
 }
 
 void add_training_patches(ClassifierData& data, const PackedSet& set, const PackedSet& extra) {
-    std::vector<std::string> numbers;
-    for (std::size_t k = 0; k < set.class_names().size(); ++k) {
-        numbers.push_back(std::to_string(k));
-    }
+    const std::vector<std::int32_t> numbers = match_classes(extra.class_names(), set.class_names());
     if (extra.channels() != set.channels() || extra.height() != set.height() ||
-        extra.width() != set.width() ||
-        (!std::ranges::equal(extra.class_names(), set.class_names()) &&
-         !std::ranges::equal(extra.class_names(), numbers))) {
+        extra.width() != set.width() || numbers.empty() || std::ranges::count(numbers, -1) > 0) {
         throw std::invalid_argument(fmt::format(
             "--extra-data {}: its patches or classes are not those of --data {}; give a set of the "
-            "same kind, such as `attack --save` writes",
+            "same kind, such as `attack --save` or `generate --class` writes",
             extra.path().string(), set.path().string()));
     }
     auto owned = std::make_shared<OwnedPatches>();
     owned->append(data.train);
+    const auto first = owned->labels.size();
     owned->append(rows_of(extra));
+    for (std::size_t i = first; i < owned->labels.size(); ++i) {
+        owned->labels[i] =
+            owned->labels[i] < 0 ? -1 : numbers[static_cast<std::size_t>(owned->labels[i])];
+    }
     data.train = owned->rows(data.train);
     data.owned_train = owned;
 }

@@ -43,7 +43,8 @@ ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, doub
                                std::uint64_t split_seed);
 
 // Adds all of `extra` (say, a saved set of adversarial examples) to the training rows, which then
-// lie in memory. Its class names must be those of the set, or their numbers.
+// lie in memory. Each of its classes must be one of the set's, by name or by number
+// (match_classes).
 void add_training_patches(ClassifierData& data, const PackedSet& set, const PackedSet& extra);
 
 // How a run, as its params.json says, parted this set by itself; nothing when it was trained on

@@ -285,16 +285,11 @@ void Session::write_timing() const {
 void Session::checkpoint(bool best) {
     write_timing();
     auto files = trainer_.checkpoint();
+    if (best) {
+        folder_.write_best("classifier.safetensors", files["classifier.safetensors"]);
+    }
     files["standing.safetensors"] = standing_.encode();
     folder_.write_checkpoint(static_cast<std::int64_t>(trainer_.step()), files, options_.keep);
-    if (best) {
-        const std::filesystem::path folder = folder_.path() / "checkpoints" / "best";
-        std::filesystem::create_directories(folder);
-        const std::vector<std::byte>& weights = files["classifier.safetensors"];
-        write_file_atomically(
-            folder / "classifier.safetensors",
-            {reinterpret_cast<const std::uint8_t*>(weights.data()), weights.size()});
-    }
 }
 
 bool Session::train() {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/png.h"
+#include "host/evaluate/metric_lines.h"
 #include "host/run/chart.h"
 #include "host/run/report.h"
 #include "host/run/run_folder.h"
@@ -200,6 +201,70 @@ void add_health(Report& report, const Metrics& metrics, const GanOptions& option
                            "pixels of fakes beyond 0.99 of the range.");
 }
 
+// What --eval-interval measured.
+void add_evaluations(Report& report, const std::filesystem::path& run,
+                     const Parameters& parameters) {
+    const std::vector<MetricResult> frechet = read_metric_steps(run, "frechet_distance");
+    const std::vector<MetricResult> kernel = read_metric_steps(run, "kernel_distance");
+    if (frechet.empty()) {
+        return;
+    }
+    report.section("Evaluation during training");
+    // In other features or of other numbers of images a distance is another one: a curve each.
+    const auto series_of = [](const std::vector<MetricResult>& lines) {
+        std::vector<Series> series;
+        for (const MetricResult& line : lines) {
+            const std::string name = fmt::format("{}, {} fakes, {} patches", line.extractor.name,
+                                                 line.n_generated, line.n_reference);
+            if (line.results.empty() || (series.size() == 8 && series.back().name != name)) {
+                continue;
+            }
+            if (series.empty() || series.back().name != name) {
+                series.push_back({name, {}, {}});
+            }
+            series.back().x.push_back(static_cast<double>(*line.step));
+            series.back().y.push_back(line.results.front().second);
+        }
+        return series;
+    };
+    const std::vector<Series> curves = series_of(frechet);
+    const Series& last = curves.back();
+    const auto best = std::min_element(last.y.begin(), last.y.end()) - last.y.begin();
+    report.key_figures(
+        {{fmt::format("{:.5g}", last.y[static_cast<std::size_t>(best)]), "least Fréchet distance"},
+         {fmt::format("{:.0f}", last.x[static_cast<std::size_t>(best)]),
+          "iteration (checkpoints/best)"},
+         {fmt::format("{:.5g}", last.y.back()), "at the last measurement"}});
+    const std::string against = text_of(parameters, "test_patients", "0") == "0"
+                                    ? "patches of the data set"
+                                    : "patches of the patients held out";
+    report.chart(chart_svg({.title = "Fréchet distance",
+                            .x_label = "iteration",
+                            .y_label = "squared distance of features",
+                            .kind = ChartKind::points,
+                            .series = curves,
+                            .references = {}}),
+                 "Fréchet distance of the same fakes every time to " + against +
+                     "; smaller is better. The features named in the legend are not those of the "
+                     "published FID.");
+    report.chart(chart_svg({.title = "Kernel distance",
+                            .x_label = "iteration",
+                            .y_label = "unbiased squared discrepancy",
+                            .kind = ChartKind::points,
+                            .series = series_of(kernel),
+                            .references = {{0, "no difference"}}}),
+                 "Kernel distance (the estimator of KID) of the same images.");
+    std::vector<std::vector<std::string>> rows;
+    const std::size_t shown = std::min<std::size_t>(12, last.y.size());
+    for (std::size_t i = 0; i < shown; ++i) {
+        const std::size_t at = shown > 1 ? i * (last.y.size() - 1) / (shown - 1) : 0;
+        rows.push_back({fmt::format("{:.0f}", last.x[at]), fmt::format("{:.5g}", last.y[at])});
+    }
+    report.table(fmt::format("Fréchet distance, {}{}", last.name,
+                             shown < last.y.size() ? "; some of the steps" : ""),
+                 {"iteration", "Fréchet distance"}, rows);
+}
+
 } // namespace
 
 void add_gan_sections(Report& report, const std::filesystem::path& run) {
@@ -224,6 +289,7 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
         add_curves(report, metrics, options);
         add_health(report, metrics, options);
     }
+    add_evaluations(report, run, parameters);
 
     report.section("Pictures");
     std::vector<std::pair<Image, std::string>> pictures;

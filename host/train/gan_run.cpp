@@ -17,6 +17,7 @@
 #include "host/run/interrupt.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/train/gan_evaluation.h"
 #include "host/train/gan_health.h"
 #include "host/train/gan_monitor.h"
 #include "host/train/gan_report.h"
@@ -98,6 +99,9 @@ Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanR
     parameters.emplace_back("checkpoint_interval", options.checkpoint_interval);
     parameters.emplace_back("keep", std::int64_t{options.keep});
     parameters.emplace_back("test_patients", options.test_patients);
+    parameters.emplace_back("eval_interval", options.evaluation.interval);
+    parameters.emplace_back("eval_count", options.evaluation.count);
+    parameters.emplace_back("features", options.evaluation.features);
     parameters.emplace_back("data", set.path().string());
     parameters.emplace_back("data_hash", fmt::format("{:016x}", set.content_hash()));
     parameters.emplace_back("data_patches", rows.used());
@@ -107,9 +111,12 @@ Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanR
     return parameters;
 }
 
+// How fakes are evaluated may change: every line says how it was measured, and only those of one
+// way are compared.
 std::vector<std::string> may_change(const GanOptions& gan) {
-    std::vector<std::string> names = {"sample_interval", "checkpoint_interval", "keep", "data",
-                                      "device"};
+    std::vector<std::string> names = {
+        "sample_interval", "checkpoint_interval", "keep",     "data",
+        "device",          "eval_interval",       "features", "eval_count"};
     if (gan.decay_epoch < 0) { // else the rates of every iteration depend on the length
         names.insert(names.end(), {"epochs", "steps"});
     }
@@ -130,6 +137,11 @@ class Session {
           latents_(sampler_.latents(grid_images, gan.seed, Purpose::fixed_latent)),
           folder_(open_folder(parameters_of(set, gan, options, rows_, *backend_))),
           events_(folder_.path()), monitor_(gan.loss) {
+        if (options.evaluation.interval > 0) {
+            evaluation_ = std::make_unique<GanEvaluation>(
+                *backend_, sampler_, evaluation_rows(set, options.test_patients, gan.seed),
+                options.evaluation, options.threads);
+        }
         resume();
     }
 
@@ -158,7 +170,10 @@ class Session {
     void take_in(const std::vector<GanMetrics>& metrics);
     void log_interval(std::uint64_t step);
     void sample();
+    void evaluate();
     void checkpoint();
+    // The network's weights with what makes its outputs pictures.
+    std::vector<std::byte> encoded_generator(const Network& network) const;
     std::uint64_t step() const { return trainer_.step(); }
     bool due(std::int64_t interval) const {
         return interval > 0 && step() % static_cast<std::uint64_t>(interval) == 0;
@@ -177,6 +192,7 @@ class Session {
     LoggedInterval interval_;
     GanMonitor monitor_;
     double seconds_per_step_ = 0;
+    std::unique_ptr<GanEvaluation> evaluation_; // null: never
 };
 
 void Session::resume() {
@@ -196,6 +212,10 @@ void Session::resume() {
     const Metrics logged = read_metrics(folder_.path() / "metrics.csv");
     for (std::size_t row = 0; row < logged.rows.size(); ++row) {
         monitor_.look(static_cast<std::uint64_t>(logged.rows[row][0]), gan_signs(logged, row));
+    }
+    forget_evaluations(folder_.path(), keep_up_to);
+    if (evaluation_) {
+        evaluation_->remember(folder_.path());
     }
 }
 
@@ -232,7 +252,8 @@ void Session::begin() {
 std::int64_t Session::until_next_event() const {
     std::uint64_t next = trainer_.total_steps();
     for (const std::int64_t interval :
-         {options_.log_interval, options_.sample_interval, options_.checkpoint_interval}) {
+         {options_.log_interval, options_.sample_interval, options_.checkpoint_interval,
+          options_.evaluation.interval}) {
         if (interval > 0) {
             const auto every = static_cast<std::uint64_t>(interval);
             next = std::min(next, (step() / every + 1) * every);
@@ -320,16 +341,36 @@ void Session::sample() {
     events_.flush();
 }
 
+void Session::evaluate() {
+    const auto at = static_cast<std::int64_t>(step());
+    const GanScore score = evaluation_->measure(folder_.path(), at);
+    folder_.log(fmt::format(
+        "Evaluation [{}]: Fréchet distance {:.5g}, kernel distance {:.4g} ± {:.2g} in {}, {} fakes "
+        "against {} {} patches{}",
+        at, score.frechet_distance, score.kernel_distance, score.kernel_deviation,
+        evaluation_->extractor().name, options_.evaluation.count, evaluation_->real_count(),
+        options_.test_patients > 0 ? "held-out" : "training", score.best ? " (best)" : ""));
+    events_.scalar("evaluation/frechet_distance", at, score.frechet_distance);
+    events_.scalar("evaluation/kernel_distance", at, score.kernel_distance);
+    events_.flush();
+    if (score.best) {
+        folder_.write_best(trainer_.options().ema > 0 ? "generator_ema.safetensors"
+                                                      : "generator.safetensors",
+                           encoded_generator(trainer_.sampling_generator()));
+    }
+}
+
+std::vector<std::byte> Session::encoded_generator(const Network& network) const {
+    TensorFile weights = network.weights();
+    format_.write(weights);
+    return encode_safetensors(weights.tensors, weights.metadata);
+}
+
 void Session::checkpoint() {
     auto files = trainer_.checkpoint();
-    const auto add_format = [&](const char* name, const Network& network) {
-        TensorFile weights = network.weights();
-        format_.write(weights);
-        files[name] = encode_safetensors(weights.tensors, weights.metadata);
-    };
-    add_format("generator.safetensors", trainer_.generator());
+    files["generator.safetensors"] = encoded_generator(trainer_.generator());
     if (trainer_.options().ema > 0) {
-        add_format("generator_ema.safetensors", trainer_.sampling_generator());
+        files["generator_ema.safetensors"] = encoded_generator(trainer_.sampling_generator());
     }
     files["interval.safetensors"] = interval_.encode();
     folder_.write_checkpoint(static_cast<std::int64_t>(step()), files, options_.keep);
@@ -352,6 +393,9 @@ bool Session::train() {
             const bool done = step() == trainer_.total_steps();
             if (done || due(options_.sample_interval)) {
                 sample();
+            }
+            if (evaluation_ && (done || due(options_.evaluation.interval))) {
+                evaluate();
             }
             saved = done || due(options_.checkpoint_interval);
             if (saved) {
@@ -391,6 +435,7 @@ void GanRunOptions::validate() const {
     at_least(keep, 1, "--keep");
     at_least(test_patients, 0, "--test-patients");
     at_least(threads, 0, "--threads");
+    evaluation.validate();
 }
 
 PatchRows training_rows(const PackedSet& set, std::int64_t test_patients, std::uint64_t seed) {
@@ -398,6 +443,14 @@ PatchRows training_rows(const PackedSet& set, std::int64_t test_patients, std::u
                    set.labels(), {}};
     if (test_patients > 0) {
         rows.subset = split_by_patient(set, {.test_patients = test_patients, .seed = seed}).train;
+    }
+    return rows;
+}
+
+PatchRows evaluation_rows(const PackedSet& set, std::int64_t test_patients, std::uint64_t seed) {
+    PatchRows rows = training_rows(set, 0, seed);
+    if (test_patients > 0) {
+        rows.subset = split_by_patient(set, {.test_patients = test_patients, .seed = seed}).test;
     }
     return rows;
 }

@@ -3,6 +3,7 @@
 #include "host/evaluate/frechet_distance.h"
 #include "host/evaluate/parallel.h"
 #include "tests/host/evaluate/feature_matrices.h"
+#include "tests/host/temporary_folder.h"
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -104,6 +105,66 @@ TEST(MetricLines, AreAppended) {
     EXPECT_THROW(append_metric_line(folder / "metric-kernel_distance.jsonl", result),
                  std::exception);
     std::filesystem::remove_all(folder.parent_path());
+}
+
+TEST(MetricLines, SayWhatElseThereIsToSay) {
+    MetricResult result{.metric = "kernel_distance", .results = {{"k", .5}}};
+    EXPECT_EQ(metric_file(result), "metric-kernel_distance.jsonl");
+    for (const char* key : {"generated", "step", "compared", "class"}) {
+        EXPECT_FALSE(nlohmann::json::parse(metric_line(result)).contains(key)) << key;
+    }
+    result.generated = "runs/gan";
+    result.step = 0;
+    auto line = nlohmann::json::parse(metric_line(result));
+    EXPECT_EQ(line.at("generated"), "runs/gan");
+    EXPECT_EQ(line.at("step"), 0);
+    result.compared = "noise";
+    EXPECT_EQ(nlohmann::json::parse(metric_line(result)).at("compared"), "noise");
+    EXPECT_EQ(metric_file(result), "metric-kernel_distance-compared.jsonl");
+    result.compared.clear();
+    result.of_class = "no cancer";
+    EXPECT_EQ(nlohmann::json::parse(metric_line(result)).at("class"), "no cancer");
+    EXPECT_EQ(metric_file(result), "metric-kernel_distance-classes.jsonl");
+}
+
+TEST(MetricLines, StepsComeBackAndAreForgottenAfterALastOne) {
+    const TemporaryFolder folder;
+    EXPECT_TRUE(read_metric_steps(folder.path(), "frechet_distance").empty());
+    drop_metric_steps(folder.path(), "frechet_distance", 0); // no file: nothing to do
+    MetricResult result{.metric = "frechet_distance",
+                        .extractor = {"own8", "abcd"},
+                        .n_generated = 30,
+                        .n_reference = 40,
+                        .seed = 2020,
+                        .timestamp = utc_now()};
+    for (const std::int64_t step : {100, 200, 300}) {
+        result.step = step;
+        result.results = {{"frechet_distance", 1.0 / static_cast<double>(step)}, {"other", NAN}};
+        append_metric_line(folder.path(), result);
+        if (step == 200) { // somebody evaluates the run meanwhile
+            result.step.reset();
+            append_metric_line(folder.path(), result);
+        }
+    }
+    const auto path = folder / "metric-frechet_distance.jsonl";
+    std::ofstream(path, std::ios::app) << R"({"results":{"frechet_distance":0.5},"step":150)";
+    const auto steps = read_metric_steps(folder.path(), "frechet_distance");
+    ASSERT_EQ(steps.size(), 3u);
+    EXPECT_EQ(steps[1].step, 200);
+    EXPECT_EQ(steps[1].results[0].second, 1.0 / 200);
+    EXPECT_TRUE(std::isnan(steps[1].results[1].second));
+    EXPECT_EQ(steps[1].extractor.name, "own8");
+    EXPECT_EQ(steps[1].extractor.hash, "abcd");
+    EXPECT_EQ(steps[1].n_generated, 30);
+    EXPECT_EQ(steps[1].n_reference, 40);
+
+    const std::string before = contents(path);
+    drop_metric_steps(folder.path(), "frechet_distance", 200);
+    const std::string after = contents(path);
+    // The first three lines as they were: two steps and the evaluation; no torn one.
+    EXPECT_EQ(std::count(after.begin(), after.end(), '\n'), 3);
+    EXPECT_TRUE(before.starts_with(after));
+    EXPECT_EQ(after.find("\"step\":300"), std::string::npos);
 }
 
 TEST(MetricLines, TableHasALineAValue) {

@@ -183,6 +183,24 @@ TEST_F(RunFolderTest, KeepsTheLastCheckpoints) {
     EXPECT_THROW(run.write_checkpoint(1, {}, 0), std::invalid_argument);
 }
 
+TEST_F(RunFolderTest, TheBestIsReplacedAtOnceAndIsNoStep) {
+    {
+        RunFolder run = create();
+        run.write_best("generator.safetensors", bytes_of("first"));
+        run.write_checkpoint(3, {{"generator.safetensors", bytes_of("third")}}, 1);
+        run.write_best("generator.safetensors", bytes_of("better"));
+        run.write_checkpoint(4, {{"generator.safetensors", bytes_of("fourth")}}, 1);
+    }
+    const fs::path best = best_checkpoint(path_);
+    EXPECT_EQ(contents(best / "generator.safetensors"), "better");
+    EXPECT_EQ(latest_checkpoint(path_)->step, 4); // best is not among them, and is kept
+    // What a killed writer left goes when the run goes on; the best itself stays.
+    put(best / "generator.safetensors.17-0.partial", "half");
+    resume();
+    EXPECT_EQ(std::distance(fs::directory_iterator(best), {}), 1);
+    EXPECT_EQ(contents(best / "generator.safetensors"), "better");
+}
+
 // A child is killed while it writes one large checkpoint after the other; whatever is listed
 // afterwards must be whole.
 TEST_F(RunFolderTest, AKilledWriterLeavesCompleteCheckpoints) {

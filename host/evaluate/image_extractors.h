@@ -1,0 +1,44 @@
+// Sets of images, and what turns them into features.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "host/evaluate/features.h"
+#include "host/evaluate/metric_lines.h"
+#include "host/evaluate/random_network.h"
+#include "host/model/classifier_model.h"
+
+namespace patchforge {
+
+// uint8 planes, one image after the other.
+struct ImageSet {
+    ImageShape shape;
+    std::vector<std::uint8_t> bytes;
+    std::vector<std::int32_t> labels; // or empty
+
+    std::int64_t count() const {
+        return static_cast<std::int64_t>(bytes.size()) /
+               (shape.channels * shape.height * shape.width);
+    }
+};
+
+// Pixels in [-1, 1].
+Features pixels_of(const ImageSet& images);
+
+struct FeatureExtractor {
+    Extractor name;
+    std::function<Features(const ImageSet&)> features;
+};
+
+// The input of the classifier's last layer, "own256" where that has 256 numbers. The classifier
+// must outlive the extractor.
+FeatureExtractor classifier_extractor(const ClassifierModel& classifier);
+// The 64 leading principal components of the reference's pixels, or as many as it has images to
+// find them with: "pixels-pca64".
+FeatureExtractor pixel_extractor(const ImageSet& reference, std::uint64_t seed, int threads);
+// The untrained network of random_network.h: "random256".
+FeatureExtractor random_extractor(const ImageShape& shape, std::uint64_t seed, int threads);
+
+} // namespace patchforge

@@ -1,0 +1,148 @@
+#include "host/evaluate/image_evaluation.h"
+
+#include "host/evaluate/frechet_distance.h"
+#include "tests/host/evaluate/images.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <set>
+#include <stdexcept>
+
+namespace patchforge {
+namespace {
+
+constexpr int size = 9;
+const ImageSet none{{3, size, size}, {}, {}};
+
+// Untrained, with two classes: enough to be a function of the pixels.
+std::unique_ptr<ClassifierModel> classifier(Backend& backend) {
+    const ClassifierFormat format{3, size, size, {"small", "large"}, false};
+    auto model =
+        std::make_unique<ClassifierModel>(backend, classifier_shape(format, {16, 12}, 0), format);
+    model->network().initialise(7, 0);
+    return model;
+}
+
+double value(const std::vector<MetricResult>& lines, const std::string& extractor,
+             const std::string& key, const std::string& of_class = "") {
+    for (const MetricResult& line : lines) {
+        for (const auto& [name, number] : line.results) {
+            if (line.extractor.name == extractor && line.of_class == of_class && name == key) {
+                return number;
+            }
+        }
+    }
+    return std::nan("");
+}
+
+TEST(ImageEvaluation, MeasuresEverythingInEveryExtractor) {
+    const auto backend = make_backend("cpu", {});
+    const auto model = classifier(*backend);
+    const ImageSet reference = discs(90, size, 1), generated = discs(70, size, 2, 12);
+    const ImageEvaluation evaluation =
+        evaluate_images(reference, generated, reference, discs(60, size, 3), model.get(),
+                        {.seed = 5, .threads = 1, .class_names = {"small", "large"}});
+    std::set<std::string> extractors, metrics;
+    for (const MetricResult& line : evaluation.lines()) {
+        extractors.insert(line.extractor.name);
+        metrics.insert(line.metric);
+        EXPECT_FALSE(line.extractor.hash.empty()) << line.metric;
+        EXPECT_EQ(line.seed, 5u) << line.metric;
+        EXPECT_FALSE(line.timestamp.empty()) << line.metric;
+        for (const auto& [name, number] : line.results) {
+            EXPECT_TRUE(std::isfinite(number)) << line.extractor.name << " " << name;
+        }
+    }
+    EXPECT_EQ(extractors, (std::set<std::string>{"own12", "pixels-pca64", "random256"}));
+    EXPECT_EQ(metrics,
+              (std::set<std::string>{"frechet_distance", "kernel_distance", "precision_recall",
+                                     "density_coverage", "sliced_distance", "inception_score",
+                                     "memorisation"}));
+    for (const MetricResult& line : evaluation.generated) {
+        EXPECT_EQ(line.n_generated, 70) << line.metric;
+        EXPECT_EQ(line.n_reference, 90) << line.metric;
+    }
+    // What the extractors' own functions give.
+    const FeatureExtractor own = classifier_extractor(*model);
+    EXPECT_EQ(own.name.hash, model->hash());
+    const double expected = frechet_distance(own.features(reference), own.features(generated));
+    EXPECT_TRUE(std::abs(value(evaluation.generated, "own12", "frechet_distance") - expected) <=
+                1e-12 * expected);
+    for (const std::string extractor : {"own12", "pixels-pca64", "random256"}) {
+        const auto distance = [&](const std::vector<MetricResult>& lines) {
+            return value(lines, extractor, "frechet_distance");
+        };
+        EXPECT_TRUE(distance(evaluation.noise) > distance(evaluation.generated)) << extractor;
+        EXPECT_TRUE(distance(evaluation.other_class) > distance(evaluation.floor)) << extractor;
+    }
+    // Two classes in equal numbers: exp(ln 2).
+    EXPECT_TRUE(std::abs(value(evaluation.generated, "own12", "inception_score_ceiling") - 2) <=
+                1e-12);
+    EXPECT_EQ(value(evaluation.generated, "own12", "splits"), 10);
+}
+
+TEST(ImageEvaluation, ComparesEachClassByItself) {
+    const ImageSet reference = discs(80, size, 1);
+    ImageSet generated = discs(80, size, 2);
+    const ImageEvaluationOptions options{
+        .threads = 1, .floors = false, .class_names = {"small", "large"}};
+    const auto right = evaluate_images(reference, generated, none, none, nullptr, options);
+    // The wrong way round, the classes are far apart; together they are what they were.
+    for (std::int32_t& label : generated.labels) {
+        label = 1 - label;
+    }
+    const auto wrong = evaluate_images(reference, generated, none, none, nullptr, options);
+    for (const std::string name : {"small", "large"}) {
+        const double a = value(right.by_class, "pixels-pca64", "frechet_distance", name);
+        const double b = value(wrong.by_class, "pixels-pca64", "frechet_distance", name);
+        EXPECT_TRUE(a < b) << name << " " << a << " " << b;
+    }
+    EXPECT_EQ(value(right.generated, "pixels-pca64", "frechet_distance"),
+              value(wrong.generated, "pixels-pca64", "frechet_distance"));
+    for (const MetricResult& line : right.by_class) {
+        EXPECT_EQ(line.n_generated, 40);
+        EXPECT_EQ(line.n_reference, 40);
+    }
+    // Nothing is said of classes with fewer than 20 images, or of images without classes.
+    const auto few = evaluate_images(discs(39, size, 1), generated, none, none, nullptr, options);
+    EXPECT_TRUE(std::isnan(value(few.by_class, "pixels-pca64", "frechet_distance", "large")));
+    generated.labels.clear();
+    EXPECT_TRUE(
+        evaluate_images(reference, generated, none, none, nullptr, options).by_class.empty());
+}
+
+TEST(ImageEvaluation, SeesCopies) {
+    const ImageSet training = discs(120, size, 1), held_out = discs(100, size, 2);
+    ImageSet copies = training;
+    copies.bytes.resize(copies.bytes.size() / 2);
+    copies.labels.resize(60);
+    const ImageEvaluationOptions options{.threads = 1, .floors = false};
+    const auto copied = evaluate_images(training, copies, training, held_out, nullptr, options);
+    EXPECT_EQ(value(copied.generated, "pixels-pca64", "ratio"), 1);
+    EXPECT_TRUE(value(copied.generated, "pixels-pca64", "c_t") < -5);
+    const auto fresh =
+        evaluate_images(training, discs(60, size, 3), training, held_out, nullptr, options);
+    EXPECT_TRUE(std::abs(value(fresh.generated, "pixels-pca64", "c_t")) < 4);
+    // Left out without held-out images.
+    const auto without = evaluate_images(training, copies, training, none, nullptr, options);
+    EXPECT_TRUE(std::isnan(value(without.generated, "pixels-pca64", "c_t")));
+    EXPECT_TRUE(without.memorisation.generated_to_training.empty());
+}
+
+TEST(ImageEvaluation, AsksForTwentyImages) {
+    const ImageSet enough = discs(20, size, 1), few = discs(19, size, 2);
+    EXPECT_NO_THROW(evaluate_images(enough, enough, none, none, nullptr, {.floors = false}));
+    for (const auto& [reference, generated] : {std::pair(enough, few), std::pair(few, enough)}) {
+        try {
+            evaluate_images(reference, generated, none, none, nullptr, {});
+            ADD_FAILURE() << "not refused";
+        } catch (const std::invalid_argument& error) {
+            EXPECT_NE(std::string(error.what()).find("give at least 20 of each"), std::string::npos)
+                << error.what();
+        }
+    }
+}
+
+} // namespace
+} // namespace patchforge
