@@ -165,7 +165,7 @@ SCHEDULE_kernels-reverse := reverse
 SCHEDULE_kernels-random := random:1
 $B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
 	@mkdir -p $(@D)
-	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda" "$$@"\n' \
+	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda*" "$$@"\n' \
 	    $(SCHEDULE_$(@F)) $< > $@
 	@chmod +x $@
 TEST_BINARIES += $(addprefix $B/tests/,simt-checked kernels-checked kernels-reverse kernels-random)
@@ -261,7 +261,7 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 	[ -n "$(GPU)" ] || { echo "sanitize-gpu: nvidia-smi finds no GPU here: nothing was checked"; exit 1; }; \
 	for tool in memcheck racecheck synccheck initcheck; do \
 	    echo "== $$tool"; \
-	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda:Ladder*:PersistentGate*' || exit 1; \
+	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda*:Ladder*:PersistentGate*' || exit 1; \
 	done
 
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
