@@ -35,7 +35,7 @@ struct Group {
 class Session {
   public:
     Session(const PackedSet* set, const EvasionJob& job)
-        : job_(job), backend_(make_backend(job.device, {job.threads})),
+        : job_(job), backend_(make_backend(job.device, {job.threads, job.precision})),
           loaded_(*backend_, job.generator),
           report_("Do fakes fool classifiers?",
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/packed_set.h"
+#include "kernels/precision.h"
 
 namespace patchforge {
 
@@ -33,6 +34,7 @@ struct EvasionJob {
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
     int threads = 0;
+    Precision precision = Precision::float32;
 
     void validate() const; // std::invalid_argument naming the option
 };

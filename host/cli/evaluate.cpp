@@ -69,7 +69,8 @@ void run(const Call& call) {
         throw std::invalid_argument("--out: missing; name a folder for the results");
     }
     const PackedSet set = open_set(call.data, call.device.threads);
-    const auto backend = make_backend(call.device.device, {call.device.threads});
+    const auto backend =
+        make_backend(call.device.device, {call.device.threads, call.device.precision});
 
     Split split{all_rows(set), {}, {}};
     if (call.test_patients > 0) {

@@ -96,6 +96,7 @@ Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanR
     parameters.emplace_back("data_patches", rows.used());
     parameters.emplace_back("patch",
                             fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
+    parameters.emplace_back("precision", precision_name(options.precision));
     parameters.emplace_back("device", backend.name());
     return parameters;
 }
@@ -107,7 +108,8 @@ const std::vector<std::string> may_change = {
 class Session {
   public:
     Session(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options)
-        : options_(options), backend_(make_backend(options.device, {options.threads})),
+        : options_(options),
+          backend_(make_backend(options.device, {options.threads, options.precision})),
           rows_(training_rows(set, options.test_patients, gan.seed)),
           trainer_(*backend_, gan, rows_, options.placement),
           format_{set.channels(), set.height(), set.width(),

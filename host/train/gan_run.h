@@ -8,6 +8,7 @@
 #include "data/packed_set.h"
 #include "host/train/batches.h"
 #include "host/train/gan_options.h"
+#include "kernels/precision.h"
 
 namespace patchforge {
 
@@ -15,6 +16,7 @@ struct GanRunOptions {
     std::filesystem::path out;
     std::string device = "auto";
     int threads = 0;
+    Precision precision = Precision::float32;
     Placement placement = Placement::automatic;
     bool resume = false;
     std::int64_t log_interval = 200;         // iterations

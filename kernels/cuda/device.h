@@ -4,9 +4,11 @@
 //   launch(kernel, {.grid, .block, .shared_bytes, .stream, ...}, arguments...)   instead of <<< >>>
 //   auto& s = shared<Storage>();                                  instead of __shared__ arrays
 //   spin_until(condition)                                         the only way to wait for another
-//   block PATCHFORGE_UNROLL                                             loops whose arrays live in
-//   registers PATCHFORGE_NO_UNROLL                                          loops that unrolling
-//   would make spill
+//                                                                 block
+//   PATCHFORGE_UNROLL                                             loops whose arrays live in
+//                                                                 registers
+//   PATCHFORGE_NO_UNROLL                                          loops that unrolling would make
+//                                                                 spill
 //
 // PTX lives in kernels/cuda/instructions.h. The kernels contain none.
 #pragma once
@@ -99,11 +101,13 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&
 #endif
 }
 
-// The block's shared memory as one plain struct. Launch with shared_bytes = sizeof(Storage).
+// The block's shared memory as one plain struct. Launch with shared_bytes = sizeof(Storage): the
+// executor refuses less. A comment in the kernel's PTX tells `make check-ptxas` how much that is.
 template <class Storage>
 __device__ inline Storage& shared() {
 #if defined(__CUDACC__)
     extern __shared__ __align__(128) unsigned char shared_memory_of_block[];
+    asm volatile("// shared memory of the block: %0 bytes" ::"n"(sizeof(Storage)));
     return *reinterpret_cast<Storage*>(shared_memory_of_block);
 #else
     return *static_cast<Storage*>(simt::shared_memory(sizeof(Storage), alignof(Storage)));
