@@ -255,8 +255,8 @@ void run(const Call& call) {
         on_cpu ? "The CPU carries out the roundings that tensor cores would: operands as they say, "
                  "sums in float32. GPU timings: not measured."
                : "",
-        table_of_errors(call.device), GanOptions().batch_size, set.count(),
-        set.path().filename().string(), call.steps, window, losses_text(call, set));
+        table_of_errors(call.device), GanOptions().batch_size, set.count(), call.data, call.steps,
+        window, losses_text(call, set));
     Options options;
     options.out = call.out;
     publish(options, page, {});
