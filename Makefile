@@ -177,7 +177,7 @@ SCHEDULE_kernels-reverse := reverse
 SCHEDULE_kernels-random := random:1
 $B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
 	@mkdir -p $(@D)
-	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda" "$$@"\n' \
+	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda*" "$$@"\n' \
 	    $(SCHEDULE_$(@F)) $< > $@
 	@chmod +x $@
 $B/tests/kernels-asan: $(SIMT_SOURCES:%=$B/simt-asan/%.o) $(CUDA_SOURCES:%=$B/simt-asan/%.o) \
@@ -227,8 +227,9 @@ PTX := $(CUDA_SOURCES:%=$B/ptx/%.ptx)
 $B/ptx/%.cu.ptx: %.cu
 	@mkdir -p $(@D)
 	$(NVCC) -std=c++20 -I. -O3 -arch=compute_$(NEWEST_SM) -MD -MP -ptx $< -o $@ 2> $@.log || { cat $@.log; exit 1; }
-CHECK_PTXAS = tests/check_ptxas.sh $(1) kernels/cuda/ptxas_budget.txt $B/nvcc/kernels/cuda $B/ptx/kernels/cuda
-check-ptxas: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## compare registers, spills and 16-byte accesses of every kernel with the budget
+CHECK_PTXAS = tests/check_ptxas.sh $(1) kernels/cuda/ptxas_budget.txt kernels/cuda/instruction_claims.txt \
+    $B/nvcc/kernels/cuda $B/ptx/kernels/cuda
+check-ptxas: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## compare registers, spills, shared memory and instructions of every kernel with the budget
 	@$(call CHECK_PTXAS,check)
 ptxas-budget: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## write the budget that check-ptxas compares with
 	@$(call CHECK_PTXAS,write)
@@ -286,7 +287,7 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 	[ -n "$(GPU)" ] || { echo "sanitize-gpu: nvidia-smi finds no GPU here: nothing was checked"; exit 1; }; \
 	for tool in memcheck racecheck synccheck initcheck; do \
 	    echo "== $$tool"; \
-	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda:Ladder*:PersistentGate*' || exit 1; \
+	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda*:Ladder*:PersistentGate*' || exit 1; \
 	done
 
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
@@ -334,7 +335,7 @@ $B/bench/%: $B/bench/%.cpp.o $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(CUDA_L
 	$(LINK) $(CUDA_LINK)
 $B/bench/kernels: $(patsubst %,$B/bench/%_cases.cpp.o,linear training attack)
 
-.PHONY: bench bench-peers bench-attack cross-check
+.PHONY: bench bench-peers bench-attack bench-precision cross-check
 BENCH_DEVICE ?= cpu
 # A Python that has PyTorch, or any.
 PEER_PYTHON ?= $(or $(shell for p in python3 /usr/bin/python3; do \
@@ -353,6 +354,12 @@ bench-attack: $B/bench/attack_steps ## attack steps and the same loop in PyTorch
 	@mkdir -p docs/measured
 	$(PEER_PYTHON) bench/peers/compare.py --bench attack --device $(BENCH_DEVICE) --ours $B/bench/attack_steps \
 	    --out docs/measured/attack_peers_$(BENCH_DEVICE).md
+
+bench-precision: $B/bench/precision $(RUN_PROGRAM) ## products against float64 and a GAN's losses, in every --precision
+	@mkdir -p docs/measured
+	@[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
+	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; }
+	$B/bench/precision --data $(STAND_IN) --device $(BENCH_DEVICE) --out docs/measured/precision.md
 
 cross-check: $B/patchforge ## FGSM by PyTorch on the same weights and patches: the bytes compared (MODEL=run DATA=patches)
 	$(PEER_PYTHON) tests/host/attack/cross_check_pytorch.py --program $B/patchforge --model $(MODEL) --data $(DATA)

@@ -21,6 +21,7 @@
 #include "kernels/operations/perturb.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/regularise.h"
+#include "kernels/precision.h"
 
 namespace patchforge {
 
@@ -88,6 +89,7 @@ class Backend : public ActivationOperations,
 
 struct BackendOptions {
     int threads = 0; // of the CPU backend; 0: one a core. Results do not depend on it.
+    Precision precision = Precision::float32; // of the products of linear layers
 };
 
 // device: "auto", "cpu", "cuda", "cuda:N". auto takes a usable GPU, else the CPU.
@@ -98,7 +100,7 @@ std::unique_ptr<Backend> make_backend(const std::string& device,
 
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options = {});
 // Null-safe builds: in a program without CUDA this throws, saying so.
-std::unique_ptr<Backend> make_cuda_backend(int device_index);
+std::unique_ptr<Backend> make_cuda_backend(int device_index, const BackendOptions& options = {});
 // Empty when a CUDA device can be used; otherwise why not ("built without CUDA", "no driver", ...).
 std::string why_no_cuda();
 

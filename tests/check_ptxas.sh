@@ -1,27 +1,73 @@
 #!/usr/bin/env bash
-# Compares what nvcc made of every kernel with the committed budget, and shows what got worse as a diff.
+# Compares what nvcc made of every kernel with the committed budget, and shows what got worse as a diff;
+# then looks for the instructions that kernels are said to be made of.
 #
-#     check_ptxas.sh check|write <budget> <folder of *.cu.o.ptxas> <folder of *.ptx>
+#     check_ptxas.sh check|write <budget> <claims> <folder of *.cu.o.ptxas> <folder of *.ptx>
 #
-# A line of the budget:  architecture  registers  spilled bytes  16-byte accesses to global memory  kernel
-# Worse is: more registers, more spilled bytes, a kernel that lost its 16-byte accesses or has left or
-# joined the list. Shared memory is asked for at the launch and limited there by sizeof.
+# A line of the budget:
+#     architecture  registers  spilled bytes  shared memory  16-byte accesses to global memory  kernel
+# Shared memory, in bytes: what ptxas counts, and the sizeof of the Storage that the kernel asks for at its
+# launch, from the comment that shared<Storage>() leaves in the PTX. Worse is: more registers, spilled bytes
+# or shared memory, a kernel that lost its 16-byte accesses or has left or joined the list.
 set -euo pipefail
-mode=$1 budget=$2 logs=$3 ptx=$4
+mode=$1 budget=$2 claims=$3 logs=$4 ptx=$5
 
 current=$(mktemp)
-trap 'rm -f "$current"' EXIT
+instructions=$(mktemp)
+trap 'rm -f "$current" "$instructions"' EXIT
+
+# Mangled names at the end of lines, as a person would write them.
+readable() {
+    c++filt |
+        sed 's/patchforge::cuda:://g; s/(anonymous namespace):://g; s/ void / /
+             s/(patchforge::Precision)1/tf32/g; s/(patchforge::Precision)2/bf16/g; s/(.*$//'
+}
+
 awk '
-    # nvcc puts a hash of the file into the names of anonymous namespaces.
-    function stable(name) { gsub(/_GLOBAL__N__[0-9a-f]+_[0-9]+_[A-Za-z_0-9]+_cu_[0-9a-f]{8}(_[0-9]+)?/, "_GLOBAL__N_", name); return name }
     FILENAME ~ /\.ptx$/ && /\.entry/ { sub(/.*\.entry /, ""); sub(/\(.*/, ""); entry = $0; wide[entry] = "no" }
     FILENAME ~ /\.ptx$/ && /(ld|st)\.global[.a-z]*\.v4\.[fu]32|cp\.async\.cg\.shared\.global/ { wide[entry] = "yes" }
+    FILENAME ~ /\.ptx$/ && /shared memory of the block: / { dynamic[entry] = $(NF - 1) }
     FILENAME ~ /\.ptxas$/ && /Compiling entry function/ { split($0, quoted, "\047"); entry = quoted[2]; sm = quoted[4] }
     FILENAME ~ /\.ptxas$/ && /bytes spill stores/ { spilled = $5 }
-    FILENAME ~ /\.ptxas$/ && /Used [0-9]+ registers/ { print sm, $5, spilled, wide[entry], entry }
-' "$ptx"/*.ptx "$logs"/*.ptxas | c++filt |
-    sed 's/patchforge::cuda:://g; s/(anonymous namespace):://g; s/^\([^ ]* [^ ]* [^ ]* [^ ]* \)void /\1/; s/(.*$//' |
-    sort -k5 -k1,1 > "$current"
+    FILENAME ~ /\.ptxas$/ && /Used [0-9]+ registers/ {
+        fixed = match($0, /[0-9]+ bytes smem/) ? substr($0, RSTART) + 0 : 0
+        print sm, $5, spilled, fixed + dynamic[entry], wide[entry], entry
+    }
+' "$ptx"/*.ptx "$logs"/*.ptxas | readable | sort -k6 -k1,1 > "$current"
+
+# "instruction kernel", each pair once.
+awk '
+    /\.entry/ { sub(/.*\.entry /, ""); sub(/\(.*/, ""); entry = $0 }
+    /^\t/ && entry != "" {
+        name = $1 ~ /^@/ ? $2 : $1
+        sub(/;.*/, "", name)
+        if (name ~ /^(mma|cvt|cp|ld|st)\./ && !seen[name, entry]++) print name, entry
+    }
+' "$ptx"/*.ptx | readable > "$instructions"
+
+if ! awk '
+    NR == FNR {
+        pair = $1; kernel = $0; sub(/^[^ ]* /, "", kernel)
+        kernels[kernel] = 1; found[kernel] = found[kernel] " " pair
+        next
+    }
+    /^#/ || NF == 0 { next }
+    {
+        none = sub(/^!/, "", $1); instruction = $1
+        sub(/^[^ ]+ +/, ""); which = $0; matched = 0; ++claims
+        for (kernel in kernels) if (kernel ~ which) {
+            ++matched
+            if ((found[kernel] ~ (" " instruction)) == none) {
+                print kernel (none ? " holds " : " holds no ") instruction; wrong = 1
+            }
+        }
+        if (!matched) { print "no kernel is called " which; wrong = 1 }
+    }
+    END { if (!wrong) print "check-ptxas: " claims " claims about instructions hold"; exit wrong }
+' "$instructions" "$claims"; then
+    echo "check-ptxas: not as $claims says" >&2
+    exit 1
+fi
 
 if [ "$mode" = write ]; then
     cp "$current" "$budget"
@@ -30,11 +76,11 @@ if [ "$mode" = write ]; then
 fi
 
 if awk '
-    { key = $1; for (i = 5; i <= NF; ++i) key = key " " $i }
-    NR == FNR { line[key] = $0; registers[key] = $2; spilled[key] = $3; wide[key] = $4; next }
+    { key = $1; for (i = 6; i <= NF; ++i) key = key " " $i }
+    NR == FNR { line[key] = $0; registers[key] = $2; spilled[key] = $3; shared[key] = $4; wide[key] = $5; next }
     { seen[key] = 1 }
     !(key in line) { print "+ " $0; worse = 1; next }
-    $2 > registers[key] || $3 > spilled[key] || (wide[key] == "yes" && $4 != "yes") {
+    $2 > registers[key] || $3 > spilled[key] || $4 > shared[key] || (wide[key] == "yes" && $5 != "yes") {
         print "- " line[key]; print "+ " $0; worse = 1
     }
     END { for (key in line) if (!(key in seen)) { print "- " line[key]; worse = 1 } exit worse }

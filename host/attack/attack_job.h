@@ -10,6 +10,7 @@
 #include "data/packed_set.h"
 #include "host/attack/attack_options.h"
 #include "host/attack/attack_runner.h"
+#include "kernels/precision.h"
 
 namespace patchforge {
 
@@ -35,6 +36,7 @@ struct AttackJob {
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
     int threads = 0;
+    Precision precision = Precision::float32;
 
     void validate() const;
 };

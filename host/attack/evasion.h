@@ -11,6 +11,7 @@
 
 #include "data/packed_set.h"
 #include "host/model/load_generator.h"
+#include "kernels/precision.h"
 
 namespace patchforge {
 
@@ -37,6 +38,7 @@ struct EvasionJob {
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
     int threads = 0;
+    Precision precision = Precision::float32;
 
     void validate() const; // std::invalid_argument naming the option
 };

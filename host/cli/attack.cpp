@@ -92,6 +92,7 @@ void run(Call call) {
     job.out = call.out;
     job.device = call.device.device;
     job.threads = call.device.threads;
+    job.precision = call.device.precision;
     job.validate();
     run_attack_job(open_set(call.data, call.device.threads), job);
 }

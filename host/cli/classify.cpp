@@ -75,7 +75,8 @@ std::string csv_field(const std::string& text) {
 }
 
 void run(const Call& call) {
-    const auto backend = make_backend(call.device.device, {call.device.threads});
+    const auto backend =
+        make_backend(call.device.device, {call.device.threads, call.device.precision});
     const auto members = load_members(*backend, call.model);
     const ClassifierFormat& format = members.front()->format();
     Pictures pictures;

@@ -166,6 +166,14 @@ Finding chosen_device() {
     }
 }
 
+Finding precisions() {
+    return {"--precision",
+            fmt::format("{}; on a GPU the last two run on its tensor cores, the CPU rounds as they "
+                        "do",
+                        fmt::join(precision_names(), ", ")),
+            ""};
+}
+
 } // namespace
 
 void add_doctor(CLI::App& app) {
@@ -177,7 +185,7 @@ void add_doctor(CLI::App& app) {
         for (const Finding& finding :
              {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
               toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), processor(),
-              libraries(), chosen_device()}) {
+              libraries(), chosen_device(), precisions()}) {
             print_line(fmt::format("{:<14} {}", finding.what, finding.found));
             if (!finding.fix.empty()) {
                 ++problems;

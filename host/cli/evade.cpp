@@ -56,6 +56,7 @@ void run(Call call) {
     job.out = call.out;
     job.device = call.device.device;
     job.threads = call.device.threads;
+    job.precision = call.device.precision;
     job.validate();
     std::optional<PackedSet> set;
     if (!call.data.data.empty()) {

@@ -176,7 +176,8 @@ void run(const Call& call) {
             "--split-seed as in its training");
     }
     const PackedSet set = open_set(call.data, call.device.threads);
-    const auto backend = make_backend(call.device.device, {call.device.threads});
+    const auto backend =
+        make_backend(call.device.device, {call.device.threads, call.device.precision});
     const ImageShape shape{set.channels(), set.height(), set.width()};
     std::unique_ptr<ClassifierModel> classifier;
     if (!call.features.empty()) {

@@ -61,7 +61,8 @@ void run(const Call& call) {
         throw std::invalid_argument(
             "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
     }
-    const auto backend = make_backend(call.device.device, {call.device.threads});
+    const auto backend =
+        make_backend(call.device.device, {call.device.threads, call.device.precision});
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run,
                            checkpoint_from_name(call.checkpoint));
     ImageGenerator& generator = loaded.images();

@@ -188,11 +188,22 @@ void add_threads_option(CLI::App& app, int& threads) {
         ->group("Device");
 }
 
+void add_precision_option(CLI::App& app, Precision& precision) {
+    add_parsed(app, "--precision",
+               fmt::format("of the products of linear layers of more than 8 rows: their operands "
+                           "rounded, sums in float32 (default {})",
+                           precision_name(precision)),
+               fmt::format("{}", fmt::join(precision_names(), "|")),
+               [&precision](const std::string& given) { precision = parse_precision(given); })
+        ->group("Device");
+}
+
 void add_device_options(CLI::App& app, DeviceOptions& options) {
     add_text(app, "--device", options.device,
              "auto takes a usable GPU, else the CPU; cuda:N is the N-th GPU", "auto|cpu|cuda[:N]")
         ->group("Device");
     add_threads_option(app, options.threads);
+    add_precision_option(app, options.precision);
 }
 
 void only_one_of(CLI::App& app, const std::vector<std::string>& options) {

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/precision.h"
+
 namespace CLI {
 class App;
 class Option;
@@ -59,8 +61,10 @@ void add_data_options(CLI::App& app, DataOptions& options, bool required = true)
 struct DeviceOptions {
     std::string device = "auto";
     int threads = 0; // 0: one a core
+    Precision precision = Precision::float32;
 };
 void add_threads_option(CLI::App& app, int& threads);
+void add_precision_option(CLI::App& app, Precision& precision);
 void add_device_options(CLI::App& app, DeviceOptions& options);
 
 } // namespace patchforge

@@ -61,7 +61,8 @@ void run(const Call& call) {
             fmt::format("--count {}: there are {} patches; give at most that many",
                         call.study.count, set.count()));
     }
-    const auto backend = make_backend(call.device.device, {call.device.threads});
+    const auto backend =
+        make_backend(call.device.device, {call.device.threads, call.device.precision});
     LoadedGenerator generator(*backend, call.run, checkpoint_from_name(call.checkpoint));
     std::vector<PngBytes> generated;
     for (const Image& image :

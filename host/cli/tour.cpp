@@ -102,6 +102,7 @@ void run(const Call& call) {
     gan_run.out = out / "gan";
     gan_run.device = call.device.device;
     gan_run.threads = call.device.threads;
+    gan_run.precision = call.device.precision;
     gan.validate();
 
     heading("data");
@@ -133,6 +134,7 @@ void run(const Call& call) {
     classifier_run.out = out / "classifier";
     classifier_run.device = call.device.device;
     classifier_run.threads = call.device.threads;
+    classifier_run.precision = call.device.precision;
     if (!run_classifier_training(classifier_task({.set = &set}, classifier), classifier,
                                  classifier_run)) {
         return;
@@ -156,6 +158,7 @@ void run(const Call& call) {
     attack.page = &page;
     attack.device = call.device.device;
     attack.threads = call.device.threads;
+    attack.precision = call.device.precision;
     run_attack_job(set, attack);
 
     heading("fakes before the classifier");
@@ -168,6 +171,7 @@ void run(const Call& call) {
     evasion.page = &page;
     evasion.device = call.device.device;
     evasion.threads = call.device.threads;
+    evasion.precision = call.device.precision;
     run_evasion(&set, evasion);
 
     page.write(out / "report.html");

@@ -47,6 +47,7 @@ void settle(Call& call) {
     call.run.out = call.out;
     call.run.device = call.device.device;
     call.run.threads = call.device.threads;
+    call.run.precision = call.device.precision;
     call.run.placement = placement_from_name(call.placement);
     classifier.validate();
     call.run.validate();
@@ -86,7 +87,8 @@ void train_detector(Call call) {
     call.detector.validate();
     const PackedSet set = open_set(call.data, call.device.threads);
     const ClassifierTask task =
-        detector_task(set, call.detector, call.classifier, call.device.device, call.device.threads);
+        detector_task(set, call.detector, call.classifier, call.device.device,
+                      {call.device.threads, call.device.precision});
     finish(call, run_classifier_training(task, call.classifier, call.run));
 }
 

@@ -55,6 +55,7 @@ void run(const Call& call) {
     options.out = call.out;
     options.device = call.device.device;
     options.threads = call.device.threads;
+    options.precision = call.device.precision;
     options.placement = placement_from_name(call.placement);
     const GanOptions gan = call.chosen();
     gan.validate();

@@ -12,6 +12,7 @@
 #include "host/train/batches.h"
 #include "host/train/classifier_data.h"
 #include "host/train/classifier_options.h"
+#include "kernels/precision.h"
 
 namespace patchforge {
 
@@ -19,6 +20,7 @@ struct ClassifierRunOptions {
     std::filesystem::path out;
     std::string device = "auto";
     int threads = 0;
+    Precision precision = Precision::float32;
     Placement placement = Placement::automatic;
     bool resume = false;
     int keep = 3;

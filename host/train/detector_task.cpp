@@ -46,13 +46,13 @@ void DetectorOptions::validate() const {
 
 ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& options,
                              ClassifierOptions& classifier, const std::string& device,
-                             int threads) {
+                             const BackendOptions& backend_options) {
     options.validate();
     if (const auto split = split_of_run(options.model, set)) {
         classifier.test_patients = split->test_patients;
         classifier.split_seed = split->split_seed;
     }
-    const auto backend = make_backend(device, {threads});
+    const auto backend = make_backend(device, backend_options);
     const auto models = load_members(*backend, options.model);
     std::vector<const ClassifierModel*> members;
     std::string hashes;

@@ -10,6 +10,7 @@
 #include "host/attack/attack_options.h"
 #include "host/train/classifier_options.h"
 #include "host/train/classifier_run.h"
+#include "kernels/backend.h"
 
 namespace patchforge {
 
@@ -27,6 +28,7 @@ struct DetectorOptions {
 // memory. Where the model's run parted this set by patients, `classifier` takes over its split, so
 // that no patient is tested whom either was trained on. Takes as long as attacking the whole set.
 ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& options,
-                             ClassifierOptions& classifier, const std::string& device, int threads);
+                             ClassifierOptions& classifier, const std::string& device,
+                             const BackendOptions& backend_options = {});
 
 } // namespace patchforge

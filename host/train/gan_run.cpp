@@ -107,6 +107,7 @@ Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanR
     parameters.emplace_back("data_patches", rows.used());
     parameters.emplace_back("patch",
                             fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
+    parameters.emplace_back("precision", precision_name(options.precision));
     parameters.emplace_back("device", backend.name());
     return parameters;
 }
@@ -127,7 +128,8 @@ std::vector<std::string> may_change(const GanOptions& gan) {
 class Session {
   public:
     Session(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options)
-        : options_(options), backend_(make_backend(options.device, {options.threads})),
+        : options_(options),
+          backend_(make_backend(options.device, {options.threads, options.precision})),
           rows_(checked_rows(set, gan, options)),
           trainer_(*backend_, gan, rows_, options.placement),
           format_{set.channels(), set.height(), set.width(),

@@ -9,6 +9,7 @@
 #include "host/train/batches.h"
 #include "host/train/gan_evaluation.h"
 #include "host/train/gan_options.h"
+#include "kernels/precision.h"
 
 namespace patchforge {
 
@@ -16,6 +17,7 @@ struct GanRunOptions {
     std::filesystem::path out;
     std::string device = "auto";
     int threads = 0;
+    Precision precision = Precision::float32;
     Placement placement = Placement::automatic;
     bool resume = false;
     std::int64_t log_interval = 200;         // iterations

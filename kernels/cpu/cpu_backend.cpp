@@ -62,18 +62,10 @@ std::size_t rounded_up(std::size_t bytes, std::size_t unit) {
     return (bytes + unit - 1) / unit * unit;
 }
 
-struct FreeMemory {
-    void operator()(void* memory) const { std::free(memory); }
-};
-
 } // namespace
 
 CpuBackend::CpuBackend(const BackendOptions& options)
-    : vector_(vector_kernels()), pool_(thread_count(options)) {}
-
-CpuBackend::~CpuBackend() {
-    std::free(workspace_);
-}
+    : vector_(vector_kernels()), pool_(thread_count(options)), precision_(options.precision) {}
 
 std::string CpuBackend::name() const {
     return "cpu";
@@ -82,7 +74,7 @@ std::string CpuBackend::name() const {
 std::string CpuBackend::description() const {
     const int threads = pool_.threads();
     return std::string("CPU, ") + vector_.name + ", " + std::to_string(threads) +
-           (threads == 1 ? " thread" : " threads");
+           (threads == 1 ? " thread" : " threads") + products_text(precision_);
 }
 
 std::int64_t CpuBackend::free_memory() const {
@@ -178,35 +170,26 @@ void CpuBackend::await_slot(int) {}
 void CpuBackend::release_slot(int) {}
 void CpuBackend::wait_until_staged(int) {}
 
-float* CpuBackend::workspace(std::int64_t size) {
-    if (size > workspace_size_) {
-        std::free(workspace_);
-        workspace_size_ = 0;
-        workspace_ = static_cast<float*>(std::aligned_alloc(
-            alignment, rounded_up(static_cast<std::size_t>(size) * sizeof(float), alignment)));
-        if (!workspace_) {
+float* AlignedFloats::at_least(std::int64_t size) {
+    if (size > size_) {
+        memory_.reset();
+        size_ = 0;
+        memory_.reset(static_cast<float*>(std::aligned_alloc(
+            alignment, rounded_up(static_cast<std::size_t>(size) * sizeof(float), alignment))));
+        if (!memory_) {
             throw std::runtime_error(
                 "device cpu: cannot allocate " +
                 std::to_string(size * static_cast<std::int64_t>(sizeof(float))) +
                 " bytes of workspace; use a smaller batch");
         }
-        workspace_size_ = size;
+        size_ = size;
     }
-    return workspace_;
+    return memory_.get();
 }
 
 float* thread_scratch(std::int64_t size) {
-    thread_local std::unique_ptr<void, FreeMemory> memory;
-    thread_local std::int64_t held = 0;
-    if (size > held) {
-        memory.reset(std::aligned_alloc(
-            alignment, rounded_up(static_cast<std::size_t>(size) * sizeof(float), alignment)));
-        if (!memory) {
-            throw std::bad_alloc();
-        }
-        held = size;
-    }
-    return static_cast<float*>(memory.get());
+    thread_local AlignedFloats memory;
+    return memory.at_least(size);
 }
 
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options) {

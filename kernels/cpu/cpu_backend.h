@@ -3,6 +3,8 @@
 // so results are the same for any number of threads; each .cpp says in which order it adds.
 #pragma once
 
+#include <cstdlib>
+#include <memory>
 #include <mutex>
 #include <unordered_map>
 
@@ -12,10 +14,22 @@
 
 namespace patchforge {
 
+// 64-byte aligned memory that grows when more is asked for, losing what it held.
+class AlignedFloats {
+  public:
+    float* at_least(std::int64_t size);
+
+  private:
+    struct Free {
+        void operator()(float* memory) const { std::free(memory); }
+    };
+    std::unique_ptr<float, Free> memory_;
+    std::int64_t size_ = 0;
+};
+
 class CpuBackend final : public Backend {
   public:
     explicit CpuBackend(const BackendOptions& options);
-    ~CpuBackend() override;
 
     // cpu_backend.cpp
     std::string name() const override;
@@ -189,7 +203,15 @@ class CpuBackend final : public Backend {
 
     // Floats of memory shared by the tasks of one operation, 64-byte aligned; valid until the next
     // call.
-    float* workspace(std::int64_t size);
+    float* workspace(std::int64_t size) { return workspace_.at_least(size); }
+
+    bool rounds(std::int64_t rows) const {
+        return precision_ != Precision::float32 && rows >= rounded_from_rows;
+    }
+    // The operand of a product of `rows` rows in the backend's precision: itself, or a copy in
+    // `memory` (rounded.cpp).
+    Matrix<const float> rounded(Matrix<const float> operand, std::int64_t rows,
+                                AlignedFloats& memory);
 
     void reduce(Vector<double> out, Vector<const float> x,
                 double (*reduction)(const float*, std::int64_t));
@@ -209,8 +231,9 @@ class CpuBackend final : public Backend {
     ThreadPool pool_;
     std::unordered_map<void*, std::size_t> mapped_; // size of each allocation that was mapped
     std::mutex mapped_mutex_;
-    float* workspace_ = nullptr;
-    std::int64_t workspace_size_ = 0;
+    Precision precision_;
+    AlignedFloats workspace_;
+    AlignedFloats rounded_left_, rounded_right_;
 };
 
 // What the vector functions take, with the draw or step looked up now.

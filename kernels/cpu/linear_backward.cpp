@@ -35,14 +35,21 @@ bool is_tall(Matrix<const float> weight) {
 void CpuBackend::linear_input_gradient(Matrix<float> dx, Matrix<const float> dz,
                                        Matrix<const float> weight, Matrix<const float> x,
                                        const Epilogue& previous) {
-    backward(dx, nullptr, dz, weight, x, previous, nullptr);
+    backward(dx, nullptr, rounded(dz, dz.rows, rounded_left_),
+             rounded(weight, dz.rows, rounded_right_), x, previous, nullptr);
 }
 
 void CpuBackend::linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
                                       Matrix<const float> dz, Matrix<const float> x,
                                       const Epilogue& previous, const Adam& adam) {
+    const Matrix<const float> weight_before = {weight.value.data, dz.columns, x.columns};
+    if (rounds(x.rows)) {
+        linear_input_gradient(dx, dz, weight_before, x, previous);
+        linear_weight_gradient_adam(weight, bias, dz, x, adam);
+        return;
+    }
     const AdamArguments arguments = adam_arguments(adam);
-    backward(dx, &weight, dz, {weight.value.data, dz.columns, x.columns}, x, previous, &arguments);
+    backward(dx, &weight, dz, weight_before, x, previous, &arguments);
     bias_gradient_adam(bias, dz, arguments);
 }
 
@@ -134,11 +141,13 @@ void CpuBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d_
     const std::int64_t columns = columns_of_block(dz.rows);
     const std::int64_t column_blocks = pieces(x.columns, columns);
     const std::int64_t rows = is_tall(d_weight) ? outputs_of_block : 256;
+    const Matrix<const float> left = rounded(dz, dz.rows, rounded_left_);
+    x = rounded(x, dz.rows, rounded_right_);
     pool_.parallel_for(column_blocks * pieces(dz.columns, rows), [&](std::int64_t task) {
         const std::int64_t i = task % column_blocks * columns;
         const std::int64_t o = task / column_blocks * rows;
         const std::int64_t count = std::min(columns, x.columns - i);
-        vector_.multiply_outer(d_weight.data + o * x.columns + i, x.columns, dz.data + o,
+        vector_.multiply_outer(d_weight.data + o * x.columns + i, x.columns, left.data + o,
                                dz.columns, x.data + i, x.columns, std::min(rows, dz.columns - o),
                                count, dz.rows, accumulate,
                                thread_scratch(scratch_size(dz.rows, count)));
@@ -156,13 +165,15 @@ void CpuBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
     const std::int64_t columns = columns_of_block(dz.rows);
     const std::int64_t column_blocks = pieces(x.columns, columns);
     const std::int64_t rows = dz.columns > 2 * x.columns ? outputs_of_block : 256;
+    const Matrix<const float> left = rounded(dz, dz.rows, rounded_left_);
+    x = rounded(x, dz.rows, rounded_right_);
     pool_.parallel_for(column_blocks * pieces(dz.columns, rows), [&](std::int64_t task) {
         const std::int64_t i = task % column_blocks * columns;
         const std::int64_t o = task / column_blocks * rows;
         const std::int64_t at = o * x.columns + i;
         const std::int64_t count = std::min(columns, x.columns - i);
         vector_.multiply_outer_adam(weight.value.data + at, weight.first_moment.data + at,
-                                    weight.second_moment.data + at, x.columns, dz.data + o,
+                                    weight.second_moment.data + at, x.columns, left.data + o,
                                     dz.columns, x.data + i, x.columns,
                                     std::min(rows, dz.columns - o), count, dz.rows, arguments,
                                     thread_scratch(scratch_size(dz.rows, count)));

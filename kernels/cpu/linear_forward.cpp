@@ -31,6 +31,8 @@ void CpuBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<c
                                 Vector<const float> bias, const Epilogue& epilogue) {
     const EpilogueArguments arguments = epilogue_arguments(epilogue);
     const std::int64_t batch = y.rows;
+    x = rounded(x, batch, rounded_left_);
+    weight = rounded(weight, batch, rounded_right_);
     const std::int64_t outputs = weight.rows;
     const std::int64_t inputs = weight.columns;
     const bool plain = epilogue.is_identity() && bias.empty();

@@ -95,7 +95,8 @@ void announce_launch(const LaunchShape& shape) {
     }
 }
 
-CudaBackend::CudaBackend(int device_index) : device_index_(device_index) {
+CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
+    : device_index_(device_index), precision_(options.precision) {
     if (const std::string reason = reason_against(device_index); !reason.empty()) {
         throw std::runtime_error(
             fmt::format("--device cuda:{}: {}; use --device cpu", device_index, reason));
@@ -153,11 +154,11 @@ std::string CudaBackend::description() const {
     PATCHFORGE_CUDA_CHECK(cudaDriverGetVersion(&driver));
     PATCHFORGE_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
     return fmt::format("{}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB; CUDA {}, "
-                       "driver for CUDA {}",
+                       "driver for CUDA {}{}",
                        properties.name, properties.major, properties.minor,
                        properties.multiProcessorCount,
                        static_cast<double>(properties.totalGlobalMem) / (1 << 30),
-                       version_text(runtime), version_text(driver));
+                       version_text(runtime), version_text(driver), products_text(precision_));
 }
 
 std::int64_t CudaBackend::free_memory() const {
@@ -269,8 +270,8 @@ void CudaBackend::wait_until_staged(int slot) {
 
 } // namespace cuda
 
-std::unique_ptr<Backend> make_cuda_backend(int device_index) {
-    return std::make_unique<cuda::CudaBackend>(device_index);
+std::unique_ptr<Backend> make_cuda_backend(int device_index, const BackendOptions& options) {
+    return std::make_unique<cuda::CudaBackend>(device_index, options);
 }
 
 std::string why_no_cuda() {

@@ -12,7 +12,7 @@ namespace patchforge::cuda {
 
 class CudaBackend final : public Backend {
   public:
-    explicit CudaBackend(int device_index);
+    CudaBackend(int device_index, const BackendOptions& options);
     ~CudaBackend() override;
     CudaBackend(const CudaBackend&) = delete;
     CudaBackend& operator=(const CudaBackend&) = delete;
@@ -186,7 +186,13 @@ class CudaBackend final : public Backend {
 
     void destroy() noexcept;
 
+    // Of the products of so many rows; all but float32 are on tensor cores.
+    Precision precision_of(std::int64_t rows) const {
+        return rows >= rounded_from_rows ? precision_ : Precision::float32;
+    }
+
     int device_index_;
+    Precision precision_;
     cudaStream_t stream_ = nullptr;         // every operation, in the order of calls
     cudaStream_t staging_stream_ = nullptr; // copies that run beside them
     Slot slots_[2];

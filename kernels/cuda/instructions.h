@@ -9,7 +9,10 @@
 #include "kernels/cuda/device.h"
 
 #if !defined(__CUDACC__)
+#include <cuda_bf16.h>
 #include <simt_instructions.h>
+
+#include <bit>
 #endif
 
 namespace patchforge::cuda {
@@ -80,6 +83,10 @@ __device__ inline void load_shared(float (&quad)[4], const float* from) {
     quad[3] = loaded.w;
 }
 
+__device__ inline void store_shared(float* to, float first, float second) {
+    *reinterpret_cast<float2*>(to) = {first, second};
+}
+
 // Copies 16 bytes from global to shared memory without passing through registers; only the first
 // `valid_bytes` are read, the rest become 0. Visible after cp_async_wait and a barrier.
 __device__ inline void cp_async16(void* shared, const void* global, int valid_bytes) {
@@ -109,6 +116,58 @@ __device__ inline void cp_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(pending) : "memory");
 #else
     simt::cp_async_wait(pending);
+#endif
+}
+
+// The nearest tf32, ties away from zero, as an operand of mma_tf32.
+__device__ inline std::uint32_t round_to_tf32(float value) {
+#if defined(__CUDACC__)
+    std::uint32_t word;
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(word) : "f"(value));
+    return word;
+#else
+    return simt::tf32_from_float(value);
+#endif
+}
+
+// The nearest bfloat16 of both, ties to even; `low` in the lower half.
+__device__ inline std::uint32_t round_to_bf16_pair(float low, float high) {
+#if defined(__CUDACC__)
+    std::uint32_t word;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+    return word;
+#else
+    return std::bit_cast<std::uint32_t>(__floats2bfloat162_rn(low, high));
+#endif
+}
+
+// d += a b on the tensor cores, by all lanes of a warp: a 16 x 8, b 8 x 8, d 16 x 8. With g = lane
+// / 4 and t = lane % 4 a lane brings
+//     a = A(g, t), A(g + 8, t), A(g, t + 4), A(g + 8, t + 4)      b = B(t, g), B(t + 4, g)
+// and owns d = D(g, 2t), D(g, 2t + 1), D(g + 8, 2t), D(g + 8, 2t + 1).
+__device__ inline void mma_tf32(float (&d)[4], const std::uint32_t (&a)[4],
+                                const std::uint32_t (&b)[2]) {
+#if defined(__CUDACC__)
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    simt::mma_m16n8k8_tf32(d, a, b);
+#endif
+}
+
+// The same 16 deep; a word holds two neighbours along k from 2t on, and from 2t + 8 on where the
+// list above says t + 4.
+__device__ inline void mma_bf16(float (&d)[4], const std::uint32_t (&a)[4],
+                                const std::uint32_t (&b)[2]) {
+#if defined(__CUDACC__)
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    simt::mma_m16n8k16_bf16(d, a, b);
 #endif
 }
 

@@ -11,8 +11,9 @@
 //             through shared memory, and no block waits. 7500 inputs are split among 15 blocks
 //             (split_sum.h).
 //   B > 32    Tiles of 64 x 64 or 128 x 128 in shared memory (matrix_tile.h), split along the
-//   inputs
-//             while there are fewer tiles than multiprocessors.
+//             inputs while there are fewer tiles than multiprocessors.
+//   B > 8     the same on tensor cores where the precision is tf32 or bf16, with tiles as high as
+//             the batch (tensor_tile.h).
 //
 // Within a tier the bits of a row of y do not depend on the other rows, nor on B; between tiers
 // they do.
@@ -20,8 +21,8 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/instructions.h"
-#include "kernels/cuda/matrix_tile.h"
 #include "kernels/cuda/split_sum.h"
+#include "kernels/cuda/tensor_tile.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -150,23 +151,20 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
 }
 
 // Grid: x over tiles of outputs, y over tiles of rows, z over splits of the inputs.
-template <int side, bool vectors>
-__global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
+template <class Product, bool vectors>
+__global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     forward_tile_kernel(ForwardArguments arguments) {
-    using Rows = ByDepth<side>;
-    using Outputs = ByDepth<side>;
-    using Product = TileProduct<Rows, Outputs>;
     auto& storage = shared<typename Product::Storage>();
 
-    const int first_row = static_cast<int>(blockIdx.y) * side;
-    const int first_output = static_cast<int>(blockIdx.x) * side;
+    const int first_row = static_cast<int>(blockIdx.y) * Product::A::size;
+    const int first_output = static_cast<int>(blockIdx.x) * Product::B::size;
     const int begin = static_cast<int>(blockIdx.z) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.inputs);
     float result[Product::results] = {};
     Product::template accumulate<vectors>(
         result, storage, {arguments.x, arguments.rows, arguments.inputs}, first_row,
         {arguments.weight, arguments.outputs, arguments.inputs}, first_output, begin, end,
-        [](const typename Rows::Stage&) {});
+        [](const typename Product::A::Stage&) {});
 
     const unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
     if (sum_over_splits(result, arguments.workspace, tile, blockIdx.z, gridDim.z)) {
@@ -209,6 +207,22 @@ ForwardKernel forward_lanes(std::int64_t rows, bool vectors) {
                         : forward_lanes_kernel<32, true>;
 }
 
+template <Precision precision>
+void launch_forward_tiles(LaunchShape shape, ForwardArguments arguments, bool vectors) {
+    with_batch_tile<precision, ByDepth, ByDepth>(
+        arguments.rows, arguments.outputs, vectors, [&](auto product, auto wide) {
+            using Product = decltype(product);
+            const dim3 tiles = {blocks_for(arguments.outputs, Product::B::size),
+                                blocks_for(arguments.rows, Product::A::size)};
+            const SplitPlan plan =
+                plan_splits(arguments.inputs, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+            arguments.split_length = plan.length;
+            shape.grid = {tiles.x, tiles.y, plan.splits};
+            shape.shared_bytes = sizeof(typename Product::Storage);
+            launch(forward_tile_kernel<Product, decltype(wide)::value>, shape, arguments);
+        });
+}
+
 } // namespace
 
 void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
@@ -230,27 +244,16 @@ void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<
                          .name = "linear_forward",
                          .work = {4.0 * (weight.size() + x.size() + y.size() + bias.size),
                                   2.0 * x.size() * weight.rows}};
-    if (x.rows <= 32) {
+    if (x.rows <= 32 && precision_of(x.rows) == Precision::float32) {
         const unsigned groups = blocks_for(weight.rows, weight_rows_per_block);
         const SplitPlan plan = plan_splits(x.columns, groups, 256, 4 * 32);
         arguments.split_length = plan.length;
         shape.grid = {groups, plan.splits};
         launch(forward_lanes(x.rows, vectors), shape, arguments);
     } else {
-        const int side = tile_side(x.rows, weight.rows, vectors);
-        const dim3 tiles = {blocks_for(weight.rows, side), blocks_for(x.rows, side)};
-        const SplitPlan plan =
-            plan_splits(x.columns, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
-        arguments.split_length = plan.length;
-        shape.grid = {tiles.x, tiles.y, plan.splits};
-        if (side == 64) {
-            shape.shared_bytes = sizeof(TileProduct<ByDepth<64>, ByDepth<64>>::Storage);
-            launch(vectors ? forward_tile_kernel<64, true> : forward_tile_kernel<64, false>, shape,
-                   arguments);
-        } else {
-            shape.shared_bytes = sizeof(TileProduct<ByDepth<128>, ByDepth<128>>::Storage);
-            launch(forward_tile_kernel<128, true>, shape, arguments);
-        }
+        with_precision(precision_, [&](auto precision) {
+            launch_forward_tiles<decltype(precision)::value>(shape, arguments, vectors);
+        });
     }
 }
 

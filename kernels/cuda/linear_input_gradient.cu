@@ -8,30 +8,28 @@
 //
 //   B <= 32   backward_lanes.h: weights to registers once, dz from shared memory.
 //   B > 32    tiles (matrix_tile.h), split along the outputs while tiles are few.
+//   B > 8     the same on tensor cores where the precision is tf32 or bf16 (tensor_tile.h).
 #include "kernels/cuda/backward_lanes.h"
-#include "kernels/cuda/matrix_tile.h"
+#include "kernels/cuda/tensor_tile.h"
 
 namespace patchforge::cuda {
 namespace {
 
 // Grid: x over tiles of inputs, y over tiles of rows, z over splits of the outputs.
-template <int side, bool vectors>
-__global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
+template <class Product, bool vectors>
+__global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     input_gradient_tile_kernel(BackwardArguments<NoUpdate> arguments) {
-    using Rows = ByDepth<side>;
-    using Inputs = ByExtent<side>;
-    using Product = TileProduct<Rows, Inputs>;
     auto& storage = shared<typename Product::Storage>();
 
-    const int first_row = static_cast<int>(blockIdx.y) * side;
-    const int first_input = static_cast<int>(blockIdx.x) * side;
+    const int first_row = static_cast<int>(blockIdx.y) * Product::A::size;
+    const int first_input = static_cast<int>(blockIdx.x) * Product::B::size;
     const int begin = static_cast<int>(blockIdx.z) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.outputs);
     float result[Product::results] = {};
     Product::template accumulate<vectors>(
         result, storage, {arguments.dz, arguments.rows, arguments.outputs}, first_row,
         {arguments.update.weight, arguments.outputs, arguments.inputs}, first_input, begin, end,
-        [](const typename Rows::Stage&) {});
+        [](const typename Product::A::Stage&) {});
 
     const unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
     if (sum_over_splits(result, arguments.workspace, tile, blockIdx.z, gridDim.z)) {
@@ -49,6 +47,23 @@ __global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
             store_quad<vectors>(arguments.dx + element, dx, available);
         });
     }
+}
+
+template <Precision precision>
+void launch_input_gradient_tiles(LaunchShape shape, BackwardArguments<NoUpdate> arguments,
+                                 bool vectors) {
+    with_batch_tile<precision, ByDepth, ByExtent>(
+        arguments.rows, arguments.inputs, vectors, [&](auto product, auto wide) {
+            using Product = decltype(product);
+            const dim3 tiles = {blocks_for(arguments.inputs, Product::B::size),
+                                blocks_for(arguments.rows, Product::A::size)};
+            const SplitPlan plan =
+                plan_splits(arguments.outputs, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+            arguments.split_length = plan.length;
+            shape.grid = {tiles.x, tiles.y, plan.splits};
+            shape.shared_bytes = sizeof(typename Product::Storage);
+            launch(input_gradient_tile_kernel<Product, decltype(wide)::value>, shape, arguments);
+        });
 }
 
 } // namespace
@@ -72,25 +87,14 @@ void CudaBackend::linear_input_gradient(Matrix<float> dx, Matrix<const float> dz
                          .work = {4.0 * (weight.size() + dz.size() + dx.size()) + read_x,
                                   2.0 * weight.size() * dx.rows}};
     const bool quad_inputs = quad_access(dx.columns, {dx.data, weight.data, x.data});
-    if (dx.rows <= lanes_batch_limit) {
+    if (dx.rows <= lanes_batch_limit && precision_of(dx.rows) == Precision::float32) {
         launch_backward_lanes<true>(shape, arguments, quad_inputs);
         return;
     }
     const bool vectors = quad_inputs && quad_access(dz.columns, {dz.data});
-    const int side = tile_side(dx.rows, dx.columns, vectors);
-    const dim3 tiles = {blocks_for(dx.columns, side), blocks_for(dx.rows, side)};
-    const SplitPlan plan = plan_splits(dz.columns, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
-    arguments.split_length = plan.length;
-    shape.grid = {tiles.x, tiles.y, plan.splits};
-    if (side == 64) {
-        shape.shared_bytes = sizeof(TileProduct<ByDepth<64>, ByExtent<64>>::Storage);
-        launch(vectors ? input_gradient_tile_kernel<64, true>
-                       : input_gradient_tile_kernel<64, false>,
-               shape, arguments);
-    } else {
-        shape.shared_bytes = sizeof(TileProduct<ByDepth<128>, ByExtent<128>>::Storage);
-        launch(input_gradient_tile_kernel<128, true>, shape, arguments);
-    }
+    with_precision(precision_, [&](auto precision) {
+        launch_input_gradient_tiles<decltype(precision)::value>(shape, arguments, vectors);
+    });
 }
 
 } // namespace patchforge::cuda

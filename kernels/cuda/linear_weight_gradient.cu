@@ -1,47 +1,44 @@
 // The weight gradient of a linear layer, stored or handed straight to Adam:
 //
 //     d_weight [O, I] = dz^T [O, B] x [B, I], d_bias [O] = column sums of dz: 2 B I O operations
-//     stored                     writes 4 B a weight (and reads 4 when accumulating)
+//     stored                        writes 4 B a weight (and reads 4 when accumulating)
 //     linear_weight_gradient_adam   reads and writes w, m, v: 24 B a weight. Storing the gradient
-//     and reading it
-//                                back would make it 32.
-//     linear_backward_adam       the same, and dx from the same reading of the weights
+//                                   and reading it back would make it 32.
+//     linear_backward_adam          the same, and dx from the same reading of the weights
 //
 // The 4.0 M parameters of the default networks are 96 MB an iteration: 32 us at 3.0 TB/s, which is
 // the floor of training at small batches; the operations reach it at about B = 50 at 60 TFLOP/s.
 //
 //   B <= 32   backward_lanes.h
 //   B > 32    tiles over (output, input) with the sum over the batch in registers (matrix_tile.h)
-//   and the
-//             update as their epilogue. linear_backward_adam then runs the input gradient first,
-//             while the weights are still the old ones: its operations outweigh a second reading
-//             from L2.
+//             and the update as their epilogue. linear_backward_adam then runs the input gradient
+//             first, while the weights are still the old ones: its operations outweigh a second
+//             reading from L2.
+//   B > 8     the same on tensor cores where the precision is tf32 or bf16 (tensor_tile.h). The
+//             bias's gradient is summed from the stages, unrounded.
 #include "kernels/cuda/backward_lanes.h"
-#include "kernels/cuda/matrix_tile.h"
+#include "kernels/cuda/tensor_tile.h"
 
 namespace patchforge::cuda {
 namespace {
 
 // Grid: x over tiles of inputs, y over tiles of outputs, z over splits of the rows of the batch.
-template <int side, class Update, bool vectors>
-__global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
+template <class Product, class Update, bool vectors>
+__global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     weight_gradient_tile_kernel(BackwardArguments<Update> arguments) {
-    using Outputs = ByExtent<side>;
-    using Inputs = ByExtent<side>;
-    using Product = TileProduct<Outputs, Inputs>;
     auto& storage = shared<typename Product::Storage>();
 
-    const int first_output = static_cast<int>(blockIdx.y) * side;
-    const int first_input = static_cast<int>(blockIdx.x) * side;
+    const int first_output = static_cast<int>(blockIdx.y) * Product::A::size;
+    const int first_input = static_cast<int>(blockIdx.x) * Product::B::size;
     const int begin = static_cast<int>(blockIdx.z) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.rows);
-    const bool sums_bias = blockIdx.x == 0 && threadIdx.x < side;
+    const bool sums_bias = blockIdx.x == 0 && threadIdx.x < Product::A::size;
     float result[Product::results] = {};
     float bias = 0.0f;
     Product::template accumulate<vectors>(
         result, storage, {arguments.dz, arguments.rows, arguments.outputs}, first_output,
         {arguments.x, arguments.rows, arguments.inputs}, first_input, begin, end,
-        [&](const typename Outputs::Stage& dz) {
+        [&](const typename Product::A::Stage& dz) {
             if (sums_bias) {
                 PATCHFORGE_UNROLL
                 for (int k = 0; k < tile_depth; ++k) {
@@ -71,32 +68,52 @@ __global__ void __launch_bounds__(tile_threads, side == 64 ? 3 : 2)
     }
 }
 
-template <class Update>
-void launch_weight_gradient(LaunchShape shape, BackwardArguments<Update> arguments,
-                            bool quad_inputs) {
-    if (arguments.rows <= lanes_batch_limit) {
-        launch_backward_lanes<false>(shape, arguments, quad_inputs);
-        return;
-    }
-    const bool vectors = quad_inputs && quad_access(arguments.outputs, {arguments.dz});
-    // Adam's bytes outweigh the operations until B is several hundred: small tiles, because one
-    // block's update then overlaps with the others' products.
-    const int side =
-        arguments.rows <= 512 ? 64 : tile_side(arguments.outputs, arguments.inputs, vectors);
-    const dim3 tiles = {blocks_for(arguments.inputs, side), blocks_for(arguments.outputs, side)};
+template <Precision precision, int side>
+using WeightGradientProduct =
+    std::conditional_t<precision == Precision::float32, TileProduct<ByExtent<side>, ByExtent<side>>,
+                       TensorProduct<precision, ByExtent<side>, ByExtent<side>>>;
+
+template <class Product, bool vectors, class Update>
+void launch_weight_gradient_tiles(LaunchShape shape, BackwardArguments<Update> arguments) {
+    const dim3 tiles = {blocks_for(arguments.inputs, Product::B::size),
+                        blocks_for(arguments.outputs, Product::A::size)};
     const SplitPlan plan =
         plan_splits(arguments.rows, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
     arguments.split_length = plan.length;
     shape.grid = {tiles.x, tiles.y, plan.splits};
-    if (side == 64) {
-        shape.shared_bytes = sizeof(TileProduct<ByExtent<64>, ByExtent<64>>::Storage);
-        launch(vectors ? weight_gradient_tile_kernel<64, Update, true>
-                       : weight_gradient_tile_kernel<64, Update, false>,
-               shape, arguments);
+    shape.shared_bytes = sizeof(typename Product::Storage);
+    launch(weight_gradient_tile_kernel<Product, Update, vectors>, shape, arguments);
+}
+
+template <Precision precision, class Update>
+void launch_weight_gradient_tiles(const LaunchShape& shape,
+                                  const BackwardArguments<Update>& arguments, bool quad_inputs) {
+    using Small = WeightGradientProduct<precision, 64>;
+    using Large = WeightGradientProduct<precision, 128>;
+    const bool vectors = quad_inputs && quad_access(arguments.outputs, {arguments.dz});
+    // Adam's bytes outweigh the operations until B is several hundred: small tiles, because one
+    // block's update then overlaps with the others' products.
+    if (!vectors) {
+        launch_weight_gradient_tiles<Small, false>(shape, arguments);
+    } else if (arguments.rows <= 512 ||
+               tile_side(arguments.outputs, arguments.inputs, vectors) == 64) {
+        launch_weight_gradient_tiles<Small, true>(shape, arguments);
     } else {
-        shape.shared_bytes = sizeof(TileProduct<ByExtent<128>, ByExtent<128>>::Storage);
-        launch(weight_gradient_tile_kernel<128, Update, true>, shape, arguments);
+        launch_weight_gradient_tiles<Large, true>(shape, arguments);
     }
+}
+
+// `precision` is float32 where tensor cores do not pay.
+template <class Update>
+void launch_weight_gradient(const LaunchShape& shape, const BackwardArguments<Update>& arguments,
+                            bool quad_inputs, Precision precision) {
+    if (precision == Precision::float32 && arguments.rows <= lanes_batch_limit) {
+        launch_backward_lanes<false>(shape, arguments, quad_inputs);
+        return;
+    }
+    with_precision(precision, [&](auto constant) {
+        launch_weight_gradient_tiles<decltype(constant)::value>(shape, arguments, quad_inputs);
+    });
 }
 
 template <class Update>
@@ -136,7 +153,7 @@ void CudaBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d
         backward_arguments({}, dz, x, {},
                            StoreGradient{d_weight.data, d_bias.data_or_null(), accumulate},
                            workspace_),
-        quad_access(x.columns, {d_weight.data, x.data}));
+        quad_access(x.columns, {d_weight.data, x.data}), precision_of(x.rows));
 }
 
 void CudaBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
@@ -149,13 +166,13 @@ void CudaBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias
                                         2.0 * x.size() * dz.columns + 12.0 * updated}};
     launch_weight_gradient(
         shape, backward_arguments({}, dz, x, {}, AdamStep{weight, bias, adam}, workspace_),
-        quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight));
+        quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight), precision_of(x.rows));
 }
 
 void CudaBackend::linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
                                        Matrix<const float> dz, Matrix<const float> x,
                                        const Epilogue& previous, const Adam& adam) {
-    if (x.rows > lanes_batch_limit) {
+    if (x.rows > lanes_batch_limit || precision_of(x.rows) != Precision::float32) {
         linear_input_gradient(dx, dz, {weight.value.data, dz.columns, x.columns}, x, previous);
         linear_weight_gradient_adam(weight, bias, dz, x, adam);
         return;

@@ -1,5 +1,6 @@
-// The product of two matrices, one square tile of the result a block: what all three operations of
-// a linear layer come down to once a batch has more than 32 rows.
+// The product of two matrices, one tile of the result a block: what all three operations of a
+// linear layer come down to once a batch has more than 32 rows, or more than 8 on tensor cores
+// (tensor_tile.h, which shares all of this but the multiplication).
 //
 //     result (m, n) = sum over k of a(m, k) b(n, k)
 //
@@ -29,7 +30,6 @@ namespace patchforge::cuda {
 constexpr unsigned tile_threads = 256;
 constexpr int tile_side_threads = 16;
 constexpr int tile_depth = 16;
-constexpr int tile_stages = 3;
 
 // The side of the tiles for a result of m x n: 128 where there are enough of them to fill half of
 // the device, or to be split in at most eight to do so; else 64, also for rows without 16-byte
@@ -52,10 +52,9 @@ template <int window_rows, int window_columns, int pitch, bool vectors>
 __device__ inline void copy_window(float* shared, const TileSource& source, int row, int row_end,
                                    int column, int column_end) {
     constexpr int quads_per_row = window_columns / 4;
-    static_assert(window_rows * quads_per_row % tile_threads == 0);
+    constexpr int quads = window_rows * quads_per_row;
     PATCHFORGE_NO_UNROLL // both addresses of a tile of 128 at once would spill
-        for (int i = 0; i < window_rows * quads_per_row; i += tile_threads) {
-        const int quad = i + static_cast<int>(threadIdx.x);
+        for (int quad = static_cast<int>(threadIdx.x); quad < quads; quad += tile_threads) {
         const int r = quad / quads_per_row;
         const int c = 4 * (quad % quads_per_row);
         const int available = row + r < row_end ? column_end - (column + c) : 0;
@@ -82,6 +81,10 @@ struct ByDepth {
     struct Stage {
         float value[extent][tile_depth + 4];
     };
+
+    __device__ static float at(const Stage& stage, int index, int k) {
+        return stage.value[index][k];
+    }
 
     // Where result number i of thread t (0 to 15) lies along the extent.
     __device__ static int index(int t, int i) { return t + tile_side_threads * i; }
@@ -118,6 +121,10 @@ struct ByExtent {
         float value[tile_depth][extent + 8];
     };
 
+    __device__ static float at(const Stage& stage, int index, int k) {
+        return stage.value[k][index];
+    }
+
     // Groups of four neighbours.
     __device__ static int index(int t, int i) {
         return 4 * t + 4 * tile_side_threads * (i / 4) + i % 4;
@@ -147,15 +154,68 @@ struct ByExtent {
     }
 };
 
-template <class A, class B>
+// The operands of a product on their way through shared memory.
+template <class A, class B, int stages>
+struct TileOperands {
+    typename A::Stage a[stages];
+    typename B::Stage b[stages];
+
+    // Calls use(a's stage, b's stage) for every 16 steps of k_begin <= k < k_end, by all threads;
+    // beyond k_end the stages hold 0.
+    template <bool vectors, class Use>
+    __device__ void stream(const TileSource& source_a, int first_m, const TileSource& source_b,
+                           int first_n, int k_begin, int k_end, Use use) {
+        const int count = (k_end - k_begin + tile_depth - 1) / tile_depth;
+        const auto copy_stage = [&](int stage) {
+            if (stage < count) {
+                const int k = k_begin + stage * tile_depth;
+                A::template copy<vectors>(a[stage % stages], source_a, first_m, k, k_end);
+                B::template copy<vectors>(b[stage % stages], source_b, first_n, k, k_end);
+            }
+            cp_async_commit();
+        };
+        PATCHFORGE_UNROLL
+        for (int stage = 0; stage < stages - 1; ++stage) {
+            copy_stage(stage);
+        }
+        PATCHFORGE_NO_UNROLL
+        for (int stage = 0; stage < count; ++stage) {
+            cp_async_wait<stages - 2>();
+            // Everybody's copies of this stage have landed, and everybody is done with the one
+            // before, whose place the next copy takes.
+            __syncthreads();
+            copy_stage(stage + stages - 1);
+            use(a[stage % stages], b[stage % stages]);
+        }
+        cp_async_wait<0>();
+    }
+};
+
+// Calls visit(row, column, quad) for all quads of a tile in shared memory, in an order in which a
+// warp writes whole lines.
+template <int columns, int rows, int pitch, class Visit>
+__device__ inline void visit_quads(const float (&result)[rows][pitch], Visit visit) {
+    constexpr int quads_per_row = columns / 4;
+    PATCHFORGE_NO_UNROLL
+    for (int number = static_cast<int>(threadIdx.x); number < rows * quads_per_row;
+         number += tile_threads) {
+        const int row = number / quads_per_row;
+        const int column = 4 * (number % quads_per_row);
+        float quad[4];
+        load_shared(quad, &result[row][column]);
+        visit(row, column, quad);
+    }
+}
+
+template <class LeftOperand, class RightOperand>
 struct TileProduct {
+    using A = LeftOperand;
+    using B = RightOperand;
     static constexpr int results = A::per_thread * B::per_thread;
+    static constexpr int resident_blocks = A::size == 64 ? 3 : 2; // what registers are kept for
 
     union Storage {
-        struct {
-            typename A::Stage a[tile_stages];
-            typename B::Stage b[tile_stages];
-        } operands;
+        TileOperands<A, B, 3> operands;
         float result[A::size][B::size + 4];
     };
 
@@ -175,37 +235,16 @@ struct TileProduct {
     __device__ static void accumulate(float (&result)[results], Storage& storage,
                                       const TileSource& a, int first_m, const TileSource& b,
                                       int first_n, int k_begin, int k_end, Visit visit) {
-        const int stages = (k_end - k_begin + tile_depth - 1) / tile_depth;
-        const auto copy_stage = [&](int stage) {
-            if (stage < stages) {
-                const int k = k_begin + stage * tile_depth;
-                A::template copy<vectors>(storage.operands.a[stage % tile_stages], a, first_m, k,
-                                          k_end);
-                B::template copy<vectors>(storage.operands.b[stage % tile_stages], b, first_n, k,
-                                          k_end);
-            }
-            cp_async_commit();
-        };
-        PATCHFORGE_UNROLL
-        for (int stage = 0; stage < tile_stages - 1; ++stage) {
-            copy_stage(stage);
-        }
-        PATCHFORGE_NO_UNROLL
-        for (int stage = 0; stage < stages; ++stage) {
-            cp_async_wait<tile_stages - 2>();
-            // Everybody's copies of this stage have landed, and everybody is done with the one
-            // before, whose place the next copy takes.
-            __syncthreads();
-            copy_stage(stage + tile_stages - 1);
-            multiply(result, storage.operands.a[stage % tile_stages],
-                     storage.operands.b[stage % tile_stages]);
-            visit(storage.operands.a[stage % tile_stages]);
-        }
-        cp_async_wait<0>();
+        storage.operands.template stream<vectors>(
+            a, first_m, b, first_n, k_begin, k_end,
+            [&](const typename A::Stage& stage_a, const typename B::Stage& stage_b) {
+                multiply(result, stage_a, stage_b);
+                visit(stage_a);
+            });
     }
 
-    // Calls visit(row, column, quad) for four neighbouring results at a time, in an order in which
-    // a warp writes whole lines: the results change threads through shared memory.
+    // Calls visit(row, column, quad) for four neighbouring results at a time: the results change
+    // threads through shared memory.
     template <class Visit>
     __device__ static void for_each_quad(const float (&result)[results], Storage& storage,
                                          Visit visit) {
@@ -219,16 +258,7 @@ struct TileProduct {
             }
         }
         __syncthreads();
-        constexpr int quads_per_row = B::size / 4;
-        PATCHFORGE_NO_UNROLL
-        for (int number = static_cast<int>(threadIdx.x); number < A::size * quads_per_row;
-             number += tile_threads) {
-            const int row = number / quads_per_row;
-            const int column = 4 * (number % quads_per_row);
-            float quad[4];
-            load_shared(quad, &storage.result[row][column]);
-            visit(row, column, quad);
-        }
+        visit_quads<B::size>(storage.result, visit);
     }
 
   private:

@@ -87,15 +87,16 @@ __global__ void __launch_bounds__(reduction_block)
     sum_over_warps(sum, storage);
     const double variance = sum[0] / static_cast<double>(reference_rows);
     if (inside) {
+        // Before the loop, whose registers their addresses would share.
+        if (warp == 0) {
+            statistics[c] = static_cast<float>(mean);
+            statistics[columns + c] = static_cast<float>(variance);
+        }
         const double share = 1.0 / static_cast<double>(reference_rows + 1);
         for (std::int64_t r = warp; r < rows; r += warps_per_block) {
             const double d = z[r * columns + c] - mean;
             const Row row(d, variance, r < reference_rows ? 0.0 : share);
             y[r * columns + c] = static_cast<float>(scale[c] * row.normalised(d) + shift[c]);
-        }
-        if (warp == 0) {
-            statistics[c] = static_cast<float>(mean);
-            statistics[columns + c] = static_cast<float>(variance);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 namespace patchforge {
 
-std::unique_ptr<Backend> make_cuda_backend(int) {
+std::unique_ptr<Backend> make_cuda_backend(int, const BackendOptions&) {
     throw std::runtime_error("--device cuda: " + why_no_cuda() +
                              "; install nvcc and build again, or use --device cpu");
 }

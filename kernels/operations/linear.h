@@ -2,6 +2,8 @@
 // dz is the gradient of the loss by z, the value before the layer's epilogue.
 // Any B >= 1, any I, O >= 1. Summation order is fixed: same bits in every run on one device.
 // An output never overlaps an input unless said.
+// Products of more than 8 rows round their two operands as the backend's precision says
+// (kernels/precision.h); everything else, bias and its gradient among it, is float32.
 #pragma once
 
 #include "kernels/operations/activation.h"

@@ -25,13 +25,20 @@ ScopedVariable::~ScopedVariable() {
 namespace {
 
 std::string instruction_set(const std::string& backend) {
-    return backend.starts_with("cpu_") ? backend.substr(4) : "";
+    const bool named = backend.starts_with("cpu_") && precision_of(backend) == Precision::float32;
+    return named ? backend.substr(4) : "";
 }
 
 } // namespace
 
+Precision precision_of(const std::string& backend) {
+    return backend.ends_with("_tf32")   ? Precision::tf32
+           : backend.ends_with("_bf16") ? Precision::bf16
+                                        : Precision::float32;
+}
+
 std::string why_missing(const std::string& backend) {
-    if (backend == "cuda") {
+    if (backend.starts_with("cuda")) {
         return why_no_cuda();
     }
 #if defined(__x86_64__)
@@ -49,14 +56,15 @@ std::string why_missing(const std::string& backend) {
 }
 
 std::unique_ptr<Backend> make_backend_under_test(const std::string& backend, int threads) {
-    if (backend == "cuda") {
-        return make_cuda_backend(0);
+    const BackendOptions options = {.threads = threads, .precision = precision_of(backend)};
+    if (backend.starts_with("cuda")) {
+        return make_cuda_backend(0, options);
     }
     std::optional<ScopedVariable> held;
     if (const std::string isa = instruction_set(backend); !isa.empty()) {
         held.emplace("PATCHFORGE_CPU", isa);
     }
-    return make_cpu_backend({.threads = threads});
+    return make_cpu_backend(options);
 }
 
 } // namespace patchforge::testing

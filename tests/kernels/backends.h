@@ -5,6 +5,8 @@
 //     cpu_baseline   the same, held to the instruction set named (PATCHFORGE_CPU)
 //     cpu_avx2, cpu_avx512
 //     cuda           the CUDA backend: its kernels run by the executor in tests/simt, or by a GPU
+//     cpu_tf32, cpu_bf16, cuda_tf32, cuda_bf16
+//                    both with linear layers in that precision, for the suites that ask for it
 #pragma once
 
 #include <gtest/gtest.h>
@@ -30,6 +32,8 @@ class ScopedVariable {
     bool was_set_ = false;
 };
 
+// What the backend of this name rounds the operands of linear layers to.
+Precision precision_of(const std::string& backend);
 // Empty when the backend can be made here, otherwise why not.
 std::string why_missing(const std::string& backend);
 std::unique_ptr<Backend> make_backend_under_test(const std::string& backend, int threads = 0);
@@ -43,6 +47,7 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
         backend_ = make_backend_under_test(GetParam());
     }
     Backend& backend() { return *backend_; }
+    static Precision precision() { return precision_of(GetParam()); }
 
   private:
     std::unique_ptr<Backend> backend_;
@@ -52,5 +57,10 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
     INSTANTIATE_TEST_SUITE_P(                                                                      \
         Every, Suite, ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512", "cuda"),  \
         [](const auto& info) { return std::string(info.param); })
+
+#define PATCHFORGE_IN_EVERY_PRECISION(Suite)                                                       \
+    INSTANTIATE_TEST_SUITE_P(Rounded, Suite,                                                       \
+                             ::testing::Values("cpu_tf32", "cpu_bf16", "cuda_tf32", "cuda_bf16"),  \
+                             [](const auto& info) { return std::string(info.param); })
 
 } // namespace patchforge::testing

@@ -213,6 +213,7 @@ class EveryOperation {
 
 class DeterminismTest : public BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(DeterminismTest);
+PATCHFORGE_IN_EVERY_PRECISION(DeterminismTest);
 
 TEST_P(DeterminismTest, TwiceIsTheSame) {
     const EveryOperation first(backend()), second(backend());
@@ -221,7 +222,8 @@ TEST_P(DeterminismTest, TwiceIsTheSame) {
 
 class ThreadsTest : public BackendTest {};
 INSTANTIATE_TEST_SUITE_P(Every, ThreadsTest,
-                         ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512"),
+                         ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512",
+                                           "cpu_tf32"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(ThreadsTest, DoNotMatter) {
@@ -237,14 +239,16 @@ TEST_P(ThreadsTest, DoNotMatter) {
 TEST(Determinism, ScheduleDoesNotMatter) {
 #if defined(PATCHFORGE_SIMT)
     const simt::Schedule before = simt::schedule();
-    const auto run = [](const char* schedule) {
-        simt::set_schedule(simt::parse_schedule(schedule));
-        const auto backend = make_cuda_backend(0);
-        return EveryOperation(*backend).outputs();
-    };
-    const Outputs forward = run("forward");
-    for (const char* schedule : {"reverse", "random:1", "random:2"}) {
-        forward.expect_equal(run(schedule), schedule);
+    for (const char* name : {"cuda", "cuda_tf32", "cuda_bf16"}) {
+        const auto run = [&](const char* schedule) {
+            simt::set_schedule(simt::parse_schedule(schedule));
+            const auto backend = make_backend_under_test(name);
+            return EveryOperation(*backend).outputs();
+        };
+        const Outputs forward = run("forward");
+        for (const char* schedule : {"reverse", "random:1", "random:2"}) {
+            forward.expect_equal(run(schedule), describe(name, schedule));
+        }
     }
     simt::set_schedule(before);
 #else

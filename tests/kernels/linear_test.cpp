@@ -1,6 +1,9 @@
-// Fully connected layers against the oracle, at sizes around every tile, warp and vector width.
+// Fully connected layers against the oracle, at sizes around every tile, warp and vector width, in
+// every precision: the oracle rounds the operands of its products as the backend should, so that
+// the tolerance is that of float32 sums in all of them.
 #include "tests/kernels/backends.h"
 #include "tests/kernels/operands.h"
+#include "tests/oracle/rounding.h"
 
 namespace patchforge::testing {
 namespace {
@@ -45,6 +48,10 @@ const std::vector<Shape> shapes{
     {132, 20, 1028},
     {132, 1028, 20},
     {516, 388, 400},
+    // The heights of its tensor-core tiles, with ragged widths and sums that are split.
+    {13, 516, 132},
+    {30, 260, 68},
+    {48, 1028, 76},
 };
 
 class LinearTest : public BackendTest {
@@ -65,6 +72,11 @@ class LinearTest : public BackendTest {
         }
     }
 
+    // An operand of a product of `batch` rows.
+    static oracle::DoubleMatrix operand(std::int64_t batch, const oracle::DoubleMatrix& exact) {
+        return oracle::rounded(exact, precision(), batch);
+    }
+
     static std::vector<float> weights(std::uint64_t seed, std::int64_t outputs,
                                       std::int64_t inputs) {
         const float limit = 3 / std::sqrt(static_cast<float>(inputs));
@@ -83,6 +95,7 @@ class LinearTest : public BackendTest {
     }
 };
 PATCHFORGE_ON_EVERY_BACKEND(LinearTest);
+PATCHFORGE_IN_EVERY_PRECISION(LinearTest);
 
 TEST_P(LinearTest, Forward) {
     for_each_case([&](Shape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
@@ -102,7 +115,8 @@ TEST_P(LinearTest, Forward) {
                                  named.at(step));
 
         const oracle::Products z =
-            oracle::linear({batch, inputs, x}, {outputs, inputs, weight}, oracle::to_double(bias));
+            oracle::linear(operand(batch, {batch, inputs, x}),
+                           operand(batch, {outputs, inputs, weight}), oracle::to_double(bias));
         const oracle::DoubleMatrix expected = oracle::activate(z.value, epilogue);
         std::vector<double> tolerance;
         for (std::size_t e = 0; e < expected.values.size(); ++e) {
@@ -159,7 +173,8 @@ TEST_P(LinearTest, InputGradient) {
             weight_on_device.matrix(outputs, inputs), x_view, named.at(step));
 
         const InputGradient expected =
-            expected_input_gradient({batch, outputs, dz}, {outputs, inputs, weight}, x, previous);
+            expected_input_gradient(operand(batch, {batch, outputs, dz}),
+                                    operand(batch, {outputs, inputs, weight}), x, previous);
         expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
     });
 }
@@ -200,8 +215,9 @@ TEST_P(LinearTest, WeightGradient) {
                          what);
         };
         const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
-        compare(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), weight_before,
-                d_weight, "d_weight");
+        compare(oracle::linear_weight_gradient(operand(batch, dz_exact),
+                                               operand(batch, {batch, inputs, x})),
+                weight_before, d_weight, "d_weight");
         if (!bias_before.empty()) {
             compare(oracle::linear_bias_gradient(dz_exact), bias_before, d_bias, "d_bias");
         }
@@ -230,8 +246,9 @@ TEST_P(LinearTest, WeightGradientAdam) {
                                               x_on_device.matrix(batch, inputs), adam);
 
         const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
-        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch,
-                           adam, step.value());
+        weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
+                                                          operand(batch, {batch, inputs, x})),
+                           batch, adam, step.value());
         weight.compare(inputs, "weight");
         if (has_bias) {
             bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
@@ -260,11 +277,13 @@ TEST_P(LinearTest, BackwardAdam) {
                                        x_on_device.matrix(batch, inputs), named.at(step), adam);
 
         const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
-        const InputGradient expected =
-            expected_input_gradient(dz_exact, weight.expected_weight(outputs, inputs), x, previous);
+        const InputGradient expected = expected_input_gradient(
+            operand(batch, dz_exact), operand(batch, weight.expected_weight(outputs, inputs)), x,
+            previous);
         expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
-        weight.expect_step(oracle::linear_weight_gradient(dz_exact, {batch, inputs, x}), batch,
-                           adam, step.value());
+        weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
+                                                          operand(batch, {batch, inputs, x})),
+                           batch, adam, step.value());
         weight.compare(inputs, "weight");
         if (has_bias) {
             bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
@@ -289,6 +308,95 @@ TEST_P(LinearTest, BackwardRecomputesTheForwardMask) {
                                     weight.matrix(1, width), x.matrix(batch, width),
                                     dropout.at(step));
     EXPECT_EQ(dx.values(), x.values());
+}
+
+// A product of one number by another, alone in its sum, shows the rounding of both: its 22 bits at
+// most are exact in float32. Ties, their neighbours, and numbers that need no rounding.
+TEST_P(LinearTest, RoundsBothOperandsFromNineRowsOn) {
+    const std::vector<float> telling{
+        1,           1 + 0x1p-11f, 1 + 0x1.8p-10f, -1 - 0x1p-11f,  1 + 0x1.ffep-12f,
+        1 + 0x1p-8f, 1.5f,         1 + 0x1.8p-7f,  1 + 0x1.02p-8f, 1 - 0x1p-10f,
+        -1.99999f,   1 / 3.f,      -0x1p-60f,      1e30f,          0,
+        0x1.fep3f};
+    const auto count = static_cast<std::int64_t>(telling.size());
+    for (const std::int64_t batch : {std::int64_t{8}, rounded_from_rows, count}) {
+        SCOPED_TRACE(describe("batch", batch));
+        const std::vector<float> rows(telling.begin(), telling.begin() + batch);
+        const auto product = [&](const std::vector<float>& left, const std::vector<float>& right) {
+            std::vector<float> all;
+            for (const double l : operand(batch, {batch, 1, left}).values) {
+                for (const double r : operand(batch, {count, 1, right}).values) {
+                    all.push_back(static_cast<float>(l * r));
+                }
+            }
+            return all;
+        };
+        const auto left = GuardedArray<float>::input(backend(), rows);
+        const auto right = GuardedArray<float>::input(backend(), telling);
+
+        const auto y = GuardedArray<float>::output(backend(), batch * count);
+        backend().linear_forward(y.matrix(batch, count), left.matrix(batch, 1),
+                                 right.matrix(count, 1), {}, {});
+        EXPECT_EQ(y.values(), product(rows, telling));
+
+        const auto dx = GuardedArray<float>::output(backend(), batch * count);
+        backend().linear_input_gradient(dx.matrix(batch, count), left.matrix(batch, 1),
+                                        right.matrix(1, count), {}, {});
+        EXPECT_EQ(dx.values(), product(rows, telling));
+
+        // One row of the batch holds something; the bias's gradient is not rounded.
+        std::vector<float> dz(static_cast<std::size_t>(batch * batch)),
+            x(static_cast<std::size_t>(batch * count));
+        std::copy(rows.begin(), rows.end(), dz.begin());
+        std::copy(telling.begin(), telling.end(), x.begin());
+        const auto dz_on_device = GuardedArray<float>::input(backend(), dz);
+        const auto x_on_device = GuardedArray<float>::input(backend(), x);
+        const auto d_weight = GuardedArray<float>::output(backend(), batch * count);
+        const auto d_bias = GuardedArray<float>::output(backend(), batch);
+        backend().linear_weight_gradient(d_weight.matrix(batch, count), d_bias.view(),
+                                         dz_on_device.matrix(batch, batch),
+                                         x_on_device.matrix(batch, count), false);
+        EXPECT_EQ(d_weight.values(), product(rows, telling));
+        EXPECT_EQ(d_bias.values(), rows);
+    }
+}
+
+// Against products of the unrounded operands: a term may be off by the rounding of both.
+TEST_P(LinearTest, StaysWithinThePrecision) {
+    const std::int64_t batch = 40, inputs = 300, outputs = 132;
+    const auto x = random_values(1, batch * inputs);
+    const auto dz = random_values(2, batch * outputs);
+    const auto weight = weights(3, outputs, inputs);
+    const auto x_on_device = GuardedArray<float>::input(backend(), x);
+    const auto dz_on_device = GuardedArray<float>::input(backend(), dz);
+    const auto weight_on_device = GuardedArray<float>::input(backend(), weight);
+    const auto y = GuardedArray<float>::output(backend(), batch * outputs);
+    const auto dx = GuardedArray<float>::output(backend(), batch * inputs);
+    const auto d_weight = GuardedArray<float>::output(backend(), outputs * inputs);
+    backend().linear_forward(y.matrix(batch, outputs), x_on_device.matrix(batch, inputs),
+                             weight_on_device.matrix(outputs, inputs), {}, {});
+    backend().linear_input_gradient(dx.matrix(batch, inputs), dz_on_device.matrix(batch, outputs),
+                                    weight_on_device.matrix(outputs, inputs), {}, {});
+    backend().linear_weight_gradient(d_weight.matrix(outputs, inputs), {},
+                                     dz_on_device.matrix(batch, outputs),
+                                     x_on_device.matrix(batch, inputs), false);
+
+    const double error = oracle::rounding_error(precision());
+    const auto compare = [&](const GuardedArray<float>& actual, const oracle::Products& expected,
+                             std::int64_t terms, const char* what) {
+        std::vector<double> tolerance;
+        for (const double magnitude : expected.magnitude.values) {
+            tolerance.push_back(sum_bound(terms, magnitude) +
+                                (2 * error + error * error) * magnitude);
+        }
+        expect_close(actual.values(), expected.value.values, tolerance, expected.value.columns,
+                     what);
+    };
+    const oracle::DoubleMatrix x_exact(batch, inputs, x), dz_exact(batch, outputs, dz),
+        weight_exact(outputs, inputs, weight);
+    compare(y, oracle::linear(x_exact, weight_exact, {}), inputs, "y");
+    compare(dx, oracle::linear_input_gradient(dz_exact, weight_exact), outputs, "dx");
+    compare(d_weight, oracle::linear_weight_gradient(dz_exact, x_exact), batch, "d_weight");
 }
 
 } // namespace

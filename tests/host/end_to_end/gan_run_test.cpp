@@ -145,6 +145,29 @@ TEST(GanRun, LeavesACompleteFolder) {
     EXPECT_TRUE(std::filesystem::exists(folder.path() / "run/checkpoints/step_50"));
 }
 
+TEST(GanRun, KeepsItsPrecision) {
+    const ScratchFolder folder("precision");
+    const std::string set = small_patches(folder);
+    const auto training_in = [&](const std::string& precision, int steps) {
+        std::vector<std::string> arguments = training(set, folder / "run", steps, "cpu");
+        arguments.insert(arguments.end(), {"--precision", precision});
+        return arguments;
+    };
+    const Outcome first = run_program("patchforge-cpu", training_in("bf16", 6));
+    ASSERT_EQ(first.status, 0) << first.output;
+    EXPECT_NE(first.output.find("bf16 products"), std::string::npos) << first.output;
+    EXPECT_NE(bytes_of_file(folder.path() / "run/params.json").find("\"precision\": \"bf16\""),
+              std::string::npos);
+    std::vector<std::string> again = training_in("tf32", 12);
+    again.push_back("--resume");
+    const Outcome other = run_program("patchforge-cpu", again);
+    EXPECT_EQ(other.status, 2);
+    EXPECT_NE(other.output.find("precision: bf16 -> tf32"), std::string::npos) << other.output;
+    again = training_in("bf16", 12);
+    again.push_back("--resume");
+    EXPECT_EQ(run_program("patchforge-cpu", again).status, 0);
+}
+
 TEST(GanRun, RefusesOtherParametersOnResume) {
     const ScratchFolder folder("params");
     const std::string set = small_patches(folder);

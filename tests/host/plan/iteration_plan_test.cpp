@@ -24,9 +24,12 @@ class IterationPlanTest : public ::testing::Test {
         backend_ = make_cuda_backend(0);
     }
     IterationPlan plan(std::int64_t batch, double cache = h100_l2) {
+        return plan_on(*backend_, batch, cache);
+    }
+    static IterationPlan plan_on(Backend& backend, std::int64_t batch, double cache = h100_l2) {
         GanOptions options;
         options.batch_size = batch;
-        return plan_gan_iteration(*backend_, options, {}, cache);
+        return plan_gan_iteration(backend, options, {}, cache);
     }
 
   private:
@@ -84,6 +87,25 @@ TEST_F(IterationPlanTest, NoMoreNodesThanBudgeted) {
             EXPECT_GT(kernel.launch.bytes, 0) << kernel.launch.name;
         }
         EXPECT_NE(plan_text(p, {}).find("24 B"), std::string::npos);
+    }
+}
+
+// Rounding changes no count. It parts linear_backward_adam from 9 rows on instead of from 33, which
+// reads weights once more.
+TEST_F(IterationPlanTest, CountsTheSameInEveryPrecision) {
+    for (const Precision precision : {Precision::tf32, Precision::bf16}) {
+        const auto backend = make_cuda_backend(0, {.precision = precision});
+        for (const std::int64_t batch : {2, 10, 64}) {
+            SCOPED_TRACE(batch);
+            const IterationPlan exact = plan(batch);
+            const IterationPlan rounded = plan_on(*backend, batch);
+            EXPECT_EQ(rounded.operations(), exact.operations());
+            if (batch != 10) {
+                EXPECT_EQ(rounded.memory_bytes(), exact.memory_bytes());
+                EXPECT_EQ(rounded.kernels.size(), exact.kernels.size());
+                EXPECT_EQ(rounded.operand_bytes(), exact.operand_bytes());
+            }
+        }
     }
 }
 

@@ -98,7 +98,7 @@ struct Operands {
     alignas(16) std::uint16_t a[16 * 16];
 };
 
-enum class Bf16Fault { none, halves_swapped, not_transposed };
+enum class Bf16Fault { none, halves_swapped, not_transposed, other_order_of_k };
 
 // A comes from shared memory by ldmatrix, where it lies transposed; B from global memory.
 template <Bf16Fault fault>
@@ -117,6 +117,11 @@ __global__ void bf16_product(float* out, const float* a, const float* b) {
     std::uint32_t of_b[2] = {pair(of(2 * t), of(2 * t + 1)), pair(of(2 * t + 8), of(2 * t + 9))};
     if constexpr (fault == Bf16Fault::halves_swapped) {
         of_b[0] = pair(of(2 * t + 1), of(2 * t));
+    }
+    // A product may take its steps in any order, but both operands in the same.
+    if constexpr (fault == Bf16Fault::other_order_of_k) {
+        of_b[0] = pair(of(t), of(t + 4));
+        of_b[1] = pair(of(t + 8), of(t + 12));
     }
     float d[4] = {};
     simt::mma_m16n8k16_bf16(d, of_a, of_b);
@@ -145,6 +150,8 @@ std::vector<Bug> tensor_core_bugs() {
          run_tf32<Tf32Fault::not_rounded>, tf32_expected},
         {"bf16_halves_swapped", Sign::wrong_result, Plain::caught,
          run_bf16<Bf16Fault::halves_swapped>, bf16_expected},
+        {"operands_disagree_on_k", Sign::wrong_result, Plain::caught,
+         run_bf16<Bf16Fault::other_order_of_k>, bf16_expected},
         {"ldmatrix_not_transposed", Sign::wrong_result, Plain::caught,
          run_bf16<Bf16Fault::not_transposed>, bf16_expected},
     };

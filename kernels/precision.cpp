@@ -1,0 +1,35 @@
+#include "kernels/precision.h"
+
+#include <array>
+#include <stdexcept>
+
+namespace patchforge {
+namespace {
+
+constexpr std::array<const char*, 3> names = {"float32", "tf32", "bf16"}; // in the enum's order
+
+} // namespace
+
+std::vector<std::string> precision_names() {
+    return {names.begin(), names.end()};
+}
+
+std::string precision_name(Precision precision) {
+    return names[static_cast<std::size_t>(precision)];
+}
+
+Precision parse_precision(const std::string& name) {
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        if (name == names[i]) {
+            return static_cast<Precision>(i);
+        }
+    }
+    throw std::invalid_argument("--precision " + name +
+                                ": no such precision; use float32, tf32 or bf16");
+}
+
+std::string products_text(Precision precision) {
+    return precision == Precision::float32 ? "" : ", " + precision_name(precision) + " products";
+}
+
+} // namespace patchforge
