@@ -35,7 +35,11 @@ struct Call {
     std::string to_class;
     std::string from_group;
     std::string to_group;
+    std::string base_group;
+    std::string from_name;
+    std::string to_name;
     std::string save_groups;
+    std::string save_codes;
     double strength = 1.5;
     double radius = 1.0;
     int scale = 2;
@@ -125,7 +129,20 @@ class Gallery {
     int scale_;
 };
 
-void say_written(const Call& call, const Gallery& gallery) {
+// The sheet, and its codes row by row where they are wanted.
+void write_sheet(const Call& call, Gallery& gallery,
+                 const std::vector<std::vector<LatentCode>>& rows, std::vector<std::string> columns,
+                 std::vector<std::string> row_names = {}) {
+    gallery.write(call.out, rows, std::move(columns), std::move(row_names));
+    if (!call.save_codes.empty()) {
+        LatentGroup all{call.out, {}};
+        for (const auto& row : rows) {
+            all.codes.insert(all.codes.end(), row.begin(), row.end());
+        }
+        save_group(call.save_codes, all);
+        fmt::print("codes of the sheet in {}: generate --latents makes its pictures again\n",
+                   call.save_codes);
+    }
     fmt::print("Look at {}{}\n", call.out,
                gallery.classifier() ? fmt::format(" (numbers: percent {} says {})", call.model,
                                                   gallery.classifier()->format().class_names.back())
@@ -150,8 +167,7 @@ void interpolate(const Call& call) {
             }
         }
     }
-    gallery.write(call.out, rows, columns, {});
-    say_written(call, gallery);
+    write_sheet(call, gallery, rows, columns);
 }
 
 void neighbours(const Call& call) {
@@ -176,8 +192,7 @@ void neighbours(const Call& call) {
             }
         }
     }
-    gallery.write(call.out, rows, columns, {});
-    say_written(call, gallery);
+    write_sheet(call, gallery, rows, columns);
 }
 
 std::size_t class_number(const ClassifierFormat& format, const std::string& name,
@@ -226,8 +241,11 @@ void arithmetic(const Call& call) {
         }
         return group_by_verdict(call, gallery, codes, class_name, option);
     };
-    const LatentGroup from = group(call.from_group, call.from_class, false, "--from");
-    const LatentGroup to = group(call.to_group, call.to_class, true, "--to");
+    LatentGroup from = group(call.from_group, call.from_class, false, "--from");
+    LatentGroup to = group(call.to_group, call.to_class, true, "--to");
+    const LatentGroup base = call.base_group.empty() ? from : load_group(call.base_group);
+    from.name = call.from_name.empty() ? from.name : call.from_name;
+    to.name = call.to_name.empty() ? to.name : call.to_name;
     const LatentCode from_mean = from.mean();
     const LatentCode to_mean = to.mean();
     fmt::print("{}: {} codes, {}: {} codes\n", from.name, from.codes.size(), to.name,
@@ -243,23 +261,28 @@ void arithmetic(const Call& call) {
     }
     std::vector<std::vector<LatentCode>> rows;
     std::vector<std::string> columns;
-    const auto bases =
-        std::min<std::size_t>(static_cast<std::size_t>(call.rows), from.codes.size());
-    for (std::size_t r = 0; r < bases; ++r) {
+    // The mean of the base group first, then codes of its own.
+    std::vector<LatentCode> starts = {base.mean()};
+    for (std::size_t i = 0;
+         i < base.codes.size() && starts.size() < static_cast<std::size_t>(call.rows); ++i) {
+        starts.push_back(base.codes[i]);
+    }
+    std::vector<std::string> row_names(starts.size());
+    row_names[0] = "mean";
+    for (std::size_t r = 0; r < starts.size(); ++r) {
         rows.emplace_back();
         for (std::int64_t s = 0; s < call.steps; ++s) {
             const double strength =
                 call.strength * static_cast<double>(s) / static_cast<double>(call.steps - 1);
-            rows.back().push_back(moved(from.codes[r], from_mean, to_mean, strength));
+            rows.back().push_back(moved(starts[r], from_mean, to_mean, strength));
             if (r == 0) {
                 columns.push_back(fmt::format("+{:.2f}", strength));
             }
         }
     }
-    gallery.write(call.out, rows, columns, {});
-    fmt::print("each row: a code of '{}' plus so many times ('{}' - '{}')\n", from.name, to.name,
-               from.name);
-    say_written(call, gallery);
+    fmt::print("each row: the mean or a code of '{}' plus so many times ('{}' - '{}')\n", base.name,
+               to.name, from.name);
+    write_sheet(call, gallery, rows, columns, row_names);
 }
 
 void add_common(CLI::App& verb, const std::shared_ptr<Call>& call) {
@@ -273,6 +296,8 @@ void add_common(CLI::App& verb, const std::shared_ptr<Call>& call) {
     add_number<std::uint64_t>(verb, "--seed", call->seed, "of the codes", 0, ~std::uint64_t{0});
     add_number<std::int64_t>(verb, "--rows", call->rows, "rows of the sheet", 1, 100);
     add_number<std::int64_t>(verb, "--steps", call->steps, "pictures a row", 2, 100);
+    add_text(verb, "--save-codes", call->save_codes,
+             "a .safetensors file for the sheet's codes, row by row", "FILE");
     add_number<int>(verb, "--scale", call->scale, "enlargement of the pictures", 1, 20);
     add_device_options(verb, call->device);
 }
@@ -290,8 +315,8 @@ void add_latent(CLI::App& app) {
     verb->callback([path] { interpolate(*path); });
 
     auto sum = std::make_shared<Call>();
-    verb = latent->add_subcommand("arithmetic",
-                                  "add the difference of two groups' means: code - from + to");
+    verb = latent->add_subcommand(
+        "arithmetic", "add the difference of two groups' means to codes: base - from + to");
     add_common(*verb, sum);
     add_text(*verb, "--from", sum->from_class, "class of the first group (the first, unless given)",
              "CLASS");
@@ -299,8 +324,13 @@ void add_latent(CLI::App& app) {
              "CLASS");
     add_text(*verb, "--from-group", sum->from_group, "a saved group instead", "FILE");
     add_text(*verb, "--to-group", sum->to_group, "a saved group instead", "FILE");
+    add_text(*verb, "--base-group", sum->base_group,
+             "a saved group to start from (the first, unless given): G' - M' + W'", "FILE");
+    add_text(*verb, "--from-name", sum->from_name, "what to call the first group (its class)",
+             "NAME");
+    add_text(*verb, "--to-name", sum->to_name, "what to call the second group (its class)", "NAME");
     add_text(*verb, "--save-groups", sum->save_groups,
-             "folder for the groups, as <class>.safetensors", "FOLDER");
+             "folder for the groups, as <name>.safetensors", "FOLDER");
     add_number<std::int64_t>(*verb, "--draws", sum->draws, "codes drawn to find the groups in", 10,
                              1000000);
     add_number<double>(*verb, "--confidence", sum->confidence,
