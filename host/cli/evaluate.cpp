@@ -268,6 +268,10 @@ void add_evaluate(CLI::App& app) {
     add_text(*verb, "--out", call->out, "folder for the results (the run's, unless given)",
              "FOLDER");
     add_device_options(*verb, call->device);
+    only_one_of(*verb, {"--run", "--generated"});
+    only_beside(*verb, "--checkpoint", "--run");
+    only_beside(*verb, "--split-seed", "--test-patients");
+    only_beside(*verb, "--tstr-epochs", "--tstr");
     verb->callback([call] { run(*call); });
 }
 

@@ -154,9 +154,10 @@ void add_generate(CLI::App& app) {
     add_text(*verb, "--grid", call->grid, "PNG file for all of them in one picture", "FILE");
     add_number<int>(*verb, "--nrow", call->nrow, "patches a row of the grid", 1, 1000);
     add_device_options(*verb, call->device);
-    for (const char* option : {"--count", "--seed", "--class"}) {
-        only_one_of(*verb, {"--latents", option}); // the codes in the file say all of these
+    for (const char* option : {"--count", "--seed"}) {
+        only_one_of(*verb, {"--latents", option}); // the codes in the file say both
     }
+    only_beside(*verb, "--checkpoint", "--run");
     verb->callback([call] { run(*call); });
 }
 

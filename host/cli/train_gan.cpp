@@ -266,6 +266,8 @@ void add_train_gan(CLI::App& train) {
     add_device_options(*verb, call->device);
     only_one_of(*verb, {"--steps", "--epochs"});
     only_one_of(*verb, {"--hidden-dim", "--hidden-dims"});
+    only_beside(*verb, "--eval-count", "--eval-interval");
+    only_beside(*verb, "--features", "--eval-interval");
     only_beside(*verb, "--minibatch-size", "--minibatch-discrimination");
     only_beside(*verb, "--instance-noise-steps", "--instance-noise");
     verb->callback([call] { run(*call); });

@@ -90,7 +90,7 @@ TEST(Evaluate, SaysWhatIsWrong) {
         {{"--generated", fakes, "--out", out, "--count", "19"}, "--count", 2},
         {{"--generated", large, "--out", out}, "compare images of one size", 1},
         {{"--generated", fakes, "--out", out, "--features", folder / "nothing"}, "nothing", 1},
-        {{"--generated", fakes, "--run", folder / "run", "--out", out}, "give one of them", 2},
+        {{"--generated", fakes, "--run", folder / "run", "--out", out}, "excludes", 2},
         {{"--out", out}, "give one of them", 2},
         {{"--generated", fakes}, "--out: missing", 2},
         {{"--run", folder / "nothing", "--out", out}, "nothing", 1},
@@ -224,8 +224,7 @@ TEST(ConditionalGan, IsTakenByClassEverywhere) {
     for (const auto& [arguments, words] :
          std::vector<std::pair<std::vector<std::string>, const char*>>{
              {{"generate", "--run", run, "--class", "dog"}, "use all or one of no cancer, cancer"},
-             {{"generate", "--weights", best, "--checkpoint", "best"},
-              "is not the folder of a run"},
+             {{"generate", "--weights", best, "--checkpoint", "best"}, "requires --run"},
              {{"generate", "--run", run, "--class", "cancer", "--latents",
                run + "/latents.safetensors"},
               "use --class all"},
