@@ -259,7 +259,7 @@ test-binaries: $(TEST_BINARIES) $B/patchforge-cpu $B/patchforge-simt
 
 .PHONY: test-asan
 test-asan: $B/tests/kernels-asan ## every CUDA kernel on the executor, under AddressSanitizer
-	$< --gtest_filter='*/cuda'
+	$< --gtest_filter='*/cuda*'
 
 # The tests of kernels, networks and training with the kernels that nvcc compiled, as one file that needs
 # nothing but a driver: every library but the system's own is linked in. Most tests are the objects of the
