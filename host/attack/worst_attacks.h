@@ -6,8 +6,7 @@
 //            it then goes on from its best point. Constants: momentum 0.75, rho 0.75, checkpoints
 //            at 22 % of the steps, then 3 % less each, at least 6 %.
 //   minimal  the nearest example in L-infinity (FMN, Pintor et al. 2021): the ball shrinks while
-//   the
-//            sample is fooled and grows while it is not
+//            the sample is fooled and grows while it is not
 #pragma once
 
 #include <cstdint>

@@ -7,13 +7,12 @@ namespace patchforge {
 // readable on a phone and in print, nothing fetched from anywhere. The page's body goes in <main>.
 //
 //   <div class="facts"><div><b>1.234</b><span>what it is</span></div>…</div>  a grid of key figures
-//   <div class="scroll"><table>…<td class="number">…</table></div>            a table; numbers
-//   right <figure><img …><figcaption>…</figcaption></figure>                        a picture with
-//   its words <section class="card">…</section>                                         a framed
-//   block <p class="note">…</p>, <p class="good">…</p>, <p class="bad">…</p>        a remark, a
-//   verdict <img class="pixels">                                                      enlarged
-//   without blur <nav>, <code>, <pre>, <details>, <button>                                 as they
-//   are
+//   <div class="scroll"><table>…<td class="number">…</table></div>  a table, numbers to the right
+//   <figure><img …><figcaption>…</figcaption></figure>              a picture with its words
+//   <section class="card">…</section>                               a framed block
+//   <p class="note">…</p>, <p class="good">…</p>, <p class="bad">…</p>  a remark, a verdict
+//   <img class="pixels">                                            enlarged without blur
+//   <nav>, <code>, <pre>, <details>, <button>                       as they are
 //
 // Colours are variables (--ink --soft --paper --panel --line --accent --good --bad and the series
 // --series-1 … --series-4), so that inline SVG can use them: stroke="var(--series-1)".

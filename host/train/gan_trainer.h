@@ -5,7 +5,7 @@
 //     n_critic times:  x = a batch of real patches, z fresh
 //                      D on the 2B rows [x; G(z)], loss on real + loss on fake, one Adam step of D
 //     once:            z fresh, D(G(z)), loss against "real", gradient through D, one Adam step of
-//     G
+//                      G
 // D reads real and fake rows as one batch: its weights pass through memory once for both. With one
 // D step an iteration, G makes the fakes of both steps in one pass: nothing changes it in between.
 // A plain run's gradients go straight into Adam; terms that add to a gradient (a penalty,

@@ -2,8 +2,7 @@
 // moving average of weights.
 //
 //     adam             reads w, m, v, g, writes w, m, v: 28 B an element. All 4.0 M parameters of
-//     the
-//                      default GAN: 112 MB, 37 us at 3.0 TB/s. The fused form in
+//                      the default GAN: 112 MB, 37 us at 3.0 TB/s. The fused form in
 //                      linear_weight_gradient.cu moves 24 B and is what training uses.
 //     moving_average   reads both, writes one: 12 B an element.
 //

@@ -2,10 +2,9 @@
 // and in an order that depends on the sizes alone.
 //
 //     sum, sum_of_squares   4 B an element, read once by up to 132 blocks; the block that arrives
-//     last
-//                           adds the blocks' sums one after the other.
-//     column_mean           4 B an element; a block owns 32 columns, so every row is read in
-//     128-byte count_dead_columns    pieces, and its eight warps take every eighth row.
+//                           last adds the blocks' sums one after the other.
+//     column_mean,          4 B an element; a block owns 32 columns, so every row is read in
+//     count_dead_columns    128-byte pieces, and its eight warps take every eighth row.
 //     finish_iteration      one block: 4 B a metric and the step.
 #include <algorithm>
 

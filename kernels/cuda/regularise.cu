@@ -1,8 +1,7 @@
 // Noise, the gradient penalty's pieces, an L1 term and a running mean of weights.
 //
-//     add_noise          8 B an element (read, write); a thread owns the four elements of one
-//     Philox
-//                        counter, as fill_normal does.
+//     add_noise          8 B an element; a thread owns the four elements of a Philox counter, as
+//                        fill_normal does.
 //     interpolate_rows   12 B an element; a block owns a row, whose alpha every thread draws.
 //     penalise_slope     12 B an element: a block reads its row for the norm and again, from L2, to
 //                        scale it.

@@ -13,8 +13,7 @@
 //
 // Banks of the 32 lanes that read one float each, with m or n + g along the extent:
 //     by depth    pitch 20         20 g + t mod 32: g gives 0 20 8 28 16 4 24 12, t adds 0 to 3:
-//     all
-//                                  differ
+//                                  all differ
 //     by extent   pitch 72 or 136  both 8 mod 32; 8 t + g: all differ
 // and of the 16 lanes (half a warp) that write two results each, pitch 72 or 136: 8 g + 2 t: all
 // differ.

@@ -28,8 +28,7 @@ enum class StepRule { sign, plain, unit_l2, unit_l1 };
 //   linf  |x - x0| <= eps for every pixel: bounds are rounded inwards, so that it holds for the
 //         float32 numbers exactly, without a tolerance
 //   l2    x0 + s (x - x0), s = min(1, eps / ||x - x0||_2 * (1 - 2^-20)), every pixel rounded
-//   towards
-//         x0: so the norm of the float32 numbers is at most eps. A shrunken step stays in the box.
+//         towards x0: so the norm of the float32 numbers is at most eps. A shrunken step stays in the box.
 //   l1    the same with ||x - x0||_1
 //   none  the box alone; origin is not read
 enum class Ball { linf, l2, l1, none };
