@@ -212,7 +212,9 @@ void Session::attack_one() {
                         : result.epsilon == largest_epsilon();
                 if (last) {
                     double gain = 1;
-                    report_.image(attack_sheet(result, chosen_.set, format(), sheet_rows, &gain),
+                    const Image sheet =
+                        attack_sheet(result, chosen_.set, format(), sheet_rows, &gain);
+                    report_.image(sheet,
                                   fmt::format("{}, eps {}: original, change ({:.0f} times), "
                                               "adversarial 8-bit image",
                                               summary.attack, epsilon_text(result.epsilon), gain));
@@ -234,7 +236,15 @@ void Session::attack_one() {
             });
         const std::vector<AttackSummary> part(
             summaries_.begin() + static_cast<std::ptrdiff_t>(first), summaries_.end());
-        table("Attack " + part.front().attack, table_columns(), table_rows(part));
+        // The page's table is wide, and its caption names the attack already.
+        std::vector<std::string> columns = table_columns();
+        std::vector<std::vector<std::string>> rows = table_rows(part);
+        print_line(table_text(columns, rows));
+        columns.erase(columns.begin());
+        for (auto& row : rows) {
+            row.erase(row.begin());
+        }
+        report_.table("Attack " + part.front().attack, columns, rows);
     }
     const std::vector<std::string> columns = {"attack",
                                               "eps",
@@ -272,7 +282,7 @@ void Session::attack_one() {
 }
 
 void Session::attack_with_detector() {
-    report_.section("With a detector in front");
+    report_.subsection("With a detector in front");
     std::vector<std::vector<std::string>> rows;
     const std::vector<std::int32_t> on_clean = detector_->predictions(chosen_.set.levels);
     const double alarms = static_cast<double>(std::count(on_clean.begin(), on_clean.end(), 1)) /

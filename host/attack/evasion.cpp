@@ -252,10 +252,12 @@ void Session::finish() {
     print_line(table_text(columns, table));
     const std::vector<std::string> together = {"patches", "count", "all models agree",
                                                "detector stops"};
-    print_line(table_text(together, agreement_));
     report_.section("What the classifiers say");
     report_.table("Shares of each group; confidence is the largest probability", columns, table);
-    report_.table("Classifiers together, and the detector", together, agreement_);
+    if (models_.size() > 1 || detector_) {
+        print_line(table_text(together, agreement_));
+        report_.table("Classifiers together, and the detector", together, agreement_);
+    }
     for (const auto& model : job_.models) {
         Histogram histogram{.title = "Confidence",
                             .x_label = "probability of " + classes().back(),
@@ -285,7 +287,7 @@ void Session::finish() {
         }
     }
     report_.image(labelled_sheet(sheet, {.scale = 2, .column_names = {}, .row_names = names}),
-                  "Some of each group.");
+                  fmt::format("Some of each group; from the top: {}.", fmt::join(names, ", ")));
     std::vector<std::pair<std::string, std::string>> facts = {
         {"generator", loaded_.weights().string()},
         {"seed", std::to_string(job_.seed)},

@@ -15,11 +15,13 @@ namespace patchforge {
 
 namespace {
 
-// The drawing's own units; a page scales it to its width.
-constexpr double width = 680;
+// The drawing's own units. A page shows it `enlarged`, and on a phone as wide as the screen: narrow
+// enough to be read there without scrolling.
+constexpr double width = 480;
+constexpr double enlarged = 1.2;
 constexpr double left = 62;
 constexpr double right = 14;
-constexpr double plot_height = 250;
+constexpr double plot_height = 220;
 constexpr double legend_row = 20;
 constexpr double below = 46; // tick texts and the name of the x axis
 constexpr std::size_t points_drawn = 500;
@@ -117,7 +119,7 @@ double draw_legend(std::string& body, const std::vector<Series>& series) {
     }
     double x = left;
     for (std::size_t i = 0; i < series.size(); ++i) {
-        const double needed = 26 + 7.4 * static_cast<double>(series[i].name.size()) + 16;
+        const double needed = 26 + 6.9 * static_cast<double>(series[i].name.size()) + 16;
         if (x + needed > width - right && x > left) {
             x = left;
             y += legend_row;
@@ -244,7 +246,7 @@ Drawing draw(const Chart& chart) {
 }
 
 constexpr const char* drawing_style =
-    "<style>.chart text{font:14px system-ui,sans-serif;fill:var(--ink)}"
+    "<style>.chart text{font:13px system-ui,sans-serif;fill:var(--ink)}"
     ".chart text.soft{fill:var(--soft)}"
     ".chart .over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}"
     ".chart .grid{stroke:var(--line);stroke-width:1}.chart .axis{stroke:var(--soft)}"
@@ -261,10 +263,11 @@ constexpr const char* standalone_style =
 std::string svg(const Chart& chart, bool standalone) {
     const Drawing drawing = draw(chart);
     return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" "
-                       "viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{0:.0f}\" height=\"{1:.0f}\" "
+                       "viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{6:.0f}\" height=\"{7:.0f}\" "
                        "aria-label=\"{2}\"><title>{2}</title>{3}{4}{5}</svg>",
                        width, drawing.height, escaped(chart.title),
-                       standalone ? standalone_style : "", drawing_style, drawing.body);
+                       standalone ? standalone_style : "", drawing_style, drawing.body,
+                       width * enlarged, drawing.height * enlarged);
 }
 
 } // namespace

@@ -31,12 +31,11 @@ h3 { font-size: 1.05rem; margin: 1.5rem 0 .4rem; }
 p, ul, ol { margin: .6rem 0; max-width: 44rem; }
 a { color: var(--accent); }
 nav { display: flex; flex-wrap: wrap; gap: .25rem 1rem; margin: .8rem 0; font-size: .9rem; }
-small, figcaption, .note, caption { color: var(--soft); font-size: .875rem; }
+small, figcaption, .note { color: var(--soft); font-size: .875rem; }
 .good { color: var(--good); }
 .bad { color: var(--bad); }
 .scroll { overflow-x: auto; margin: .8rem 0; }
 table { border-collapse: collapse; font-size: .925rem; font-variant-numeric: tabular-nums; }
-caption { text-align: left; padding-bottom: .4rem; }
 th, td { padding: .32rem .9rem .32rem 0; border-bottom: 1px solid var(--line); text-align: left;
   vertical-align: baseline; }
 th { font-weight: 600; }
@@ -46,6 +45,7 @@ th:last-child, td:last-child { padding-right: .2rem; }
 figure { margin: 1rem 0; }
 figure img, figure svg, figure canvas { max-width: 100%; height: auto; display: block; }
 figcaption { margin-top: .4rem; max-width: 44rem; }
+figcaption + .scroll { margin-top: .3rem; }
 img.pixels, .pixels img { image-rendering: pixelated; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 1fr)); gap: .6rem;
   margin: 1rem 0; }

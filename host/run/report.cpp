@@ -15,16 +15,22 @@ namespace patchforge {
 
 namespace {
 
-// What only reports need beside the page style. A chart on a phone is scrolled rather than shrunk
-// until nobody can read it.
+// What only reports need beside the page style. On the narrowest screens a chart is scrolled rather
+// than shrunk until nobody can read it.
 constexpr const char* report_style = R"css(
-.chart { min-width: 28rem; }
+.chart { min-width: 20rem; }
 figure > .scroll { margin-bottom: 0; }
 .gallery { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
 .gallery figure { margin: .6rem 0; }
 .pairs th { font-weight: 400; color: var(--soft); vertical-align: top; }
+td.word { white-space: nowrap; }
+td:not([class]) { min-width: 9rem; }
+.pairs td { min-width: 0; overflow-wrap: anywhere; }
 .verdict { font-weight: 600; }
 )css";
+
+// Text of a table's cell up to this length stays on one line.
+constexpr std::size_t longest_word = 20;
 
 // Stands for the number of a section until the page is put together: no escaped text holds it.
 constexpr char section_mark = '\x01';
@@ -123,7 +129,7 @@ void Report::facts(const std::vector<std::pair<std::string, std::string>>& pairs
     body_ += "<div class=\"scroll\"><table class=\"pairs\"><tbody>";
     for (const auto& [name, value] : pairs) {
         body_ += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escaped(name),
-                             escaped(value));
+                             value.empty() ? "–" : escaped(value));
     }
     body_ += "</tbody></table></div>";
     body_ += summary.empty() ? "\n" : "</details>\n";
@@ -131,36 +137,45 @@ void Report::facts(const std::vector<std::pair<std::string, std::string>>& pairs
 
 void Report::table(const std::string& caption, const std::vector<std::string>& columns,
                    const std::vector<std::vector<std::string>>& rows) {
-    std::vector<std::string> marks(columns.size(), " class=\"number\"");
     for (const auto& row : rows) {
         if (row.size() != columns.size()) {
             throw std::invalid_argument(
                 fmt::format("table '{}': a row has {} cells for {} columns; give one each", caption,
                             row.size(), columns.size()));
         }
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            if (!looks_numeric(row[i])) {
-                marks[i].clear();
-            }
+    }
+    std::vector<std::size_t> shown;
+    std::vector<std::string> marks(columns.size());
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+        const auto every = [&](auto holds) {
+            return std::ranges::all_of(rows, [&](const auto& row) { return holds(row[c]); });
+        };
+        if (rows.empty() || !every([](const std::string& cell) { return cell == "-"; })) {
+            shown.push_back(c);
+        }
+        if (every(looks_numeric)) {
+            marks[c] = " class=\"number\"";
+        } else if (every([](const std::string& cell) { return cell.size() <= longest_word; })) {
+            marks[c] = " class=\"word\"";
         }
     }
-    body_ += "<div class=\"scroll\"><table>";
+    body_ += "<figure>";
     if (!caption.empty()) {
-        body_ += fmt::format("<caption>{}</caption>", escaped(caption));
+        body_ += fmt::format("<figcaption>{}</figcaption>", escaped(caption));
     }
-    body_ += "<thead><tr>";
-    for (std::size_t i = 0; i < columns.size(); ++i) {
-        body_ += fmt::format("<th scope=\"col\"{}>{}</th>", marks[i], escaped(columns[i]));
+    body_ += "<div class=\"scroll\"><table><thead><tr>";
+    for (const std::size_t c : shown) {
+        body_ += fmt::format("<th scope=\"col\"{}>{}</th>", marks[c], escaped(columns[c]));
     }
     body_ += "</tr></thead><tbody>\n";
     for (const auto& row : rows) {
         body_ += "<tr>";
-        for (std::size_t i = 0; i < row.size(); ++i) {
-            body_ += fmt::format("<td{}>{}</td>", marks[i], escaped(row[i]));
+        for (const std::size_t c : shown) {
+            body_ += fmt::format("<td{}>{}</td>", marks[c], escaped(row[c]));
         }
         body_ += "</tr>\n";
     }
-    body_ += "</tbody></table></div>\n";
+    body_ += "</tbody></table></div></figure>\n";
 }
 
 void Report::chart(const std::string& svg, const std::string& caption) {

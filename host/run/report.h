@@ -27,12 +27,13 @@ class Report {
 
     // Large numbers with a word each: {"0.693", "generator loss"}.
     void key_figures(const std::vector<std::pair<std::string, std::string>>& figures);
-    // Names and values; with a `summary` folded away under it.
+    // Names and values, a dash for an empty one; with a `summary` folded away under it.
     void facts(const std::vector<std::pair<std::string, std::string>>& pairs,
                const std::string& summary = "");
     // Columns that hold only numbers (also as 12.5 %, 3e-4, 0.82 ± 0.01, - or – for none) are
-    // right-aligned. Throws std::invalid_argument when a row has not as many cells as there are
-    // columns.
+    // right-aligned; those that hold nothing but "-" are left out. What does not fit the screen is
+    // scrolled under its caption. Throws std::invalid_argument when a row has not as many cells as
+    // there are columns.
     void table(const std::string& caption, const std::vector<std::string>& columns,
                const std::vector<std::vector<std::string>>& rows);
 

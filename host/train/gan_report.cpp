@@ -150,7 +150,7 @@ void add_health(Report& report, const Metrics& metrics, const GanOptions& option
     add_warnings(report, metrics, options.loss);
     report.chart(chart_svg({.title = "Diversity of fakes",
                             .x_label = "iteration",
-                            .y_label = "distance of fakes / distance of patches",
+                            .y_label = "fakes' distance / patches'",
                             .series = {{"fakes", step, metrics.column("diversity")}},
                             .references = {{1, "as different as patches"},
                                            {gan_thresholds::collapse_diversity, "collapse"}}}),

@@ -183,9 +183,24 @@ TEST(Report, NumbersStandRight) {
                  {{"FGSM", "12.5 %", "1"}, {"PGD", "0.82 ± 0.01", "none"}, {"-", "-", "-"}});
     const std::string page = report.html();
     EXPECT_NE(page.find("<th scope=\"col\" class=\"number\">rate</th>"), std::string::npos);
-    EXPECT_NE(page.find("<th scope=\"col\">attack</th>"), std::string::npos);
-    EXPECT_NE(page.find("<th scope=\"col\">mixed</th>"), std::string::npos);
+    EXPECT_NE(page.find("<th scope=\"col\" class=\"word\">attack</th>"), std::string::npos);
+    EXPECT_NE(page.find("<th scope=\"col\" class=\"word\">mixed</th>"), std::string::npos);
     EXPECT_THROW(report.table("", {"a"}, {{"1", "2"}}), std::invalid_argument);
+}
+
+TEST(Report, TablesFitTheirColumns) {
+    Report report("t");
+    report.table("a caption", {"long", "target", "rate"},
+                 {{"towards the least likely class", "-", "-"}, {"x", "-", "1"}});
+    const std::string page = report.html();
+    EXPECT_NE(page.find("<figcaption>a caption</figcaption><div class=\"scroll\"><table>"),
+              std::string::npos);
+    EXPECT_NE(page.find("<th scope=\"col\">long</th><th scope=\"col\" class=\"number\">rate</th>"),
+              std::string::npos);
+    EXPECT_EQ(page.find("target"), std::string::npos) << "a column that says nothing";
+    Report facts("t");
+    facts.facts({{"test", ""}});
+    EXPECT_NE(facts.html().find("<td>–</td>"), std::string::npos);
 }
 
 TEST(Report, StaysUnderFiveMegabytes) {
