@@ -85,9 +85,9 @@ TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
                                                "--epochs",
                                                "60"};
     ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "whole", defences)).status, 0);
-    const testing::InterruptedRun killed = testing::run_through_kills(
-        "patchforge-cpu", training(set, folder / "killed", defences), folder.path() / "killed", 8,
-        60);
+    const testing::InterruptedRun killed =
+        testing::run_through_kills("patchforge-cpu", training(set, folder / "killed", defences),
+                                   folder.path() / "killed", 8, 60);
     ASSERT_EQ(killed.last.status, 0) << killed.last.output;
     EXPECT_GE(killed.kills, 1);
     EXPECT_TRUE(bytes_of_file(folder / "whole/metrics.csv") ==
