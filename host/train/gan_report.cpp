@@ -206,7 +206,7 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
                      const Parameters& parameters) {
     const std::vector<MetricResult> frechet = read_metric_steps(run, "frechet_distance");
     const std::vector<MetricResult> kernel = read_metric_steps(run, "kernel_distance");
-    if (frechet.empty()) {
+    if (frechet.empty() || frechet.back().results.empty()) {
         return;
     }
     report.section("Evaluation during training");
@@ -228,6 +228,7 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
         return series;
     };
     const std::vector<Series> curves = series_of(frechet);
+    const std::vector<Series> kernel_curves = series_of(kernel);
     const Series& last = curves.back();
     const auto best = std::min_element(last.y.begin(), last.y.end()) - last.y.begin();
     report.key_figures(
@@ -251,18 +252,23 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
                             .x_label = "iteration",
                             .y_label = "unbiased squared discrepancy",
                             .kind = ChartKind::points,
-                            .series = series_of(kernel),
+                            .series = kernel_curves,
                             .references = {{0, "no difference"}}}),
                  "Kernel distance (the estimator of KID) of the same images.");
+    const Series kernel_distances = kernel_curves.empty() ? Series{} : kernel_curves.back();
     std::vector<std::vector<std::string>> rows;
     const std::size_t shown = std::min<std::size_t>(12, last.y.size());
     for (std::size_t i = 0; i < shown; ++i) {
         const std::size_t at = shown > 1 ? i * (last.y.size() - 1) / (shown - 1) : 0;
-        rows.push_back({fmt::format("{:.0f}", last.x[at]), fmt::format("{:.5g}", last.y[at])});
+        const auto same = std::ranges::find(kernel_distances.x, last.x[at]);
+        rows.push_back({fmt::format("{:.0f}", last.x[at]), fmt::format("{:.5g}", last.y[at]),
+                        same == kernel_distances.x.end()
+                            ? "–"
+                            : fmt::format("{:.4g}", kernel_distances.y[static_cast<std::size_t>(
+                                                        same - kernel_distances.x.begin())])});
     }
-    report.table(fmt::format("Fréchet distance, {}{}", last.name,
-                             shown < last.y.size() ? "; some of the steps" : ""),
-                 {"iteration", "Fréchet distance"}, rows);
+    report.table(fmt::format("{}{}", last.name, shown < last.y.size() ? "; some of the steps" : ""),
+                 {"iteration", "Fréchet distance", "kernel distance"}, rows);
 }
 
 } // namespace
