@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
@@ -533,80 +532,6 @@ std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
              g[GeneratorMetrics::loss], row[penalty_metric], row[pixel_metric]});
     }
     return metrics;
-}
-
-std::map<std::string, std::vector<std::byte>> GanTrainer::checkpoint() const {
-    TensorFile state;
-    const auto add_moments = [&](const Network& network, const std::string& prefix) {
-        for (Tensor& tensor : network.moments().tensors) {
-            tensor.name = prefix + tensor.name;
-            state.tensors.push_back(std::move(tensor));
-        }
-    };
-    add_moments(generator_, "generator.");
-    add_moments(discriminator_, "discriminator.");
-    state.tensors.push_back(make_u64("step", {}, &step_));
-    const auto add_mean = [&](const Unfused& unfused, const char* name) {
-        if (unfused.mean.size() > 0) {
-            std::vector<float> host(static_cast<std::size_t>(unfused.mean.size()));
-            unfused.mean.download(host.data(), unfused.mean.size());
-            state.tensors.push_back(make_f32(name, {unfused.mean.size()}, host.data()));
-        }
-    };
-    add_mean(unfused_g_, "mean_of_generator");
-    add_mean(unfused_d_, "mean_of_discriminator");
-    const auto encode = [](const TensorFile& file) {
-        return encode_safetensors(file.tensors, file.metadata);
-    };
-    std::map<std::string, std::vector<std::byte>> files = {
-        {"generator.safetensors", encode(generator_.weights())},
-        {"discriminator.safetensors", encode(discriminator_.weights())},
-        {"state.safetensors", encode(state)}};
-    if (average_) {
-        files["generator_ema.safetensors"] = encode(average_->weights());
-    }
-    return files;
-}
-
-void GanTrainer::restore(const std::string& folder) {
-    const std::string generator_path = folder + "/generator.safetensors";
-    const std::string discriminator_path = folder + "/discriminator.safetensors";
-    const std::string state_path = folder + "/state.safetensors";
-    generator_.load_weights(read_safetensors(generator_path), generator_path);
-    discriminator_.load_weights(read_safetensors(discriminator_path), discriminator_path);
-    const TensorFile state = read_safetensors(state_path);
-    const auto moments_of = [&](const std::string& prefix) {
-        TensorFile file;
-        for (const Tensor& tensor : state.tensors) {
-            if (tensor.name.rfind(prefix, 0) == 0) {
-                Tensor named = tensor;
-                named.name = tensor.name.substr(prefix.size());
-                file.tensors.push_back(std::move(named));
-            }
-        }
-        return file;
-    };
-    generator_.load_moments(moments_of("generator."), state_path);
-    discriminator_.load_moments(moments_of("discriminator."), state_path);
-    const auto restore_mean = [&](Unfused& unfused, const char* name) {
-        if (unfused.mean.size() > 0) {
-            const std::span<const float> mean = f32(state.at(name));
-            if (static_cast<std::int64_t>(mean.size()) != unfused.mean.size()) {
-                throw std::runtime_error(
-                    fmt::format("{}: tensor {} has the wrong size; resume from another checkpoint",
-                                state_path, name));
-            }
-            unfused.mean.upload(mean.data(), unfused.mean.size());
-        }
-    };
-    restore_mean(unfused_g_, "mean_of_generator");
-    restore_mean(unfused_d_, "mean_of_discriminator");
-    if (average_) {
-        const std::string average_path = folder + "/generator_ema.safetensors";
-        average_->load_weights(read_safetensors(average_path), average_path);
-    }
-    step_ = u64(state.at("step"))[0];
-    device_step_.upload(&step_, 1);
 }
 
 } // namespace patchforge
