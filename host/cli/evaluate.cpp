@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -17,6 +19,7 @@
 #include "host/model/class_names.h"
 #include "host/model/classifier_model.h"
 #include "host/model/load_generator.h"
+#include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
 #include "host/train/classifier_data.h"
@@ -161,7 +164,37 @@ SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const Pac
                               [](const std::string& what) { print_line(what); });
 }
 
-void run(const Call& call) {
+// Takes the patients that the run held out from its own parameters; other ones are refused, since
+// the generator has seen them.
+void settle_split(Call& call, const PackedSet& set) {
+    if (call.run.empty() || !is_run_folder(call.run) || read_run_kind(call.run) != "train gan") {
+        return;
+    }
+    std::map<std::string, std::string> began;
+    for (const auto& [name, value] : read_parameters(call.run)) {
+        began[name] = parameter_text(value);
+    }
+    if (began["data_hash"] != fmt::format("{:016x}", set.content_hash())) {
+        if (call.test_patients > 0) {
+            print_line(fmt::format("{} was trained on other data ({}): whether the patients held "
+                                   "out here are new to it is not known",
+                                   call.run, began["data"]));
+        }
+        return;
+    }
+    const std::int64_t held_out = std::stoll(began["test_patients"]);
+    const std::uint64_t seed = std::stoull(began["seed"]);
+    if (call.test_patients > 0 && (call.test_patients != held_out || call.split_seed != seed)) {
+        throw std::invalid_argument(fmt::format(
+            "--test-patients {}, --split-seed {}: {} held out {} patients by seed {}; leave these "
+            "options out, and those are taken",
+            call.test_patients, call.split_seed, call.run, held_out, seed));
+    }
+    call.test_patients = held_out;
+    call.split_seed = seed;
+}
+
+void run(Call call) {
     if (call.run.empty() == call.generated.empty()) {
         throw std::invalid_argument("--run, --generated: give one of them, a GAN's run folder or a "
                                     "folder of generated PNG files");
@@ -170,12 +203,17 @@ void run(const Call& call) {
     if (out.empty()) {
         throw std::invalid_argument("--out: missing; name a folder for the results");
     }
-    if (call.tstr && call.test_patients == 0) {
+    if (!call.run.empty() && call.out.empty() && !std::filesystem::is_directory(call.run)) {
         throw std::invalid_argument(
-            "--tstr: needs real patches that the GAN did not see; give --test-patients and "
-            "--split-seed as in its training");
+            "--out: missing; weights have no folder of their own, name one for the results");
     }
     const PackedSet set = open_set(call.data, call.device.threads);
+    settle_split(call, set);
+    if (call.tstr && call.test_patients == 0) {
+        throw std::invalid_argument(
+            "--tstr: needs real patches that the GAN did not see; train it with --test-patients, "
+            "or give --test-patients for pictures of --generated");
+    }
     const auto backend =
         make_backend(call.device.device, {call.device.threads, call.device.precision});
     const ImageShape shape{set.channels(), set.height(), set.width()};
@@ -253,7 +291,9 @@ void add_evaluate(CLI::App& app) {
                              1000000);
     add_number<std::int64_t>(
         *verb, "--test-patients", call->test_patients,
-        "patients that the GAN did not see, for memorisation and --tstr (0: none)", 0, 1000000);
+        "patients that the fakes' maker did not see, for memorisation and --tstr (a run's own, "
+        "unless given)",
+        0, 1000000);
     add_number<std::uint64_t>(*verb, "--split-seed", call->split_seed,
                               "the --seed of the training that held them out", 0,
                               ~std::uint64_t{0});

@@ -74,8 +74,11 @@ std::vector<std::string> extractors_of(const std::vector<MetricResult>& results)
 
 using Rows = std::vector<std::vector<std::string>>;
 
-const std::vector<std::string> columns = {"features",  "measure", "generated",
-                                          "real half", "noise",   "other class"};
+std::vector<std::string> columns_of(const ImageEvaluation& evaluation) {
+    return {"features",  "measure",
+            "generated", evaluation.floor.empty() ? "real" : evaluation.floor.front().compared,
+            "noise",     "other class"};
+}
 
 Rows rows_of(const ImageEvaluation& evaluation) {
     Rows rows;
@@ -215,7 +218,7 @@ Image image_at(const ImageSet& set, std::int64_t i) {
 } // namespace
 
 std::string evaluation_table(const ImageEvaluation& evaluation) {
-    std::string text = text_table(columns, rows_of(evaluation));
+    std::string text = text_table(columns_of(evaluation), rows_of(evaluation));
     for (const std::string& line : {extrapolation_line(evaluation), inception_line(evaluation),
                                     memorisation_line(evaluation)}) {
         text += line.empty() ? "" : line + "\n";
@@ -249,11 +252,11 @@ void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
     report.section("How good are the fakes?");
     const std::string extrapolation = extrapolation_line(evaluation);
     report.table(
-        "Generated against real patches. 'real half' compares two halves of the real patches: "
-        "nothing can be expected to do better at that number; 'noise' and 'other class' say "
-        "what bad looks like." +
+        "Generated against real patches. 'other patients' are real patches held out, the figure to "
+        "aim at; 'real half' compares two halves of the same patches, closer than fakes can "
+        "honestly come; 'noise' and 'other class' say what bad looks like." +
             (extrapolation.empty() ? "" : " " + extrapolation),
-        columns, rows_of(evaluation));
+        columns_of(evaluation), rows_of(evaluation));
     if (!evaluation.by_class.empty()) {
         report.table(class_line(evaluation), class_columns(evaluation), class_rows(evaluation));
     }

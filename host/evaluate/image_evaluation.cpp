@@ -104,8 +104,12 @@ void Evaluation::measure(const FeatureExtractor& extractor) {
 }
 
 void Evaluation::measure_floors(const FeatureExtractor& extractor, const Features& real) {
-    const Halves halves = split_in_halves(real, options_.seed);
-    compare(result.floor, halves.first, halves.second, extractor, "real half");
+    if (held_out_.count() >= least_images) {
+        compare(result.floor, real, extractor.features(held_out_), extractor, "other patients");
+    } else {
+        const Halves halves = split_in_halves(real, options_.seed);
+        compare(result.floor, halves.first, halves.second, extractor, "real half");
+    }
 
     const ImageShape& shape = reference_.shape;
     const Features noise = noise_images(generated_.count(),

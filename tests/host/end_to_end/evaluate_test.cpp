@@ -240,5 +240,33 @@ TEST(ConditionalGan, IsTakenByClassEverywhere) {
     EXPECT_EQ(outcome.status, 0) << outcome.output;
 }
 
+TEST(Evaluate, TakesTheSplitOfTheRun) {
+    const ScratchFolder folder("evaluate-split");
+    const std::string set = tissue(folder, "set", "1"), run = folder / "gan";
+    Outcome outcome = patchforge({"train", "gan", "--data", set, "--out", run, "--steps", "5",
+                                  "--hidden-dim", "8", "--test-patients", "1", "--seed", "3"});
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    const auto evaluate = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> call = {"evaluate", "--run", run, "--data", set, "--count", "40"};
+        call.insert(call.end(), more.begin(), more.end());
+        return patchforge(call);
+    };
+    outcome = evaluate({});
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_NE(outcome.output.find("Memorisation"), std::string::npos) << outcome.output;
+    EXPECT_EQ(lines_of(run + "/metric-memorisation.jsonl").at(0).at("results").at("n_held_out"),
+              16);
+    outcome = evaluate({"--test-patients", "2"}); // one of them was trained on
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_NE(outcome.output.find("held out 1 patients by seed 3"), std::string::npos)
+        << outcome.output;
+    EXPECT_EQ(evaluate({"--test-patients", "1", "--split-seed", "3"}).status, 0);
+    const Outcome weights =
+        patchforge({"evaluate", "--run", run + "/checkpoints/step_5/generator.safetensors",
+                    "--data", set, "--count", "40"});
+    EXPECT_EQ(weights.status, 2);
+    EXPECT_NE(weights.output.find("--out: missing"), std::string::npos) << weights.output;
+}
+
 } // namespace
 } // namespace patchforge
