@@ -60,9 +60,10 @@ def page(work, seeds, count, version):
     seeds = seeds.split()
     print("# GAN presets, measured\n")
     device = re.search("Device: (.*)", (work / "idc" / f"idc-{seeds[0]}" / "log.txt").read_text())[1]
-    print(f"Written by bench/gan_presets.sh with {version} on {device}: seeds {', '.join(seeds)}, at most {count} fakes against as many pictures")
-    print("held out from the GAN and from the classifier `own`; mean ± standard deviation over seeds. Distances: lower is better; what each")
-    print("column means: docs/evaluation.md. `default` is plain training in pixels for as many iterations. Diversity: mean distance of two")
+    over = f"seeds {', '.join(seeds)}, mean ± standard deviation over them" if len(seeds) > 1 else f"seed {seeds[0]} alone"
+    print(f"Written by bench/gan_presets.sh with {version} on {device}: {over}; at most {count} fakes against as many")
+    print("pictures held out from the GAN and from the classifier `own`. Distances: lower is better; what each column means:")
+    print("[evaluation.md](../evaluation.md). `default` is plain training in pixels for as many iterations. Diversity: mean distance of two")
     print("fakes / of two patches at the end of training. Seconds: of all processor cores together, in training; the machine had other work")
     print("too, which makes them somewhat longer: compare them within a table.")
     for preset in PRESETS:

@@ -27,6 +27,10 @@ td.word { white-space: nowrap; }
 td:not([class]) { min-width: 9rem; }
 .pairs td { min-width: 0; overflow-wrap: anywhere; }
 .verdict { font-weight: 600; }
+@media print {
+  .gallery { display: block; } /* a heading stays with a block, not with a flexbox */
+  .gallery figure { display: inline-block; vertical-align: top; margin-right: 1rem; }
+}
 )css";
 
 // Text of a table's cell up to this length stays on one line.
