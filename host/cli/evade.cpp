@@ -49,6 +49,10 @@ void run(Call call) {
         job.search_target = std::stoi(number);
     }
     if (!call.against.empty()) {
+        if (call.search.empty()) {
+            throw std::invalid_argument(
+                "--against: says whom a search must convince; give --search target=K too");
+        }
         const auto found = std::find(job.models.begin(), job.models.end(), call.against);
         job.search_against = found == job.models.end() ? -1 : found - job.models.begin();
     }
@@ -75,7 +79,8 @@ void add_evade(CLI::App& app) {
              "FOLDER|FILE")
         ->required();
     add_checkpoint_option(*verb, c.checkpoint);
-    add_text(*verb, "--models", c.models, "classifiers, separated by commas (required)", "LIST")
+    add_text(*verb, "--models", c.models,
+             "classifiers or ensembles, separated by commas (required)", "LIST")
         ->required();
     add_text(*verb, "--detector", c.job.detector, "a model that stops fakes (class 1)",
              "FOLDER|FILE");

@@ -31,7 +31,7 @@ TEST(LatentSearchTest, FindsCodesOfEitherClass) {
         ImageGenerator generator(*network, picture);
         const std::vector<float> start = generator.latents(10, 1);
         const std::int64_t steps = std::string(device) == "cuda" ? 15 : 60;
-        LatentSearch search(*network, *model, {steps, 0.2, 0.001});
+        LatentSearch search(*network, {model.get()}, {steps, 0.2, 0.001});
         for (const std::int32_t target : {0, 1}) {
             const auto called = [&](const std::vector<float>& latents) {
                 const auto answers = model->predictions(generator.bytes(latents));
@@ -97,6 +97,13 @@ TEST(EvasionTest, RefusesWhatDoesNotFit) {
     job.models = {"a"};
     EXPECT_NO_THROW(job.validate());
     job.search_against = 1;
+    EXPECT_THROW(job.validate(), std::invalid_argument);
+    job.search_against = 0;
+    job.search_steps = 7; // of a search that nobody asked for
+    EXPECT_THROW(job.validate(), std::invalid_argument);
+    job.search_target = 1;
+    EXPECT_NO_THROW(job.validate());
+    job.models = {"a", "a"};
     EXPECT_THROW(job.validate(), std::invalid_argument);
 }
 
