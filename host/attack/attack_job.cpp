@@ -449,11 +449,12 @@ void Session::transfer(AttackMethod method, double epsilon,
         }
         rows.push_back(row);
     }
-    table(fmt::format(
-              "Transfer of {} at eps {}: share of the patches a model gets right that the 8-bit "
-              "images forged on another break",
-              options_of(method).text(format().pixels()), epsilon_text(epsilon)),
-          columns, rows);
+    const std::string caption = fmt::format(
+        "Transfer of {} at eps {}: share of the patches a model gets right that the 8-bit images "
+        "forged on another break",
+        options_of(method).text(format().pixels()), epsilon_text(epsilon));
+    say(caption);
+    table(caption, columns, rows);
 }
 
 void Session::run() {

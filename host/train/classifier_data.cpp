@@ -61,7 +61,11 @@ Split split_of(const PackedSet& set, const char* option, double patients, std::u
         options.test_patients = std::llround(patients);
     }
     if (!set.patient_names().empty()) {
-        return split_by_patient(set, options);
+        try {
+            return split_by_patient(set, options);
+        } catch (const std::runtime_error& error) {
+            throw std::runtime_error(fmt::format("{} {}: {}", option, patients, error.what()));
+        }
     }
     if (patients >= 1) {
         throw std::invalid_argument(
