@@ -2,13 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "data/packed_set.h"
 #include "data/read_bytes.h"
+#include "host/model/class_names.h"
 #include "host/model/classifier_members.h"
 
 namespace patchforge {
@@ -33,9 +33,11 @@ double training_step(const fs::path& run) {
     return 1000 * json["training_seconds"].get<double>() / json["steps"].get<double>();
 }
 
-bool are_numbers(std::span<const std::string> names) {
-    for (std::size_t k = 0; k < names.size(); ++k) {
-        if (names[k] != std::to_string(k)) {
+// Whether the names, or their numbers, stand in the same order.
+bool agree(std::span<const std::string> some, std::span<const std::string> others) {
+    const std::vector<std::int32_t> matched = match_classes(some, others);
+    for (std::size_t k = 0; k < matched.size(); ++k) {
+        if (matched[k] != static_cast<std::int32_t>(k)) {
             return false;
         }
     }
@@ -102,8 +104,8 @@ void check_data_fits(const PackedSet& set, const ClassifierFormat& format,
             "--data {}: has {} classes, {} knows {}; give data of the model's classes",
             set.path().string(), set.class_names().size(), name, format.class_names.size()));
     }
-    if (!std::ranges::equal(set.class_names(), format.class_names) &&
-        !are_numbers(set.class_names()) && !are_numbers(format.class_names)) {
+    if (!agree(set.class_names(), format.class_names) &&
+        !agree(format.class_names, set.class_names())) {
         throw std::invalid_argument(fmt::format(
             "--data {}: its classes are {}, those of {} are {}; give data of the model's classes",
             set.path().string(), fmt::join(set.class_names(), ", "), name,

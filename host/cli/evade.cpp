@@ -49,10 +49,6 @@ void run(Call call) {
         job.search_target = std::stoi(number);
     }
     if (!call.against.empty()) {
-        if (call.search.empty()) {
-            throw std::invalid_argument(
-                "--against: says whom a search must convince; give --search target=K too");
-        }
         const auto found = std::find(job.models.begin(), job.models.end(), call.against);
         job.search_against = found == job.models.end() ? -1 : found - job.models.begin();
     }
@@ -102,6 +98,10 @@ void add_evade(CLI::App& app) {
     add_number<double>(*verb, "--search-prior", c.job.search_prior,
                        "weight of the codes' mean square", 0, 1e6)
         ->group("Search");
+    for (const char* option :
+         {"--against", "--search-count", "--search-steps", "--search-lr", "--search-prior"}) {
+        only_beside(*verb, option, "--search");
+    }
     add_text(*verb, "--out", c.out, "folder for tables and report", "FOLDER")->group("Output");
     add_device_options(*verb, c.device);
     verb->callback([call] { run(*call); });

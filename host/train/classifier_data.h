@@ -44,8 +44,6 @@ struct ClassifierData {
     std::optional<PatchRows> validation{};
     // What train, test and validation look at, unless a set.
     std::vector<std::shared_ptr<const OwnedPatches>> owned{};
-
-    const PatchRows& choosing() const { return validation ? *validation : test; }
 };
 
 // By patient where patients are known, else by row (said in `how`); the test rows are the whole of

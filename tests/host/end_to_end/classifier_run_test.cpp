@@ -306,7 +306,7 @@ TEST(ClassifierRun, RefusesWhatCannotWork) {
     const std::vector<Refusal> refusals = {
         {"attack", training(set, out, {"--adversarial-training", "pgd"}),
          "--adversarial-training pgd"},
-        {"pairing", training(set, out, {"--logit-pairing", "1"}), "--logit-pairing 1"},
+        {"pairing", training(set, out, {"--logit-pairing", "1"}), "--logit-pairing"},
         {"budget", training(set, out, {"--adv-eps", "300/255"}), "--adv-eps"},
         {"test set", training(set, out, {"--test", larger}), "--test"},
         {"extra set", training(set, out, {"--extra-data", larger}), "--extra-data"},
