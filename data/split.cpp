@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <stdexcept>
 
@@ -46,6 +47,15 @@ std::optional<double> distance(const Counts& all, const Counts& test, double fra
     return sum;
 }
 
+std::vector<std::int32_t> rows_to_part(const PackedSet& set, const SplitOptions& options) {
+    if (!options.among.empty()) {
+        return options.among;
+    }
+    std::vector<std::int32_t> rows(static_cast<std::size_t>(set.count()));
+    std::iota(rows.begin(), rows.end(), 0);
+    return rows;
+}
+
 } // namespace
 
 Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
@@ -54,7 +64,8 @@ Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
     // By name, so that the numbers of patients, which depend on the file, do not matter.
     std::map<std::string_view, Counts> by_name;
     Counts all(classes + 1);
-    for (std::int64_t i = 0; i < set.count(); ++i) {
+    const std::vector<std::int32_t> rows = rows_to_part(set, options);
+    for (const std::int32_t i : rows) {
         const std::int32_t patient = set.patients()[i];
         if (patient < 0) {
             throw std::runtime_error(fmt::format(
@@ -122,9 +133,9 @@ Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
         tested[p] = std::binary_search(chosen.begin(), chosen.end(), set.patient_names()[p]);
     }
     Split split;
-    for (std::int64_t i = 0; i < set.count(); ++i) {
+    for (const std::int32_t i : rows) {
         auto& side = tested[set.patients()[i]] ? split.test : split.train;
-        side.push_back(static_cast<std::int32_t>(i));
+        side.push_back(i);
     }
     split.test_patients = std::move(chosen);
     return split;
@@ -133,9 +144,8 @@ Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
 Split split_by_row(const PackedSet& set, const SplitOptions& options) {
     check(options);
     std::map<std::int32_t, std::vector<std::pair<std::uint64_t, std::int32_t>>> by_class;
-    for (std::int64_t i = 0; i < set.count(); ++i) {
-        by_class[set.labels()[i]].emplace_back(hash_text(options.seed, set.name(i)),
-                                               static_cast<std::int32_t>(i));
+    for (const std::int32_t i : rows_to_part(set, options)) {
+        by_class[set.labels()[i]].emplace_back(hash_text(options.seed, set.name(i)), i);
     }
     Split split;
     for (auto& [label, rows] : by_class) {

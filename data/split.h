@@ -12,9 +12,10 @@ struct SplitOptions {
     double test_fraction = 0.2;     ///< of the patients (or rows), more than 0 and less than 1
     std::int64_t test_patients = 0; ///< when above 0, this many patients instead of the fraction
     std::uint64_t seed = 1;
+    std::vector<std::int32_t> among{}; ///< rows to part, ascending; empty: all
 };
 
-/// Rows are indices of patches, ascending; every row stands on exactly one side.
+/// Rows are indices of patches, ascending; every row (of those to part) stands on exactly one side.
 struct Split {
     std::vector<std::int32_t> train;
     std::vector<std::int32_t> test;

@@ -76,7 +76,7 @@ Image attack_sheet(const AttackResult& result, const AttackSet& set, const Class
     std::vector<std::size_t> shown;
     for (std::size_t i = 0; i < result.samples.size(); ++i) {
         const SampleOutcome& sample = result.samples[i];
-        if (sample.clean == set.labels[i] && sample.rounded_broken(set.labels[i]) &&
+        if (sample.right(set.labels[i]) && sample.rounded_broken(set.labels[i]) &&
             shown.size() < static_cast<std::size_t>(rows)) {
             shown.push_back(i);
         }

@@ -4,26 +4,23 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <numeric>
 #include <optional>
 #include <stdexcept>
 
 #include "data/atomic_file.h"
-#include "data/read_bytes.h"
+#include "host/attack/attack_charts.h"
 #include "host/attack/attack_images.h"
+#include "host/attack/attack_rows.h"
 #include "host/attack/attack_table.h"
+#include "host/attack/loaded_victim.h"
+#include "host/attack/output_folder.h"
 #include "host/attack/sanity_checks.h"
-#include "host/model/classifier_members.h"
 #include "host/run/chart.h"
-#include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
-#include "host/run/run_folder.h"
 #include "host/run/version.h"
-#include "host/train/classifier_data.h"
 
 namespace patchforge {
 
@@ -34,52 +31,42 @@ namespace fs = std::filesystem;
 constexpr std::int64_t sanity_count = 128;
 constexpr int sheet_rows = 8;
 
-// A victim with the name by which tables call it.
-struct Victim {
-    std::string name;
-    std::vector<std::unique_ptr<ClassifierModel>> models;
-    double training_seconds = std::numeric_limits<double>::quiet_NaN(); // as its run recorded it
-
-    std::vector<const ClassifierModel*> members() const {
-        std::vector<const ClassifierModel*> list;
-        for (const auto& model : models) {
-            list.push_back(model.get());
-        }
-        return list;
-    }
-    std::string hashes() const {
-        std::string text;
-        for (const auto& model : models) {
-            text += (text.empty() ? "" : " ") + model->hash();
-        }
-        return text;
-    }
-};
-
-double training_seconds(const fs::path& run) {
-    const fs::path file = run / "timing.json";
-    if (!fs::exists(file)) {
-        return std::numeric_limits<double>::quiet_NaN();
-    }
-    const std::vector<std::uint8_t> bytes = read_bytes(file, 1 << 16);
-    const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, false);
-    return json.is_object() && json.contains("training_seconds") &&
-                   json["training_seconds"].is_number()
-               ? json["training_seconds"].get<double>()
-               : std::numeric_limits<double>::quiet_NaN();
+// Where --save puts the pictures of one budget (or lambda).
+fs::path save_folder(const fs::path& out, AttackMethod method, double epsilon, double lambda) {
+    std::string name =
+        attack_method_name(method) + "_" +
+        (is_unbounded(method) ? fmt::format("lambda_{:g}", lambda) : epsilon_text(epsilon));
+    std::replace(name.begin(), name.end(), '/', '-');
+    return out / "adversarial" / name;
 }
 
-Victim load_victim(Backend& backend, const std::vector<std::string>& paths) {
-    Victim victim;
-    victim.training_seconds = 0;
-    for (const std::string& path : paths) {
-        victim.name += (victim.name.empty() ? "" : "+") + path;
-        for (const fs::path& member : classifier_members(path)) {
-            victim.models.push_back(ClassifierModel::load(backend, member));
-            victim.training_seconds += training_seconds(member);
+// Every budget of a method, as (eps, lambda).
+std::vector<std::pair<double, double>> budgets(const AttackJob& job, AttackMethod method) {
+    std::vector<std::pair<double, double>> list;
+    if (method == AttackMethod::forge) {
+        for (const double lambda : job.options.lambdas) {
+            list.emplace_back(0, lambda);
+        }
+    } else if (is_unbounded(method)) {
+        list.emplace_back(0, 0);
+    } else {
+        for (const double epsilon : job.epsilons) {
+            list.emplace_back(epsilon, 0);
         }
     }
-    return victim;
+    return list;
+}
+
+// All paths that will see the patches.
+std::vector<std::string> paths_of(const AttackJob& job) {
+    std::vector<std::string> paths;
+    for (const auto& victim : job.victims) {
+        paths.insert(paths.end(), victim.begin(), victim.end());
+    }
+    if (!job.detector.empty()) {
+        paths.push_back(job.detector);
+    }
+    return paths;
 }
 
 // Console, report and files of one job.
@@ -87,37 +74,51 @@ class Session {
   public:
     Session(const PackedSet& set, const AttackJob& job)
         : job_(job), backend_(make_backend(job.device, {job.threads, job.precision})),
-          chosen_(choose_rows(set, job.victims.front().front(), job.rows, job.count)),
+          chosen_(choose_rows(set, paths_of(job), job.rows, job.count)),
           report_("Attack on " + job.victims.front().front(),
                   fmt::format("{} patches ({}).", chosen_.set.count(), chosen_.how)) {
         for (const auto& paths : job.victims) {
             victims_.push_back(load_victim(*backend_, paths));
         }
-        if (!job.detector.empty()) {
-            detector_ = ClassifierModel::load(*backend_, job.detector);
+        for (const LoadedVictim& victim : victims_) {
+            for (const auto& model : victim.models) {
+                check_data_fits(set, model->format(), victim.name);
+            }
         }
-        check_what_fits(set);
+        if (!job.detector.empty()) {
+            detector_ = load_detector(*backend_, job.detector, format());
+        }
+        for (const AttackMethod method : job.methods) {
+            options_of(method).validate(format().class_count());
+        }
+        fallen_.resize(victims_.size());
     }
 
     void run();
 
   private:
-    void check_what_fits(const PackedSet& set) const;
-    const ClassifierFormat& format() const { return victims_.front().models.front()->format(); }
+    const ClassifierFormat& format() const { return victims_.front().format(); }
     AttackOptions options_of(AttackMethod method) const {
         AttackOptions options = job_.options;
         options.method = method;
         return options;
     }
     // Every budget (or lambda) of a method, each told to `each`.
-    void run_method(const Victim& victim, const ClassifierModel* detector, AttackMethod method,
+    void run_method(const LoadedVictim& victim, const ClassifierModel* detector,
+                    AttackMethod method,
                     const std::function<void(const AttackResult&, const AttackSummary&)>& each);
     void attack_one();
     void attack_with_detector();
     void compare_defences();
     void transfer();
+    // Why the evaluation is not checked; empty: it is.
+    std::string why_unchecked() const;
     void check_sanity();
-    void add_curve(const std::vector<AttackSummary>& summaries);
+    void add_curves();
+    void add_chart(const std::optional<Chart>& chart, const char* file, const char* caption);
+    void remember(const LoadedVictim& victim, const AttackResult& result);
+    void transfer(AttackMethod method, double epsilon,
+                  const std::vector<std::vector<std::int32_t>>& clean);
     void say(const std::string& line) { print_line(line); }
     void table(const std::string& caption, const std::vector<std::string>& columns,
                const std::vector<std::vector<std::string>>& rows) {
@@ -132,70 +133,41 @@ class Session {
     const AttackJob& job_;
     std::unique_ptr<Backend> backend_;
     ChosenRows chosen_;
-    std::vector<Victim> victims_;
+    std::vector<LoadedVictim> victims_;
     std::unique_ptr<ClassifierModel> detector_;
+    // Of each victim, what all attacks together broke at the largest budget; empty: not known.
+    std::vector<std::vector<std::uint8_t>> fallen_;
     Report report_;
     std::vector<AttackSummary> summaries_;
     nlohmann::ordered_json json_ = nlohmann::ordered_json::object();
 };
 
-void Session::check_what_fits(const PackedSet& set) const {
-    for (const Victim& victim : victims_) {
-        for (const auto& model : victim.models) {
-            const ClassifierFormat& f = model->format();
-            if (f.channels != set.channels() || f.height != set.height() ||
-                f.width != set.width()) {
-                throw std::invalid_argument(fmt::format(
-                    "--data {}: holds {} x {} x {} patches, {} takes {} x {} x {}; give data "
-                    "of the model's size",
-                    set.path().string(), set.channels(), set.height(), set.width(), victim.name,
-                    f.channels, f.height, f.width));
-            }
-            if (f.class_names.size() != set.class_names().size()) {
-                throw std::invalid_argument(fmt::format(
-                    "--data {}: has {} classes, {} knows {}; give data of the model's classes",
-                    set.path().string(), set.class_names().size(), victim.name,
-                    f.class_names.size()));
-            }
-        }
-    }
-    if (detector_ && (detector_->format().channels != set.channels() ||
-                      detector_->format().height != set.height() ||
-                      detector_->format().width != set.width() || detector_->class_count() != 2)) {
-        const ClassifierFormat& f = detector_->format();
-        throw std::invalid_argument(fmt::format(
-            "--detector {}: takes {} x {} x {} patches and knows {} classes; give a model of two "
-            "classes (clean, adversarial) for {} x {} x {} patches",
-            job_.detector, f.channels, f.height, f.width, f.class_count(), set.channels(),
-            set.height(), set.width()));
-    }
-    for (const AttackMethod method : job_.methods) {
-        options_of(method).validate(format().class_count());
-    }
-}
-
 void Session::run_method(
-    const Victim& victim, const ClassifierModel* detector, AttackMethod method,
+    const LoadedVictim& victim, const ClassifierModel* detector, AttackMethod method,
     const std::function<void(const AttackResult&, const AttackSummary&)>& each) {
     const AttackOptions options = options_of(method);
     AttackRunner runner(victim.members(), detector, chosen_.set, options, print_line);
-    const auto run = [&](double epsilon, double lambda) {
+    for (const auto& [epsilon, lambda] : budgets(job_, method)) {
         ProgressBar bar(options.text(format().pixels()), chosen_.set.count(), "patches");
         const AttackResult result =
             runner.run(epsilon, lambda, [&](std::int64_t done) { bar.update(done); });
+        if (detector == detector_.get()) {
+            remember(victim, result);
+        }
         each(result,
              summarise(result, chosen_.set, options, format().class_names, format().pixels()));
-    };
-    if (method == AttackMethod::forge) {
-        for (const double lambda : options.lambdas) {
-            run(0, lambda);
-        }
-    } else if (is_unbounded(method)) {
-        run(0, 0);
-    } else {
-        for (const double epsilon : job_.epsilons) {
-            run(epsilon, 0);
-        }
+    }
+}
+
+void Session::remember(const LoadedVictim& victim, const AttackResult& result) {
+    if (result.epsilon != largest_epsilon() || job_.options.targeted()) {
+        return;
+    }
+    std::vector<std::uint8_t>& fallen =
+        fallen_[static_cast<std::size_t>(&victim - victims_.data())];
+    fallen.resize(result.samples.size(), 0);
+    for (std::size_t i = 0; i < fallen.size(); ++i) {
+        fallen[i] |= result.samples[i].broken(chosen_.set.labels[i]);
     }
 }
 
@@ -220,12 +192,8 @@ void Session::attack_one() {
                                               summary.attack, epsilon_text(result.epsilon), gain));
                 }
                 if (job_.save && (result.epsilon > 0)) {
-                    std::string name =
-                        attack_method_name(method) + "_" +
-                        (std::isinf(result.epsilon) ? fmt::format("lambda_{:g}", result.lambda)
-                                                    : epsilon_text(result.epsilon));
-                    std::replace(name.begin(), name.end(), '/', '-');
-                    const fs::path folder = job_.out / "adversarial" / name;
+                    const fs::path folder =
+                        save_folder(job_.out, method, result.epsilon, result.lambda);
                     const SavedImages saved =
                         save_images(folder, result, chosen_.set, format(), job_.options.norm);
                     say(fmt::format("{}: {} PNG files; read back: {} differ, {} pixels outside the "
@@ -288,22 +256,27 @@ void Session::attack_with_detector() {
     const double alarms = static_cast<double>(std::count(on_clean.begin(), on_clean.end(), 1)) /
                           static_cast<double>(on_clean.size());
     for (const AttackMethod method : job_.methods) {
-        run_method(victims_.front(), nullptr, method,
-                   [&](const AttackResult& result, const AttackSummary& s) {
-                       const std::vector<std::int32_t> stopped =
-                           detector_->predictions(result.levels);
-                       std::int64_t caught = 0, through = 0;
-                       for (std::size_t i = 0; i < stopped.size(); ++i) {
-                           const std::int32_t label = chosen_.set.labels[i];
-                           if (result.samples[i].clean == label &&
-                               result.samples[i].rounded_broken(label)) {
-                               (stopped[i] == 1 ? caught : through) += 1;
-                           }
-                       }
-                       rows.push_back({s.attack, epsilon_text(s.epsilon), std::to_string(s.correct),
-                                       std::to_string(s.rounded_broken), std::to_string(caught),
-                                       std::to_string(through)});
-                   });
+        run_method(
+            victims_.front(), nullptr, method,
+            [&](const AttackResult& result, const AttackSummary& s) {
+                const std::vector<std::int32_t> stopped = detector_->predictions(result.levels);
+                std::int64_t caught = 0, through = 0;
+                for (std::size_t i = 0; i < stopped.size(); ++i) {
+                    const std::int32_t label = chosen_.set.labels[i];
+                    if (result.samples[i].right(label) && result.samples[i].rounded_broken(label)) {
+                        (stopped[i] == 1 ? caught : through) += 1;
+                    }
+                }
+                rows.push_back({s.attack, epsilon_text(s.epsilon), std::to_string(s.correct),
+                                std::to_string(s.rounded_broken), std::to_string(caught),
+                                std::to_string(through)});
+                json_["unaware_of_detector"].push_back({{"attack", s.attack},
+                                                        {"eps", epsilon_text(s.epsilon)},
+                                                        {"correct", s.correct},
+                                                        {"fools_classifier", s.rounded_broken},
+                                                        {"stopped", caught},
+                                                        {"through", through}});
+            });
     }
     table(fmt::format(
               "(a) and (b): the attack does not know the detector, which stops {:.2f} % of the "
@@ -313,57 +286,75 @@ void Session::attack_with_detector() {
            "get through"},
           rows);
     report_.paragraph(
-        "(c), the score that counts: the attack knows both models and fools them together.");
+        "(c), the score that counts: the attack knows both models and fools them together. Right "
+        "is there what is called right and let through, so that false alarms cost accuracy.");
     say("(c) joint adaptive attack on classifier and detector:");
 }
 
-void Session::add_curve(const std::vector<AttackSummary>& summaries) {
-    Chart chart{.title = "Robust accuracy",
-                .x_label = "eps (grey levels of 255)",
-                .y_label = "robust accuracy",
-                .kind = ChartKind::points,
-                .series = {},
-                .references = {{1.0 / static_cast<double>(format().class_count()), "chance"}}};
-    for (const AttackSummary& s : summaries) {
-        if (!std::isfinite(s.epsilon)) {
-            continue;
-        }
-        if (chart.series.empty() || chart.series.back().name != s.attack) {
-            if (chart.series.size() == 8) {
-                return;
-            }
-            chart.series.push_back({s.attack, {}, {}});
-        }
-        chart.series.back().x.push_back(255 * s.epsilon);
-        chart.series.back().y.push_back(s.robust_accuracy());
+void Session::add_chart(const std::optional<Chart>& chart, const char* file, const char* caption) {
+    if (!chart) {
+        return;
     }
-    if (!chart.series.empty()) {
-        report_.chart(chart_svg(chart), "Share of all patches that are right and stay right.");
-        if (!job_.out.empty()) {
-            write_chart(job_.out / "curve.svg", chart);
-        }
+    report_.chart(chart_svg(*chart), caption);
+    if (!job_.out.empty()) {
+        write_chart(job_.out / file, *chart);
     }
 }
 
-void Session::check_sanity() {
+void Session::add_curves() {
+    add_chart(robustness_curve(summaries_, format().class_count()), "curve.svg",
+              "Share of all patches that are right and stay right.");
+    add_chart(distance_curve(summaries_), "distance.svg",
+              "What success costs in distance: a point for each lambda, the largest on the left.");
+}
+
+std::string Session::why_unchecked() const {
     const double epsilon = largest_epsilon();
-    if (!job_.sanity || epsilon <= 0 || epsilon >= 1 || job_.options.norm != Norm::linf) {
+    return !job_.sanity                      ? "--no-sanity was given"
+           : job_.transfer                   ? "a transfer matrix judges pictures, not a defence"
+           : job_.options.norm != Norm::linf ? "they know L-infinity alone"
+           : !(epsilon > 0)                  ? "no budget is above 0"
+           : epsilon >= 1                    ? "the largest budget is not below 1"
+                                             : "";
+}
+
+void Session::check_sanity() {
+    const std::string reason = why_unchecked();
+    if (!reason.empty()) {
+        const std::string line = "The checks of this evaluation were left out: " + reason;
+        say(line);
+        report_.note(line + ".");
+        json_["sanity_left_out"] = reason;
         return;
     }
     report_.section("Can this evaluation be trusted?");
-    for (const SanityCheck& check :
-         sanity_checks(victims_.front().members(), chosen_.set, epsilon, sanity_count)) {
-        say(fmt::format("{}: {}: {}", check.good ? "sane" : "WARNING", check.name, check.found));
-        report_.verdict(check.name + ": " + check.found, check.good);
-        json_["sanity"].push_back(
-            {{"check", check.name}, {"found", check.found}, {"good", check.good}});
+    for (std::size_t v = 0; v < victims_.size(); ++v) {
+        const Evaluation evaluation{victims_[v].members(), detector_.get(), largest_epsilon(),
+                                    fallen_[v]};
+        const std::string whose = victims_.size() > 1 ? victims_[v].name + ": " : "";
+        for (const SanityCheck& check : sanity_checks(evaluation, chosen_.set, sanity_count)) {
+            say(fmt::format("{}: {}{}: {}", check.good ? "sane" : "WARNING", whose, check.name,
+                            check.found));
+            report_.verdict(whose + check.name + ": " + check.found, check.good);
+            json_["sanity"].push_back({{"model", victims_[v].name},
+                                       {"check", check.name},
+                                       {"found", check.found},
+                                       {"good", check.good}});
+        }
+    }
+    if (fallen_.front().empty()) {
+        const std::string line =
+            fmt::format("The attacks that ran are not compared with PGD: {}",
+                        job_.options.targeted() ? "they have a target" : "they have no budget");
+        say(line);
+        report_.note(line + ".");
     }
 }
 
 void Session::compare_defences() {
     std::vector<std::string> columns = {"model", "clean acc"};
     std::vector<std::vector<std::string>> rows;
-    for (const Victim& victim : victims_) {
+    for (const LoadedVictim& victim : victims_) {
         std::vector<std::string> row = {victim.name, ""};
         for (const AttackMethod method : job_.methods) {
             run_method(victim, nullptr, method, [&](const AttackResult&, const AttackSummary& s) {
@@ -384,35 +375,52 @@ void Session::compare_defences() {
         }
         AttackRunner runner(victim.members(), nullptr, chosen_.set, options_of(AttackMethod::fgsm));
         const AttackRunner::Sensitivity sensitivity = runner.sensitivity(largest_epsilon());
-        const double cost = victim.training_seconds / victims_.front().training_seconds;
+        const double cost = victim.training_step / victims_.front().training_step;
         row.push_back(std::isfinite(cost) ? fmt::format("{:.2f}", cost) : "-");
         row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l1));
         row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l2));
         row.push_back(fmt::format("{:.3f}", sensitivity.nonlinearity));
+        json_["defences"].push_back(
+            {{"model", victim.name},
+             {"training_step_ms", std::isfinite(victim.training_step)
+                                      ? nlohmann::ordered_json(victim.training_step)
+                                      : nlohmann::ordered_json()},
+             {"gradient_l1", sensitivity.gradient_l1},
+             {"gradient_l2", sensitivity.gradient_l2},
+             {"nonlinearity", sensitivity.nonlinearity}});
         rows.push_back(row);
     }
-    columns.insert(columns.end(), {"training cost", "gradient L1", "gradient L2", "nonlinearity"});
-    table("Defences: robust accuracy per attack, training time relative to the first model, mean "
-          "norms of "
-          "the loss gradient by the pixels, and how far the loss along FGSM's direction departs "
-          "from its "
-          "first-order prediction (relative)",
+    columns.insert(columns.end(), {"step cost", "gradient L1", "gradient L2", "nonlinearity"});
+    table("Defences: robust accuracy per attack, time of a training step relative to the first "
+          "model, mean norms of the loss gradient by the pixels, and how far the loss along FGSM's "
+          "direction departs from its first-order prediction (relative)",
           columns, rows);
 }
 
 void Session::transfer() {
-    const AttackMethod method = job_.methods.front();
-    const double epsilon = largest_epsilon();
-    std::vector<std::string> columns = {"forged on \\ tested on"};
     std::vector<std::vector<std::int32_t>> clean;
-    for (const Victim& victim : victims_) {
-        columns.push_back(victim.name);
+    for (const LoadedVictim& victim : victims_) {
         clean.push_back(
             AttackRunner(victim.members(), nullptr, chosen_.set, options_of(AttackMethod::fgsm))
                 .clean());
     }
+    for (const AttackMethod method : job_.methods) {
+        for (const double epsilon : job_.epsilons) {
+            if (epsilon > 0) {
+                transfer(method, epsilon, clean);
+            }
+        }
+    }
+}
+
+void Session::transfer(AttackMethod method, double epsilon,
+                       const std::vector<std::vector<std::int32_t>>& clean) {
+    std::vector<std::string> columns = {"forged on \\ tested on"};
+    for (const LoadedVictim& victim : victims_) {
+        columns.push_back(victim.name);
+    }
     std::vector<std::vector<std::string>> rows;
-    for (const Victim& source : victims_) {
+    for (const LoadedVictim& source : victims_) {
         AttackRunner forger(source.members(), nullptr, chosen_.set, options_of(method));
         const AttackResult forged = forger.run(epsilon);
         const AttackSet images{forged.levels, chosen_.set.labels, {}};
@@ -431,7 +439,9 @@ void Session::transfer() {
             }
             const double rate = AttackSummary::ratio(broken, correct);
             row.push_back(fmt::format("{:.3f} ({}/{})", rate, broken, correct));
-            json_["transfer"].push_back({{"source", source.name},
+            json_["transfer"].push_back({{"attack", options_of(method).text(format().pixels())},
+                                         {"eps", epsilon},
+                                         {"source", source.name},
                                          {"target", victims_[t].name},
                                          {"broken", broken},
                                          {"correct", correct},
@@ -439,11 +449,12 @@ void Session::transfer() {
         }
         rows.push_back(row);
     }
-    table(fmt::format(
-              "Transfer of {} at eps {}: share of the patches a model gets right that the 8-bit "
-              "images forged on another break",
-              options_of(method).text(format().pixels()), epsilon_text(epsilon)),
-          columns, rows);
+    const std::string caption = fmt::format(
+        "Transfer of {} at eps {}: share of the patches a model gets right that the 8-bit images "
+        "forged on another break",
+        options_of(method).text(format().pixels()), epsilon_text(epsilon));
+    say(caption);
+    table(caption, columns, rows);
 }
 
 void Session::run() {
@@ -463,10 +474,8 @@ void Session::run() {
         }
         attack_one();
     }
-    add_curve(summaries_);
-    if (victims_.size() == 1) {
-        check_sanity();
-    }
+    add_curves();
+    check_sanity();
     finish();
 }
 
@@ -477,7 +486,7 @@ void Session::finish() {
         {"device", backend_->description()},
         {"seed", std::to_string(job_.options.seed)},
         {"patchforge", version_text()}};
-    for (const Victim& victim : victims_) {
+    for (const LoadedVictim& victim : victims_) {
         facts.emplace_back("model " + victim.name, victim.hashes());
     }
     report_.facts(facts);
@@ -518,72 +527,48 @@ void AttackJob::validate() const {
                 fmt::format("--eps {}: pixels are in [0, 1]; give at most 1, e.g. 8/255", epsilon));
         }
     }
+    const auto refuse_repeated = [&](auto values, const char* option) {
+        std::sort(values.begin(), values.end());
+        if (std::adjacent_find(values.begin(), values.end()) != values.end()) {
+            refuse(fmt::format("{}: one of its values stands twice; give each once", option));
+        }
+    };
+    refuse_repeated(methods, "--method");
+    refuse_repeated(epsilons, "--eps");
+    refuse_repeated(options.lambdas, "--lambda");
+    options.refuse_foreign(methods);
+    if (epsilons != AttackJob().epsilons &&
+        std::all_of(methods.begin(), methods.end(), is_unbounded)) {
+        refuse("--eps: forge and cw have no budget; leave it out, or add a method that has one");
+    }
     if (save && out.empty()) {
         refuse("--save: needs a folder; give --out too");
+    }
+    if (save && victims.size() > 1) {
+        refuse("--save: keeps the pictures of one victim; give --model instead of --models");
     }
     if (!detector.empty() && victims.size() > 1) {
         refuse("--detector: stands in front of one model; give --model with one victim");
     }
-    for (const AttackMethod method : methods) {
-        if (!detector.empty() && (is_black_box(method) || method == AttackMethod::worst)) {
-            refuse(fmt::format("--detector: {} does not know how to fool two models at once; use "
-                               "fgsm, pgd or mifgsm",
-                               attack_method_name(method)));
-        }
-    }
     if (transfer && victims.size() < 2) {
         refuse("--transfer: needs two models at least; give --models a,b");
     }
-    if (transfer && is_unbounded(methods.front())) {
+    if (transfer && std::any_of(methods.begin(), methods.end(), is_unbounded)) {
         refuse("--transfer: takes attacks with a budget; use fgsm, pgd, mifgsm or square");
     }
-}
-
-ChosenRows choose_rows(const PackedSet& set, const std::string& model, const std::string& rows,
-                       std::int64_t count) {
-    PatchRows patches{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
-                      set.labels(), {}};
-    std::string how = "all";
-    if (rows != "all") {
-        if (const auto split = split_of_run(model, set)) {
-            const ClassifierData data =
-                classifier_data(set, nullptr, split->test_patients, split->split_seed);
-            patches = rows == "train" ? data.train : data.test;
-            how = data.how + " by the model's training";
-            how = rows == "train" ? "all but the " + how : how;
-        } else if (rows != "auto") {
-            throw std::invalid_argument(fmt::format("--rows {}: {} does not say which patches of "
-                                                    "{} it left out; give --rows all, or the "
-                                                    "run folder and the data it was trained on",
-                                                    rows, model, set.path().string()));
+    if (transfer && *std::max_element(epsilons.begin(), epsilons.end()) <= 0) {
+        refuse("--transfer: no budget of --eps is above 0; give one, e.g. 8/255");
+    }
+    check_output_folder(out, "attack.json");
+    for (const AttackMethod method : methods) {
+        for (const auto& [epsilon, lambda] : budgets(*this, method)) {
+            const fs::path folder = save_folder(out, method, epsilon, lambda);
+            if (save && fs::exists(folder) && !fs::is_empty(folder)) {
+                refuse(fmt::format("--save: {} holds files already; name another --out",
+                                   folder.string()));
+            }
         }
     }
-    if (patches.subset.empty()) {
-        patches.subset.resize(static_cast<std::size_t>(set.count()));
-        std::iota(patches.subset.begin(), patches.subset.end(), 0);
-    }
-    std::erase_if(patches.subset, [&](std::int32_t row) {
-        return set.labels()[static_cast<std::size_t>(row)] < 0;
-    });
-    if (patches.subset.empty()) {
-        throw std::invalid_argument(
-            fmt::format("--data {}: no patch has a label; attacks need to know the truth",
-                        set.path().string()));
-    }
-    const auto available = static_cast<std::int64_t>(patches.subset.size());
-    if (count > 0 && count < available) {
-        std::vector<std::int32_t> some;
-        for (std::int64_t i = 0; i < count; ++i) {
-            some.push_back(patches.subset[static_cast<std::size_t>(i * available / count)]);
-        }
-        how += fmt::format(", {} of {} evenly spaced", count, available);
-        patches.subset = std::move(some);
-    }
-    ChosenRows chosen{{bytes_of(patches), labels_of(patches), {}}, how};
-    for (const std::int32_t row : patches.subset) {
-        chosen.set.names.emplace_back(set.name(row));
-    }
-    return chosen;
 }
 
 void run_attack_job(const PackedSet& set, const AttackJob& job) {

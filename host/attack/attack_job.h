@@ -18,15 +18,14 @@ class Report;
 
 struct AttackJob {
     // Each victim is one classifier or, with several paths, an ensemble (mean logit). More than one
-    // victim: the table of defences, or with `transfer` the matrix of sources and targets.
+    // victim: the table of defences, or with `transfer` a matrix of sources and targets for every
+    // method and budget.
     std::vector<std::vector<std::string>> victims;
     std::string detector; // a model in front, or empty
     std::vector<AttackMethod> methods = {AttackMethod::pgd};
     AttackOptions options; // of all methods; its own `method` is not read
     std::vector<double> epsilons = {0, 1 / 255.0, 2 / 255.0, 4 / 255.0, 8 / 255.0};
-    std::string rows = "auto"; // "test": the patches held out in the first model's training;
-                               // "train": the others; "all";
-                               // "auto": test where the run says how it was split, of the same data
+    std::string rows = "auto"; // as choose_rows() says
     std::int64_t count = 0;    // at most so many patches, evenly spaced; 0: all
     bool transfer = false;
     bool sanity = true; // the checks that expose a broken evaluation
@@ -38,18 +37,11 @@ struct AttackJob {
     int threads = 0;
     Precision precision = Precision::float32;
 
+    // Throws std::invalid_argument naming the option, also where `out` holds something that must
+    // not be overwritten.
     void validate() const;
 };
 
 void run_attack_job(const PackedSet& set, const AttackJob& job);
-
-// The patches that `rows` and `count` choose, and in words which these are. `model`: the first
-// victim's path. Throws std::invalid_argument when "test" cannot be told.
-struct ChosenRows {
-    AttackSet set;
-    std::string how;
-};
-ChosenRows choose_rows(const PackedSet& set, const std::string& model, const std::string& rows,
-                       std::int64_t count);
 
 } // namespace patchforge

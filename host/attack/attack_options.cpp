@@ -17,6 +17,58 @@ constexpr std::array<const char*, 10> method_names = {
     throw std::invalid_argument(what);
 }
 
+// Which methods an option belongs to, and how to tell that it was given.
+struct Belonging {
+    const char* option;
+    bool (*given)(const AttackOptions& options, const AttackOptions& standard);
+    std::vector<AttackMethod> methods;
+};
+
+const std::vector<Belonging>& belongings() {
+    using enum AttackMethod;
+    using Options = const AttackOptions&;
+    static const std::vector<Belonging> table = {
+        {"--target",
+         [](Options o, Options) { return o.targeted(); },
+         {fgsm, pgd, mifgsm, forge, cw, numeric, nes, spsa, square}},
+        {"--steps",
+         [](Options o, Options s) { return o.steps != s.steps; },
+         {pgd, mifgsm, forge, cw, numeric, nes, spsa, worst}},
+        {"--alpha",
+         [](Options o, Options s) { return o.alpha != s.alpha; },
+         {pgd, mifgsm, numeric, nes, spsa}},
+        {"--no-random-start", [](Options o, Options) { return !o.random_start; }, {pgd}},
+        {"--restarts", [](Options o, Options s) { return o.restarts != s.restarts; }, {pgd}},
+        {"--decay", [](Options o, Options s) { return o.decay != s.decay; }, {mifgsm}},
+        {"--loss margin", [](Options o, Options) { return o.on_margin; }, {fgsm, pgd, mifgsm}},
+        {"--loss l1, l2",
+         [](Options o, Options s) { return o.forge_loss != s.forge_loss; },
+         {forge}},
+        {"--lambda", [](Options o, Options s) { return o.lambdas != s.lambdas; }, {forge}},
+        {"--start", [](Options o, Options s) { return o.start != s.start; }, {forge}},
+        {"--within", [](Options o, Options s) { return o.within != s.within; }, {forge}},
+        {"--optimiser", [](Options o, Options s) { return o.forge_adam != s.forge_adam; }, {forge}},
+        {"--lr",
+         [](Options o, Options s) { return o.learning_rate != s.learning_rate; },
+         {forge, cw}},
+        {"--search-steps",
+         [](Options o, Options s) { return o.search_steps != s.search_steps; },
+         {cw}},
+        {"--confidence",
+         [](Options o, Options s) { return o.confidence != s.confidence; },
+         {forge, cw}},
+        {"--queries",
+         [](Options o, Options s) { return o.queries != s.queries; },
+         {numeric, nes, spsa, square, worst}},
+        {"--directions",
+         [](Options o, Options s) { return o.directions != s.directions; },
+         {nes, spsa}},
+        {"--sigma", [](Options o, Options s) { return o.sigma != s.sigma; }, {numeric, nes, spsa}},
+        {"--block", [](Options o, Options s) { return o.block != s.block; }, {numeric}},
+    };
+    return table;
+}
+
 } // namespace
 
 AttackMethod attack_method_from_name(const std::string& name) {
@@ -42,12 +94,13 @@ bool is_unbounded(AttackMethod method) {
 }
 
 std::int64_t AttackOptions::steps_of(std::int64_t pixels) const {
+    if (method == AttackMethod::fgsm) {
+        return 1;
+    }
     if (steps > 0) {
         return steps;
     }
     switch (method) {
-    case AttackMethod::fgsm:
-        return 1;
     case AttackMethod::pgd:
         return 40;
     case AttackMethod::mifgsm:
@@ -63,6 +116,7 @@ std::int64_t AttackOptions::steps_of(std::int64_t pixels) const {
     case AttackMethod::nes:
     case AttackMethod::spsa:
         return std::max<std::int64_t>(queries / (2 * directions + 1), 1);
+    case AttackMethod::fgsm:
     case AttackMethod::square:
         break;
     }
@@ -70,18 +124,15 @@ std::int64_t AttackOptions::steps_of(std::int64_t pixels) const {
 }
 
 double AttackOptions::alpha_of(double epsilon, std::int64_t pixels) const {
+    if (method == AttackMethod::fgsm) {
+        return epsilon;
+    }
     if (alpha > 0) {
         return alpha;
     }
     const auto count = static_cast<double>(steps_of(pixels));
-    switch (method) {
-    case AttackMethod::fgsm:
-        return epsilon;
-    case AttackMethod::mifgsm:
-        return epsilon / count;
-    default:
-        return std::min(2.5 * epsilon / count, epsilon);
-    }
+    return method == AttackMethod::mifgsm ? epsilon / count
+                                          : std::min(2.5 * epsilon / count, epsilon);
 }
 
 StepRule AttackOptions::rule() const {
@@ -121,6 +172,28 @@ void AttackOptions::validate(std::int64_t classes) const {
     }
 }
 
+void AttackOptions::refuse_foreign(const std::vector<AttackMethod>& methods) const {
+    const AttackOptions standard;
+    const auto listed = [&](const std::vector<AttackMethod>& some) {
+        std::vector<std::string> names(some.size());
+        std::transform(some.begin(), some.end(), names.begin(), attack_method_name);
+        return fmt::format("{}", fmt::join(names, ", "));
+    };
+    for (const Belonging& one : belongings()) {
+        const bool known = std::any_of(methods.begin(), methods.end(), [&](AttackMethod method) {
+            return std::find(one.methods.begin(), one.methods.end(), method) != one.methods.end();
+        });
+        if (one.given(*this, standard) && !known) {
+            refuse(fmt::format("{}: belongs to {}, not to --method {}; leave it out", one.option,
+                               listed(one.methods), listed(methods)));
+        }
+    }
+    if (restarts > 1 && !random_start) {
+        refuse("--restarts: without a random start each would be the same; leave "
+               "--no-random-start out");
+    }
+}
+
 std::string AttackOptions::text(std::int64_t pixels) const {
     std::string line = attack_method_name(method);
     if (!is_unbounded(method)) {
@@ -132,9 +205,22 @@ std::string AttackOptions::text(std::int64_t pixels) const {
     } else if (count > 1) {
         line += fmt::format(", {} steps", count);
     }
+    if (on_margin && (method == AttackMethod::fgsm || method == AttackMethod::pgd ||
+                      method == AttackMethod::mifgsm)) {
+        line += ", on the margin";
+    }
     if (method == AttackMethod::pgd) {
         line += random_start ? ", random start" : " (no random start: BIM)";
         line += restarts > 1 ? fmt::format(", {} restarts", restarts) : "";
+    }
+    if (method == AttackMethod::forge) {
+        line += forge_loss == VictimLoss::probability_l1   ? ", loss l1"
+                : forge_loss == VictimLoss::probability_l2 ? ", loss l2"
+                                                           : "";
+        line += start == Start::other   ? ", from another patch"
+                : start == Start::noise ? ", from noise"
+                                        : "";
+        line += within > 0 ? fmt::format(", within {:g}", within) : "";
     }
     switch (target) {
     case Target::none:

@@ -28,8 +28,8 @@ struct AttackOptions {
     enum class Target { none, fixed, least_likely, random } target = Target::none;
     std::int32_t target_class = 0;
 
-    std::int64_t steps = 0; // 0: the method's own, see steps_of()
-    double alpha = 0;       // 0: 2.5 eps / steps; mifgsm eps / steps; fgsm eps
+    std::int64_t steps = 0; // 0: the method's own, see steps_of(); fgsm has one whatever this is
+    double alpha = 0;       // 0: 2.5 eps / steps; mifgsm eps / steps; fgsm eps whatever this is
     bool random_start = true;
     std::int64_t restarts = 1;
     bool on_margin = false; // climb the logit margin instead of the cross-entropy
@@ -37,7 +37,8 @@ struct AttackOptions {
 
     // forge: minimise loss(answer, target) + lambda ||x - x0||^2
     VictimLoss forge_loss = VictimLoss::cross_entropy;
-    enum class Start { self, other, noise } start = Start::self;
+    enum class Start { self, other, noise } start = Start::self; // other: of the same label
+    double within = 0; // success also means an L2 distance of at most this; 0: any distance
     std::vector<double> lambdas = {0};
     bool forge_adam = true;      // otherwise gradient descent
     double learning_rate = 0.01; // of forge and cw
@@ -45,7 +46,7 @@ struct AttackOptions {
     // cw
     std::int64_t search_steps = 9; // of the binary search over c
     double initial_c = 0.01;
-    double confidence = 0; // how far the margin must lead
+    double confidence = 0; // of forge too: how far the margin must lead
 
     // Black boxes
     std::int64_t queries = 5000;  // at most, for each sample
@@ -66,6 +67,9 @@ struct AttackOptions {
 
     // Throws std::invalid_argument naming the option.
     void validate(std::int64_t classes) const;
+    // Throws std::invalid_argument naming the first option that differs from its default and that
+    // none of `methods` knows, and which methods do.
+    void refuse_foreign(const std::vector<AttackMethod>& methods) const;
     // One line of what differs between methods: "pgd linf, 40 steps, random start".
     std::string text(std::int64_t pixels) const;
 };

@@ -76,12 +76,7 @@ AttackRunner::AttackRunner(std::vector<const ClassifierModel*> members,
         }
     }
     if (is_black_box(options.method) || options.method == AttackMethod::worst) {
-        if (detector) {
-            throw std::invalid_argument(fmt::format("--detector: {} does not know how to fool two "
-                                                    "models at once; use fgsm, pgd or mifgsm",
-                                                    attack_method_name(options.method)));
-        }
-        methods_->black_box.emplace(std::move(members), query_capacity, set.count());
+        methods_->black_box.emplace(std::move(members), query_capacity, set.count(), detector);
     }
     std::vector<float> logits;
     std::vector<std::int64_t> all(static_cast<std::size_t>(set.count()));
@@ -95,6 +90,9 @@ AttackRunner::AttackRunner(std::vector<const ClassifierModel*> members,
         const std::vector<float> answers =
             judge_.host_logits(batch_.origin(), static_cast<std::int64_t>(count));
         logits.insert(logits.end(), answers.begin(), answers.end());
+        const std::vector<std::uint8_t> stopped =
+            judge_.detected(batch_.origin(), static_cast<std::int64_t>(count));
+        clean_detected_.insert(clean_detected_.end(), stopped.begin(), stopped.end());
     }
     clean_ = argmax_of(logits, judge_.class_count());
     const std::vector<float> probabilities = softmax_of(logits, judge_.class_count());
@@ -151,10 +149,10 @@ void AttackRunner::load(std::span<const std::int64_t> samples) {
     batch_.load(levels, label, samples);
 }
 
-std::vector<std::int64_t> AttackRunner::clean_correct() const {
+std::vector<std::int64_t> AttackRunner::clean_right() const {
     std::vector<std::int64_t> samples;
     for (std::size_t i = 0; i < clean_.size(); ++i) {
-        if (clean_[i] == set_.labels[i]) {
+        if (clean_[i] == set_.labels[i] && !clean_detected_[i]) {
             samples.push_back(static_cast<std::int64_t>(i));
         }
     }
@@ -297,12 +295,14 @@ AttackResult AttackRunner::run(double epsilon, double lambda,
     const bool unbounded = is_unbounded(options_.method);
     AttackResult result{.epsilon = unbounded ? no_budget : epsilon,
                         .lambda = lambda,
+                        .guarded = judge_.has_detector(),
                         .samples = std::vector<SampleOutcome>(clean_.size()),
                         .levels = set_.levels,
                         .violations = {}};
     for (std::size_t i = 0; i < clean_.size(); ++i) {
         SampleOutcome& sample = result.samples[i];
         sample.clean = sample.adversarial = sample.rounded = clean_[i];
+        sample.clean_detected = sample.detected = sample.rounded_detected = clean_detected_[i] != 0;
         sample.clean_confidence = sample.rounded_confidence = clean_confidence_[i];
         sample.target = targets_[i];
     }
@@ -314,7 +314,7 @@ AttackResult AttackRunner::run(double epsilon, double lambda,
     std::iota(samples.begin(), samples.end(), 0);
     if (methods_->black_box && !options_.targeted()) {
         attack_samples(result, samples, 0, [] {}, {}); // so that all have their figures
-        samples = clean_correct();
+        samples = clean_right();
     }
     if (!unbounded && epsilon == 0) {
         attack_samples(
@@ -385,14 +385,15 @@ void AttackRunner::start_forge() {
                               attack_stream(options_.seed, AttackStream::others,
                                             static_cast<std::uint64_t>(batch_.sample(0))));
     } else {
-        // The next sample of the set that has the target's label; without any, the next sample.
+        // The next sample of the set with the same label; without any, the next sample.
         std::vector<std::uint8_t> levels;
         for (std::int64_t row = 0; row < rows; ++row) {
             std::int64_t other = (batch_.sample(row) + 1) % set_.count();
             for (std::int64_t tried = 0; tried < set_.count(); ++tried) {
                 const std::int64_t candidate = (batch_.sample(row) + 1 + tried) % set_.count();
                 if (candidate != batch_.sample(row) &&
-                    set_.labels[static_cast<std::size_t>(candidate)] == batch_.host_label(row)) {
+                    set_.labels[static_cast<std::size_t>(candidate)] ==
+                        set_.labels[static_cast<std::size_t>(batch_.sample(row))]) {
                     other = candidate;
                     break;
                 }
@@ -420,7 +421,7 @@ void AttackRunner::run_worst(AttackResult& result, double epsilon,
         methods_->worst.emplace(judge_, batch_, options_);
         methods_->query.emplace(*methods_->black_box, batch_, options_);
     }
-    std::vector<std::int64_t> standing = clean_correct();
+    std::vector<std::int64_t> standing = clean_right();
     const auto share = [&](std::size_t part) {
         return 100 * static_cast<double>(part) / static_cast<double>(clean_.size());
     };

@@ -29,13 +29,14 @@ struct AttackSet {
 };
 
 struct SampleOutcome {
-    std::int32_t clean = 0;       // what the victim calls the unchanged sample
-    std::int32_t target = -1;     // -1: untargeted
-    std::int32_t adversarial = 0; // of the float32 pixels
-    std::int32_t rounded = 0;     // of the 8-bit image
-    bool detected = false;        // a detector stops the float32 pixels; the 8-bit image
-    bool rounded_detected = false;
-    float l2 = 0; // distance of the float32 pixels
+    std::int32_t clean = 0;        // what the victim calls the unchanged sample
+    std::int32_t target = -1;      // -1: untargeted
+    std::int32_t adversarial = 0;  // of the float32 pixels
+    std::int32_t rounded = 0;      // of the 8-bit image
+    bool clean_detected = false;   // a detector stops the unchanged sample: a false alarm;
+    bool detected = false;         // ... the float32 pixels
+    bool rounded_detected = false; // ... the 8-bit image
+    float l2 = 0;                  // distance of the float32 pixels
     float linf = 0;
     float rounded_l2 = 0;
     float rounded_linf = 0;
@@ -44,6 +45,8 @@ struct SampleOutcome {
     float rounded_last_class = 0; // probability of the last class, for ROC curves
     std::int64_t queries = 0;     // black boxes
     std::int64_t steps = -1;      // forge, cw: until the first success; -1: never
+    // Right before the attack: called its label, and let through by a detector.
+    bool right(std::int32_t label) const { return clean == label && !clean_detected; }
     // Broken: not the label any more, or the target; and not stopped by a detector.
     bool broken(std::int32_t label) const { return wrong(adversarial, label) && !detected; }
     bool rounded_broken(std::int32_t label) const {
@@ -65,8 +68,9 @@ struct Violations {
 };
 
 struct AttackResult {
-    double epsilon = 0; // infinity for methods without a budget
-    double lambda = 0;  // forge
+    double epsilon = 0;   // infinity for methods without a budget
+    double lambda = 0;    // forge
+    bool guarded = false; // a detector stood in front
     std::vector<SampleOutcome> samples;
     std::vector<std::uint8_t> levels; // [count, pixels], the 8-bit images
     Violations violations;
@@ -75,7 +79,8 @@ struct AttackResult {
 
 class AttackRunner {
   public:
-    // All must outlive it. With `worst`, what it says goes to `log`, line by line.
+    // All must outlive it; the detector may be null. With `worst`, what it says goes to `log`, line
+    // by line.
     AttackRunner(std::vector<const ClassifierModel*> members, const ClassifierModel* detector,
                  const AttackSet& set, const AttackOptions& options,
                  std::function<void(const std::string&)> log = {});
@@ -113,7 +118,7 @@ class AttackRunner {
     void collect(AttackResult& result, double epsilon);
     void round(double epsilon);
     void check(Violations& violations, double epsilon) const;
-    std::vector<std::int64_t> clean_correct() const;
+    std::vector<std::int64_t> clean_right() const;
     void run_worst(AttackResult& result, double epsilon,
                    const std::function<void(std::int64_t)>& progress);
     void start_forge();
@@ -126,6 +131,7 @@ class AttackRunner {
     AttackBatch batch_;
     std::unique_ptr<Methods> methods_;
     std::vector<std::int32_t> clean_;
+    std::vector<std::uint8_t> clean_detected_;
     std::vector<float> clean_confidence_;
     std::vector<std::int32_t> targets_;
     DeviceArray<std::uint8_t> rounded_;

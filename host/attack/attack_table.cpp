@@ -69,6 +69,7 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
     summary.epsilon = result.epsilon;
     summary.lambda = result.lambda;
     summary.count = set.count();
+    summary.clean_stopped = result.guarded ? 0 : -1;
     summary.targeted = options.targeted();
     summary.violations = result.violations;
     summary.seconds = result.seconds;
@@ -98,8 +99,10 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
         if (sample.steps >= 0) {
             steps.push_back(static_cast<double>(sample.steps));
         }
+        summary.clean_stopped += sample.clean_detected;
+        of_class.clean_stopped += sample.clean_detected;
         // A sample whose label is the target cannot be broken by being called that.
-        if (sample.clean != label) {
+        if (!sample.right(label)) {
             continue;
         }
         ++summary.correct;
@@ -149,6 +152,7 @@ std::vector<std::string> table_columns() {
     return {"attack",
             "eps",
             "N",
+            "clean stopped",
             "correct C",
             "broken B",
             "clean acc",
@@ -167,6 +171,7 @@ std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary
     std::vector<std::vector<std::string>> rows;
     for (const AttackSummary& s : summaries) {
         rows.push_back({s.attack, budget_text(s), std::to_string(s.count),
+                        s.clean_stopped < 0 ? "-" : std::to_string(s.clean_stopped),
                         std::to_string(s.correct), std::to_string(s.broken),
                         number(s.clean_accuracy(), 4), number(s.robust_accuracy(), 4),
                         number(s.success_rate(), 4), std::to_string(s.rounded_broken),
@@ -223,21 +228,24 @@ std::vector<std::vector<std::string>> class_rows(const std::vector<AttackSummary
 
 std::string summaries_csv(const std::vector<AttackSummary>& summaries) {
     std::string csv =
-        "attack,eps,lambda,n,correct,broken,clean_accuracy,robust_accuracy,asr,rounded_broken,"
+        "attack,eps,lambda,n,clean_stopped,correct,broken,clean_accuracy,robust_accuracy,asr,"
+        "rounded_broken,"
         "rounded_asr,target_hit,target_eligible,l2_mean,l2_median,l2_max,linf_mean,linf_median,"
         "linf_max,queries_mean,queries_median,queries_p95,steps_mean,steps_median,steps_max,"
         "balanced_accuracy,auc,ball_violations,box_violations,largest_ulps,seconds\n";
     for (const AttackSummary& s : summaries) {
         csv += fmt::format(
-            "\"{}\",{},{},{},{},{},{:.6f},{:.6f},{:.6f},{},{:.6f},{},{},{:.6g},{:.6g},{:.6g},{:.6g}"
+            "\"{}\",{},{},{},{},{},{},{:.6f},{:.6f},{:.6f},{},{:.6f},{},{},{:.6g},{:.6g},{:.6g},{:."
+            "6g}"
             ","
             "{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6f},{:.6f},{},{},{:.3g},{:."
             "3f}\n",
-            s.attack, s.epsilon, s.lambda, s.count, s.correct, s.broken, s.clean_accuracy(),
-            s.robust_accuracy(), s.success_rate(), s.rounded_broken, s.rounded_success_rate(),
-            s.target_hit, s.target_eligible, s.l2.mean, s.l2.median, s.l2.high, s.linf.mean,
-            s.linf.median, s.linf.high, s.queries.mean, s.queries.median, s.queries.high,
-            s.steps.mean, s.steps.median, s.steps.high, s.balanced_accuracy, s.auc,
+            s.attack, s.epsilon, s.lambda, s.count,
+            s.clean_stopped < 0 ? "" : std::to_string(s.clean_stopped), s.correct, s.broken,
+            s.clean_accuracy(), s.robust_accuracy(), s.success_rate(), s.rounded_broken,
+            s.rounded_success_rate(), s.target_hit, s.target_eligible, s.l2.mean, s.l2.median,
+            s.l2.high, s.linf.mean, s.linf.median, s.linf.high, s.queries.mean, s.queries.median,
+            s.queries.high, s.steps.mean, s.steps.median, s.steps.high, s.balanced_accuracy, s.auc,
             s.violations.ball, s.violations.box, s.violations.largest_ulps, s.seconds);
     }
     return csv;
@@ -268,6 +276,9 @@ std::string summaries_json(const std::vector<AttackSummary>& summaries) {
                                       {"largest_violation_ulps", s.violations.largest_ulps},
                                       {"not_finite", s.violations.not_finite},
                                       {"seconds", s.seconds}};
+        if (s.clean_stopped >= 0) {
+            one["clean_stopped"] = s.clean_stopped;
+        }
         if (s.targeted) {
             one["target_hit"] = s.target_hit;
             one["target_eligible"] = s.target_eligible;
@@ -278,6 +289,9 @@ std::string summaries_json(const std::vector<AttackSummary>& summaries) {
                                       {"wrong_clean", c.total - c.correct},
                                       {"broken", c.broken},
                                       {"wrong_under_attack", c.wrong()}});
+            if (s.clean_stopped >= 0) {
+                one["classes"].back()["clean_stopped"] = c.clean_stopped;
+            }
         }
         list.push_back(one);
     }

@@ -1,6 +1,7 @@
 // What an attack did to a set, in counts. Rates hide two traps: whether samples that were wrong
 // before the attack count (here: never as successes), and how many there were at all (here: always
-// said).
+// said). Behind a detector a patch is right when it is called right and not stopped: a detector
+// that stops everything has a robust accuracy of 0.
 #pragma once
 
 #include <cstdint>
@@ -18,9 +19,12 @@ struct Spread {
 struct ClassCount {
     std::string name;
     std::int64_t total = 0;
-    std::int64_t correct = 0;                                       // before the attack
-    std::int64_t broken = 0;                                        // of these, after it
-    std::int64_t wrong() const { return total - correct + broken; } // missed under attack
+    std::int64_t correct = 0;       // before the attack
+    std::int64_t broken = 0;        // of these, after it
+    std::int64_t clean_stopped = 0; // by a detector, before the attack
+    std::int64_t wrong() const {
+        return total - correct + broken;
+    } // under attack; or stopped clean
 };
 
 struct AttackSummary {
@@ -29,6 +33,8 @@ struct AttackSummary {
     double lambda = 0;
     std::int64_t count = 0;          // N
     std::int64_t correct = 0;        // C: right before the attack
+    std::int64_t clean_stopped = -1; // patches stopped before the attack, right or wrong: false
+                                     // alarms; -1: no detector
     std::int64_t broken = 0;         // B: of these, by the float32 pixels
     std::int64_t rounded_broken = 0; // of these, by the 8-bit images
     bool targeted = false;

@@ -9,10 +9,12 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
-#include "host/attack/attack_job.h"
+#include "host/attack/attack_rows.h"
 #include "host/attack/attack_table.h"
 #include "host/attack/latent_search.h"
-#include "host/model/classifier_model.h"
+#include "host/attack/loaded_victim.h"
+#include "host/attack/output_folder.h"
+#include "host/model/classifier_members.h"
 #include "host/model/load_generator.h"
 #include "host/run/chart.h"
 #include "host/run/image_grid.h"
@@ -56,17 +58,21 @@ class Session {
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,
                               job.models.size())) {
         for (const std::string& path : job.models) {
-            models_.push_back(ClassifierModel::load(*backend_, path));
-            check(*models_.back(), path);
+            models_.push_back(load_victim(*backend_, {path}));
+            for (const auto& member : models_.back().models) {
+                check(member->format(), path);
+            }
         }
         if (!job.detector.empty()) {
-            detector_ = ClassifierModel::load(*backend_, job.detector);
-            check(*detector_, job.detector);
+            detector_ = load_detector(*backend_, job.detector, format());
         }
-        if (job.search_target >= models_.front()->class_count()) {
+        if (job.search_target >= format().class_count()) {
             throw std::invalid_argument(fmt::format(
                 "--search target={}: the models know classes 0 to {}; choose one of them",
-                job.search_target, models_.front()->class_count() - 1));
+                job.search_target, format().class_count() - 1));
+        }
+        if (set) {
+            check_data_fits(*set, format(), job.models.front());
         }
         gather(set);
     }
@@ -74,30 +80,42 @@ class Session {
     std::vector<EvasionRow> run();
 
   private:
-    void check(const ClassifierModel& model, const std::string& path) {
-        if (model.pixels() != loaded_.network().shape().outputs()) {
+    void check(const ClassifierFormat& model, const std::string& path) {
+        const GeneratorFormat& made = loaded_.images().format();
+        if (model.channels != made.channels || model.height != made.height ||
+            model.width != made.width) {
             throw std::invalid_argument(fmt::format(
-                "{}: takes {} pixels, the generator makes {}; give models of the same patches",
-                path, model.pixels(), loaded_.network().shape().outputs()));
+                "--models {}: takes {} x {} x {} pictures, the generator makes {} x {} x {}; give "
+                "models of the same patches",
+                path, model.channels, model.height, model.width, made.channels, made.height,
+                made.width));
+        }
+        if (model.class_names != classes()) {
+            throw std::invalid_argument(fmt::format(
+                "--models {}: knows the classes {}, {} knows {}; give models of the same classes",
+                path, fmt::join(model.class_names, ", "), job_.models.front(),
+                fmt::join(classes(), ", ")));
         }
     }
     void gather(const PackedSet* set);
+    void gather_real(const PackedSet& set);
+    void gather_noise();
     void search();
     EvasionRow ask(const Group& group, std::size_t model) const;
     void show(const Group& group);
     void finish();
-    const std::vector<std::string>& classes() const {
-        return models_.front()->format().class_names;
-    }
+    const ClassifierFormat& format() const { return models_.front().format(); }
+    const std::vector<std::string>& classes() const { return format().class_names; }
 
     const EvasionJob& job_;
     std::unique_ptr<Backend> backend_;
     LoadedGenerator loaded_;
-    std::vector<std::unique_ptr<ClassifierModel>> models_;
+    std::vector<LoadedVictim> models_;
     std::unique_ptr<ClassifierModel> detector_;
     std::vector<Group> groups_;
     std::vector<EvasionRow> rows_;
     std::vector<std::vector<std::string>> agreement_; // a row each group
+    std::string real_;                                // which real patches, in words; or empty
     Report report_;
 };
 
@@ -115,44 +133,64 @@ void Session::gather(const PackedSet* set) {
         }
     }
     if (set) {
-        const ChosenRows chosen = choose_rows(*set, job_.models.front(), "auto", 0);
-        for (std::size_t c = 0; c < classes().size(); ++c) {
-            Group group{"real: " + classes()[c], {}};
-            std::int64_t taken = 0;
-            for (std::int64_t i = 0; i < chosen.set.count() && taken < job_.count; ++i) {
-                if (chosen.set.labels[static_cast<std::size_t>(i)] ==
-                    static_cast<std::int32_t>(c)) {
-                    const auto patch = chosen.set.patch(i);
-                    group.bytes.insert(group.bytes.end(), patch.begin(), patch.end());
-                    ++taken;
-                }
-            }
-            if (taken > 0) {
-                groups_.push_back(std::move(group));
+        gather_real(*set);
+    }
+    gather_noise();
+}
+
+// As many of each class as there are fakes, evenly spaced, or all.
+void Session::gather_real(const PackedSet& set) {
+    std::vector<std::string> seeing = job_.models;
+    if (detector_) {
+        seeing.push_back(job_.detector);
+    }
+    const ChosenRows chosen = choose_rows(set, seeing, "auto", 0);
+    real_ = fmt::format("{} ({})", chosen.set.count(), chosen.how);
+    for (std::size_t c = 0; c < classes().size(); ++c) {
+        std::vector<std::int64_t> of_class;
+        for (std::int64_t i = 0; i < chosen.set.count(); ++i) {
+            if (chosen.set.labels[static_cast<std::size_t>(i)] == static_cast<std::int32_t>(c)) {
+                of_class.push_back(i);
             }
         }
+        std::vector<std::int64_t> taken;
+        for (const std::int64_t i : evenly_spaced(std::ssize(of_class), job_.count)) {
+            taken.push_back(of_class[static_cast<std::size_t>(i)]);
+        }
+        if (!taken.empty()) {
+            groups_.push_back({"real: " + classes()[c], part_of(chosen.set, taken).levels});
+        }
     }
-    const std::int64_t count = std::min<std::int64_t>(job_.count, 1000);
-    const std::int64_t size = count * loaded_.network().shape().outputs();
-    DeviceArray<float> drawn(*backend_, size);
-    backend_->fill_uniform(drawn.view(), -1, 1, attack_stream(job_.seed, AttackStream::others, 0));
-    std::vector<float> noise(static_cast<std::size_t>(size));
-    drawn.download(noise.data(), size);
-    Group group{"noise", std::vector<std::uint8_t>(noise.size())};
-    std::transform(noise.begin(), noise.end(), group.bytes.begin(), byte_of_signed_unit);
+}
+
+// As many as there are fakes: every pixel uniform, drawn a thousand patches at a time.
+void Session::gather_noise() {
+    constexpr std::int64_t at_once = 1000;
+    const std::int64_t pixels = format().pixels();
+    DeviceArray<float> drawn(*backend_, std::min(job_.count, at_once) * pixels);
+    Group group{"noise", {}};
+    for (std::int64_t first = 0; first < job_.count; first += at_once) {
+        const std::int64_t size = std::min(at_once, job_.count - first) * pixels;
+        backend_->fill_uniform(drawn.view().part(0, size), -1, 1,
+                               attack_stream(job_.seed, AttackStream::others,
+                                             static_cast<std::uint64_t>(first / at_once)));
+        std::vector<float> noise(static_cast<std::size_t>(size));
+        drawn.download(noise.data(), size);
+        std::transform(noise.begin(), noise.end(), std::back_inserter(group.bytes),
+                       byte_of_signed_unit);
+    }
     groups_.push_back(std::move(group));
 }
 
 EvasionRow Session::ask(const Group& group, std::size_t model) const {
-    const std::vector<float> p = models_[model]->probabilities(group.bytes);
+    const std::vector<float> p =
+        softmax_of(mean_logits(models_[model].models, group.bytes), format().class_count());
     const std::size_t width = classes().size();
-    EvasionRow row{group.name,
-                   job_.models[model],
-                   static_cast<std::int64_t>(p.size() / width),
-                   std::vector<std::int64_t>(width, 0),
-                   0,
-                   0,
-                   {}};
+    EvasionRow row;
+    row.group = group.name;
+    row.model = job_.models[model];
+    row.count = static_cast<std::int64_t>(p.size() / width);
+    row.called.assign(width, 0);
     for (std::size_t first = 0; first < p.size(); first += width) {
         const auto best = std::max_element(p.begin() + static_cast<std::ptrdiff_t>(first),
                                            p.begin() + static_cast<std::ptrdiff_t>(first + width));
@@ -168,32 +206,36 @@ void Session::show(const Group& group) {
     std::vector<std::vector<std::int32_t>> answers;
     for (std::size_t m = 0; m < models_.size(); ++m) {
         rows_.push_back(ask(group, m));
-        answers.push_back(models_[m]->predictions(group.bytes));
+        answers.push_back(
+            argmax_of(mean_logits(models_[m].models, group.bytes), format().class_count()));
     }
-    const std::size_t count = answers.front().size();
-    std::size_t unanimous = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-        unanimous += std::all_of(answers.begin(), answers.end(),
-                                 [&](const auto& of) { return of[i] == answers.front()[i]; });
+    const std::int64_t count = std::ssize(answers.front());
+    std::int64_t unanimous = -1, stopped = -1;
+    if (models_.size() > 1) {
+        unanimous = 0;
+        for (std::size_t i = 0; i < answers.front().size(); ++i) {
+            unanimous += std::all_of(answers.begin(), answers.end(),
+                                     [&](const auto& of) { return of[i] == answers.front()[i]; });
+        }
     }
-    std::string stopped = "-";
     if (detector_) {
         const std::vector<std::int32_t> alarms = detector_->predictions(group.bytes);
-        stopped =
-            fmt::format("{:.4f}", static_cast<double>(std::count(alarms.begin(), alarms.end(), 1)) /
-                                      static_cast<double>(count));
+        stopped = std::count(alarms.begin(), alarms.end(), 1);
     }
-    agreement_.push_back(
-        {group.name, std::to_string(count),
-         models_.size() > 1
-             ? fmt::format("{:.4f}", static_cast<double>(unanimous) / static_cast<double>(count))
-             : "-",
-         stopped});
+    for (std::size_t m = 0; m < models_.size(); ++m) {
+        EvasionRow& row = rows_[rows_.size() - models_.size() + m];
+        row.all_agree = unanimous;
+        row.detector_stops = stopped;
+    }
+    const auto share = [&](std::int64_t part) {
+        return part < 0 ? "-" : fmt::format("{:.4f}", AttackSummary::ratio(part, count));
+    };
+    agreement_.push_back({group.name, std::to_string(count), share(unanimous), share(stopped)});
 }
 
 void Session::search() {
     const auto against = static_cast<std::size_t>(job_.search_against);
-    LatentSearch search(loaded_.network(), *models_[against],
+    LatentSearch search(loaded_.network(), models_[against].members(),
                         {job_.search_steps, job_.search_rate, job_.search_prior});
     const std::vector<float> start = loaded_.images().latents(job_.search_count, job_.seed);
     ProgressBar bar("search", job_.search_count, "codes");
@@ -229,23 +271,34 @@ void Session::finish() {
     columns.insert(columns.end(), {"above 0.9", "above 0.99"});
     std::vector<std::vector<std::string>> table;
     nlohmann::ordered_json json = nlohmann::ordered_json::array();
-    std::string csv = "patches,model,count,class,called,share,above_0.9,above_0.99\n";
+    std::string csv = "patches,model,count,class,called,share,above_0.9,above_0.99,all_agree,"
+                      "detector_stops\n";
     for (const EvasionRow& row : rows_) {
         const auto share = [&](std::int64_t part) { return AttackSummary::ratio(part, row.count); };
+        const auto shared = [&](std::int64_t part) {
+            return part < 0 ? "" : fmt::format("{:.6f}", share(part));
+        };
         std::vector<std::string> line = {row.group, row.model, std::to_string(row.count)};
         nlohmann::ordered_json one = {
             {"patches", row.group}, {"model", row.model}, {"count", row.count}};
         for (std::size_t c = 0; c < row.called.size(); ++c) {
             line.push_back(fmt::format("{:.4f}", share(row.called[c])));
             one["called"][classes()[c]] = row.called[c];
-            csv += fmt::format("\"{}\",\"{}\",{},\"{}\",{},{:.6f},{:.6f},{:.6f}\n", row.group,
+            csv += fmt::format("\"{}\",\"{}\",{},\"{}\",{},{:.6f},{:.6f},{:.6f},{},{}\n", row.group,
                                row.model, row.count, classes()[c], row.called[c],
-                               share(row.called[c]), share(row.above_90), share(row.above_99));
+                               share(row.called[c]), share(row.above_90), share(row.above_99),
+                               shared(row.all_agree), shared(row.detector_stops));
         }
         line.push_back(fmt::format("{:.4f}", share(row.above_90)));
         line.push_back(fmt::format("{:.4f}", share(row.above_99)));
         one["above_0.9"] = row.above_90;
         one["above_0.99"] = row.above_99;
+        if (row.all_agree >= 0) {
+            one["all_agree"] = row.all_agree;
+        }
+        if (row.detector_stops >= 0) {
+            one["detector_stops"] = row.detector_stops;
+        }
         json.push_back(one);
         table.push_back(line);
     }
@@ -273,16 +326,16 @@ void Session::finish() {
     }
     std::vector<std::vector<Image>> sheet;
     std::vector<std::string> names;
-    const ClassifierFormat& format = models_.front()->format();
+    const ClassifierFormat& picture = format();
     for (const Group& group : groups_) {
-        const auto pixels = static_cast<std::size_t>(format.pixels());
+        const auto pixels = static_cast<std::size_t>(picture.pixels());
         sheet.emplace_back();
         names.push_back(group.name);
         for (std::size_t i = 0; i < 8 && (i + 1) * pixels <= group.bytes.size(); ++i) {
             const auto begin = group.bytes.begin() + static_cast<std::ptrdiff_t>(i * pixels);
-            sheet.back().push_back({format.width,
-                                    format.height,
-                                    format.channels,
+            sheet.back().push_back({picture.width,
+                                    picture.height,
+                                    picture.channels,
                                     {begin, begin + static_cast<std::ptrdiff_t>(pixels)}});
         }
     }
@@ -293,8 +346,11 @@ void Session::finish() {
         {"seed", std::to_string(job_.seed)},
         {"device", backend_->description()},
         {"patchforge", version_text()}};
-    for (std::size_t m = 0; m < models_.size(); ++m) {
-        facts.emplace_back("model " + job_.models[m], models_[m]->hash());
+    if (!real_.empty()) {
+        facts.emplace_back("real patches", real_);
+    }
+    for (const LoadedVictim& model : models_) {
+        facts.emplace_back("model " + model.name, model.hashes());
     }
     report_.facts(facts);
     if (job_.page) {
@@ -311,6 +367,9 @@ void Session::finish() {
 
 std::vector<EvasionRow> Session::run() {
     print_line(fmt::format("Device: {}", backend_->description()));
+    if (!real_.empty()) {
+        print_line("Real patches: " + real_);
+    }
     for (const Group& group : groups_) {
         show(group);
     }
@@ -334,6 +393,19 @@ void EvasionJob::validate() const {
     if (search_against < 0 || search_against >= static_cast<std::int64_t>(models.size())) {
         refuse("--against: names none of --models; give one of them");
     }
+    const EvasionJob standard;
+    if (search_target < 0 &&
+        (search_against != standard.search_against || search_count != standard.search_count ||
+         search_steps != standard.search_steps || search_rate != standard.search_rate ||
+         search_prior != standard.search_prior)) {
+        refuse("--against, --search-...: belong to a search; give --search target=K too");
+    }
+    std::vector<std::string> sorted = models;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+        refuse("--models: one of them stands twice; give each once");
+    }
+    check_output_folder(out, "evasion.json");
 }
 
 std::vector<EvasionRow> run_evasion(const PackedSet* set, const EvasionJob& job) {

@@ -20,9 +20,9 @@ class Report;
 struct EvasionJob {
     std::string generator; // run folder, or a generator's .safetensors
     CheckpointChoice checkpoint = CheckpointChoice::latest; // of a run folder
-    std::vector<std::string> models;                        // classifiers of the same patches
-    std::string detector;       // a model that stops fakes (class 1), or empty
-    std::int64_t count = 10000; // fakes; of each other row at most as many
+    std::vector<std::string> models; // classifiers of the same patches and classes, or ensembles
+    std::string detector;            // a model that stops fakes (class 1), or empty
+    std::int64_t count = 10000;      // fakes; of each other row at most as many
     std::uint64_t seed = 0;
 
     // Latent codes optimised until models[against] calls G(z) the class; -1: no search.
@@ -52,9 +52,14 @@ struct EvasionRow {
     std::int64_t above_90 = 0;        // confidence (largest probability) above 0.9, 0.99
     std::int64_t above_99 = 0;
     std::vector<double> last_class; // probability of the last class, for histograms
+    // Of the group, whatever the model: of how many patches all models say the same, and how many
+    // the detector stops; -1: there is but one model, or no detector.
+    std::int64_t all_agree = -1;
+    std::int64_t detector_stops = -1;
 };
 
-// `set` gives the real patches; null: fakes and noise alone. Returns what it printed.
+// `set` gives the real patches, those that no model was trained on as far as their runs say; null:
+// fakes and noise alone. Returns what it printed.
 std::vector<EvasionRow> run_evasion(const PackedSet* set, const EvasionJob& job);
 
 } // namespace patchforge

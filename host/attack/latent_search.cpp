@@ -4,10 +4,10 @@
 
 namespace patchforge {
 
-LatentSearch::LatentSearch(const Network& generator, const ClassifierModel& model,
+LatentSearch::LatentSearch(const Network& generator, std::vector<const ClassifierModel*> models,
                            const LatentSearchOptions& options)
     : backend_(generator.backend()), generator_(generator), options_(options),
-      pass_(generator, batch_), victim_({&model}, batch_) {
+      pass_(generator, batch_), victim_(std::move(models), batch_) {
     const std::int64_t width = generator.shape().inputs();
     const std::int64_t pixels = generator.shape().outputs();
     for (DeviceArray<float>* array : {&z_, &d_z_, &zero_, &first_moment_, &second_moment_}) {

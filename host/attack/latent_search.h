@@ -24,8 +24,9 @@ struct LatentSearchOptions {
 
 class LatentSearch {
   public:
-    // generator: outputs in [-1, 1], as many as the model has pixels. Both must outlive the search.
-    LatentSearch(const Network& generator, const ClassifierModel& model,
+    // generator: outputs in [-1, 1], as many as the models have pixels. `models`: a classifier, or
+    // the members of an ensemble. All must outlive the search.
+    LatentSearch(const Network& generator, std::vector<const ClassifierModel*> models,
                  const LatentSearchOptions& options);
 
     // start: codes [count, latent size]; returns as many.

@@ -107,7 +107,8 @@ std::vector<std::uint8_t> OptimisationAttack::look(std::int64_t step) {
         }
         const double lead = options_.targeted() ? z[label] - rival : rival - z[label];
         success[r] = !stopped[r] && is_success(answers[r], label, options_.targeted()) &&
-                     lead >= options_.confidence;
+                     lead >= options_.confidence &&
+                     (options_.within <= 0 || distance[r] <= options_.within);
         if (success[r] && distance[r] < best_distance_[r]) {
             best_distance_[r] = distance[r];
             index[r] = static_cast<std::int32_t>(r);
@@ -139,13 +140,16 @@ void OptimisationAttack::run_forge(Matrix<const float> start, double lambda) {
             update_->replay();
         }
     }
-    // Those that never succeeded are left where they got to.
+    // Those that never succeeded are left where they got to or, where that may be too far, at the
+    // original.
     std::vector<std::int32_t> index(static_cast<std::size_t>(rows), -1);
     for (std::size_t r = 0; r < index.size(); ++r) {
         index[r] = best_distance_[r] == never ? static_cast<std::int32_t>(r) : -1;
     }
     index_.upload(index.data(), rows);
-    backend.place_rows(batch_.x(), x_.matrix(rows, batch_.pixels()), index_.view());
+    backend.place_rows(batch_.x(),
+                       options_.within > 0 ? batch_.origin() : x_.matrix(rows, batch_.pixels()),
+                       index_.view());
 }
 
 void OptimisationAttack::set_weights(const std::vector<float>& values, double sign) {

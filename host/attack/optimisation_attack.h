@@ -5,7 +5,8 @@
 //   Adam, with a
 //          binary search over c for every sample (Carlini & Wagner 2017); the lead is the margin of
 //          the wrong class, or of the target
-// Both keep the nearest image that succeeded on the way; without any, the last one.
+// Both keep the nearest image that succeeded on the way; without any, the last one (forge with
+// `within`: the original).
 #pragma once
 
 #include <cstdint>

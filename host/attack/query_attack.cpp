@@ -37,11 +37,37 @@ QueryAttack::QueryAttack(BlackBoxVictim& victim, AttackBatch& batch, const Attac
     }
 }
 
-std::vector<float> QueryAttack::margins(Matrix<const float> x, Vector<const std::int32_t> label,
-                                        const std::vector<std::int64_t>& sample) {
+void QueryAttack::set_labels(std::vector<std::int32_t> label) {
+    host_label_ = std::move(label);
+    label_.upload(host_label_.data(), std::ssize(host_label_));
+}
+
+void QueryAttack::judge(Vector<float> loss, Matrix<const float> scores) {
     Backend& backend = victim_.backend();
-    const Matrix<const float> scores = victim_.scores(x, sample);
-    backend.margin_loss({}, loss_.view().part(0, x.rows), scores, label, {1}, -INFINITY, INFINITY);
+    if (!victim_.has_detector() || options_.targeted()) {
+        backend.margin_loss({}, loss, scores, label_.view().part(0, scores.rows), {1}, -INFINITY,
+                            INFINITY);
+        return;
+    }
+    // The best class that is neither the label nor "stopped", against the better of these two.
+    std::vector<float> z(static_cast<std::size_t>(scores.size()));
+    backend.download(z.data(), scores.data, z.size() * sizeof(float));
+    std::vector<float> margin;
+    for (std::int64_t r = 0; r < scores.rows; ++r) {
+        const float* row = z.data() + r * scores.columns;
+        const std::int32_t label = host_label_[static_cast<std::size_t>(r)];
+        float rival = -INFINITY;
+        for (std::int32_t c = 0; c < scores.columns - 1; ++c) {
+            rival = c == label ? rival : std::max(rival, row[c]);
+        }
+        margin.push_back(rival - std::max(row[label], row[scores.columns - 1]));
+    }
+    backend.upload(loss.data, margin.data(), margin.size() * sizeof(float));
+}
+
+std::vector<float> QueryAttack::margins(Matrix<const float> x,
+                                        const std::vector<std::int64_t>& sample) {
+    judge(loss_.view().part(0, x.rows), victim_.scores(x, sample));
     std::vector<float> host(static_cast<std::size_t>(x.rows));
     loss_.download(host.data(), x.rows);
     return host;
@@ -75,10 +101,8 @@ bool QueryAttack::estimate(Matrix<const float> x, std::int64_t row, std::uint64_
             backend.antithetic_queries(query, x, reach, kind, random);
         }
         const std::vector<std::int64_t> samples(static_cast<std::size_t>(2 * count), sample);
-        const Matrix<const float> scores = victim_.scores(query, samples);
         const Vector<float> loss = loss_.view().part(0, 2 * count);
-        backend.margin_loss({}, loss, scores, label_.view().part(0, 2 * count), {1}, -INFINITY,
-                            INFINITY);
+        judge(loss, victim_.scores(query, samples));
         if (by_blocks) {
             backend.block_gradient(gradient, loss, reach, first * options_.block, options_.block);
         } else {
@@ -93,9 +117,8 @@ void QueryAttack::follow_estimates(std::int64_t row, double epsilon) {
     const std::int64_t pixels = batch_.pixels();
     const Matrix<float> x = batch_.x().row_range(row, 1);
     const Matrix<const float> origin = batch_.origin().row_range(row, 1);
-    const std::vector<std::int32_t> labels(static_cast<std::size_t>(victim_.capacity()),
-                                           batch_.host_label(row));
-    label_.upload(labels.data(), victim_.capacity());
+    set_labels(std::vector<std::int32_t>(static_cast<std::size_t>(victim_.capacity()),
+                                         batch_.host_label(row)));
     const double alpha = options_.alpha_of(epsilon, pixels);
     const RowValue step{static_cast<float>(options_.targeted() ? -alpha : alpha)};
     const std::vector<std::int64_t> sample = {batch_.sample(row)};
@@ -105,7 +128,7 @@ void QueryAttack::follow_estimates(std::int64_t row, double epsilon) {
         }
         backend.perturb_step(x, x, gradient_.matrix(1, pixels), origin, step,
                              {static_cast<float>(epsilon)}, options_.rule(), options_.ball());
-        if (succeeded(margins(x, label_.view().part(0, 1), sample).front())) {
+        if (succeeded(margins(x, sample).front())) {
             return;
         }
     }
@@ -152,10 +175,10 @@ void QueryAttack::search_squares(double epsilon) {
             }
             const auto asked = static_cast<std::int64_t>(count);
             index_.upload(active.data() + first, asked);
-            label_.upload(label.data(), asked);
+            set_labels(std::move(label));
             const Matrix<float> chosen = query_.matrix(asked, pixels);
             backend.select_rows(chosen, candidate, index_.view().part(0, asked));
-            const std::vector<float> now = margins(chosen, label_.view().part(0, asked), sample);
+            const std::vector<float> now = margins(chosen, sample);
             margin.insert(margin.end(), now.begin(), now.end());
             first += count;
         }

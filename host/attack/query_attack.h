@@ -4,7 +4,8 @@
 //   nes      antithetic normal directions (Wierstra et al. 2014; Ilyas et al. 2018)
 //   spsa     antithetic directions of +-1 (Spall 1992; Uesato et al. 2018)
 //   square   random squares of +-eps, kept when they help (Andriushchenko et al. 2020)
-// All climb the logit margin (towards a target: descend it).
+// All climb the logit margin (towards a target: descend it). With a detector in front "stopped" is
+// one more answer that does not count as success, like the label itself.
 #pragma once
 
 #include <cstdint>
@@ -29,9 +30,12 @@ class QueryAttack {
     bool estimate(Matrix<const float> x, std::int64_t row, std::uint64_t step);
     void search_squares(double epsilon);
 
+    // label[r]: of question r, from now on.
+    void set_labels(std::vector<std::int32_t> label);
+    // loss [B]: how far each row of scores [B, classes] is beyond success.
+    void judge(Vector<float> loss, Matrix<const float> scores);
     // Margins of the rows of x, row r being a question about sample[r].
-    std::vector<float> margins(Matrix<const float> x, Vector<const std::int32_t> label,
-                               const std::vector<std::int64_t>& sample);
+    std::vector<float> margins(Matrix<const float> x, const std::vector<std::int64_t>& sample);
     bool succeeded(float margin) const { return options_.targeted() ? margin < 0 : margin > 0; }
     bool improves(float margin, float best) const {
         return options_.targeted() ? margin < best : margin > best;
@@ -43,8 +47,9 @@ class QueryAttack {
     DeviceArray<float> query_;        // [capacity of the victim, pixels]
     DeviceArray<float> loss_;         // [capacity of the victim]
     DeviceArray<std::int32_t> label_; // of each query
-    DeviceArray<float> gradient_;     // [1, pixels]
-    DeviceArray<float> candidate_;    // square: [batch, pixels]
+    std::vector<std::int32_t> host_label_;
+    DeviceArray<float> gradient_;  // [1, pixels]
+    DeviceArray<float> candidate_; // square: [batch, pixels]
     DeviceArray<std::int32_t> index_;
 };
 

@@ -4,80 +4,93 @@
 
 #include <algorithm>
 
+#include "host/attack/attack_rows.h"
+
 namespace patchforge {
 
-AttackSet evenly_spaced(const AttackSet& set, std::int64_t count) {
-    if (count <= 0 || count >= set.count()) {
-        return set;
-    }
-    AttackSet part;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t from = i * set.count() / count;
-        const auto patch = set.patch(from);
-        part.levels.insert(part.levels.end(), patch.begin(), patch.end());
-        part.labels.push_back(set.labels[static_cast<std::size_t>(from)]);
-        if (!set.names.empty()) {
-            part.names.push_back(set.names[static_cast<std::size_t>(from)]);
-        }
-    }
-    return part;
+namespace {
+
+std::int64_t without_gradient(const std::vector<const ClassifierModel*>& members,
+                              const AttackSet& set, double epsilon) {
+    return AttackRunner(members, nullptr, set, {}).sensitivity(epsilon).zero_gradients;
 }
 
-std::vector<SanityCheck> sanity_checks(const std::vector<const ClassifierModel*>& members,
-                                       const AttackSet& set, double epsilon, std::int64_t count) {
-    const AttackSet part = evenly_spaced(set, count);
-    const auto right = [&](const AttackResult& result) {
-        std::int64_t standing = 0;
-        for (std::size_t i = 0; i < result.samples.size(); ++i) {
-            standing += result.samples[i].clean == part.labels[i] &&
-                        !result.samples[i].broken(part.labels[i]);
-        }
-        return standing;
-    };
-    const auto attacked = [&](AttackOptions options, double budget) {
-        return right(AttackRunner(members, nullptr, part, options).run(budget));
-    };
+} // namespace
+
+std::vector<SanityCheck> sanity_checks(const Evaluation& evaluation, const AttackSet& set,
+                                       std::int64_t count) {
+    const auto& members = evaluation.members;
+    const double epsilon = evaluation.epsilon;
+    const std::vector<std::int64_t> samples = evenly_spaced(set.count(), count);
+    const AttackSet part = part_of(set, samples);
     const auto share = [&](std::int64_t standing) {
         return static_cast<double>(standing) / static_cast<double>(part.count());
     };
+    // Of the part, what is right and stays right.
+    std::vector<std::uint8_t> right;
+    const auto attacked = [&](const AttackOptions& options, double budget) {
+        const AttackResult result =
+            AttackRunner(members, evaluation.detector, part, options).run(budget);
+        std::int64_t standing = 0;
+        right.clear();
+        for (std::size_t i = 0; i < result.samples.size(); ++i) {
+            right.push_back(result.samples[i].right(part.labels[i]));
+            standing += right.back() && !result.samples[i].broken(part.labels[i]);
+        }
+        return share(standing);
+    };
     const double noise = std::max(2.0 / static_cast<double>(part.count()), 0.02);
     const double chance = 1.0 / static_cast<double>(members.front()->class_count());
-    AttackOptions pgd;
-    pgd.steps = 20;
     std::vector<SanityCheck> checks;
 
-    AttackRunner clean(members, nullptr, part, pgd);
-    const std::int64_t zero = clean.sensitivity(epsilon).zero_gradients;
+    std::int64_t zero = without_gradient(members, part, epsilon);
+    if (evaluation.detector) {
+        AttackSet clean = part;
+        clean.labels.assign(clean.labels.size(), 0);
+        zero = std::max(zero, without_gradient({evaluation.detector}, clean, epsilon));
+    }
     checks.push_back({"gradients are not zero",
                       fmt::format("{} of {} samples have none", zero, part.count()),
                       zero * 10 < part.count()});
 
-    AttackOptions unbounded = pgd;
-    unbounded.steps = 100;
-    unbounded.alpha = 1 / 50.0;
-    const double left = share(attacked(unbounded, 1));
+    AttackOptions pgd;
+    pgd.steps = 100;
+    pgd.alpha = 1 / 50.0;
+    const double left = attacked(pgd, 1);
     checks.push_back({"eps = 1 leaves chance or less",
                       fmt::format("accuracy {:.3f}, chance {:.3f}", left, chance),
                       left <= chance + noise});
 
-    const double few = share(attacked(pgd, epsilon));
-    AttackOptions longer = pgd;
-    longer.steps = 80;
-    const double many = share(attacked(longer, epsilon));
+    pgd.alpha = 0;
+    pgd.steps = 20;
+    const double few = attacked(pgd, epsilon);
+    pgd.steps = 80;
+    const double many = attacked(pgd, epsilon);
     checks.push_back(
         {"more steps do not help the defender",
          fmt::format("robust accuracy {:.3f} after 20 steps, {:.3f} after 80", few, many),
          many <= few + noise});
 
-    AttackOptions square = pgd;
+    AttackOptions square;
     square.method = AttackMethod::square;
-    square.steps = 0;
     square.queries = 500;
-    const double black = share(attacked(square, epsilon));
+    const double black = attacked(square, epsilon);
     checks.push_back(
         {"black box does not beat white box",
          fmt::format("robust accuracy {:.3f} under square, {:.3f} under PGD", black, few),
          black >= few - noise});
+
+    if (!evaluation.fallen.empty()) {
+        std::int64_t standing = 0;
+        for (std::size_t i = 0; i < samples.size(); ++i) {
+            standing += right[i] && !evaluation.fallen.at(static_cast<std::size_t>(samples[i]));
+        }
+        const double own = share(standing), reference = std::min(few, many);
+        checks.push_back(
+            {"the attacks that ran are no weaker than PGD",
+             fmt::format("robust accuracy {:.3f} under them, {:.3f} under PGD", own, reference),
+             own <= reference + noise});
+    }
     return checks;
 }
 

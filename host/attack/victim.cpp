@@ -75,20 +75,29 @@ void MeanLogits::backward(Matrix<float> d_x) {
     }
 }
 
+namespace {
+
+void check_detector(const ClassifierModel& detector, std::int64_t pixels) {
+    if (detector.class_count() != 2 || detector.pixels() != pixels) {
+        throw std::invalid_argument(fmt::format(
+            "--detector: takes {} pixels and knows {} classes; give a model of two classes (clean, "
+            "adversarial) for the same {} pixels",
+            detector.pixels(), detector.class_count(), pixels));
+    }
+}
+
+} // namespace
+
 WhiteBoxVictim::WhiteBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
                                const ClassifierModel* detector)
     : members_(std::move(members), capacity, true) {
     if (!detector) {
         return;
     }
-    if (detector->class_count() != 2 || detector->pixels() != pixels()) {
-        throw std::invalid_argument(fmt::format(
-            "--detector: takes {} pixels and knows {} classes; give a model of two classes (clean, "
-            "adversarial) for the same {} pixels",
-            detector->pixels(), detector->class_count(), pixels()));
-    }
+    check_detector(*detector, pixels());
     detector_.emplace_back(std::vector<const ClassifierModel*>{detector}, capacity, true);
     own_gradient_ = DeviceArray<float>(backend(), capacity * pixels());
+    detector_loss_ = DeviceArray<float>(backend(), capacity);
     for (std::int32_t label = 0; label < 2; ++label) {
         const std::vector<std::int32_t> all(static_cast<std::size_t>(capacity), label);
         detector_label_[label] = DeviceArray<std::int32_t>(backend(), capacity);
@@ -129,11 +138,15 @@ void WhiteBoxVictim::gradient(Matrix<float> d_x, Vector<float> loss, Matrix<cons
     // Climbing its loss on "adversarial", or descending that on "clean".
     MeanLogits& detector = detector_.front();
     const Matrix<float> logit = detector.forward(x);
-    backend().softmax_cross_entropy(detector.logit_gradient(), {}, logit,
+    const Vector<float> detector_loss = detector_loss_.view().part(0, x.rows);
+    backend().softmax_cross_entropy(detector.logit_gradient(), detector_loss, logit,
                                     detector_label_[goal.targeted ? 0 : 1].view().part(0, x.rows),
                                     {}, 1);
     detector.backward(own);
     backend().accumulate_direction(d_x, own, 1);
+    if (!loss.empty()) {
+        backend().weighted_sum(loss, loss, 1, detector_loss, 1, {}, 0);
+    }
 }
 
 std::vector<float> WhiteBoxVictim::host_logits(Matrix<const float> x, std::int64_t rows) {
@@ -161,16 +174,40 @@ std::vector<std::uint8_t> WhiteBoxVictim::detected(Matrix<const float> x, std::i
 }
 
 BlackBoxVictim::BlackBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
-                               std::int64_t samples)
+                               std::int64_t samples, const ClassifierModel* detector)
     : members_(std::move(members), capacity, false),
-      queries_(static_cast<std::size_t>(samples), 0) {}
+      queries_(static_cast<std::size_t>(samples), 0) {
+    if (detector) {
+        check_detector(*detector, pixels());
+        detector_.emplace_back(std::vector<const ClassifierModel*>{detector}, capacity, false);
+        joint_ = DeviceArray<float>(backend(), capacity * (class_count() + 1));
+    }
+}
 
 Matrix<const float> BlackBoxVictim::scores(Matrix<const float> x,
                                            std::span<const std::int64_t> sample) {
     for (std::int64_t r = 0; r < x.rows; ++r) {
         ++queries_.at(static_cast<std::size_t>(sample[static_cast<std::size_t>(r)]));
     }
-    return members_.forward(x);
+    const Matrix<const float> logits = members_.forward(x);
+    if (!has_detector()) {
+        return logits;
+    }
+    const Matrix<const float> alarms = detector_.front().forward(x);
+    const std::int64_t classes = class_count();
+    std::vector<float> z(static_cast<std::size_t>(x.rows * classes));
+    std::vector<float> alarm(static_cast<std::size_t>(x.rows * 2));
+    backend().download(z.data(), logits.data, z.size() * sizeof(float));
+    backend().download(alarm.data(), alarms.data, alarm.size() * sizeof(float));
+    std::vector<float> joint;
+    for (std::int64_t r = 0; r < x.rows; ++r) {
+        const auto row = z.begin() + r * classes;
+        joint.insert(joint.end(), row, row + classes);
+        const auto pair = static_cast<std::size_t>(2 * r);
+        joint.push_back(*std::max_element(row, row + classes) + alarm[pair + 1] - alarm[pair]);
+    }
+    joint_.upload(joint.data(), static_cast<std::int64_t>(joint.size()));
+    return joint_.matrix(x.rows, classes + 1);
 }
 
 } // namespace patchforge

@@ -2,7 +2,7 @@
 // by the pixels; a black box gives scores, counts every question, and has no gradient to give.
 //
 // A victim is one classifier, or an ensemble that answers with the mean of its members' class
-// logits. Pixels are in [0, 1]; each model scales them by itself.
+// logits; a detector may stand in front. Pixels are in [0, 1]; each model scales them by itself.
 #pragma once
 
 #include <cstdint>
@@ -74,7 +74,8 @@ class WhiteBoxVictim {
     // Enqueues d_x [B, pixels] = gradient of each row's own loss (the margin's times `scale`, and 0
     // outside (low, high)) and loss [B] (or empty: not wanted).
     // With a detector d_x is the sum of both gradients, each divided by its row's L1 norm, so that
-    // neither outweighs the other; `targeted` says whether d_x will be descended.
+    // neither outweighs the other, and loss the sum of both losses; `targeted` says whether d_x
+    // will be descended.
     struct Goal {
         VictimLoss loss = VictimLoss::cross_entropy;
         bool targeted = false;
@@ -98,14 +99,16 @@ class WhiteBoxVictim {
     MeanLogits members_;
     std::vector<MeanLogits> detector_; // none or one
     DeviceArray<float> own_gradient_;  // before both are weighed; only with a detector
+    DeviceArray<float> detector_loss_;
     DeviceArray<std::int32_t> detector_label_[2];
 };
 
 class BlackBoxVictim {
   public:
-    // `samples`: how many different patches will be asked about, for their counters.
+    // `samples`: how many different patches will be asked about, for their counters. `detector`:
+    // as a white box has it, or null.
     BlackBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
-                   std::int64_t samples);
+                   std::int64_t samples, const ClassifierModel* detector = nullptr);
 
     Backend& backend() const { return members_.backend(); }
     const ClassifierFormat& format() const { return members_.format(); }
@@ -113,8 +116,13 @@ class BlackBoxVictim {
     std::int64_t pixels() const { return members_.pixels(); }
     std::int64_t class_count() const { return members_.class_count(); }
 
-    // Class logits [B, classes] of x [B, pixels], enqueued; valid until the next call. Row r is one
-    // query of sample[r].
+    bool has_detector() const { return !detector_.empty(); }
+
+    // Scores [B, classes] of x [B, pixels], enqueued; valid until the next call. Row r is one query
+    // of sample[r]. Without a detector these are the class logits. With one there is a class more,
+    // "stopped", whose score is the largest class logit plus the detector's lead for "adversarial":
+    // it wins exactly where the detector stops, and neither model is seen apart from the other
+    // (Carlini & Wagner, "Adversarial examples are not easily detected", 2017, section 3.3).
     Matrix<const float> scores(Matrix<const float> x, std::span<const std::int64_t> sample);
     // Queries of each sample since the beginning or the last forget_queries().
     const std::vector<std::int64_t>& queries() const { return queries_; }
@@ -122,6 +130,8 @@ class BlackBoxVictim {
 
   private:
     MeanLogits members_;
+    std::vector<MeanLogits> detector_; // none or one
+    DeviceArray<float> joint_;         // [capacity, classes + 1]; only with a detector
     std::vector<std::int64_t> queries_;
 };
 

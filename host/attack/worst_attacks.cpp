@@ -168,6 +168,8 @@ void WorstAttacks::minimal(double epsilon) {
                 radius[r] = static_cast<float>(std::min(radius[r] * (1 - gamma), best[r]));
             } else if (best[r] < infinity) {
                 radius[r] = static_cast<float>(radius[r] * (1 + gamma));
+            } else if (victim_.has_detector()) {
+                radius[r] = 1; // the joint gradient has no length: no bound before a success
             } else {
                 // As far as a linear model would have to go: |margin| / ||gradient||_1 further.
                 radius[r] =

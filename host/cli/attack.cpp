@@ -108,13 +108,16 @@ void add_attack(CLI::App& app) {
     add_text(*verb, "--model", c.model, "a run folder or weights; several: their mean logit",
              "LIST");
     add_text(*verb, "--models", c.models, "several victims: a table of defences", "LIST");
-    add_switch(*verb, "--transfer", job.transfer, "with --models: forge on each, test on all");
+    add_switch(*verb, "--transfer", job.transfer,
+               "with --models: forge on each, test on all, for every method and budget");
     add_text(*verb, "--detector", job.detector, "a model in front (class 1: adversarial)",
              "FOLDER|FILE");
     add_data_options(*verb, c.data);
-    add_choice(*verb, "--rows", job.rows,
-               "test: those held out in the model's training; train: the others",
-               {"auto", "test", "train", "all"})
+    add_choice(
+        *verb, "--rows", job.rows,
+        "test: those that every model held out in its training; validation: by which it chose "
+        "its epoch; train: which it saw; auto: test where runs say it, else all",
+        {"auto", "test", "validation", "train", "all"})
         ->group("Data");
     add_number<std::int64_t>(*verb, "--count", job.count, "patches at most, evenly spaced; 0: all",
                              0, 1000000000)
@@ -137,12 +140,17 @@ void add_attack(CLI::App& app) {
         ->group(attack);
     add_number<std::int64_t>(*verb, "--restarts", o.restarts, "of pgd", 1, 10000)->group(attack);
     add_number<double>(*verb, "--decay", o.decay, "of mifgsm's momentum", 0, 10)->group(attack);
-    add_choice(*verb, "--loss", c.loss, "ce, margin (pgd); ce, l1, l2 (forge)",
+    add_choice(*verb, "--loss", c.loss, "ce, margin (fgsm, pgd, mifgsm); ce, l1, l2 (forge)",
                {"ce", "margin", "l1", "l2"})
         ->group(attack);
     add_fractions(*verb, "--lambda", o.lambdas, "forge: weights of the squared distance", 0, 1e9)
         ->group(attack);
-    add_choice(*verb, "--start", c.start, "forge: where it begins", {"self", "other", "noise"})
+    add_choice(*verb, "--start", c.start,
+               "forge: where it begins: the patch, another of its class, noise",
+               {"self", "other", "noise"})
+        ->group(attack);
+    add_number<double>(*verb, "--within", o.within,
+                       "forge: success also means an L2 distance of at most this; 0: any", 0, 1e6)
         ->group(attack);
     add_choice(*verb, "--optimiser", c.optimiser, "of forge", {"adam", "gd"})->group(attack);
     add_number<double>(*verb, "--lr", o.learning_rate, "of forge and cw", 1e-9, 1000)
@@ -150,7 +158,8 @@ void add_attack(CLI::App& app) {
     add_number<std::int64_t>(*verb, "--search-steps", o.search_steps, "cw: binary search over c", 1,
                              100)
         ->group(attack);
-    add_number<double>(*verb, "--confidence", o.confidence, "cw: lead of the wrong logit", 0, 1e6)
+    add_number<double>(*verb, "--confidence", o.confidence, "cw, forge: lead of the wrong logit", 0,
+                       1e6)
         ->group(attack);
     add_number<std::int64_t>(*verb, "--queries", o.queries, "black boxes: at most, a sample", 1,
                              100000000)

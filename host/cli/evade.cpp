@@ -75,7 +75,8 @@ void add_evade(CLI::App& app) {
              "FOLDER|FILE")
         ->required();
     add_checkpoint_option(*verb, c.checkpoint);
-    add_text(*verb, "--models", c.models, "classifiers, separated by commas (required)", "LIST")
+    add_text(*verb, "--models", c.models,
+             "classifiers or ensembles, separated by commas (required)", "LIST")
         ->required();
     add_text(*verb, "--detector", c.job.detector, "a model that stops fakes (class 1)",
              "FOLDER|FILE");
@@ -97,6 +98,10 @@ void add_evade(CLI::App& app) {
     add_number<double>(*verb, "--search-prior", c.job.search_prior,
                        "weight of the codes' mean square", 0, 1e6)
         ->group("Search");
+    for (const char* option :
+         {"--against", "--search-count", "--search-steps", "--search-lr", "--search-prior"}) {
+        only_beside(*verb, option, "--search");
+    }
     add_text(*verb, "--out", c.out, "folder for tables and report", "FOLDER")->group("Output");
     add_device_options(*verb, c.device);
     verb->callback([call] { run(*call); });

@@ -151,10 +151,10 @@ void run(const Call& call) {
     heading("adversarial examples");
     AttackJob attack;
     attack.victims = {{classifier_run.out.string()}};
-    attack.methods = {AttackMethod::fgsm};
+    attack.methods = {AttackMethod::fgsm, AttackMethod::pgd};
+    attack.options.steps = 10;
     attack.out = out / "attack";
     attack.count = 1000;
-    attack.sanity = false;
     attack.page = &page;
     attack.device = call.device.device;
     attack.threads = call.device.threads;

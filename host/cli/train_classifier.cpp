@@ -98,6 +98,11 @@ void add_training_options(CLI::App& verb, Call& c) {
     add_number<double>(verb, "--test-patients", o.test_patients,
                        "patients held out for testing: a share below 1, or a number", 1e-6, 1e6)
         ->group("Data");
+    add_number<double>(verb, "--validation-patients", o.validation_patients,
+                       "of the others, to choose the best epoch by: a share below 1, or a number; "
+                       "0: the test patches choose",
+                       0, 1e6)
+        ->group("Data");
     add_number<std::uint64_t>(verb, "--split-seed", o.split_seed,
                               "of the choice of patients, whatever --seed is", 0, ~std::uint64_t{0})
         ->group("Data");

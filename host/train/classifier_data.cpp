@@ -49,9 +49,37 @@ PatchRows OwnedPatches::rows(const PatchRows& like) const {
     return {bytes.data(), std::ssize(labels), like.channels, like.height, like.width, labels, {}};
 }
 
-ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, double test_patients,
-                               std::uint64_t split_seed) {
-    ClassifierData data{rows_of(set), rows_of(test ? *test : set), "a set of its own", {}, {}};
+namespace {
+
+// Patients, or a share of the rows, of `among` (empty: of all).
+Split split_of(const PackedSet& set, const char* option, double patients, std::uint64_t seed,
+               std::vector<std::int32_t> among) {
+    SplitOptions options{.seed = seed, .among = std::move(among)};
+    if (patients < 1) {
+        options.test_fraction = patients;
+    } else {
+        options.test_patients = std::llround(patients);
+    }
+    if (!set.patient_names().empty()) {
+        try {
+            return split_by_patient(set, options);
+        } catch (const std::runtime_error& error) {
+            throw std::runtime_error(fmt::format("{} {}: {}", option, patients, error.what()));
+        }
+    }
+    if (patients >= 1) {
+        throw std::invalid_argument(
+            fmt::format("{} {}: the set knows no patients; give a share below 1{}", option,
+                        patients, option == std::string("--test-patients") ? " or --test" : ""));
+    }
+    return split_by_row(set, options);
+}
+
+} // namespace
+
+ClassifierData classifier_data(const PackedSet& set, const PackedSet* test,
+                               const DataSplit& split) {
+    ClassifierData data{rows_of(set), rows_of(test ? *test : set), "a set of its own"};
     if (test) {
         if (test->channels() != set.channels() || test->height() != set.height() ||
             test->width() != set.width() ||
@@ -61,29 +89,21 @@ ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, doub
                                                     "kind",
                                                     test->path().string(), set.path().string()));
         }
-        return data;
-    }
-    SplitOptions split{.seed = split_seed};
-    if (test_patients < 1) {
-        split.test_fraction = test_patients;
     } else {
-        split.test_patients = std::llround(test_patients);
+        const Split sides = split_of(set, "--test-patients", split.test_patients, split.seed, {});
+        data.how = sides.test_patients.empty()
+                       ? "patches held out: the set knows no patients"
+                       : fmt::format("{} patients held out", sides.test_patients.size());
+        data.train.subset = sides.train;
+        data.test.subset = sides.test;
     }
-    Split sides;
-    if (!set.patient_names().empty()) {
-        sides = split_by_patient(set, split);
-        data.how = fmt::format("{} patients held out", sides.test_patients.size());
-    } else {
-        if (test_patients >= 1) {
-            throw std::invalid_argument(fmt::format(
-                "--test-patients {}: the set knows no patients; give a share below 1 or --test",
-                test_patients));
-        }
-        sides = split_by_row(set, split);
-        data.how = "patches held out: the set knows no patients";
+    if (split.validation_patients > 0) {
+        const Split sides = split_of(set, "--validation-patients", split.validation_patients,
+                                     split.seed, data.train.subset);
+        data.validation = data.train;
+        data.validation->subset = sides.test;
+        data.train.subset = sides.train;
     }
-    data.train.subset = sides.train;
-    data.test.subset = sides.test;
     return data;
 }
 
@@ -105,10 +125,10 @@ void add_training_patches(ClassifierData& data, const PackedSet& set, const Pack
             owned->labels[i] < 0 ? -1 : numbers[static_cast<std::size_t>(owned->labels[i])];
     }
     data.train = owned->rows(data.train);
-    data.owned_train = owned;
+    data.owned.push_back(owned);
 }
 
-std::optional<TestSplit> split_of_run(const std::filesystem::path& run, const PackedSet& set) {
+std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const PackedSet& set) {
     const std::filesystem::path folder = classifier_members(run).front();
     if (!is_run_folder(folder)) {
         return std::nullopt;
@@ -117,11 +137,13 @@ std::optional<TestSplit> split_of_run(const std::filesystem::path& run, const Pa
     for (const auto& [name, value] : read_parameters(folder)) {
         told[name] = parameter_text(value);
     }
-    if (told["data_hash"] != fmt::format("{:016x}", set.content_hash()) || !told["test"].empty() ||
-        !told.contains("test_patients") || !told.contains("split_seed")) {
+    if (told["data_hash"] != fmt::format("{:016x}", set.content_hash()) ||
+        !told.contains("test_patients") || !told.contains("validation_patients") ||
+        !told.contains("split_seed")) {
         return std::nullopt;
     }
-    return TestSplit{std::stod(told["test_patients"]), std::stoull(told["split_seed"])};
+    return DataSplit{std::stod(told["test_patients"]), std::stod(told["validation_patients"]),
+                     std::stoull(told["split_seed"]), !told["test"].empty()};
 }
 
 } // namespace patchforge

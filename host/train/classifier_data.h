@@ -28,31 +28,36 @@ struct OwnedPatches {
     PatchRows rows(const PatchRows& like) const;
 };
 
+// How a set is parted. Below 1 a share, otherwise a number of patients.
+struct DataSplit {
+    double test_patients = 0.2;
+    double validation_patients = 0; // of those that are left; 0: no validation
+    std::uint64_t seed = 1;
+    bool whole_set = false; // nobody was held out for testing: another set was tested on
+};
+
 struct ClassifierData {
     PatchRows train;
     PatchRows test;
-    std::string how;                                 // the test patches were chosen, in words
-    std::shared_ptr<const OwnedPatches> owned_train; // what train looks at, unless a set
-    std::shared_ptr<const OwnedPatches> owned_test;
+    std::string how; // the test patches were chosen, in words
+    // What chooses the best epoch; without it the test patches do.
+    std::optional<PatchRows> validation{};
+    // What train, test and validation look at, unless a set.
+    std::vector<std::shared_ptr<const OwnedPatches>> owned{};
 };
 
-// Training and test rows: by patient where patients are known, else by row (said in `how`); the
-// whole of `test` when it is given. Throws std::invalid_argument when `test` is of another kind, or
-// when patients are counted and there are none.
-ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, double test_patients,
-                               std::uint64_t split_seed);
+// By patient where patients are known, else by row (said in `how`); the test rows are the whole of
+// `test` when it is given. Throws std::invalid_argument when `test` is of another kind, or when
+// patients are counted and there are none; what split_by_patient throws, too.
+ClassifierData classifier_data(const PackedSet& set, const PackedSet* test, const DataSplit& split);
 
 // Adds all of `extra` (say, a saved set of adversarial examples) to the training rows, which then
 // lie in memory. Each of its classes must be one of the set's, by name or by number
 // (match_classes).
 void add_training_patches(ClassifierData& data, const PackedSet& set, const PackedSet& extra);
 
-// How a run, as its params.json says, parted this set by itself; nothing when it was trained on
-// other data or tested on a set of its own. A folder of ensemble members answers for all of them.
-struct TestSplit {
-    double test_patients = 0;
-    std::uint64_t split_seed = 0;
-};
-std::optional<TestSplit> split_of_run(const std::filesystem::path& run, const PackedSet& set);
+// How a run, as its params.json says, parted this set; nothing when it was trained on other data.
+// A folder of ensemble members answers for all of them.
+std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const PackedSet& set);
 
 } // namespace patchforge

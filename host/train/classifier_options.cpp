@@ -80,6 +80,8 @@ void ClassifierOptions::validate() const {
     require(patience >= 0, "--patience", number(patience), "of at least 0 (0: never stop early)");
     require(test_patients > 0, "--test-patients", test_patients,
             "above 0: a share below 1, or a number of patients");
+    require(validation_patients >= 0, "--validation-patients", validation_patients,
+            "from 0 (none) on: a share below 1, or a number of patients");
 }
 
 std::vector<std::pair<std::string, std::string>> ClassifierOptions::listed() const {
@@ -104,6 +106,7 @@ std::vector<std::pair<std::string, std::string>> ClassifierOptions::listed() con
             {"logit_pairing", text(adversarial.pairing)},
             {"patience", text(patience)},
             {"test_patients", text(test_patients)},
+            {"validation_patients", text(validation_patients)},
             {"split_seed", text(split_seed)},
             {"seed", text(seed)}};
 }

@@ -47,8 +47,11 @@ struct ClassifierOptions {
     Augmentation augmentation = Augmentation::none;
     double noise = 0; // deviation of normal noise on every training pixel, in [0, 1] units
     AdversarialTraining adversarial;
-    std::int64_t patience = 0;    // epochs without a better score before stopping; 0: never
-    double test_patients = 0.2;   // below 1: a share; otherwise a number of patients
+    std::int64_t patience = 0;  // epochs without a better score before stopping; 0: never
+    double test_patients = 0.2; // below 1: a share; otherwise a number of patients
+    // Of the patients that are left: those whose patches choose the best epoch, so that the test
+    // patches judge it unseen. 0: none, the test patches choose.
+    double validation_patients = 0;
     std::uint64_t split_seed = 1; // of the choice of patients: the same for runs of different seeds
     std::uint64_t seed = 0;
 

@@ -24,9 +24,10 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
             std::ranges::count(metrics.columns, "robust_balanced_accuracy") > 0;
         const std::vector<double> robust =
             adversarial ? metrics.column("robust_balanced_accuracy") : balanced;
-        std::vector<double> score;
-        for (std::size_t i = 0; i < balanced.size(); ++i) {
-            score.push_back((balanced[i] + robust[i]) / 2);
+        const std::vector<double> score = metrics.column("score");
+        bool validated = false;
+        for (const auto& [name, value] : read_parameters(run)) {
+            validated = validated || (name == "validation_patches" && parameter_text(value) != "0");
         }
         const auto best = std::max_element(score.begin(), score.end()) - score.begin();
         const auto at_best = [&](const char* column) {
@@ -44,9 +45,10 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
         }
         report.key_figures(figures);
         report.note(
-            fmt::format("On the test patches, at the epoch with the best {} there; that "
-                        "choice flatters these figures a little.{}",
+            fmt::format("On the test patches, at the epoch with the best {} {}{}",
                         adversarial ? "mean of both balanced accuracies" : "balanced accuracy",
+                        validated ? "on the validation patches: others, of other patients."
+                                  : "there; that choice flatters these figures a little.",
                         adversarial ? " The attack is the one it was trained with; judge it "
                                       "by a stronger one (patchforge attack)."
                                     : ""));

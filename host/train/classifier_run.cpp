@@ -27,9 +27,10 @@ namespace patchforge {
 
 namespace {
 
+// score: what chooses the best epoch, of the validation patches if there are any.
 const std::vector<std::string> metric_columns = {"epoch",       "train_loss",        "test_loss",
                                                  "accuracy",    "balanced_accuracy", "auc",
-                                                 "sensitivity", "specificity"};
+                                                 "sensitivity", "specificity",       "score"};
 // With adversarial training, behind them. Robust: on the test patches, attacked as in training.
 const std::vector<std::string> adversarial_columns = {"train_loss_adversarial",
                                                       "train_logit_distance", "robust_accuracy",
@@ -105,7 +106,11 @@ class Session {
           trainer_(*backend_, classifier, task.format, task.data.train, options.placement),
           folder_(open_folder()), events_(folder_.path()) {
         if (classifier_.adversarial.active()) {
-            attacked_ = {bytes_of(task.data.test), labels_of(task.data.test), {}};
+            test_set_ = {bytes_of(task.data.test), labels_of(task.data.test), {}};
+        }
+        if (classifier_.adversarial.active() && task.data.validation) {
+            validation_set_ = {
+                bytes_of(*task.data.validation), labels_of(*task.data.validation), {}};
         }
         resume();
     }
@@ -121,8 +126,9 @@ class Session {
     void checkpoint(bool best);
     // What training cost so far, for tables of defences.
     void write_timing() const;
-    // What the network calls the test patches under the attack it is trained with.
-    std::vector<std::int32_t> called_under_attack();
+    // What the network calls the patches under the attack it is trained with.
+    std::vector<std::int32_t> called_under_attack(const AttackSet& patches);
+    double robust_balanced_accuracy(const AttackSet& patches);
     std::int64_t epoch() const {
         return static_cast<std::int64_t>(trainer_.step()) / trainer_.batches_per_epoch();
     }
@@ -142,7 +148,7 @@ class Session {
     RunFolder folder_;
     EventFile events_;
     Standing standing_;
-    AttackSet attacked_; // the test patches, with adversarial training
+    AttackSet test_set_, validation_set_; // with adversarial training
     double training_seconds_ = 0;
 };
 
@@ -155,6 +161,8 @@ RunFolder Session::open_folder() const {
     parameters.insert(parameters.end(), task_.about.begin(), task_.about.end());
     parameters.emplace_back("split", task_.data.how);
     parameters.emplace_back("train_patches", task_.data.train.used());
+    parameters.emplace_back("validation_patches",
+                            task_.data.validation ? task_.data.validation->used() : 0);
     parameters.emplace_back("test_patches", task_.data.test.used());
     parameters.emplace_back("precision", precision_name(options_.precision));
     parameters.emplace_back("device", backend_->name());
@@ -208,7 +216,7 @@ void Session::run_epoch() {
     } while (!at_epoch_end() && !interrupted());
 }
 
-std::vector<std::int32_t> Session::called_under_attack() {
+std::vector<std::int32_t> Session::called_under_attack(const AttackSet& patches) {
     AttackOptions attack;
     attack.method = classifier_.adversarial.method == AdversarialTraining::Method::fgsm
                         ? AttackMethod::fgsm
@@ -216,7 +224,7 @@ std::vector<std::int32_t> Session::called_under_attack() {
     attack.steps = classifier_.adversarial.steps;
     attack.alpha = classifier_.adversarial.step_size();
     attack.seed = classifier_.seed;
-    AttackRunner runner({&trainer_.model()}, nullptr, attacked_, attack);
+    AttackRunner runner({&trainer_.model()}, nullptr, patches, attack);
     std::vector<std::int32_t> called;
     for (const SampleOutcome& sample : runner.run(classifier_.adversarial.epsilon).samples) {
         called.push_back(sample.adversarial);
@@ -224,9 +232,34 @@ std::vector<std::int32_t> Session::called_under_attack() {
     return called;
 }
 
+double Session::robust_balanced_accuracy(const AttackSet& patches) {
+    return balanced_accuracy_of(called_under_attack(patches), patches.labels,
+                                task_.format.class_count());
+}
+
 void Session::finish_epoch() {
+    const bool adversarial = classifier_.adversarial.active();
     const ClassifierScores scores = score_classifier(trainer_.model(), task_.data.test);
     const auto steps = static_cast<double>(trainer_.batches_per_epoch());
+    double clean = scores.balanced_accuracy, robust = clean;
+    std::vector<double> under_attack;
+    std::string robust_words;
+    if (adversarial) {
+        const std::vector<std::int32_t> called = called_under_attack(test_set_);
+        double right = 0;
+        for (std::size_t i = 0; i < called.size(); ++i) {
+            right += called[i] == test_set_.labels[i];
+        }
+        robust = balanced_accuracy_of(called, test_set_.labels, task_.format.class_count());
+        under_attack = {standing_.adversarial_loss / steps, standing_.logit_distance / steps,
+                        right / static_cast<double>(called.size()), robust};
+        robust_words = fmt::format(", under {} {:.4f}", classifier_.adversarial.name(), robust);
+    }
+    if (task_.data.validation) {
+        clean = score_classifier(trainer_.model(), *task_.data.validation).balanced_accuracy;
+        robust = adversarial ? robust_balanced_accuracy(validation_set_) : clean;
+    }
+    const double score = (clean + robust) / 2;
     std::vector<double> values = {static_cast<double>(epoch()),
                                   standing_.loss / steps,
                                   scores.loss,
@@ -234,23 +267,9 @@ void Session::finish_epoch() {
                                   scores.balanced_accuracy,
                                   scores.auc,
                                   scores.sensitivity,
-                                  scores.specificity};
-    double score = scores.balanced_accuracy;
-    std::string under_attack;
-    if (classifier_.adversarial.active()) {
-        const std::vector<std::int32_t> called = called_under_attack();
-        double right = 0;
-        for (std::size_t i = 0; i < called.size(); ++i) {
-            right += called[i] == attacked_.labels[i];
-        }
-        const double robust =
-            balanced_accuracy_of(called, attacked_.labels, task_.format.class_count());
-        values.insert(values.end(),
-                      {standing_.adversarial_loss / steps, standing_.logit_distance / steps,
-                       right / static_cast<double>(called.size()), robust});
-        score = (score + robust) / 2;
-        under_attack = fmt::format(", under {} {:.4f}", classifier_.adversarial.name(), robust);
-    }
+                                  scores.specificity,
+                                  score};
+    values.insert(values.end(), under_attack.begin(), under_attack.end());
     standing_.loss = standing_.adversarial_loss = standing_.logit_distance = 0;
     const bool best = score > standing_.best;
     if (best) {
@@ -259,10 +278,10 @@ void Session::finish_epoch() {
     }
     folder_.log(fmt::format(
         "Epoch [{}/{}], train loss {:.4f}, test loss {:.4f}, accuracy {:.4f}, balanced {:.4f}{}, "
-        "AUC {:.4f}, sensitivity {:.4f}, specificity {:.4f}{}",
+        "AUC {:.4f}, sensitivity {:.4f}, specificity {:.4f}{}{}",
         epoch(), classifier_.epochs, values[1], scores.loss, scores.accuracy,
-        scores.balanced_accuracy, under_attack, scores.auc, scores.sensitivity, scores.specificity,
-        best ? " (best)" : ""));
+        scores.balanced_accuracy, robust_words, scores.auc, scores.sensitivity, scores.specificity,
+        task_.data.validation ? fmt::format(", score {:.4f}", score) : "", best ? " (best)" : ""));
     const auto at = static_cast<std::int64_t>(trainer_.step());
     folder_.append_metrics(at, values);
     for (std::size_t i = 1; i < values.size(); ++i) {
@@ -270,8 +289,12 @@ void Session::finish_epoch() {
                                       ? metric_columns[i]
                                       : adversarial_columns[i - metric_columns.size()];
         const bool of_training = name.starts_with("train_");
-        events_.scalar((of_training || name == "test_loss" ? "loss/" : "test/") + name, at,
-                       values[i]);
+        const bool of_validation = name == "score" && task_.data.validation;
+        events_.scalar((of_training || name == "test_loss" ? "loss/"
+                        : of_validation                    ? "validation/"
+                                                           : "test/") +
+                           name,
+                       at, values[i]);
     }
     events_.flush();
     checkpoint(best);
@@ -295,7 +318,10 @@ void Session::checkpoint(bool best) {
 
 bool Session::train() {
     folder_.log(fmt::format("Device: {}", backend_->description()));
-    folder_.log(fmt::format("Data: {} patches to train, {} to test ({})", task_.data.train.used(),
+    folder_.log(fmt::format("Data: {} patches to train, {}{} to test ({})", task_.data.train.used(),
+                            task_.data.validation ? fmt::format("{} to choose the best epoch, ",
+                                                                task_.data.validation->used())
+                                                  : "",
                             task_.data.test.used(), task_.data.how));
     folder_.log(fmt::format("Classifier: {} parameters, {} classes",
                             trainer_.model().network().shape().parameter_count(),
@@ -321,11 +347,18 @@ bool Session::train() {
                         epoch() + 1, classifier_.epochs));
         return false;
     }
-    folder_.log(fmt::format("Best {} on the test patches: {:.4f} (epoch {})",
-                            classifier_.adversarial.active()
-                                ? "mean of clean and robust balanced accuracy"
-                                : "balanced accuracy",
-                            standing_.best, standing_.best_epoch));
+    folder_.log(fmt::format(
+        "Best {} on the {} patches: {:.4f} (epoch {})",
+        classifier_.adversarial.active() ? "mean of clean and robust balanced accuracy"
+                                         : "balanced accuracy",
+        task_.data.validation ? "validation" : "test", standing_.best, standing_.best_epoch));
+    if (task_.data.validation) {
+        const std::vector<double> tested =
+            read_metrics(folder_.path() / "metrics.csv").column("balanced_accuracy");
+        folder_.log(
+            fmt::format("Balanced accuracy on the test patches, which had no say in this: {:.4f}",
+                        tested.at(static_cast<std::size_t>(standing_.best_epoch) - 1)));
+    }
     return true;
 }
 
@@ -379,10 +412,12 @@ void ClassifierRunOptions::validate() const {
 
 ClassifierTask classifier_task(const ClassifierSets& sets, const ClassifierOptions& options) {
     const PackedSet& set = *sets.set;
-    ClassifierTask task{"train classifier",
-                        format_of(set, options.binary_head),
-                        classifier_data(set, sets.test, options.test_patients, options.split_seed),
-                        {}};
+    ClassifierTask task{
+        "train classifier",
+        format_of(set, options.binary_head),
+        classifier_data(set, sets.test,
+                        {options.test_patients, options.validation_patients, options.split_seed}),
+        {}};
     if (sets.extra) {
         add_training_patches(task.data, set, *sets.extra);
     }

@@ -46,7 +46,8 @@ struct ClassifierSets {
 ClassifierTask classifier_task(const ClassifierSets& sets, const ClassifierOptions& options);
 
 // Trains until the end, until patience ends, or until interrupted (then returns false). The weights
-// with the best score on the test rows stand in checkpoints/best/; the score is the balanced
+// with the best score on the validation rows (without any, the test rows) stand in
+// checkpoints/best/; the score is the balanced
 // accuracy or, with adversarial training, the mean of it and of the one under that attack. With
 // options.ensemble = K > 1 trains K members, with the seeds s, s + 1, ..., and writes the scores of
 // their mean logit to ensemble.json. --resume skips what is done.

@@ -49,8 +49,11 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
                              const BackendOptions& backend_options) {
     options.validate();
     if (const auto split = split_of_run(options.model, set)) {
-        classifier.test_patients = split->test_patients;
-        classifier.split_seed = split->split_seed;
+        if (!split->whole_set) {
+            classifier.test_patients = split->test_patients;
+        }
+        classifier.validation_patients = split->validation_patients;
+        classifier.split_seed = split->seed;
     }
     const auto backend = make_backend(device, backend_options);
     const auto models = load_members(*backend, options.model);
@@ -77,13 +80,18 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
     ClassifierTask task{"train detector", attacked, {}, {}};
     task.format.class_names = {"clean", "adversarial"};
     task.format.binary_head = classifier.binary_head;
-    task.data = classifier_data(set, nullptr, classifier.test_patients, classifier.split_seed);
-    task.data.owned_train =
-        clean_and_forged(members, task.data.train, attack, options.epsilon, "attack, to train");
-    task.data.owned_test =
-        clean_and_forged(members, task.data.test, attack, options.epsilon, "attack, to test");
-    task.data.train = task.data.owned_train->rows(task.data.train);
-    task.data.test = task.data.owned_test->rows(task.data.test);
+    task.data = classifier_data(
+        set, nullptr,
+        {classifier.test_patients, classifier.validation_patients, classifier.split_seed});
+    const auto forge = [&](PatchRows& rows, const char* title) {
+        task.data.owned.push_back(clean_and_forged(members, rows, attack, options.epsilon, title));
+        rows = task.data.owned.back()->rows(rows);
+    };
+    forge(task.data.train, "attack, to train");
+    if (task.data.validation) {
+        forge(*task.data.validation, "attack, to choose");
+    }
+    forge(task.data.test, "attack, to test");
     task.about = {{"model", options.model.string()},
                   {"model_hash", hashes},
                   {"attack", attack.text(attacked.pixels())},

@@ -175,21 +175,6 @@ TEST_P(AttackStrengthTest, ForgeWeighsDistanceAgainstSuccess) {
     }
 }
 
-// Nobody needs longer from the image itself than from noise, over all samples.
-TEST_P(AttackStrengthTest, TheSampleItselfIsTheBestStart) {
-    AttackOptions options = options_for("forge");
-    options.target = AttackOptions::Target::random;
-    options.steps = 80;
-    options.lambdas = {0.1};
-    double distance[2];
-    for (const bool noise : {false, true}) {
-        options.start = noise ? AttackOptions::Start::noise : AttackOptions::Start::self;
-        const AttackResult result = AttackRunner({model.get()}, nullptr, set, options).run(0, 0.1);
-        distance[noise] = summarise(result, set, options, model->format().class_names, 90).l2.mean;
-    }
-    EXPECT_LT(distance[0], distance[1]);
-}
-
 TEST_P(AttackTest, TargetsAndTheirDenominators) {
     AttackOptions options = options_for("pgd");
     options.target = AttackOptions::Target::fixed;
@@ -310,7 +295,8 @@ TEST_P(AttackTest, ASavedSetStandsForTheLiveOne) {
 TEST_P(AttackStrengthTest, SanityChecksPassOnAPlainModel) {
     const auto two = random_model(*backend, format_of(3, 5, 6, 2), 31);
     const AttackSet patches = set_for(*two, 40, 32);
-    const std::vector<SanityCheck> checks = sanity_checks({two.get()}, patches, 0.05, 30);
+    const std::vector<SanityCheck> checks =
+        sanity_checks({{two.get()}, nullptr, 0.05, {}}, patches, 30);
     EXPECT_EQ(checks.size(), 4u);
     for (const SanityCheck& check : checks) {
         EXPECT_TRUE(check.good) << check.name << ": " << check.found;
@@ -322,9 +308,10 @@ TEST_P(AttackStrengthTest, SanityChecksWarnOfAModelWithoutGradients) {
     const ClassifierFormat format = format_of(1, 2, 2, 2);
     const auto dead = model_of(*backend, classifier_shape(format, {}, 0), format,
                                {std::vector<float>(8, 0), {0, 1}});
-    const std::vector<SanityCheck> checks = sanity_checks(
-        {dead.get()}, {std::vector<std::uint8_t>(40, 100), std::vector<std::int32_t>(10, 1), {}},
-        0.05, 10);
+    const AttackSet patches{
+        std::vector<std::uint8_t>(40, 100), std::vector<std::int32_t>(10, 1), {}};
+    const std::vector<SanityCheck> checks =
+        sanity_checks({{dead.get()}, nullptr, 0.05, {}}, patches, 10);
     EXPECT_FALSE(checks.at(0).good) << checks[0].found;
     EXPECT_FALSE(checks.at(1).good) << checks[1].found;
 }

@@ -31,7 +31,7 @@ TEST(LatentSearchTest, FindsCodesOfEitherClass) {
         ImageGenerator generator(*network, picture);
         const std::vector<float> start = generator.latents(10, 1);
         const std::int64_t steps = std::string(device) == "cuda" ? 15 : 60;
-        LatentSearch search(*network, *model, {steps, 0.2, 0.001});
+        LatentSearch search(*network, {model.get()}, {steps, 0.2, 0.001});
         for (const std::int32_t target : {0, 1}) {
             const auto called = [&](const std::vector<float>& latents) {
                 const auto answers = model->predictions(generator.bytes(latents));
@@ -76,9 +76,14 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
                   row.count);
         EXPECT_LE(row.above_99, row.above_90);
         EXPECT_EQ(static_cast<std::int64_t>(row.last_class.size()), row.count);
+        // The detector is the first model.
+        const EvasionRow& first = row.model == job.models[0] ? row : *(&row - 1);
+        EXPECT_EQ(row.detector_stops, first.called[1]) << row.group;
     }
     EXPECT_EQ(rows[0].group, "fakes");
     EXPECT_EQ(rows[0].count, 70);
+    EXPECT_EQ(rows[2].group, "noise");
+    EXPECT_EQ(rows[2].count, 70);
     EXPECT_GE(rows[7].called[1], rows[5].called[1]);
     for (const char* name : {"evasion.csv", "evasion.json", "report.html"}) {
         EXPECT_TRUE(std::filesystem::exists(folder / "out" / name)) << name;
@@ -88,6 +93,42 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
     const auto model = ClassifierModel::load(*backend, job.models[0]);
     const auto answers = model->predictions(generator.bytes(generator.latents(70, 0)));
     EXPECT_EQ(rows[0].called[1], std::count(answers.begin(), answers.end(), 1));
+    const auto second = ClassifierModel::load(*backend, job.models[1])
+                            ->predictions(generator.bytes(generator.latents(70, 0)));
+    std::int64_t same = 0;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        same += answers[i] == second[i];
+    }
+    EXPECT_EQ(rows[0].all_agree, same);
+    EXPECT_EQ(rows[1].all_agree, same);
+    for (const char* name : {"evasion.csv", "evasion.json"}) {
+        const std::string text = contents(folder / "out" / name);
+        EXPECT_NE(text.find("all_agree"), std::string::npos) << name;
+        EXPECT_NE(text.find("detector_stops"), std::string::npos) << name;
+    }
+}
+
+// Noise comes a thousand patches at a time; all that were asked for come.
+TEST(EvasionTest, HasAsMuchNoiseAsFakes) {
+    const TemporaryFolder folder;
+    const auto backend = make_backend("cpu");
+    const auto network = random_generator(*backend);
+    TensorFile weights = network->weights();
+    picture.write(weights);
+    write_safetensors(folder / "generator.safetensors", weights.tensors, weights.metadata);
+    const TensorFile model = random_model(*backend, format_of(1, 4, 5, 2), 3)->weights();
+    write_safetensors(folder / "model.safetensors", model.tensors, model.metadata);
+    EvasionJob job;
+    job.generator = (folder / "generator.safetensors").string();
+    job.models = {(folder / "model.safetensors").string()};
+    job.count = 2300;
+    job.device = "cpu";
+    const std::vector<EvasionRow> rows = run_evasion(nullptr, job);
+    ASSERT_EQ(rows.size(), 2u);
+    EXPECT_EQ(rows[1].group, "noise");
+    EXPECT_EQ(rows[1].count, 2300);
+    EXPECT_EQ(rows[1].all_agree, -1);
+    EXPECT_EQ(rows[1].detector_stops, -1);
 }
 
 TEST(EvasionTest, RefusesWhatDoesNotFit) {
@@ -97,6 +138,13 @@ TEST(EvasionTest, RefusesWhatDoesNotFit) {
     job.models = {"a"};
     EXPECT_NO_THROW(job.validate());
     job.search_against = 1;
+    EXPECT_THROW(job.validate(), std::invalid_argument);
+    job.search_against = 0;
+    job.search_steps = 7; // of a search that nobody asked for
+    EXPECT_THROW(job.validate(), std::invalid_argument);
+    job.search_target = 1;
+    EXPECT_NO_THROW(job.validate());
+    job.models = {"a", "a"};
     EXPECT_THROW(job.validate(), std::invalid_argument);
 }
 

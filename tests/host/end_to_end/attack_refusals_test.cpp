@@ -60,6 +60,7 @@ TEST(AttackRefusals, SayWhatIsWrong) {
     };
     train(data, run);
     train(larger, folder / "larger-run");
+    const std::string weights = run + "/checkpoints/best/classifier.safetensors";
     const std::string out = folder / "never";
     const auto call = [&](const std::vector<std::string>& options) {
         std::vector<std::string> arguments = {
@@ -85,7 +86,10 @@ TEST(AttackRefusals, SayWhatIsWrong) {
         {"budget that is no number", {"--eps", "large"}, "--eps", 2},
         {"no such detector", {"--detector", folder / "nothing"}, "nothing", 1},
         {"detector of other pictures", {"--detector", folder / "larger-run"}, "--detector", 2},
-        {"detector and black box", {"--detector", run, "--method", "square"}, "--detector", 2},
+        {"another method's option", {"--restarts", "3"}, "--restarts: belongs to pgd", 2},
+        {"a loss of forge", {"--loss", "l1"}, "--loss l1", 2},
+        {"a method twice", {"--method", "fgsm,fgsm"}, "--method", 2},
+        {"nobody's validation", {"--rows", "validation", "--model", weights}, "--rows", 2},
         {"no such model", {"--model", folder / "nothing"}, "nothing", 1},
         {"no such target", {"--target", "2"}, "--target 2", 2},
         {"no such method", {"--method", "deepfool"}, "--method deepfool", 2},
@@ -100,6 +104,106 @@ TEST(AttackRefusals, SayWhatIsWrong) {
             << refusal.name << ": " << outcome.output;
         EXPECT_FALSE(std::filesystem::exists(out)) << refusal.name;
     }
+}
+
+// --out names a folder that holds something else: refused before any work, and nothing in it
+// changes.
+TEST(AttackRefusals, LeaveOtherFoldersAlone) {
+    const ScratchFolder folder("attack-folders");
+    const std::string data = patches(folder, "10");
+    const std::string run = folder / "run";
+    ASSERT_EQ(run_program("patchforge-cpu",
+                          {"train", "classifier", "--data", data, "--out", run, "--epochs", "1",
+                           "--batch-size", "8", "--hidden-dims", "8", "--device", "cpu"})
+                  .status,
+              0);
+    const std::string before = testing::bytes_of_file(run + "/report.html");
+    const auto attack = [&](const std::string& out, const std::vector<std::string>& more) {
+        std::vector<std::string> arguments = {
+            "attack", "--model", run,           "--data",   data,  "--method", "fgsm",
+            "--eps",  "8/255",   "--no-sanity", "--device", "cpu", "--out",    out};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return run_program("patchforge-cpu", arguments);
+    };
+    const Outcome into_run = attack(run, {});
+    EXPECT_EQ(into_run.status, 2) << into_run.output;
+    EXPECT_NE(into_run.output.find("the folder of a training run"), std::string::npos);
+    EXPECT_TRUE(testing::bytes_of_file(run + "/report.html") == before);
+    ASSERT_EQ(attack(folder / "out", {"--save"}).status, 0);
+    const Outcome again = attack(folder / "out", {"--save"});
+    EXPECT_EQ(again.status, 2) << again.output;
+    EXPECT_NE(again.output.find("--save"), std::string::npos) << again.output;
+    EXPECT_EQ(again.output.find("Device:"), std::string::npos) << "after the work";
+    EXPECT_EQ(attack(folder / "out", {}).status, 0) << "its own report may be written again";
+}
+
+TEST(EvadeRefusals, SayWhatIsWrong) {
+    const ScratchFolder folder("evade-refusals");
+    const std::string data = patches(folder, "10");
+    const std::string larger = patches(folder, "12");
+    const std::string three = three_classes(folder, data);
+    const auto train = [&](const std::string& on, const std::string& out,
+                           const std::vector<std::string>& more = {}) {
+        std::vector<std::string> arguments = {
+            "train",        "classifier", "--data",        on,  "--out",    out,  "--epochs", "1",
+            "--batch-size", "8",          "--hidden-dims", "8", "--device", "cpu"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        const Outcome trained = run_program("patchforge-cpu", arguments);
+        ASSERT_EQ(trained.status, 0) << trained.output;
+    };
+    train(data, folder / "two");
+    train(data, folder / "pair", {"--ensemble", "2"});
+    train(three, folder / "three-run", {"--test-patients", "0.34"});
+    train(larger, folder / "larger-run");
+    const Outcome gan =
+        run_program("patchforge-cpu", {"train", "gan", "--data", data, "--out", folder / "gan",
+                                       "--steps", "2", "--batch-size", "8", "--device", "cpu"});
+    ASSERT_EQ(gan.status, 0) << gan.output;
+    const auto call = [&](const std::vector<std::string>& options) {
+        std::vector<std::string> arguments = {"evade",    "--generator",  folder / "gan",
+                                              "--models", folder / "two", "--count",
+                                              "6",        "--device",     "cpu"};
+        for (std::size_t i = 0; i < options.size(); i += 2) {
+            const auto found = std::find(arguments.begin(), arguments.end(), options[i]);
+            if (found != arguments.end()) {
+                *(found + 1) = options[i + 1];
+            } else {
+                arguments.insert(arguments.end(), {options[i], options[i + 1]});
+            }
+        }
+        return run_program("patchforge-cpu", arguments);
+    };
+    const std::string both = (folder / "two") + "," + (folder / "pair");
+    const Outcome fine = call({"--models", both, "--detector", folder / "two", "--data", data,
+                               "--search", "target=1", "--against", folder / "pair",
+                               "--search-count", "2", "--search-steps", "2"});
+    ASSERT_EQ(fine.status, 0) << fine.output;
+    const std::string out = folder / "never";
+    const std::vector<Refusal> refusals = {
+        {"other classes",
+         {"--models", (folder / "two") + "," + (folder / "three-run")},
+         "models of the same classes",
+         2},
+        {"detector of three classes", {"--detector", folder / "three-run"}, "--detector", 2},
+        {"detector of other pictures", {"--detector", folder / "larger-run"}, "--detector", 2},
+        {"model of other pictures", {"--models", folder / "larger-run"}, "--models", 2},
+        {"data of other pictures", {"--data", larger}, "--data", 2},
+        {"data of other classes", {"--data", three}, "--data", 2},
+        {"against without a search", {"--against", folder / "two"}, "--against", 2},
+        {"steps without a search", {"--search-steps", "3"}, "--search", 2},
+        {"a model twice", {"--models", (folder / "two") + "," + (folder / "two")}, "--models", 2},
+    };
+    for (const Refusal& refusal : refusals) {
+        std::vector<std::string> options = refusal.options;
+        options.insert(options.end(), {"--out", out});
+        const Outcome outcome = call(options);
+        EXPECT_EQ(outcome.status, refusal.status) << refusal.name << ": " << outcome.output;
+        EXPECT_NE(outcome.output.find(refusal.words), std::string::npos)
+            << refusal.name << ": " << outcome.output;
+        EXPECT_FALSE(std::filesystem::exists(out)) << refusal.name;
+    }
+    const Outcome into_run = call({"--out", folder / "gan"});
+    EXPECT_EQ(into_run.status, 2) << into_run.output;
 }
 
 } // namespace

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "host/run/run_folder.h"
 #include "tests/host/end_to_end/program.h"
 
 namespace patchforge {
@@ -93,6 +94,99 @@ TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
     EXPECT_TRUE(bytes_of_file(folder / "whole/metrics.csv") ==
                 bytes_of_file(folder / "killed/metrics.csv"));
     EXPECT_TRUE(weights_of(folder / "whole") == weights_of(folder / "killed"));
+}
+
+// With validation patients the epoch is theirs to choose: fewer patches train, the test patches
+// stay the same, and the score that chooses is not the test patches' balanced accuracy.
+TEST(ClassifierRun, ValidationPatientsChooseTheEpoch) {
+    const ScratchFolder folder("classifier-validation");
+    const std::string set = small_patches(folder);
+    const auto train = [&](const std::string& name, const std::vector<std::string>& more) {
+        std::vector<std::string> options = {"--epochs",        "12",      "--lr", "5e-3",
+                                            "--class-weights", "balanced"};
+        options.insert(options.end(), more.begin(), more.end());
+        const Outcome trained =
+            run_program("patchforge-cpu", training(set, folder / name, options));
+        EXPECT_EQ(trained.status, 0) << trained.output;
+        return trained.output;
+    };
+    const std::string without = train("without", {});
+    EXPECT_NE(without.find("60 patches to train, 12 to test"), std::string::npos) << without;
+    EXPECT_NE(without.find("on the test patches: "), std::string::npos) << without;
+    const std::string with = train("with", {"--validation-patients", "2"});
+    EXPECT_NE(with.find("36 patches to train, 24 to choose the best epoch, 12 to test"),
+              std::string::npos)
+        << with;
+    EXPECT_NE(with.find("on the validation patches: "), std::string::npos) << with;
+
+    // The best epoch is the first with the highest score, and not of the test patches' choosing.
+    const Metrics metrics = read_metrics(folder / "with/metrics.csv");
+    const std::vector<double> score = metrics.column("score");
+    const auto best = std::max_element(score.begin(), score.end()) - score.begin();
+    EXPECT_NE(with.find("(epoch " + std::to_string(best + 1) + ")"), std::string::npos) << with;
+    EXPECT_NE(score, metrics.column("balanced_accuracy"));
+    const Metrics plain = read_metrics(folder / "without/metrics.csv");
+    EXPECT_EQ(plain.column("score"), plain.column("balanced_accuracy"));
+
+    // The three sides for whoever attacks it.
+    for (const auto& [rows, count] : {std::pair("test", "12"), std::pair("validation", "24"),
+                                      std::pair("train", "36"), std::pair("auto", "12")}) {
+        const Outcome attacked = run_program(
+            "patchforge-cpu", {"attack", "--model", folder / "with", "--data", set, "--rows", rows,
+                               "--method", "fgsm", "--eps", "1/255", "--no-sanity"});
+        EXPECT_EQ(attacked.status, 0) << attacked.output;
+        EXPECT_NE(attacked.output.find("Patches: " + std::string(count) + " ("), std::string::npos)
+            << rows << ": " << attacked.output;
+    }
+    // A detector takes the split over.
+    const Outcome detector = run_program(
+        "patchforge-cpu", {"train", "detector", "--model", folder / "with", "--data", set,
+                           "--attack", "fgsm", "--eps", "16/255", "--epochs", "1", "--hidden-dims",
+                           "8", "--out", folder / "detector", "--device", "cpu"});
+    EXPECT_EQ(detector.status, 0) << detector.output;
+    EXPECT_NE(detector.output.find("72 patches to train, 48 to choose the best epoch, 24 to test"),
+              std::string::npos)
+        << detector.output;
+}
+
+// Models of different splits are compared on what both held out, and said to be; the checks of the
+// evaluation look at each, or the output says why they do not.
+TEST(ClassifierRun, ModelsOfOtherSplitsShareNoLeak) {
+    const ScratchFolder folder("classifier-splits");
+    const std::string set = small_patches(folder);
+    const auto train = [&](const std::string& seed, const std::string& patients) {
+        const std::string out = folder / ("split-" + seed);
+        EXPECT_EQ(run_program("patchforge-cpu", training(set, out,
+                                                         {"--epochs", "1", "--split-seed", seed,
+                                                          "--test-patients", patients}))
+                      .status,
+                  0);
+        return out;
+    };
+    // 5 of 6 and 3 of 6 patients: at least two in common.
+    const std::string both = train("1", "5") + "," + train("2", "3");
+    const auto attack = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> arguments = {"attack", "--models", both, "--data", set};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return run_program("patchforge-cpu", arguments);
+    };
+    const Outcome compared = attack({"--method", "fgsm", "--eps", "0,8/255"});
+    ASSERT_EQ(compared.status, 0) << compared.output;
+    EXPECT_NE(compared.output.find("each of 2 models held out"), std::string::npos)
+        << compared.output;
+    EXPECT_NE(compared.output.find("split-2: the attacks that ran are no weaker than PGD"),
+              std::string::npos)
+        << compared.output;
+    const Outcome transferred =
+        attack({"--method", "fgsm,pgd", "--eps", "4/255,8/255", "--transfer", "--steps", "3"});
+    ASSERT_EQ(transferred.status, 0) << transferred.output;
+    for (const char* words : {"fgsm linf at eps 4/255", "fgsm linf at eps 8/255",
+                              "random start at eps 4/255", "left out: a transfer matrix"}) {
+        EXPECT_NE(transferred.output.find(words), std::string::npos) << transferred.output;
+    }
+    const Outcome euclidean = attack({"--method", "pgd", "--norm", "l2", "--eps", "0.5"});
+    EXPECT_NE(euclidean.output.find("left out: they know L-infinity alone"), std::string::npos)
+        << euclidean.output;
 }
 
 TEST(ClassifierRun, AnEnsembleAnswersAsOne) {
@@ -218,6 +312,8 @@ TEST(ClassifierRun, RefusesWhatCannotWork) {
         {"test set", training(set, out, {"--test", larger}), "--test"},
         {"extra set", training(set, out, {"--extra-data", larger}), "--extra-data"},
         {"patients", training(set, out, {"--test-patients", "6"}), "6 patients"},
+        {"validation patients", training(set, out, {"--validation-patients", "5"}),
+         "--validation-patients 5"},
         {"folder in use", training(set, run, {}), "--resume"},
         {"ensemble over a run", training(set, run, {"--ensemble", "2"}),
          "is a run of one classifier"},

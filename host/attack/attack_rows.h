@@ -1,0 +1,36 @@
+// Which patches of a set are attacked.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/packed_set.h"
+#include "host/attack/attack_runner.h"
+
+namespace patchforge {
+
+// Some labelled patches of a set, and in words which these are.
+struct ChosenRows {
+    AttackSet set;
+    std::string how;
+};
+
+// `models`: the paths of all that will see the patches, a detector among them. `rows`:
+//   test        held out in the training of every one of them
+//   validation  by which every one of them chose its best epoch
+//   train       which every one of them was trained on
+//   all
+//   auto        test, as far as runs say what they held out of this set; all where none says so
+// `count`: at most so many, evenly spaced; 0: all. Throws std::invalid_argument when a model does
+// not say what was asked for, or no patch is left, as where models were trained on splits without a
+// patient in common.
+ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& models,
+                       const std::string& rows, std::int64_t count);
+
+// `count` numbers below `total`, evenly spaced; all of them when there are no more, or count is 0.
+std::vector<std::int64_t> evenly_spaced(std::int64_t total, std::int64_t count);
+// The samples of these numbers.
+AttackSet part_of(const AttackSet& set, const std::vector<std::int64_t>& samples);
+
+} // namespace patchforge

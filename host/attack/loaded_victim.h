@@ -1,0 +1,39 @@
+// A classifier, or an ensemble of them, from disk.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/model/classifier_model.h"
+
+namespace patchforge {
+
+class PackedSet;
+
+struct LoadedVictim {
+    std::string name; // the paths, as tables call it
+    std::vector<std::unique_ptr<ClassifierModel>> models;
+    // Milliseconds of one training step of all its members, by their runs' timing.json; NaN where
+    // that is unknown.
+    double training_step = 0;
+
+    std::vector<const ClassifierModel*> members() const;
+    const ClassifierFormat& format() const { return models.front()->format(); }
+    std::string hashes() const;
+};
+
+// Every path is a run folder, weights, or a folder of ensemble members; several: one ensemble of
+// all. Errors of ClassifierModel::load.
+LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths);
+
+// The model in front of another: two classes (class 1: adversarial), the pictures of `like`. Throws
+// std::invalid_argument: --detector.
+std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::string& path,
+                                               const ClassifierFormat& like);
+
+// Throws std::invalid_argument naming --data when the set's pictures are not the model's, or its
+// classes neither the model's names nor their numbers.
+void check_data_fits(const PackedSet& set, const ClassifierFormat& format, const std::string& name);
+
+} // namespace patchforge
