@@ -86,7 +86,7 @@ Victim load_victim(Backend& backend, const std::vector<std::string>& paths) {
 class Session {
   public:
     Session(const PackedSet& set, const AttackJob& job)
-        : job_(job), backend_(make_backend(job.device, {job.threads, job.precision})),
+        : job_(job), backend_(make_backend(job.device, job.backend)),
           chosen_(choose_rows(set, job.victims.front().front(), job.rows, job.count)),
           report_("Attack on " + job.victims.front().front(),
                   fmt::format("{} patches ({}).", chosen_.set.count(), chosen_.how)) {

@@ -106,7 +106,7 @@ Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
     DataOptions options = call.data;
     options.data = call.generated;
     options.part = "all";
-    const PackedSet folder = open_set(options, call.device.threads);
+    const PackedSet folder = open_set(options, call.device.backend.threads);
     Fakes fakes{images_of(folder, all_rows(folder), call.count, call.seed), call.generated};
     const std::vector<std::int32_t> label_of =
         match_classes(folder.class_names(), set.class_names());
@@ -175,9 +175,8 @@ void run(const Call& call) {
             "--tstr: needs real patches that the GAN did not see; give --test-patients and "
             "--split-seed as in its training");
     }
-    const PackedSet set = open_set(call.data, call.device.threads);
-    const auto backend =
-        make_backend(call.device.device, {call.device.threads, call.device.precision});
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
+    const auto backend = make_backend(call.device.device, call.device.backend);
     const ImageShape shape{set.channels(), set.height(), set.width()};
     std::unique_ptr<ClassifierModel> classifier;
     if (!call.features.empty()) {
@@ -209,7 +208,7 @@ void run(const Call& call) {
     const ImageEvaluation evaluation =
         evaluate_images(training, generated, training, held_out, classifier.get(),
                         {.seed = call.seed,
-                         .threads = call.device.threads,
+                         .threads = call.device.backend.threads,
                          .floors = !call.without_floors,
                          .class_names = {set.class_names().begin(), set.class_names().end()}},
                         [](const std::string& what) { print_line(what); });
