@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "kernels/gemm.h"
 #include "kernels/operations/activation.h"
 #include "kernels/operations/augment.h"
 #include "kernels/operations/batch.h"
@@ -90,6 +91,7 @@ class Backend : public ActivationOperations,
 struct BackendOptions {
     int threads = 0; // of the CPU backend; 0: one a core. Results do not depend on it.
     Precision precision = Precision::float32; // of the products of linear layers
+    Gemm gemm = Gemm::own;                    // what carries those out on a GPU
 };
 
 // device: "auto", "cpu", "cuda", "cuda:N". auto takes a usable GPU, else the CPU.

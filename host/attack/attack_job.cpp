@@ -73,7 +73,7 @@ std::vector<std::string> paths_of(const AttackJob& job) {
 class Session {
   public:
     Session(const PackedSet& set, const AttackJob& job)
-        : job_(job), backend_(make_backend(job.device, {job.threads, job.precision})),
+        : job_(job), backend_(make_backend(job.device, job.backend)),
           chosen_(choose_rows(set, paths_of(job), job.rows, job.count)),
           report_("Attack on " + job.victims.front().front(),
                   fmt::format("{} patches ({}).", chosen_.set.count(), chosen_.how)) {

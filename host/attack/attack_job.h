@@ -10,7 +10,7 @@
 #include "data/packed_set.h"
 #include "host/attack/attack_options.h"
 #include "host/attack/attack_runner.h"
-#include "kernels/precision.h"
+#include "kernels/backend.h"
 
 namespace patchforge {
 
@@ -34,8 +34,7 @@ struct AttackJob {
         out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
-    int threads = 0;
-    Precision precision = Precision::float32;
+    BackendOptions backend;
 
     // Throws std::invalid_argument naming the option, also where `out` holds something that must
     // not be overwritten.

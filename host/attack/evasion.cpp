@@ -52,7 +52,7 @@ std::vector<std::uint8_t> fakes_of_class(const std::vector<std::uint8_t>& fakes,
 class Session {
   public:
     Session(const PackedSet* set, const EvasionJob& job)
-        : job_(job), backend_(make_backend(job.device, {job.threads, job.precision})),
+        : job_(job), backend_(make_backend(job.device, job.backend)),
           loaded_(*backend_, job.generator, job.checkpoint),
           report_("Do fakes fool classifiers?",
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,

@@ -11,7 +11,7 @@
 
 #include "data/packed_set.h"
 #include "host/model/load_generator.h"
-#include "kernels/precision.h"
+#include "kernels/backend.h"
 
 namespace patchforge {
 
@@ -37,8 +37,7 @@ struct EvasionJob {
         out;                // evasion.csv, evasion.json, report.html, sheets; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string device = "auto";
-    int threads = 0;
-    Precision precision = Precision::float32;
+    BackendOptions backend;
 
     void validate() const; // std::invalid_argument naming the option
 };

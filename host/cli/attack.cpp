@@ -91,10 +91,9 @@ void run(Call call) {
     job.sanity = !call.no_sanity;
     job.out = call.out;
     job.device = call.device.device;
-    job.threads = call.device.threads;
-    job.precision = call.device.precision;
+    job.backend = call.device.backend;
     job.validate();
-    run_attack_job(open_set(call.data, call.device.threads), job);
+    run_attack_job(open_set(call.data, call.device.backend.threads), job);
 }
 
 } // namespace

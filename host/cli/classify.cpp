@@ -75,8 +75,7 @@ std::string csv_field(const std::string& text) {
 }
 
 void run(const Call& call) {
-    const auto backend =
-        make_backend(call.device.device, {call.device.threads, call.device.precision});
+    const auto backend = make_backend(call.device.device, call.device.backend);
     const auto members = load_members(*backend, call.model);
     const ClassifierFormat& format = members.front()->format();
     Pictures pictures;
@@ -84,7 +83,7 @@ void run(const Call& call) {
         if (path.size() > 4 && path.substr(path.size() - 4) == ".png") {
             add_png(pictures, path, format);
         } else {
-            add_set(pictures, path, format, call.device.threads);
+            add_set(pictures, path, format, call.device.backend.threads);
         }
     }
     const std::vector<float> logits = mean_logits(members, pictures.bytes);

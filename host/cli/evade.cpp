@@ -55,12 +55,11 @@ void run(Call call) {
     job.checkpoint = checkpoint_from_name(call.checkpoint);
     job.out = call.out;
     job.device = call.device.device;
-    job.threads = call.device.threads;
-    job.precision = call.device.precision;
+    job.backend = call.device.backend;
     job.validate();
     std::optional<PackedSet> set;
     if (!call.data.data.empty()) {
-        set = open_set(call.data, call.device.threads);
+        set = open_set(call.data, call.device.backend.threads);
     }
     run_evasion(set ? &*set : nullptr, job);
 }

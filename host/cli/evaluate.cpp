@@ -109,7 +109,7 @@ Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
     DataOptions options = call.data;
     options.data = call.generated;
     options.part = "all";
-    const PackedSet folder = open_set(options, call.device.threads);
+    const PackedSet folder = open_set(options, call.device.backend.threads);
     Fakes fakes{images_of(folder, all_rows(folder), call.count, call.seed), call.generated};
     const std::vector<std::int32_t> label_of =
         match_classes(folder.class_names(), set.class_names());
@@ -207,15 +207,14 @@ void run(Call call) {
         throw std::invalid_argument(
             "--out: missing; weights have no folder of their own, name one for the results");
     }
-    const PackedSet set = open_set(call.data, call.device.threads);
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
     settle_split(call, set);
     if (call.tstr && call.test_patients == 0) {
         throw std::invalid_argument(
             "--tstr: needs real patches that the GAN did not see; train it with --test-patients, "
             "or give --test-patients for pictures of --generated");
     }
-    const auto backend =
-        make_backend(call.device.device, {call.device.threads, call.device.precision});
+    const auto backend = make_backend(call.device.device, call.device.backend);
     const ImageShape shape{set.channels(), set.height(), set.width()};
     std::unique_ptr<ClassifierModel> classifier;
     if (!call.features.empty()) {
@@ -247,7 +246,7 @@ void run(Call call) {
     const ImageEvaluation evaluation =
         evaluate_images(training, generated, training, held_out, classifier.get(),
                         {.seed = call.seed,
-                         .threads = call.device.threads,
+                         .threads = call.device.backend.threads,
                          .floors = !call.without_floors,
                          .class_names = {set.class_names().begin(), set.class_names().end()}},
                         [](const std::string& what) { print_line(what); });

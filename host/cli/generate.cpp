@@ -61,8 +61,7 @@ void run(const Call& call) {
         throw std::invalid_argument(
             "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
     }
-    const auto backend =
-        make_backend(call.device.device, {call.device.threads, call.device.precision});
+    const auto backend = make_backend(call.device.device, call.device.backend);
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run,
                            checkpoint_from_name(call.checkpoint));
     ImageGenerator& generator = loaded.images();

@@ -49,7 +49,7 @@ struct Call {
 class Gallery {
   public:
     explicit Gallery(const Call& call)
-        : backend_(make_backend(call.device.device, {call.device.threads, call.device.precision})),
+        : backend_(make_backend(call.device.device, call.device.backend)),
           generator_(*backend_, call.run, checkpoint_from_name(call.checkpoint)),
           scale_(call.scale) {
         if (!call.model.empty()) {

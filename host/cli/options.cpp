@@ -198,12 +198,23 @@ void add_precision_option(CLI::App& app, Precision& precision) {
         ->group("Device");
 }
 
+void add_gemm_option(CLI::App& app, Gemm& gemm) {
+    add_parsed(
+        app, "--gemm",
+        fmt::format("what multiplies matrices on a GPU; cublas must be installed (default {})",
+                    gemm_name(gemm)),
+        fmt::format("{}", fmt::join(gemm_names(), "|")),
+        [&gemm](const std::string& given) { gemm = parse_gemm(given); })
+        ->group("Device");
+}
+
 void add_device_options(CLI::App& app, DeviceOptions& options) {
     add_text(app, "--device", options.device,
              "auto takes a usable GPU, else the CPU; cuda:N is the N-th GPU", "auto|cpu|cuda[:N]")
         ->group("Device");
-    add_threads_option(app, options.threads);
-    add_precision_option(app, options.precision);
+    add_threads_option(app, options.backend.threads);
+    add_precision_option(app, options.backend.precision);
+    add_gemm_option(app, options.backend.gemm);
 }
 
 void only_one_of(CLI::App& app, const std::vector<std::string>& options) {

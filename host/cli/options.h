@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "kernels/precision.h"
+#include "kernels/backend.h"
 
 namespace CLI {
 class App;
@@ -60,11 +60,11 @@ void add_data_options(CLI::App& app, DataOptions& options, bool required = true)
 
 struct DeviceOptions {
     std::string device = "auto";
-    int threads = 0; // 0: one a core
-    Precision precision = Precision::float32;
+    BackendOptions backend;
 };
 void add_threads_option(CLI::App& app, int& threads);
 void add_precision_option(CLI::App& app, Precision& precision);
+void add_gemm_option(CLI::App& app, Gemm& gemm);
 void add_device_options(CLI::App& app, DeviceOptions& options);
 
 } // namespace patchforge

@@ -25,7 +25,7 @@ struct Call {
     double teraflops = 60;
     double cache_megabytes = 50;
     double node_microseconds = 1.2;
-    Precision precision = Precision::float32;
+    BackendOptions backend;
 };
 
 void run(const Call& call) {
@@ -39,7 +39,7 @@ void run(const Call& call) {
     options.latent_dim = call.latent_dim;
     options.hidden_dims = parse_widths(call.hidden_dims);
     options.validate();
-    const auto backend = make_cuda_backend(0, {.precision = call.precision});
+    const auto backend = make_cuda_backend(0, call.backend);
     const IterationPlan plan = plan_gan_iteration(
         *backend, options, {call.channels, call.size, call.size}, call.cache_megabytes * 1e6);
     fmt::print("GAN iteration, batch {}, on {}\n\n{}", call.batch_size, backend->description(),
@@ -65,7 +65,8 @@ void add_plan(CLI::App& app) {
     add_number(*verb, "--l2-mb", call->cache_megabytes, "its L2 cache, MB", 0.0, 1e6);
     add_number(*verb, "--node-us", call->node_microseconds, "microseconds a node of a graph costs",
                0.0, 1000.0);
-    add_precision_option(*verb, call->precision);
+    add_precision_option(*verb, call->backend.precision);
+    add_gemm_option(*verb, call->backend.gemm);
     verb->callback([call] { run(*call); });
 }
 

@@ -55,14 +55,13 @@ void run(const Call& call) {
             "--run, --data, --out: all three are needed to make a page; or give "
             "--score to score a rater's results");
     }
-    const PackedSet set = open_set(call.data, call.device.threads);
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
     if (set.count() < call.study.count) {
         throw std::invalid_argument(
             fmt::format("--count {}: there are {} patches; give at most that many",
                         call.study.count, set.count()));
     }
-    const auto backend =
-        make_backend(call.device.device, {call.device.threads, call.device.precision});
+    const auto backend = make_backend(call.device.device, call.device.backend);
     LoadedGenerator generator(*backend, call.run, checkpoint_from_name(call.checkpoint));
     std::vector<PngBytes> generated;
     for (const Image& image :

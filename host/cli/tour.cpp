@@ -101,12 +101,11 @@ void run(const Call& call) {
     GanRunOptions gan_run;
     gan_run.out = out / "gan";
     gan_run.device = call.device.device;
-    gan_run.threads = call.device.threads;
-    gan_run.precision = call.device.precision;
+    gan_run.backend = call.device.backend;
     gan.validate();
 
     heading("data");
-    const PackedSet set = open_set(call.data, call.device.threads);
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
     TourFolder folder(out, {{"data", set.path().string()},
                             {"preset", call.preset},
                             {"steps", gan.steps},
@@ -133,8 +132,7 @@ void run(const Call& call) {
     ClassifierRunOptions classifier_run;
     classifier_run.out = out / "classifier";
     classifier_run.device = call.device.device;
-    classifier_run.threads = call.device.threads;
-    classifier_run.precision = call.device.precision;
+    classifier_run.backend = call.device.backend;
     if (!run_classifier_training(classifier_task({.set = &set}, classifier), classifier,
                                  classifier_run)) {
         return;
@@ -157,8 +155,7 @@ void run(const Call& call) {
     attack.count = 1000;
     attack.page = &page;
     attack.device = call.device.device;
-    attack.threads = call.device.threads;
-    attack.precision = call.device.precision;
+    attack.backend = call.device.backend;
     run_attack_job(set, attack);
 
     heading("fakes before the classifier");
@@ -170,8 +167,7 @@ void run(const Call& call) {
     evasion.out = out / "evasion";
     evasion.page = &page;
     evasion.device = call.device.device;
-    evasion.threads = call.device.threads;
-    evasion.precision = call.device.precision;
+    evasion.backend = call.device.backend;
     run_evasion(&set, evasion);
 
     page.write(out / "report.html");

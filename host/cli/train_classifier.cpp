@@ -46,8 +46,7 @@ void settle(Call& call) {
     set_adversarial_method(classifier.adversarial, call.adversarial);
     call.run.out = call.out;
     call.run.device = call.device.device;
-    call.run.threads = call.device.threads;
-    call.run.precision = call.device.precision;
+    call.run.backend = call.device.backend;
     call.run.placement = placement_from_name(call.placement);
     classifier.validate();
     call.run.validate();
@@ -61,7 +60,7 @@ void finish(const Call& call, bool trained) {
 
 void train_classifier(Call call) {
     settle(call);
-    const PackedSet set = open_set(call.data, call.device.threads);
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
     // Read as the training set is, but for which part of the folder.
     const auto open_beside = [&](const std::string& folder,
                                  const std::string& part) -> std::optional<PackedSet> {
@@ -71,7 +70,7 @@ void train_classifier(Call call) {
         DataOptions options = call.data;
         options.data = folder;
         options.part = part;
-        return open_set(options, call.device.threads);
+        return open_set(options, call.device.backend.threads);
     };
     const std::optional<PackedSet> test = open_beside(call.test.data, call.test.part);
     const std::optional<PackedSet> extra = open_beside(call.extra, "all");
@@ -85,10 +84,9 @@ void train_detector(Call call) {
     call.detector.attack = attack_method_from_name(call.attack);
     settle(call);
     call.detector.validate();
-    const PackedSet set = open_set(call.data, call.device.threads);
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
     const ClassifierTask task =
-        detector_task(set, call.detector, call.classifier, call.device.device,
-                      {call.device.threads, call.device.precision});
+        detector_task(set, call.detector, call.classifier, call.device.device, call.device.backend);
     finish(call, run_classifier_training(task, call.classifier, call.run));
 }
 

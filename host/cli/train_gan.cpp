@@ -54,13 +54,12 @@ void run(const Call& call) {
     GanRunOptions options = call.run;
     options.out = call.out;
     options.device = call.device.device;
-    options.threads = call.device.threads;
-    options.precision = call.device.precision;
+    options.backend = call.device.backend;
     options.placement = placement_from_name(call.placement);
     const GanOptions gan = call.chosen();
     gan.validate();
     options.validate();
-    const PackedSet set = open_set(call.data, call.device.threads);
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
     if (run_gan_training(set, gan, options)) {
         fmt::print("Look at {}/report.html and {}/images/final.png\n", call.out, call.out);
     }

@@ -102,7 +102,7 @@ class Session {
     Session(const ClassifierTask& task, const ClassifierOptions& classifier,
             const ClassifierRunOptions& options)
         : classifier_(classifier), options_(options), task_(task),
-          backend_(make_backend(options.device, {options.threads, options.precision})),
+          backend_(make_backend(options.device, options.backend)),
           trainer_(*backend_, classifier, task.format, task.data.train, options.placement),
           folder_(open_folder()), events_(folder_.path()) {
         if (classifier_.adversarial.active()) {
@@ -164,7 +164,8 @@ RunFolder Session::open_folder() const {
     parameters.emplace_back("validation_patches",
                             task_.data.validation ? task_.data.validation->used() : 0);
     parameters.emplace_back("test_patches", task_.data.test.used());
-    parameters.emplace_back("precision", precision_name(options_.precision));
+    parameters.emplace_back("precision", precision_name(options_.backend.precision));
+    parameters.emplace_back("gemm", gemm_name(options_.backend.gemm));
     parameters.emplace_back("device", backend_->name());
     return options_.resume ? RunFolder::resume(options_.out, task_.kind, parameters, may_change)
                            : RunFolder::create(options_.out, task_.kind, parameters);
@@ -379,7 +380,7 @@ bool train_ensemble(const ClassifierTask& task, const ClassifierOptions& classif
             return false;
         }
     }
-    const auto backend = make_backend(options.device, {options.threads, options.precision});
+    const auto backend = make_backend(options.device, options.backend);
     const auto members = load_members(*backend, options.out);
     const ClassifierScores scores =
         score_logits(mean_logits(members, bytes_of(task.data.test)), labels_of(task.data.test),

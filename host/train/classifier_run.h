@@ -12,15 +12,14 @@
 #include "host/train/batches.h"
 #include "host/train/classifier_data.h"
 #include "host/train/classifier_options.h"
-#include "kernels/precision.h"
+#include "kernels/backend.h"
 
 namespace patchforge {
 
 struct ClassifierRunOptions {
     std::filesystem::path out;
     std::string device = "auto";
-    int threads = 0;
-    Precision precision = Precision::float32;
+    BackendOptions backend;
     Placement placement = Placement::automatic;
     bool resume = false;
     int keep = 3;

@@ -107,7 +107,8 @@ Parameters parameters_of(const PackedSet& set, const GanOptions& gan, const GanR
     parameters.emplace_back("data_patches", rows.used());
     parameters.emplace_back("patch",
                             fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
-    parameters.emplace_back("precision", precision_name(options.precision));
+    parameters.emplace_back("precision", precision_name(options.backend.precision));
+    parameters.emplace_back("gemm", gemm_name(options.backend.gemm));
     parameters.emplace_back("device", backend.name());
     return parameters;
 }
@@ -128,8 +129,7 @@ std::vector<std::string> may_change(const GanOptions& gan) {
 class Session {
   public:
     Session(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options)
-        : options_(options),
-          backend_(make_backend(options.device, {options.threads, options.precision})),
+        : options_(options), backend_(make_backend(options.device, options.backend)),
           rows_(checked_rows(set, gan, options)),
           trainer_(*backend_, gan, rows_, options.placement),
           format_{set.channels(), set.height(), set.width(),
@@ -142,7 +142,7 @@ class Session {
         if (options.evaluation.interval > 0) {
             evaluation_ = std::make_unique<GanEvaluation>(
                 *backend_, sampler_, evaluation_rows(set, options.test_patients, gan.seed),
-                options.evaluation, options.threads);
+                options.evaluation, options.backend.threads);
         }
         resume();
     }
@@ -436,7 +436,7 @@ void GanRunOptions::validate() const {
     at_least(checkpoint_interval, 0, "--checkpoint-interval");
     at_least(keep, 1, "--keep");
     at_least(test_patients, 0, "--test-patients");
-    at_least(threads, 0, "--threads");
+    at_least(backend.threads, 0, "--threads");
     evaluation.validate();
 }
 

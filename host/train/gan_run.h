@@ -9,15 +9,14 @@
 #include "host/train/batches.h"
 #include "host/train/gan_evaluation.h"
 #include "host/train/gan_options.h"
-#include "kernels/precision.h"
+#include "kernels/backend.h"
 
 namespace patchforge {
 
 struct GanRunOptions {
     std::filesystem::path out;
     std::string device = "auto";
-    int threads = 0;
-    Precision precision = Precision::float32;
+    BackendOptions backend;
     Placement placement = Placement::automatic;
     bool resume = false;
     std::int64_t log_interval = 200;         // iterations

@@ -65,7 +65,12 @@ std::size_t rounded_up(std::size_t bytes, std::size_t unit) {
 } // namespace
 
 CpuBackend::CpuBackend(const BackendOptions& options)
-    : vector_(vector_kernels()), pool_(thread_count(options)), precision_(options.precision) {}
+    : vector_(vector_kernels()), pool_(thread_count(options)), precision_(options.precision) {
+    if (options.gemm == Gemm::cublas) {
+        throw std::invalid_argument("--gemm cublas: the device is the CPU, and cuBLAS needs a GPU; "
+                                    "use --device cuda, or --gemm own");
+    }
+}
 
 std::string CpuBackend::name() const {
     return "cpu";

@@ -113,6 +113,9 @@ CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
         workspace_.partial = static_cast<float*>(allocate(workspace_bytes));
         workspace_.arrived =
             static_cast<unsigned*>(allocate(workspace_counters * sizeof(unsigned)));
+        if (options.gemm == Gemm::cublas) {
+            cublas_ = std::make_unique<Cublas>(stream_, precision_);
+        }
     } catch (...) {
         destroy();
         throw;
@@ -127,6 +130,7 @@ void CudaBackend::destroy() noexcept {
     if (stream_) {
         cudaStreamSynchronize(stream_);
     }
+    cublas_.reset();
     cudaFree(workspace_.partial);
     cudaFree(workspace_.arrived);
     for (const Slot& slot : slots_) {
@@ -153,12 +157,12 @@ std::string CudaBackend::description() const {
     int runtime = 0;
     PATCHFORGE_CUDA_CHECK(cudaDriverGetVersion(&driver));
     PATCHFORGE_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
-    return fmt::format("{}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB; CUDA {}, "
-                       "driver for CUDA {}{}",
-                       properties.name, properties.major, properties.minor,
-                       properties.multiProcessorCount,
-                       static_cast<double>(properties.totalGlobalMem) / (1 << 30),
-                       version_text(runtime), version_text(driver), products_text(precision_));
+    return fmt::format(
+        "{}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB; CUDA {}, "
+        "driver for CUDA {}{}{}",
+        properties.name, properties.major, properties.minor, properties.multiProcessorCount,
+        static_cast<double>(properties.totalGlobalMem) / (1 << 30), version_text(runtime),
+        version_text(driver), products_text(precision_), cublas_ ? ", by cuBLAS" : "");
 }
 
 std::int64_t CudaBackend::free_memory() const {

@@ -6,6 +6,7 @@
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/cublas.h"
 #include "kernels/cuda/workspace.h"
 
 namespace patchforge::cuda {
@@ -191,12 +192,24 @@ class CudaBackend final : public Backend {
         return rows >= rounded_from_rows ? precision_ : Precision::float32;
     }
 
+    // linear_cublas.cu: the operations of linear layers with cuBLAS's products.
+    void cublas_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
+                        Vector<const float> bias, const Epilogue& epilogue);
+    void cublas_input_gradient(Matrix<float> dx, Matrix<const float> dz, Matrix<const float> weight,
+                               Matrix<const float> x, const Epilogue& previous);
+    void cublas_weight_gradient(Matrix<float> d_weight, Vector<float> d_bias,
+                                Matrix<const float> dz, Matrix<const float> x, bool accumulate);
+    void cublas_weight_gradient_adam(AdamTensor weight, AdamTensor bias, Matrix<const float> dz,
+                                     Matrix<const float> x, const Adam& settings);
+    void sum_columns(float* out, Matrix<const float> x, bool accumulate);
+
     int device_index_;
     Precision precision_;
     cudaStream_t stream_ = nullptr;         // every operation, in the order of calls
     cudaStream_t staging_stream_ = nullptr; // copies that run beside them
     Slot slots_[2];
     SplitWorkspace workspace_;
+    std::unique_ptr<Cublas> cublas_; // null: the engine's own products
 };
 
 } // namespace patchforge::cuda

@@ -227,6 +227,9 @@ void launch_forward_tiles(LaunchShape shape, ForwardArguments arguments, bool ve
 
 void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
                                  Vector<const float> bias, const Epilogue& epilogue) {
+    if (cublas_) {
+        return cublas_forward(y, x, weight, bias, epilogue);
+    }
     const bool vectors = quad_access(x.columns, {x.data, weight.data});
     ForwardArguments arguments = {y.data,
                                   x.data,

@@ -71,6 +71,9 @@ void launch_input_gradient_tiles(LaunchShape shape, BackwardArguments<NoUpdate> 
 void CudaBackend::linear_input_gradient(Matrix<float> dx, Matrix<const float> dz,
                                         Matrix<const float> weight, Matrix<const float> x,
                                         const Epilogue& previous) {
+    if (cublas_) {
+        return cublas_input_gradient(dx, dz, weight, x, previous);
+    }
     BackwardArguments<NoUpdate> arguments = {dx.data,
                                              dz.data,
                                              x.data,

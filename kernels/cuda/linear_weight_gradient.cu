@@ -142,6 +142,9 @@ bool quad_tensor(std::int64_t row_length, const AdamTensor& tensor) {
 void CudaBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d_bias,
                                          Matrix<const float> dz, Matrix<const float> x,
                                          bool accumulate) {
+    if (cublas_) {
+        return cublas_weight_gradient(d_weight, d_bias, dz, x, accumulate);
+    }
     const double stored = static_cast<double>(d_weight.size() + d_bias.size);
     const LaunchShape shape = {
         .stream = stream_,
@@ -159,6 +162,9 @@ void CudaBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d
 void CudaBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
                                               Matrix<const float> dz, Matrix<const float> x,
                                               const Adam& adam) {
+    if (cublas_) {
+        return cublas_weight_gradient_adam(weight, bias, dz, x, adam);
+    }
     const double updated = static_cast<double>(weight.value.size + bias.value.size);
     const LaunchShape shape = {.stream = stream_,
                                .name = "linear_weight_gradient_adam",
@@ -172,7 +178,7 @@ void CudaBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias
 void CudaBackend::linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
                                        Matrix<const float> dz, Matrix<const float> x,
                                        const Epilogue& previous, const Adam& adam) {
-    if (x.rows > lanes_batch_limit || precision_of(x.rows) != Precision::float32) {
+    if (cublas_ || x.rows > lanes_batch_limit || precision_of(x.rows) != Precision::float32) {
         linear_input_gradient(dx, dz, {weight.value.data, dz.columns, x.columns}, x, previous);
         linear_weight_gradient_adam(weight, bias, dz, x, adam);
         return;

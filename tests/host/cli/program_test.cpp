@@ -58,6 +58,7 @@ TEST(Program, WrongCallsExitWith2AndSayWhat) {
         {"pack x --out y --channels 2", "--channels: 2"},
         {"pack x --out y --odd-size stretch", "--odd-size: 'stretch'"},
         {"pack x --out y --threads 3x", "--threads: '3x'"},
+        {"train gan --data x --out y --gemm mkl", "--gemm mkl: no such library; use own or cublas"},
         {"train gan --data x --out y --precision fp16",
          "--precision fp16: no such precision; use float32, tf32 or bf16"},
         {"pack x --out y --threads -1", "--threads: -1 is out of range"},
