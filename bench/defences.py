@@ -131,14 +131,14 @@ table(["model", "eps", "robust accuracy"],
 print("""## A detector in front
 
 (a), (b): attacks on the classifier alone, and what the detector stops of them. (c): the attack knows both; right is what is
-called right and let through, so that false alarms cost accuracy.
+called right and let through, so that false alarms cost accuracy. `worst` includes a black box: a detector of PGD's traces
+may be blind to others'.
 """)
 document = read("attack_detector/attack.json")
-joint = {one["eps"]: one for one in document["attacks"]}
-table(["eps", "(a) fool the classifier", "(b) of these stopped", "false alarms", "(c) clean accuracy", "(c) robust accuracy"],
-      [[alone["eps"], f"{alone['fools_classifier']} of {alone['correct']}", str(alone["stopped"]),
+table(["attack", "eps", "(a) fool the classifier", "(b) of these stopped", "false alarms", "(c) clean accuracy", "(c) robust accuracy"],
+      [[alone["attack"], alone["eps"], f"{alone['fools_classifier']} of {alone['correct']}", str(alone["stopped"]),
         f"{one['clean_stopped']} of {one['n']}", f"{one['clean_accuracy']:.4f}", f"{one['robust_accuracy']:.4f}"]
-       for alone, one in zip(document["unaware_of_detector"], joint.values())])
+       for alone, one in zip(document["unaware_of_detector"], document["attacks"], strict=True)])
 
 print("""## Can this be trusted?
 

@@ -80,8 +80,8 @@ for eps in 1 2 4 8; do
 done
 attack attack_pairing "${held_out[@]}" --models "$runs/pgd5_4,$runs/pgd5_4_pairing" --method pgd --steps 100 \
     --alpha 1/2040 --eps 0,4/255 --no-sanity
-attack attack_detector "${held_out[@]}" --model "$runs/plain" --detector "$runs/detector" --method pgd --steps 50 \
-    --eps 0,4/255,8/255
+attack attack_detector "${held_out[@]}" --model "$runs/plain" --detector "$runs/detector" --method pgd,worst \
+    --steps 50 --queries 1000 --eps 0,4/255,8/255
 
 python3 "$(dirname "$0")/defences.py" "$runs" "$("$program" --version)" $splits > "$out.part"
 mv "$out.part" "$out"

@@ -99,6 +99,31 @@ TEST_F(SplitTest, ANumberOfPatientsOverridesTheFraction) {
     EXPECT_EQ(split_by_patient(set, {.test_patients = 7}).test_patients.size(), 7u);
 }
 
+// What one split left may be parted again: no row comes back, no patient stands on both sides.
+TEST_F(SplitTest, PartsTheRowsThatAnotherLeft) {
+    const PackedSet set = make(varied_rows());
+    const Split first = split_by_patient(set, {.test_patients = 10});
+    for (const bool by_row : {false, true}) {
+        const SplitOptions options{.test_fraction = 0.25, .among = first.train};
+        const Split second = by_row ? split_by_row(set, options) : split_by_patient(set, options);
+        std::vector<std::int32_t> both = second.train;
+        both.insert(both.end(), second.test.begin(), second.test.end());
+        std::sort(both.begin(), both.end());
+        EXPECT_EQ(both, first.train);
+        EXPECT_FALSE(second.test.empty());
+        if (!by_row) {
+            EXPECT_EQ(second.test_patients.size(), 10u); // a quarter of the 40 that are left
+            std::set<std::int32_t> tested;
+            for (const std::int32_t row : second.test) {
+                tested.insert(set.patients()[row]);
+            }
+            for (const std::int32_t row : second.train) {
+                EXPECT_FALSE(tested.contains(set.patients()[row]));
+            }
+        }
+    }
+}
+
 TEST_F(SplitTest, ImpossibleSplitsSayWhy) {
     const PackedSet one_patient = make({{0, 0}, {0, 1}});
     EXPECT_NE(error_of([&] { split_by_patient(one_patient); }).find("hold out 1 of 1"),
