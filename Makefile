@@ -349,6 +349,7 @@ bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side b
 	@mkdir -p docs/measured
 	$(PEER_PYTHON) bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
 	    --out docs/measured/peers_$(BENCH_DEVICE).md
+	python3 bench/readme_speed.py
 
 bench-attack: $B/bench/attack_steps ## attack steps and the same loop in PyTorch, side by side in one run
 	@mkdir -p docs/measured
@@ -360,6 +361,10 @@ bench-precision: $B/bench/precision $(RUN_PROGRAM) ## products against float64 a
 	@[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
 	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; }
 	$B/bench/precision --data $(STAND_IN) --device $(BENCH_DEVICE) --out docs/measured/precision.md
+
+bench-data: $B/patchforge ## reading patches: packing, and starting on a set of full size
+	bench/data.sh
+.PHONY: bench-data
 
 cross-check: $B/patchforge ## FGSM by PyTorch on the same weights and patches: the bytes compared (MODEL=run DATA=patches)
 	$(PEER_PYTHON) tests/host/attack/cross_check_pytorch.py --program $B/patchforge --model $(MODEL) --data $(DATA)
