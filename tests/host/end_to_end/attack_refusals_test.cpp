@@ -1,7 +1,6 @@
 // What `attack` refuses, as a user meets it: exit status, words, and nothing left behind.
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 
 #include "tests/host/end_to_end/program.h"
@@ -63,18 +62,10 @@ TEST(AttackRefusals, SayWhatIsWrong) {
     const std::string weights = run + "/checkpoints/best/classifier.safetensors";
     const std::string out = folder / "never";
     const auto call = [&](const std::vector<std::string>& options) {
-        std::vector<std::string> arguments = {
+        const std::vector<std::string> arguments = {
             "attack",   "--model", run,     "--data", data,          "--rows",   "all",
             "--method", "fgsm",    "--eps", "8/255",  "--no-sanity", "--device", "cpu"};
-        for (std::size_t i = 0; i < options.size(); i += 2) {
-            const auto found = std::find(arguments.begin(), arguments.end(), options[i]);
-            if (found != arguments.end()) {
-                *(found + 1) = options[i + 1];
-            } else {
-                arguments.insert(arguments.end(), {options[i], options[i + 1]});
-            }
-        }
-        return run_program("patchforge-cpu", arguments);
+        return run_program("patchforge-cpu", testing::with_options(arguments, options));
     };
     const Outcome fine = call({});
     ASSERT_EQ(fine.status, 0) << fine.output;
@@ -160,18 +151,10 @@ TEST(EvadeRefusals, SayWhatIsWrong) {
                                        "--steps", "2", "--batch-size", "8", "--device", "cpu"});
     ASSERT_EQ(gan.status, 0) << gan.output;
     const auto call = [&](const std::vector<std::string>& options) {
-        std::vector<std::string> arguments = {"evade",    "--generator",  folder / "gan",
-                                              "--models", folder / "two", "--count",
-                                              "6",        "--device",     "cpu"};
-        for (std::size_t i = 0; i < options.size(); i += 2) {
-            const auto found = std::find(arguments.begin(), arguments.end(), options[i]);
-            if (found != arguments.end()) {
-                *(found + 1) = options[i + 1];
-            } else {
-                arguments.insert(arguments.end(), {options[i], options[i + 1]});
-            }
-        }
-        return run_program("patchforge-cpu", arguments);
+        const std::vector<std::string> arguments = {"evade",    "--generator",  folder / "gan",
+                                                    "--models", folder / "two", "--count",
+                                                    "6",        "--device",     "cpu"};
+        return run_program("patchforge-cpu", testing::with_options(arguments, options));
     };
     const std::string both = (folder / "two") + "," + (folder / "pair");
     const Outcome fine = call({"--models", both, "--detector", folder / "two", "--data", data,

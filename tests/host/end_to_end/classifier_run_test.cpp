@@ -30,19 +30,10 @@ std::string small_patches(const ScratchFolder& folder, const std::string& name =
 
 std::vector<std::string> training(const std::string& set, const std::string& out,
                                   const std::vector<std::string>& more = {}) {
-    std::vector<std::string> arguments = {
+    const std::vector<std::string> arguments = {
         "train",         "classifier", "--data",   set,   "--out",  out, "--batch-size", "8",
         "--hidden-dims", "32,16",      "--device", "cpu", "--seed", "3", "--lr",         "1e-3"};
-    for (std::size_t i = 0; i < more.size(); ++i) {
-        // An option of `more` takes the place of the same one above.
-        const auto found = std::find(arguments.begin(), arguments.end(), more[i]);
-        if (found != arguments.end() && i + 1 < more.size() && more[i].starts_with("--")) {
-            *(found + 1) = more[++i];
-        } else {
-            arguments.push_back(more[i]);
-        }
-    }
-    return arguments;
+    return testing::with_options(arguments, more);
 }
 
 std::string weights_of(const std::filesystem::path& run) {

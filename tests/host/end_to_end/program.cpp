@@ -70,6 +70,19 @@ Outcome run(const std::string& program, const std::vector<std::string>& argument
 
 } // namespace
 
+std::vector<std::string> with_options(std::vector<std::string> arguments,
+                                      const std::vector<std::string>& options) {
+    for (std::size_t i = 0; i < options.size(); ++i) {
+        const auto found = std::find(arguments.begin(), arguments.end(), options[i]);
+        if (found != arguments.end() && i + 1 < options.size() && options[i].starts_with("--")) {
+            *(found + 1) = options[++i];
+        } else {
+            arguments.push_back(options[i]);
+        }
+    }
+    return arguments;
+}
+
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments) {
     return run(program, arguments, -1);
 }

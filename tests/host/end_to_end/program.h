@@ -12,6 +12,10 @@ struct Outcome {
     std::string output; // stdout and stderr together
 };
 
+// `arguments`, then `options`; an option that stands in both keeps its place and takes the new value.
+std::vector<std::string> with_options(std::vector<std::string> arguments,
+                                      const std::vector<std::string>& options);
+
 // "patchforge-cpu", or "patchforge-simt": with the CUDA path on the executor. Not through a shell.
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments);
 
