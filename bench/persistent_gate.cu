@@ -1,31 +1,20 @@
 #include "bench/persistent_gate.h"
 
+#include "kernels/cuda/grid_barrier.h"
+
 namespace patchforge::bench {
 namespace {
 
 constexpr unsigned block_size = 256;
 
-// Counts arrivals up and never down: barrier number n (from 0) is over once (n + 1) * blocks
-// arrived.
-__device__ void grid_barrier(unsigned* arrived, unsigned number) {
-    __syncthreads();
-    if (threadIdx.x == 0) {
-        __threadfence(); // what this block wrote is visible before it counts as arrived
-        atomicAdd(arrived, 1u);
-        const unsigned complete = (number + 1) * gridDim.x;
-        cuda::spin_until([&] { return *const_cast<volatile unsigned*>(arrived) >= complete; });
-        __threadfence();
-    }
-    __syncthreads();
-}
-
 __global__ void __launch_bounds__(block_size) barrier_rounds_kernel(BarrierRounds run) {
     const unsigned neighbour = (blockIdx.x + 1) % gridDim.x;
+    cuda::GridBarrier barrier(run.arrived);
     for (unsigned round = 0; round < run.rounds; ++round) {
         if (threadIdx.x == 0) {
             __stcg(run.token + blockIdx.x, round + 1);
         }
-        grid_barrier(run.arrived, round);
+        barrier.arrive_and_wait();
         // The neighbour may be a round further already.
         if (threadIdx.x == 0 && __ldcg(run.token + neighbour) < round + 1) {
             ++run.missed[blockIdx.x];
@@ -37,12 +26,13 @@ __global__ void __launch_bounds__(block_size) all_reduce_rounds_kernel(AllReduce
     const unsigned slice = (run.size + gridDim.x - 1) / gridDim.x;
     const unsigned begin = blockIdx.x * slice;
     const unsigned end = min(begin + slice, run.size);
+    cuda::GridBarrier barrier(run.arrived);
     float* mine = run.part + static_cast<std::size_t>(blockIdx.x) * run.size;
     for (unsigned round = 0; round < run.rounds; ++round) {
         for (unsigned i = threadIdx.x; i < run.size; i += block_size) {
             __stcg(mine + i, static_cast<float>(blockIdx.x + i + round));
         }
-        grid_barrier(run.arrived, 2 * round);
+        barrier.arrive_and_wait();
         for (unsigned i = begin + threadIdx.x; i < end; i += block_size) {
             float sum = 0.0f;
             for (unsigned block = 0; block < gridDim.x; ++block) {
@@ -50,7 +40,7 @@ __global__ void __launch_bounds__(block_size) all_reduce_rounds_kernel(AllReduce
             }
             __stcg(run.total + i, sum);
         }
-        grid_barrier(run.arrived, 2 * round + 1);
+        barrier.arrive_and_wait();
     }
 }
 

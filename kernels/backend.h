@@ -13,6 +13,7 @@
 #include "kernels/operations/augment.h"
 #include "kernels/operations/batch.h"
 #include "kernels/operations/columns.h"
+#include "kernels/operations/gan_iterations.h"
 #include "kernels/operations/linear.h"
 #include "kernels/operations/loss.h"
 #include "kernels/operations/minibatch.h"
@@ -41,6 +42,7 @@ class Backend : public ActivationOperations,
                 public AugmentOperations,
                 public BatchOperations,
                 public ColumnOperations,
+                public GanIterationOperations,
                 public LinearOperations,
                 public LossOperations,
                 public MinibatchOperations,

@@ -175,6 +175,14 @@ void CpuBackend::await_slot(int) {}
 void CpuBackend::release_slot(int) {}
 void CpuBackend::wait_until_staged(int) {}
 
+std::string CpuBackend::why_no_gan_iterations(const GanIterations&) const {
+    return "a CPU; it takes a GPU";
+}
+
+void CpuBackend::gan_iterations(const GanIterations& job, std::int64_t) {
+    throw std::invalid_argument("gan_iterations: " + why_no_gan_iterations(job));
+}
+
 float* AlignedFloats::at_least(std::int64_t size) {
     if (size > size_) {
         memory_.reset();

@@ -191,6 +191,10 @@ class CpuBackend final : public Backend {
     void dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
                   const RandomStream& random) override;
 
+    // cpu_backend.cpp
+    std::string why_no_gan_iterations(const GanIterations& job) const override;
+    void gan_iterations(const GanIterations& job, std::int64_t count) override;
+
   private:
     // Calls body(first, count) for the pieces of [0, size): each but the last has `piece` elements.
     template <class Body>

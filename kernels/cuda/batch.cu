@@ -4,29 +4,13 @@
 //     gather_rows    reads 1 B, writes 4 B a pixel: 37.5 kB a patch of 3 x 50 x 50, so that 64
 //                    patches take 0.8 us at 3.0 TB/s.
 //     gather_labels  4 B read and written a row.
+#include "kernels/cuda/batch_rows.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"
-#include "kernels/shuffle.h"
 
 namespace patchforge::cuda {
 namespace {
-
-__device__ std::int64_t row_of_plan(const BatchPlan& plan, std::int64_t in_batch) {
-    if (plan.order == BatchPlan::Order::staged) {
-        return in_batch;
-    }
-    const std::uint64_t draw = plan.draw.value();
-    const std::uint64_t epoch = draw / plan.batches_per_epoch;
-    const std::int64_t position =
-        static_cast<std::int64_t>(draw % plan.batches_per_epoch) * plan.batch_size + in_batch;
-    const std::int64_t chosen =
-        plan.order == BatchPlan::Order::sequential
-            ? position
-            : shuffled_row(plan.seed, epoch, static_cast<std::uint32_t>(position),
-                           static_cast<std::uint32_t>(plan.count));
-    return plan.subset != nullptr ? plan.subset[chosen] : chosen;
-}
 
 // Grid: x over quads of pixels, y over rows of the batch (striding, for more than 65535 of them).
 template <bool vectors>

@@ -133,6 +133,7 @@ void CudaBackend::destroy() noexcept {
     cublas_.reset();
     cudaFree(workspace_.partial);
     cudaFree(workspace_.arrived);
+    cudaFree(exchange_);
     for (const Slot& slot : slots_) {
         for (const cudaEvent_t event : {slot.copied, slot.released}) {
             if (event) {

@@ -179,6 +179,10 @@ class CudaBackend final : public Backend {
     void dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
                   const RandomStream& random) override;
 
+    // gan_iterations.cu
+    std::string why_no_gan_iterations(const GanIterations& job) const override;
+    void gan_iterations(const GanIterations& job, std::int64_t count) override;
+
   private:
     struct Slot {
         cudaEvent_t copied = nullptr;
@@ -209,6 +213,8 @@ class CudaBackend final : public Backend {
     cudaStream_t staging_stream_ = nullptr; // copies that run beside them
     Slot slots_[2];
     SplitWorkspace workspace_;
+    void* exchange_ = nullptr; // of gan_iterations, from its first call on
+    std::size_t exchange_bytes_ = 0;
     std::unique_ptr<Cublas> cublas_; // null: the engine's own products
 };
 

@@ -32,16 +32,10 @@ __global__ void __launch_bounds__(256)
     std::uint32_t word[4];
     PhiloxDraw(random).words(word, static_cast<std::uint32_t>(group));
     float value[4];
+    standard_normals(value, word);
     PATCHFORGE_UNROLL
-    for (int pair = 0; pair < 4; pair += 2) {
-        // u1 may round to exactly 1: the radius is then 0, which is in the distribution.
-        const float radius = sqrtf(-2.0f * logf(uniform_from_word(word[pair])));
-        const float half_turns = 2.0f * uniform_from_word(word[pair + 1]);
-        float sine;
-        float cosine;
-        sincospif(half_turns, &sine, &cosine);
-        value[pair] = fmaf(deviation, radius * sine, mean);
-        value[pair + 1] = fmaf(deviation, radius * cosine, mean);
+    for (int i = 0; i < 4; ++i) {
+        value[i] = fmaf(deviation, value[i], mean);
     }
     store_quad<vectors>(out + 4 * group, value, count - 4 * group);
 }

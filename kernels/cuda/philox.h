@@ -45,4 +45,19 @@ class PhiloxDraw {
     unsigned draw_high_;
 };
 
+// Box-Muller (kernels/operations/noise.h).
+__device__ inline void standard_normals(float (&value)[4], const std::uint32_t (&word)[4]) {
+    PATCHFORGE_UNROLL
+    for (int pair = 0; pair < 4; pair += 2) {
+        // u1 may round to exactly 1: the radius is then 0, which is in the distribution.
+        const float radius = sqrtf(-2.0f * logf(uniform_from_word(word[pair])));
+        const float half_turns = 2.0f * uniform_from_word(word[pair + 1]);
+        float sine;
+        float cosine;
+        sincospif(half_turns, &sine, &cosine);
+        value[pair] = radius * sine;
+        value[pair + 1] = radius * cosine;
+    }
+}
+
 } // namespace patchforge::cuda

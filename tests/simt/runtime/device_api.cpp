@@ -10,7 +10,7 @@
 
 namespace {
 
-constexpr int multiprocessors = 4;
+constexpr int multiprocessors = 132; // as the largest GPU aimed at
 constexpr int shared_per_block = 227 * 1024;
 constexpr int shared_per_multiprocessor = 228 * 1024;
 constexpr int threads_per_multiprocessor = 2048;

@@ -1,0 +1,697 @@
+// Whole GAN iterations in one kernel that stays on the device (docs/persistent.md): block k owns 60
+// pixels, in the generator's last layer and in the discriminator's first, and a few hidden units of
+// the small layers. Fakes of its pixels are made, judged and improved where they lie. What blocks
+// tell each other goes through L2: their parts of the sums over all pixels, and hidden activations.
+//
+// An iteration has 12 barriers of the whole grid; an exchange of [rows, 256] floats lies between two.
+// Memory moves B patches in an iteration, and nothing else where L2 holds the moments of the wide
+// layers (31 MB): 75 kB instead of 97 MB at B = 10.
+#include "kernels/cuda/batch_rows.h"
+#include "kernels/cuda/epilogue.h"
+#include "kernels/cuda/gan_iterations.h"
+#include "kernels/cuda/grid_barrier.h"
+#include "kernels/cuda/hidden_shard.h"
+#include "kernels/cuda/loss_terms.h"
+#include "kernels/cuda/pixel_slice.h"
+
+namespace patchforge::cuda {
+namespace {
+
+constexpr int measured = int{DiscriminatorMetrics::count} + int{GeneratorMetrics::count};
+
+// D's last layer, alike in all blocks.
+struct LogitLayer {
+    Trained<most_hidden> weight;
+    Trained<1> bias;
+};
+
+struct alignas(16) Storage {
+    PixelSlice discriminator_first, generator_last;
+    HiddenRow tile[tile_rows]; // rows of an exchange, codes, partial sums
+    PixelRow
+        samples[3 * most_batch]; // patches (later gradients by fakes), fakes of D's step, of G's
+    HiddenShard discriminator_second, generator_second;
+    Trained<most_latent> generator_first[units_of_block];
+    LogitLayer discriminator_last;
+    Trained<slice_pixels> generator_last_bias;
+    Trained<units_of_block> generator_first_bias, discriminator_first_bias;
+    float gradient_of_units[most_rows_of_pass][units_of_block]; // by z of the block's own units
+    float logit[most_rows_of_pass], d_logit[most_rows_of_pass];
+    float loss[most_rows_of_pass], probability[most_rows_of_pass];
+    float metrics[measured];
+    std::int64_t patch[most_batch];
+    std::uint64_t step;
+};
+
+class Iterations {
+  public:
+    __device__ __forceinline__ Iterations(const GanIterationsJob& job, Storage& storage)
+        : job_(job), gan_(job.gan), exchange_(job.exchange), s_(storage),
+          batch_(static_cast<unsigned>(gan_.rows)), hidden_(static_cast<unsigned>(gan_.hidden)),
+          latent_(static_cast<unsigned>(gan_.latent)), own_(hidden_),
+          first_pixel_(std::int64_t{blockIdx.x} * slice_pixels),
+          pixels_(blockIdx.x < job.slices
+                      ? static_cast<unsigned>(gan_.pixels - first_pixel_ < slice_pixels
+                                                  ? gan_.pixels - first_pixel_
+                                                  : slice_pixels)
+                      : 0),
+          barrier_(exchange_.arrived) {}
+
+    __device__ __forceinline__ void run() {
+        load();
+        const std::uint64_t first = s_.step;
+        for (std::int64_t i = 0; i < job_.count; ++i) {
+            // Hidden activations of G are read by slow blocks when fast ones are an iteration on.
+            generator_hidden_[0] = exchange_.generator_hidden[i % 2][0];
+            generator_hidden_[1] = exchange_.generator_hidden[i % 2][1];
+            gather_patches();
+            make_fakes();
+            discriminator_step();
+            generator_step();
+            finish();
+        }
+        store(first);
+    }
+
+  private:
+    // Between two networks' memory and this block's share.
+
+    __device__ __forceinline__ SlicePlace place(const Vector<float>& tensor,
+                                                bool of_discriminator) const {
+        return {tensor.data + first_pixel_ * (of_discriminator ? 1 : gan_.hidden),
+                of_discriminator ? 1 : gan_.hidden, of_discriminator ? gan_.pixels : 1, pixels_,
+                hidden_};
+    }
+    __device__ __forceinline__ float* moment(float* const (&of_layer)[2], int layer) const {
+        return of_layer[layer] + blockIdx.x * (slice_pixels * hidden_);
+    }
+
+    __device__ __forceinline__ void load_slice(PixelSlice& slice, const TrainedLayer& layer,
+                                               bool of_discriminator) {
+        const int which = of_discriminator ? 0 : 1;
+        for (unsigned i = threadIdx.x; i < slice_pixels * hidden_; i += slice_threads) {
+            slice.weight[i / hidden_][i % hidden_] = 0.0f;
+        }
+        __syncthreads();
+        place(layer.weight.value, of_discriminator).each([&](unsigned p, unsigned h, float& w) {
+            slice.weight[p][h] = w;
+        });
+        float* const m = moment(exchange_.first_moment, which);
+        place(layer.weight.first_moment, of_discriminator)
+            .each([&](unsigned p, unsigned h, float& value) { m[p * hidden_ + h] = value; });
+        float* const v = moment(exchange_.second_moment, which);
+        place(layer.weight.second_moment, of_discriminator)
+            .each([&](unsigned p, unsigned h, float& value) { v[p * hidden_ + h] = value; });
+    }
+
+    __device__ __forceinline__ void store_slice(const PixelSlice& slice, const TrainedLayer& layer,
+                                                bool of_discriminator) const {
+        const int which = of_discriminator ? 0 : 1;
+        place(layer.weight.value, of_discriminator).each([&](unsigned p, unsigned h, float& w) {
+            w = slice.weight[p][h];
+        });
+        const float* const m = moment(exchange_.first_moment, which);
+        place(layer.weight.first_moment, of_discriminator)
+            .each([&](unsigned p, unsigned h, float& value) { value = m[p * hidden_ + h]; });
+        const float* const v = moment(exchange_.second_moment, which);
+        place(layer.weight.second_moment, of_discriminator)
+            .each([&](unsigned p, unsigned h, float& value) { value = v[p * hidden_ + h]; });
+    }
+
+    __device__ __forceinline__ void load() {
+        const auto& [g_first, g_second, g_last] = gan_.generator;
+        const auto& [d_first, d_second, d_last] = gan_.discriminator;
+        if (blockIdx.x < job_.slices) {
+            load_slice(s_.discriminator_first, d_first, true);
+            load_slice(s_.generator_last, g_last, false);
+        }
+        s_.discriminator_second.load(d_second, own_, hidden_);
+        s_.generator_second.load(g_second, own_, hidden_);
+        for (unsigned i = threadIdx.x; i < own_.count * latent_; i += slice_threads) {
+            s_.generator_first[i / latent_].load(g_first.weight, i % latent_,
+                                                 std::int64_t{own_.first} * latent_ + i);
+        }
+        if (threadIdx.x < own_.count) {
+            s_.generator_first_bias.load(g_first.bias, threadIdx.x, own_.first + threadIdx.x);
+            s_.discriminator_first_bias.load(d_first.bias, threadIdx.x, own_.first + threadIdx.x);
+        }
+        if (threadIdx.x < pixels_) {
+            s_.generator_last_bias.load(g_last.bias, threadIdx.x, first_pixel_ + threadIdx.x);
+        }
+        if (threadIdx.x < hidden_) {
+            s_.discriminator_last.weight.load(d_last.weight, threadIdx.x, threadIdx.x);
+        }
+        for (unsigned i = threadIdx.x; i < 3 * batch_ * slice_pixels; i += slice_threads) {
+            s_.samples[i / slice_pixels][i % slice_pixels] = 0.0f;
+        }
+        if (threadIdx.x == 0) {
+            s_.discriminator_last.bias.load(d_last.bias, 0, 0);
+            s_.step = *gan_.step;
+        }
+        __syncthreads();
+    }
+
+    // Nobody writes what others still read: all have passed the last barrier, behind which only
+    // this block's own share is touched.
+    __device__ __forceinline__ void store(std::uint64_t first) {
+        const auto& [g_first, g_second, g_last] = gan_.generator;
+        const auto& [d_first, d_second, d_last] = gan_.discriminator;
+        if (blockIdx.x < job_.slices) {
+            store_slice(s_.discriminator_first, d_first, true);
+            store_slice(s_.generator_last, g_last, false);
+        }
+        s_.discriminator_second.store(d_second, own_, hidden_);
+        s_.generator_second.store(g_second, own_, hidden_);
+        for (unsigned i = threadIdx.x; i < own_.count * latent_; i += slice_threads) {
+            s_.generator_first[i / latent_].store(g_first.weight, i % latent_,
+                                                  std::int64_t{own_.first} * latent_ + i);
+        }
+        if (threadIdx.x < own_.count) {
+            s_.generator_first_bias.store(g_first.bias, threadIdx.x, own_.first + threadIdx.x);
+            s_.discriminator_first_bias.store(d_first.bias, threadIdx.x, own_.first + threadIdx.x);
+        }
+        if (threadIdx.x < pixels_) {
+            s_.generator_last_bias.store(g_last.bias, threadIdx.x, first_pixel_ + threadIdx.x);
+        }
+        if (blockIdx.x == 0 && threadIdx.x < hidden_) {
+            s_.discriminator_last.weight.store(d_last.weight, threadIdx.x, threadIdx.x);
+        }
+        if (blockIdx.x == 0 && threadIdx.x == 0) {
+            s_.discriminator_last.bias.store(d_last.bias, 0, 0);
+            *gan_.step = first + static_cast<std::uint64_t>(job_.count);
+        }
+    }
+
+    // Random numbers and Adam at this block's count of steps.
+
+    __device__ __forceinline__ RandomStream stream(Purpose purpose, unsigned layer = 0) const {
+        return {gan_.seed, static_cast<std::uint32_t>(purpose) + layer, {&s_.step, 1, 0}};
+    }
+    __device__ __forceinline__ ElementEpilogue epilogue(const TrainedLayer& layer, Purpose purpose,
+                                                        unsigned number) const {
+        return ElementEpilogue(
+            Epilogue{layer.activation, layer.slope, layer.dropout, stream(purpose, number)});
+    }
+    __device__ __forceinline__ ElementEpilogue epilogue(const TrainedLayer& layer) const {
+        return ElementEpilogue(Epilogue{layer.activation, layer.slope, 0.0f, {}});
+    }
+    __device__ __forceinline__ AdamUpdate adam(Adam settings) const {
+        settings.step = {&s_.step, 1, 0};
+        return AdamUpdate(settings);
+    }
+
+    // Exchanges.
+
+    // `rows` rows of an exchange into the tile; the caller puts a barrier behind it.
+    __device__ __forceinline__ void fill_tile(const float* from, unsigned first, unsigned rows) {
+        const unsigned quads = hidden_ / 4;
+        for (unsigned i = threadIdx.x; i < rows * quads; i += slice_threads) {
+            const unsigned r = i / quads;
+            const unsigned h = 4 * (i % quads);
+            float quad[4];
+            load_exchanged(quad, from + (first + r) * hidden_ + h);
+            store_quad<true>(s_.tile[r] + h, quad, 4);
+        }
+    }
+
+    // This slice's sums over its pixels, of `rows` rows of samples.
+    __device__ __forceinline__ void give_parts(const PixelSlice& slice, unsigned first_sample,
+                                               unsigned rows) {
+        float* const part = exchange_.part + blockIdx.x * (2 * batch_ * hidden_);
+        for (unsigned first = 0; first < rows && pixels_ > 0; first += tile_rows) {
+            slice.over_pixels(s_.samples + first_sample + first, min(tile_rows, rows - first),
+                              hidden_, [&](unsigned row, unsigned h, const float(&sum)[4]) {
+                                  store_exchanged(part + (first + row) * hidden_ + h, sum);
+                              });
+        }
+    }
+
+    // Adds up all slices' parts, in their order; each block does a run of quads of [rows, hidden].
+    // finish(quad, row, h) gets each sum once.
+    template <class Finish>
+    __device__ __forceinline__ void add_parts(unsigned rows, Finish finish) {
+        const unsigned quads = rows * hidden_ / 4;
+        const unsigned each = (quads + gridDim.x - 1) / gridDim.x; // at most 48
+        const unsigned begin = min(blockIdx.x * each, quads);
+        const unsigned own = min(each, quads - begin);
+        const unsigned groups = min(slice_threads / each, job_.slices);
+        const unsigned quad = threadIdx.x % each;
+        const unsigned group = threadIdx.x / each;
+        float* const sums = s_.tile[0]; // [groups, each, 4]
+        if (group < groups && quad < own) {
+            float sum[4] = {};
+            for (unsigned slice = group; slice < job_.slices; slice += groups) {
+                float part[4];
+                load_exchanged(part, exchange_.part + std::int64_t{slice} * (2 * batch_ * hidden_) +
+                                         4 * (begin + quad));
+                PATCHFORGE_UNROLL
+                for (unsigned k = 0; k < 4; ++k) {
+                    sum[k] += part[k];
+                }
+            }
+            store_quad<true>(sums + 4 * (group * each + quad), sum, 4);
+        }
+        __syncthreads();
+        if (threadIdx.x < own) {
+            float total[4] = {};
+            for (unsigned g = 0; g < groups; ++g) {
+                float sum[4];
+                load_shared(sum, sums + 4 * (g * each + threadIdx.x));
+                PATCHFORGE_UNROLL
+                for (unsigned k = 0; k < 4; ++k) {
+                    total[k] += sum[k];
+                }
+            }
+            const unsigned element = 4 * (begin + threadIdx.x);
+            finish(total, element / hidden_, element % hidden_);
+        }
+    }
+
+    // The parts of an iteration.
+
+    __device__ __forceinline__ void gather_patches() {
+        if (threadIdx.x < batch_) {
+            BatchPlan plan = gan_.plan;
+            plan.draw = {&s_.step, 1, 0};
+            s_.patch[threadIdx.x] = row_of_plan(plan, threadIdx.x);
+        }
+        __syncthreads();
+        for (unsigned i = threadIdx.x; i < batch_ * pixels_; i += slice_threads) {
+            const unsigned row = i / pixels_;
+            const unsigned p = i % pixels_;
+            const std::uint8_t byte = gan_.patches[s_.patch[row] * gan_.pixels + first_pixel_ + p];
+            s_.samples[row][p] = fmaf(static_cast<float>(byte), 2.0f / 255.0f, -1.0f);
+        }
+    }
+
+    // Codes of one purpose into codes [batch * latent].
+    __device__ __forceinline__ void draw_codes(float* codes, Purpose purpose) const {
+        const PhiloxDraw draw(stream(purpose));
+        for (unsigned group = threadIdx.x; group < batch_ * latent_ / 4; group += slice_threads) {
+            std::uint32_t word[4];
+            draw.words(word, group);
+            float value[4];
+            if (gan_.normal_codes) {
+                standard_normals(value, word);
+            } else {
+                PATCHFORGE_UNROLL
+                for (int i = 0; i < 4; ++i) {
+                    value[i] = fmaf(2.0f, uniform_from_word(word[i]), -1.0f);
+                }
+            }
+            store_quad<true>(codes + 4 * group, value, 4);
+        }
+    }
+
+    __device__ __forceinline__ void make_fakes() {
+        float* const codes = s_.tile[0];
+        draw_codes(codes, Purpose::latent_discriminator);
+        draw_codes(codes + batch_ * latent_, Purpose::latent_generator);
+        __syncthreads();
+        first_layer_of_generator(codes);
+        barrier_.arrive_and_wait();
+        own_units(s_.generator_second, epilogue(gan_.generator[1]), generator_hidden_[0],
+                  generator_hidden_[1], 2 * batch_);
+        barrier_.arrive_and_wait();
+        const ElementEpilogue last = epilogue(gan_.generator[2]);
+        for (unsigned first = 0; first < 2 * batch_; first += tile_rows) {
+            const unsigned rows = min(tile_rows, 2 * batch_ - first);
+            fill_tile(generator_hidden_[1], first, rows);
+            __syncthreads();
+            s_.generator_last.over_hidden(
+                s_.tile, rows, pixels_, hidden_, [&](unsigned row, unsigned p, float sum) {
+                    s_.samples[batch_ + first + row][p] =
+                        last.apply(sum + s_.generator_last_bias.value[p], 0);
+                });
+            __syncthreads();
+        }
+    }
+
+    // codes: [2B, latent] in shared memory.
+    __device__ __forceinline__ void first_layer_of_generator(const float* codes) {
+        const ElementEpilogue first = epilogue(gan_.generator[0]);
+        const unsigned lane = threadIdx.x % 32;
+        for (unsigned row = threadIdx.x / 32; row < 2 * batch_; row += slice_threads / 32) {
+            for (unsigned unit = 0; unit < own_.count; ++unit) {
+                float sum = 0.0f;
+                for (unsigned i = lane; i < latent_; i += 32) {
+                    sum = fmaf(codes[row * latent_ + i], s_.generator_first[unit].value[i], sum);
+                }
+                for (unsigned distance = 16; distance > 0; distance /= 2) {
+                    sum += __shfl_xor_sync(0xffffffffu, sum, distance);
+                }
+                if (lane == 0) {
+                    __stcg(generator_hidden_[0] + row * hidden_ + own_.first + unit,
+                           first.apply(sum + s_.generator_first_bias.value[unit], 0));
+                }
+            }
+        }
+    }
+
+    // A layer between hidden units, forward: from one exchange into the next.
+    __device__ __forceinline__ void own_units(const HiddenShard& shard,
+                                              const ElementEpilogue& after, const float* below,
+                                              float* above, unsigned rows) {
+        own_products(
+            rows, hidden_, own_.count, shard.row,
+            [&](float(&quad)[4], unsigned row, unsigned h) {
+                load_exchanged(quad, below + row * hidden_ + h);
+            },
+            [&](unsigned row, unsigned unit, float sum) {
+                const unsigned element = row * hidden_ + own_.first + unit;
+                __stcg(above + element, after.apply(sum + shard.bias.value[unit], element));
+            });
+    }
+
+    // D on `rows` samples, as far as its last hidden layer.
+    __device__ __forceinline__ void discriminate(unsigned first_sample, unsigned rows,
+                                                 Purpose dropout) {
+        give_parts(s_.discriminator_first, first_sample, rows);
+        barrier_.arrive_and_wait();
+        const ElementEpilogue after_first = epilogue(gan_.discriminator[0], dropout, 0);
+        const float* const bias = gan_.discriminator[0].bias.value.data;
+        add_parts(rows, [&](float(&sum)[4], unsigned row, unsigned h) {
+            PATCHFORGE_UNROLL
+            for (unsigned k = 0; k < 4; ++k) {
+                sum[k] += __ldcg(bias + h + k);
+            }
+            after_first.apply_quad(sum, row * hidden_ + h);
+            store_exchanged(exchange_.discriminator_hidden[0] + row * hidden_ + h, sum);
+        });
+        barrier_.arrive_and_wait();
+        own_units(s_.discriminator_second, epilogue(gan_.discriminator[1], dropout, 1),
+                  exchange_.discriminator_hidden[0], exchange_.discriminator_hidden[1], rows);
+        barrier_.arrive_and_wait();
+    }
+
+    // D's logits of a tile of rows, and the loss of each; term(row, logit).
+    template <class Term>
+    __device__ __forceinline__ void judge(unsigned first, unsigned rows, Term term) {
+        fill_tile(exchange_.discriminator_hidden[1], first, rows);
+        __syncthreads();
+        own_products(
+            rows, hidden_, 1, &s_.discriminator_last.weight,
+            [&](float(&quad)[4], unsigned row, unsigned h) { load_shared(quad, s_.tile[row] + h); },
+            [&](unsigned row, unsigned, float sum) {
+                s_.logit[first + row] = sum + s_.discriminator_last.bias.value[0];
+            });
+        __syncthreads();
+        if (threadIdx.x < rows) {
+            const unsigned row = first + threadIdx.x;
+            const LossTerm of_row = term(row, s_.logit[row]);
+            s_.loss[row] = of_row.loss;
+            s_.d_logit[row] = of_row.gradient;
+            s_.probability[row] = sigmoid(s_.logit[row]);
+        }
+        __syncthreads();
+    }
+
+    // The tile's rows of D's last hidden layer become gradients by what enters its epilogue.
+    __device__ __forceinline__ void gradient_from_logits(unsigned first, unsigned rows,
+                                                         Purpose dropout) {
+        const ElementEpilogue after_second = epilogue(gan_.discriminator[1], dropout, 1);
+        const unsigned quads = hidden_ / 4;
+        for (unsigned i = threadIdx.x; i < rows * quads; i += slice_threads) {
+            const unsigned r = i / quads;
+            const unsigned h = 4 * (i % quads);
+            float y[4], d[4];
+            load_shared(y, s_.tile[r] + h);
+            load_shared(d, s_.discriminator_last.weight.value + h);
+            PATCHFORGE_UNROLL
+            for (unsigned k = 0; k < 4; ++k) {
+                d[k] *= s_.d_logit[first + r];
+            }
+            after_second.multiply_by_derivative(d, y, (first + r) * hidden_ + h);
+            store_quad<true>(s_.tile[r] + h, d, 4);
+        }
+    }
+
+    // From the tile, gradients by a layer's z, to the units of the same numbers below it: into
+    // gradient_of_units, and give(row, unit, value).
+    template <class Give>
+    __device__ __forceinline__ void gradient_below(const HiddenShard& shard,
+                                                   const ElementEpilogue& below, unsigned first,
+                                                   unsigned rows, Give give) {
+        own_products(
+            rows, hidden_, own_.count, shard.column,
+            [&](float(&quad)[4], unsigned row, unsigned h) { load_shared(quad, s_.tile[row] + h); },
+            [&](unsigned tile_row, unsigned unit, float sum) {
+                const unsigned row = first + tile_row;
+                const float gradient = sum * below.derivative(shard.input[row][unit],
+                                                              row * hidden_ + own_.first + unit);
+                s_.gradient_of_units[row][unit] = gradient;
+                give(row, unit, gradient);
+            });
+    }
+
+    __device__ __forceinline__ void give_gradient_of_first(unsigned first, unsigned rows,
+                                                           Purpose dropout) {
+        gradient_below(s_.discriminator_second, epilogue(gan_.discriminator[0], dropout, 0), first,
+                       rows, [&](unsigned row, unsigned unit, float gradient) {
+                           __stcg(exchange_.discriminator_gradient + row * hidden_ + own_.first +
+                                      unit,
+                                  gradient);
+                       });
+    }
+
+    __device__ __forceinline__ void discriminator_step() {
+        constexpr Purpose dropout = Purpose::dropout_discriminator_step;
+        const unsigned rows = 2 * batch_;
+        discriminate(0, rows, dropout);
+
+        const float* const below = exchange_.discriminator_hidden[0];
+        HiddenShard::Gradient of_second;
+        float of_last = 0.0f;
+        s_.discriminator_second.keep_input(below, rows, own_, hidden_);
+        for (unsigned first = 0; first < rows; first += tile_rows) {
+            const unsigned count = min(tile_rows, rows - first);
+            judge(first, count, [&](unsigned row, float logit) {
+                LossTerm term = discriminator_term(gan_.loss, logit, row < batch_, gan_.real_label);
+                term.gradient /= static_cast<float>(batch_);
+                return term;
+            });
+            for (unsigned r = 0; r < count && threadIdx.x < hidden_; ++r) {
+                of_last = fmaf(s_.d_logit[first + r], s_.tile[r][threadIdx.x], of_last);
+            }
+            __syncthreads();
+            gradient_from_logits(first, count, dropout);
+            __syncthreads();
+            give_gradient_of_first(first, count, dropout);
+            s_.discriminator_second.add_gradient(of_second, s_.tile, below, first, count, own_,
+                                                 hidden_);
+            __syncthreads();
+        }
+        barrier_.arrive();
+        const AdamUpdate adam_d = adam(gan_.adam_d);
+        s_.discriminator_second.update(of_second, own_, hidden_, adam_d);
+        if (threadIdx.x < hidden_) {
+            s_.discriminator_last.weight.update(threadIdx.x, of_last, adam_d);
+        }
+        if (threadIdx.x == 0) {
+            float of_bias = 0.0f;
+            for (unsigned r = 0; r < rows; ++r) {
+                of_bias += s_.d_logit[r];
+            }
+            s_.discriminator_last.bias.update(0, of_bias, adam_d);
+            measure_discriminator();
+        }
+        if (threadIdx.x < own_.count) {
+            float of_bias = 0.0f;
+            for (unsigned r = 0; r < rows; ++r) {
+                of_bias += s_.gradient_of_units[r][threadIdx.x];
+            }
+            Trained<units_of_block>& bias = s_.discriminator_first_bias;
+            bias.update(threadIdx.x, of_bias, adam_d);
+            __stcg(gan_.discriminator[0].bias.value.data + own_.first + threadIdx.x,
+                   bias.value[threadIdx.x]);
+        }
+        barrier_.wait();
+
+        update_slice(s_.discriminator_first, 0, 0, rows, exchange_.discriminator_gradient, adam_d);
+    }
+
+    // Adam on a slice: samples from first_sample on, times rows of an exchange.
+    __device__ __forceinline__ void update_slice(PixelSlice& slice, int layer,
+                                                 unsigned first_sample, unsigned rows,
+                                                 const float* by_hidden, const AdamUpdate& adam) {
+        if (pixels_ == 0) {
+            return;
+        }
+        PixelSlice::Gradient gradient;
+        for (unsigned first = 0; first < rows; first += tile_rows) {
+            const unsigned count = min(tile_rows, rows - first);
+            fill_tile(by_hidden, first, count);
+            __syncthreads();
+            gradient.add(s_.samples + first_sample + first, s_.tile, count, hidden_);
+            __syncthreads();
+        }
+        slice.update(gradient, moment(exchange_.first_moment, layer),
+                     moment(exchange_.second_moment, layer), pixels_, hidden_, adam);
+        __syncthreads();
+    }
+
+    // The batch is at most a tile of rows.
+    __device__ __forceinline__ void generator_step() {
+        constexpr Purpose dropout = Purpose::dropout_generator_step;
+        discriminate(2 * batch_, batch_, dropout);
+        s_.discriminator_second.keep_input(exchange_.discriminator_hidden[0], batch_, own_,
+                                           hidden_);
+        judge(0, batch_, [&](unsigned, float logit) {
+            LossTerm term = generator_term(gan_.loss, logit);
+            term.gradient /= static_cast<float>(batch_);
+            return term;
+        });
+        if (threadIdx.x == 0) {
+            measure_generator();
+        }
+        gradient_from_logits(0, batch_, dropout);
+        __syncthreads();
+        give_gradient_of_first(0, batch_, dropout);
+        barrier_.arrive_and_wait();
+
+        // Through D's first layer and G's output; the patches' place takes the gradient.
+        fill_tile(exchange_.discriminator_gradient, 0, batch_);
+        __syncthreads();
+        const ElementEpilogue output = epilogue(gan_.generator[2]);
+        s_.discriminator_first.over_hidden(
+            s_.tile, batch_, pixels_, hidden_, [&](unsigned row, unsigned p, float sum) {
+                s_.samples[row][p] = sum * output.derivative(s_.samples[2 * batch_ + row][p], 0);
+            });
+        __syncthreads();
+        give_parts(s_.generator_last, 0, batch_);
+        barrier_.arrive();
+        const AdamUpdate adam_g = adam(gan_.adam_g);
+        const float* const hidden_of_fakes = generator_hidden_[1] + batch_ * hidden_;
+        update_slice(s_.generator_last, 1, 0, batch_, hidden_of_fakes, adam_g);
+        if (threadIdx.x < pixels_) {
+            float of_bias = 0.0f;
+            for (unsigned r = 0; r < batch_; ++r) {
+                of_bias += s_.samples[r][threadIdx.x];
+            }
+            s_.generator_last_bias.update(threadIdx.x, of_bias, adam_g);
+        }
+        barrier_.wait();
+
+        const ElementEpilogue after_second = epilogue(gan_.generator[1]);
+        add_parts(batch_, [&](float(&sum)[4], unsigned row, unsigned h) {
+            float y[4];
+            load_exchanged(y, hidden_of_fakes + row * hidden_ + h);
+            after_second.multiply_by_derivative(sum, y, 0);
+            store_exchanged(exchange_.generator_gradient + row * hidden_ + h, sum);
+        });
+        barrier_.arrive_and_wait();
+        first_layers_of_generator(adam_g);
+    }
+
+    __device__ __forceinline__ void first_layers_of_generator(const AdamUpdate& adam_g) {
+        const float* const below = generator_hidden_[0] + batch_ * hidden_;
+        HiddenShard::Gradient of_second;
+        s_.generator_second.keep_input(below, batch_, own_, hidden_);
+        fill_tile(exchange_.generator_gradient, 0, batch_);
+        __syncthreads();
+        gradient_below(s_.generator_second, epilogue(gan_.generator[0]), 0, batch_,
+                       [](unsigned, unsigned, float) {});
+        s_.generator_second.add_gradient(of_second, s_.tile, below, 0, batch_, own_, hidden_);
+        __syncthreads();
+        s_.generator_second.update(of_second, own_, hidden_, adam_g);
+        float* const codes = s_.tile[0];
+        draw_codes(codes, Purpose::latent_generator);
+        __syncthreads();
+        for (unsigned i = threadIdx.x; i < own_.count * latent_; i += slice_threads) {
+            const unsigned unit = i / latent_;
+            float gradient = 0.0f;
+            for (unsigned r = 0; r < batch_; ++r) {
+                gradient =
+                    fmaf(s_.gradient_of_units[r][unit], codes[r * latent_ + i % latent_], gradient);
+            }
+            s_.generator_first[unit].update(i % latent_, gradient, adam_g);
+        }
+        if (threadIdx.x < own_.count) {
+            float of_bias = 0.0f;
+            for (unsigned r = 0; r < batch_; ++r) {
+                of_bias += s_.gradient_of_units[r][threadIdx.x];
+            }
+            s_.generator_first_bias.update(threadIdx.x, of_bias, adam_g);
+        }
+    }
+
+    // Metrics, by one thread; block 0's are kept.
+
+    // In float64, as all metrics are.
+    __device__ __forceinline__ float mean_of_batch(const float* of_row) const {
+        double sum = 0.0;
+        for (unsigned r = 0; r < batch_; ++r) {
+            sum += of_row[r];
+        }
+        return static_cast<float>(sum / batch_);
+    }
+
+    __device__ __forceinline__ void measure_discriminator() {
+        using Metric = DiscriminatorMetrics;
+        unsigned right = 0;
+        for (unsigned r = 0; r < batch_; ++r) {
+            right += (s_.logit[r] > 0.0f ? 1 : 0) + (s_.logit[batch_ + r] <= 0.0f ? 1 : 0);
+        }
+        s_.metrics[Metric::loss_real] = mean_of_batch(s_.loss);
+        s_.metrics[Metric::loss_fake] = mean_of_batch(s_.loss + batch_);
+        s_.metrics[Metric::probability_real] = mean_of_batch(s_.probability);
+        s_.metrics[Metric::probability_fake] = mean_of_batch(s_.probability + batch_);
+        s_.metrics[Metric::accuracy] = static_cast<float>(right / (2.0 * batch_));
+    }
+
+    __device__ __forceinline__ void measure_generator() {
+        float* const metrics = s_.metrics + DiscriminatorMetrics::count;
+        metrics[GeneratorMetrics::loss] = mean_of_batch(s_.loss);
+        metrics[GeneratorMetrics::probability_fake] = mean_of_batch(s_.probability);
+    }
+
+    __device__ __forceinline__ void finish() {
+        __syncthreads(); // everybody has used the step
+        const Matrix<float>& history = gan_.history;
+        float* const row = history.data + static_cast<std::int64_t>(
+                                              s_.step % static_cast<std::uint64_t>(history.rows)) *
+                                              history.columns;
+        if (blockIdx.x == 0 && threadIdx.x < history.columns) {
+            row[threadIdx.x] = threadIdx.x < measured ? s_.metrics[threadIdx.x] : 0.0f;
+        }
+        __syncthreads();
+        if (threadIdx.x == 0) {
+            ++s_.step;
+        }
+        __syncthreads();
+    }
+
+    const GanIterationsJob& job_;
+    const GanIterations& gan_;
+    const GanExchange& exchange_;
+    Storage& s_;
+    unsigned batch_, hidden_, latent_;
+    OwnUnits own_;
+    std::int64_t first_pixel_;
+    unsigned pixels_; // of this block; 0 in blocks that only own hidden units
+    GridBarrier barrier_;
+    float* generator_hidden_[2] = {};
+};
+
+__global__ void __launch_bounds__(slice_threads, 1)
+    gan_iterations_kernel(const __grid_constant__ GanIterationsJob job) {
+    Iterations(job, shared<Storage>()).run();
+}
+
+} // namespace
+
+static_assert(sizeof(Storage) <= gan_iterations_shared_bytes);
+
+void launch_gan_iterations(const GanIterationsJob& job, const Work& work, cudaStream_t stream) {
+    launch(gan_iterations_kernel,
+           {.grid = job.blocks,
+            .block = slice_threads,
+            .shared_bytes = sizeof(Storage),
+            .stream = stream,
+            .name = "gan_iterations",
+            .work = work,
+            .cooperative = true},
+           job);
+}
+
+} // namespace patchforge::cuda
