@@ -197,6 +197,10 @@ void add_training_options(CLI::App& verb, const std::shared_ptr<Call>& call) {
                             "decay of the averaged generator that samples come from (0: none)", 0,
                             0.9999999),
          [&c](GanOptions& o) { o.ema = c.options.ema; });
+    over(add_switch(verb, "--persistent", c.options.persistent,
+                    "one kernel for many iterations instead of a recorded one: small batches of a "
+                    "plain GAN on a Hopper GPU"),
+         [&c](GanOptions& o) { o.persistent = c.options.persistent; });
     over(add_number<double>(verb, "--real-label", c.options.real_label,
                             "target of real patches (one-sided label smoothing)", 0.01, 1),
          [&c](GanOptions& o) { o.real_label = c.options.real_label; });

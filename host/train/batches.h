@@ -63,6 +63,10 @@ class BatchSource {
     void gather(Matrix<float> x, Vector<std::int32_t> row, std::int64_t j, int slot,
                 PixelRange range);
 
+    // The resident patches and the order in which they are drawn; not when streamed.
+    const std::uint8_t* pixels() const { return resident_; }
+    const BatchPlan& plan() const { return plan_; }
+
     // Streaming, around each iteration: stage() fills the slot for it and makes the computation
     // wait for the copy; release() says that the iteration was enqueued.
     void stage(std::uint64_t iteration, int slot);

@@ -191,6 +191,7 @@ std::vector<std::pair<std::string, std::string>> GanOptions::listed() const {
             {"adam_eps", text(adam_epsilon)},
             {"decay_epoch", text(decay_epoch)},
             {"ema", text(ema)},
+            {"persistent", text(persistent)},
             {"drop_last", text(drop_last)},
             {"seed", text(seed)}};
 }

@@ -62,6 +62,10 @@ struct GanOptions {
     double decay_epoch = -1; // both rates fall linearly to 0 from here to the end; below 0: never
     double ema = 0;          // decay of the averaged generator that samples come from; 0: none
 
+    // All iterations between two reports in one kernel that stays on the GPU
+    // (kernels/operations/gan_iterations.h): other sums, so other bits, of the same numbers.
+    bool persistent = false;
+
     // Throws std::invalid_argument naming the option, its value and its range.
     void validate() const;
     // What depends on how many patches there are to train on.

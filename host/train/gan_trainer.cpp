@@ -133,6 +133,9 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     total_steps_ = options.steps > 0
                        ? static_cast<std::uint64_t>(options.steps)
                        : static_cast<std::uint64_t>(options.epochs) * steps_per_epoch();
+    if (options.persistent) {
+        require_persistent();
+    }
 }
 
 // The reference of virtual batches never changes: patches evenly spaced, and codes of their own.
@@ -461,6 +464,68 @@ void GanTrainer::enqueue_iteration(const Pattern& pattern) {
                               metrics_.view());
 }
 
+GanIterations GanTrainer::persistent_iterations(std::int64_t rows) const {
+    const auto layer = [](const Network& network, std::int64_t l) {
+        const LayerShape& shape = network.shape().layers[static_cast<std::size_t>(l)];
+        return TrainedLayer{network.weight_state(l), network.bias_state(l), shape.activation,
+                            shape.slope, shape.dropout};
+    };
+    GanIterations job;
+    for (std::int64_t l = 0; l < 3; ++l) {
+        job.generator[l] = layer(generator_, l);
+        job.discriminator[l] = layer(discriminator_, l);
+    }
+    job.latent = options_.latent_dim;
+    job.hidden = generator_.shape().layers.front().outputs;
+    job.pixels = pixels_;
+    job.rows = rows;
+    job.patches = source_->pixels();
+    job.plan = source_->plan();
+    job.seed = options_.seed;
+    job.normal_codes = options_.latent == LatentDistribution::normal;
+    job.loss = options_.loss;
+    job.real_label = static_cast<float>(options_.real_label);
+    job.adam_d = adam(options_.learning_rate_d, {}, 1);
+    job.adam_d.clip = static_cast<float>(options_.clip_value);
+    job.adam_g = adam(options_.learning_rate_g, {}, 1);
+    job.step = device_step_.data();
+    job.history = history_.matrix(maximum_run, metric_count);
+    return job;
+}
+
+void GanTrainer::require_persistent() const {
+    const auto refuse = [](const std::string& what) {
+        throw std::invalid_argument("--persistent: " + what +
+                                    "; leave it out, or see docs/persistent.md");
+    };
+    const auto widths = [](const Network& network) {
+        std::vector<std::int64_t> outputs;
+        for (const LayerShape& layer : network.shape().layers) {
+            outputs.push_back(layer.outputs);
+        }
+        outputs.pop_back();
+        return outputs;
+    };
+    if (!fakes_together_ || !generator_.plain() || !discriminator_.plain() || average_ ||
+        options_.components > 0 || unfused_d_.gradients.size() > 0 ||
+        unfused_g_.gradients.size() > 0) {
+        refuse(
+            "it takes a plain GAN, without terms and layers beyond losses, dropout and clipping");
+    }
+    const std::vector<std::int64_t> hidden = widths(generator_);
+    if (hidden.size() != 2 || hidden[0] != hidden[1] || widths(discriminator_) != hidden) {
+        refuse("it takes two hidden layers of one width in both networks");
+    }
+    if (streamed()) {
+        refuse("it takes patches that lie on the device, not streamed ones");
+    }
+    if (const std::string reason =
+            backend_.why_no_gan_iterations(persistent_iterations(source_->rows_of_draw(0)));
+        !reason.empty()) {
+        refuse(reason);
+    }
+}
+
 GanTrainer::Pattern GanTrainer::pattern_of(std::uint64_t iteration) const {
     Pattern pattern;
     for (std::int64_t draw = 0; draw < options_.n_critic; ++draw) {
@@ -507,6 +572,12 @@ std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
         std::uint64_t same = 1;
         while (step_ + same < end && pattern_of(step_ + same).rows == pattern.rows) {
             ++same;
+        }
+        if (options_.persistent) {
+            backend_.gan_iterations(persistent_iterations(pattern.rows.front()),
+                                    static_cast<std::int64_t>(same));
+            step_ += same;
+            continue;
         }
         const std::uint64_t whole = same / unrolled_iterations;
         if (whole > 0) {

@@ -10,6 +10,7 @@
 // D step an iteration, G makes the fakes of both steps in one pass: nothing changes it in between.
 // A plain run's gradients go straight into Adam; terms that add to a gradient (a penalty,
 // historical averaging) and layers with statistics take the way over a gradient in memory.
+// With options.persistent one kernel runs the iterations (docs/persistent.md).
 #pragma once
 
 #include <array>
@@ -90,6 +91,10 @@ class GanTrainer {
     Pattern pattern_of(std::uint64_t iteration) const;
     Recording& recording(const Pattern& pattern);
     void enqueue_iteration(const Pattern& pattern);
+    // The same iterations for one kernel, with `rows` true rows a batch.
+    GanIterations persistent_iterations(std::int64_t rows) const;
+    // std::invalid_argument saying what stands against it.
+    void require_persistent() const;
     void discriminator_step(std::int64_t draw, std::int64_t rows, int slot);
     void generator_step(std::int64_t rows, int slot);
     void set_reference_rows(const PatchRows& patches);

@@ -176,7 +176,7 @@ void CpuBackend::release_slot(int) {}
 void CpuBackend::wait_until_staged(int) {}
 
 std::string CpuBackend::why_no_gan_iterations(const GanIterations&) const {
-    return "a CPU; it takes a GPU";
+    return "it takes a GPU";
 }
 
 void CpuBackend::gan_iterations(const GanIterations& job, std::int64_t) {

@@ -61,15 +61,15 @@ Work work_of(const GanIterations& job, std::int64_t count) {
 
 std::string CudaBackend::why_no_gan_iterations(const GanIterations& job) const {
     if (job.hidden < 16 || job.hidden > most_hidden || job.hidden % 16 != 0) {
-        return fmt::format("hidden layers of {} units; it takes multiples of 16 up to {}",
-                           job.hidden, most_hidden);
+        return fmt::format("it takes hidden layers of a multiple of 16 up to {} units, not {}",
+                           most_hidden, job.hidden);
     }
     if (job.latent < 4 || job.latent > most_latent || job.latent % 4 != 0) {
-        return fmt::format("a latent code of {} numbers; it takes multiples of 4 up to {}",
-                           job.latent, most_latent);
+        return fmt::format("it takes a latent code of a multiple of 4 up to {} numbers, not {}",
+                           most_latent, job.latent);
     }
     if (job.rows < 1 || job.rows > most_batch) {
-        return fmt::format("{} patches a batch; it takes 1 to {}", job.rows, most_batch);
+        return fmt::format("it takes 1 to {} patches a batch, not {}", most_batch, job.rows);
     }
     int shared = 0;
     int multiprocessors = 0;
@@ -78,12 +78,12 @@ std::string CudaBackend::why_no_gan_iterations(const GanIterations& job) const {
     PATCHFORGE_CUDA_CHECK(
         cudaDeviceGetAttribute(&multiprocessors, cudaDevAttrMultiProcessorCount, device_index_));
     if (static_cast<std::size_t>(shared) < gan_iterations_shared_bytes) {
-        return fmt::format("{} KiB of shared memory a block; it takes {}, as Hopper has",
-                           shared / 1024, gan_iterations_shared_bytes / 1024);
+        return fmt::format("it takes {} KiB of shared memory a block, as Hopper has, and {} has {}",
+                           gan_iterations_shared_bytes / 1024, name(), shared / 1024);
     }
     if (blocks_of(job) > static_cast<unsigned>(multiprocessors)) {
-        return fmt::format("{} multiprocessors; {} pixels take {}", multiprocessors, job.pixels,
-                           blocks_of(job));
+        return fmt::format("{} pixels take {} multiprocessors, and {} has {}", job.pixels,
+                           blocks_of(job), name(), multiprocessors);
     }
     return {};
 }

@@ -47,7 +47,7 @@ struct GanIterations {
 struct GanIterationOperations {
     virtual ~GanIterationOperations() = default;
 
-    // Empty if this device can run `job`; else what stands against it, for people.
+    // Empty if this device can run `job`; else what stands against it: "it takes ..., not ...".
     virtual std::string why_no_gan_iterations(const GanIterations& job) const = 0;
 
     // Runs `count` iterations. std::invalid_argument with the reason if the device cannot.
