@@ -29,8 +29,10 @@ class Iterations : public GanResident {
             generator_hidden_[1] = exchange_.generator_hidden[i % 2][1];
             gather_patches();
             make_fakes();
-            discriminator_step();
-            generator_step();
+            PATCHFORGE_NO_UNROLL
+            for (int turn = 0; turn < 2; ++turn) {
+                take_turn(turn == 0);
+            }
             finish();
         }
         store(first);
@@ -168,18 +170,23 @@ class Iterations : public GanResident {
         own_units(s_.generator_second, epilogue(gan_.generator[1]), generator_hidden_[0],
                   generator_hidden_[1], 2 * batch_);
         barrier_.arrive_and_wait();
-        const ElementEpilogue last = epilogue(gan_.generator[2]);
         for (unsigned first = 0; first < 2 * batch_; first += tile_rows) {
             const unsigned rows = min(tile_rows, 2 * batch_ - first);
             fill_tile(generator_hidden_[1], first, rows);
             __syncthreads();
-            s_.generator_last.over_hidden(
-                s_.tile, rows, pixels_, hidden_, [&](unsigned row, unsigned p, float sum) {
-                    s_.samples[batch_ + first + row][p] =
-                        last.apply(sum + s_.generator_last_bias.value[p], 0);
-                });
+            s_.generator_last.over_hidden(s_.tile, rows, pixels_, hidden_,
+                                          [&](unsigned row, unsigned p, float sum) {
+                                              s_.samples[batch_ + first + row][p] = sum;
+                                          });
             __syncthreads();
         }
+        const ElementEpilogue last = epilogue(gan_.generator[2]);
+        for (unsigned i = threadIdx.x; i < 2 * batch_ * pixels_; i += slice_threads) {
+            const unsigned p = i % pixels_;
+            float& pixel = s_.samples[batch_ + i / pixels_][p];
+            pixel = last.apply(pixel + s_.generator_last_bias.value[p], 0);
+        }
+        __syncthreads();
     }
 
     // codes: [2B, latent] in shared memory.
@@ -239,9 +246,8 @@ class Iterations : public GanResident {
         barrier_.arrive_and_wait();
     }
 
-    // D's logits of a tile of rows, and the loss of each; term(row, logit).
-    template <class Term>
-    __device__ __forceinline__ void judge(unsigned first, unsigned rows, Term term) {
+    // D's logits of a tile of rows, with the loss and its gradient of each.
+    __device__ __forceinline__ void judge(unsigned first, unsigned rows, bool of_discriminator) {
         fill_tile(exchange_.discriminator_hidden[1], first, rows);
         __syncthreads();
         own_products(
@@ -253,10 +259,14 @@ class Iterations : public GanResident {
         __syncthreads();
         if (threadIdx.x < rows) {
             const unsigned row = first + threadIdx.x;
-            const LossTerm of_row = term(row, s_.logit[row]);
-            s_.loss[row] = of_row.loss;
-            s_.d_logit[row] = of_row.gradient;
-            s_.probability[row] = sigmoid(s_.logit[row]);
+            const float logit = s_.logit[row];
+            const LossTerm term =
+                of_discriminator
+                    ? discriminator_term(gan_.loss, logit, row < batch_, gan_.real_label)
+                    : generator_term(gan_.loss, logit);
+            s_.loss[row] = term.loss;
+            s_.d_logit[row] = term.gradient / static_cast<float>(batch_);
+            s_.probability[row] = sigmoid(logit);
         }
         __syncthreads();
     }
@@ -282,37 +292,32 @@ class Iterations : public GanResident {
     }
 
     // From the tile, gradients by a layer's z, to the units of the same numbers below it: into
-    // gradient_of_units, and give(row, unit, value).
-    template <class Give>
+    // gradient_of_units, and into an exchange unless that is null.
     __device__ __forceinline__ void gradient_below(const HiddenShard& shard,
                                                    const ElementEpilogue& below, unsigned first,
-                                                   unsigned rows, Give give) {
+                                                   unsigned rows, float* exchange) {
         own_products(
             rows, hidden_, own_.count, shard.column,
             [&](float(&quad)[4], unsigned row, unsigned h) { load_shared(quad, s_.tile[row] + h); },
             [&](unsigned tile_row, unsigned unit, float sum) {
                 const unsigned row = first + tile_row;
-                const float gradient = sum * below.derivative(shard.input[row][unit],
-                                                              row * hidden_ + own_.first + unit);
+                const unsigned element = row * hidden_ + own_.first + unit;
+                const float gradient = sum * below.derivative(shard.input[row][unit], element);
                 s_.gradient_of_units[row][unit] = gradient;
-                give(row, unit, gradient);
+                if (exchange != nullptr) {
+                    __stcg(exchange + element, gradient);
+                }
             });
     }
 
-    __device__ __forceinline__ void give_gradient_of_first(unsigned first, unsigned rows,
-                                                           Purpose dropout) {
-        gradient_below(s_.discriminator_second, epilogue(gan_.discriminator[0], dropout, 0), first,
-                       rows, [&](unsigned row, unsigned unit, float gradient) {
-                           __stcg(exchange_.discriminator_gradient + row * hidden_ + own_.first +
-                                      unit,
-                                  gradient);
-                       });
-    }
-
-    __device__ __forceinline__ void discriminator_step() {
-        constexpr Purpose dropout = Purpose::dropout_discriminator_step;
-        const unsigned rows = 2 * batch_;
-        discriminate(0, rows, dropout);
+    // The discriminator's turn: it sees patches and fakes, and learns. The generator's: it sees other
+    // fakes, and the generator learns through it. One text for both, since a kernel as long as this
+    // is slow where its instructions do not fit the cache.
+    __device__ __forceinline__ void take_turn(bool of_discriminator) {
+        const Purpose dropout = of_discriminator ? Purpose::dropout_discriminator_step
+                                                 : Purpose::dropout_generator_step;
+        const unsigned rows = of_discriminator ? 2 * batch_ : batch_;
+        discriminate(of_discriminator ? 0 : 2 * batch_, rows, dropout);
 
         const float* const below = exchange_.discriminator_hidden[0];
         HiddenShard::Gradient of_second;
@@ -320,54 +325,104 @@ class Iterations : public GanResident {
         s_.discriminator_second.keep_input(below, rows, own_, hidden_);
         for (unsigned first = 0; first < rows; first += tile_rows) {
             const unsigned count = min(tile_rows, rows - first);
-            judge(first, count, [&](unsigned row, float logit) {
-                LossTerm term = discriminator_term(gan_.loss, logit, row < batch_, gan_.real_label);
-                term.gradient /= static_cast<float>(batch_);
-                return term;
-            });
+            judge(first, count, of_discriminator);
             for (unsigned r = 0; r < count && threadIdx.x < hidden_; ++r) {
                 of_last = fmaf(s_.d_logit[first + r], s_.tile[r][threadIdx.x], of_last);
             }
             __syncthreads();
             gradient_from_logits(first, count, dropout);
             __syncthreads();
-            give_gradient_of_first(first, count, dropout);
-            s_.discriminator_second.add_gradient(of_second, s_.tile, below, first, count, own_,
-                                                 hidden_);
+            gradient_below(s_.discriminator_second, epilogue(gan_.discriminator[0], dropout, 0),
+                           first, count, exchange_.discriminator_gradient);
+            if (of_discriminator) {
+                s_.discriminator_second.add_gradient(of_second, s_.tile, below, first, count, own_,
+                                                     hidden_);
+            }
             __syncthreads();
         }
         barrier_.arrive();
-        const AdamUpdate adam_d = adam(gan_.adam_d);
-        s_.discriminator_second.update(of_second, own_, hidden_, adam_d);
-        if (threadIdx.x < hidden_) {
-            s_.discriminator_last.weight.update(threadIdx.x, of_last, adam_d);
-        }
+        const AdamUpdate adam = this->adam(of_discriminator ? gan_.adam_d : gan_.adam_g);
         if (threadIdx.x == 0) {
-            float of_bias = 0.0f;
-            for (unsigned r = 0; r < rows; ++r) {
-                of_bias += s_.d_logit[r];
-            }
-            s_.discriminator_last.bias.update(0, of_bias, adam_d);
-            measure_discriminator();
+            measure(of_discriminator);
         }
-        if (threadIdx.x < own_.count) {
-            float of_bias = 0.0f;
-            for (unsigned r = 0; r < rows; ++r) {
-                of_bias += s_.gradient_of_units[r][threadIdx.x];
-            }
-            Trained<units_of_block>& bias = s_.discriminator_first_bias;
-            bias.update(threadIdx.x, of_bias, adam_d);
-            __stcg(gan_.discriminator[0].bias.value.data + own_.first + threadIdx.x,
-                   bias.value[threadIdx.x]);
+        if (of_discriminator) {
+            update_upper_layers(of_second, of_last, adam);
         }
         barrier_.wait();
 
-        update_slice(s_.discriminator_first, 0, 0, rows, exchange_.discriminator_gradient, adam_d);
+        const float* const hidden_of_fakes = generator_hidden_[1] + batch_ * hidden_;
+        if (!of_discriminator) {
+            gradient_by_fakes();
+            give_parts(s_.generator_last, 0, batch_);
+            barrier_.arrive();
+        }
+        update_slice(of_discriminator ? s_.discriminator_first : s_.generator_last,
+                     of_discriminator ? 0 : 1, rows,
+                     of_discriminator ? exchange_.discriminator_gradient : hidden_of_fakes, adam);
+        if (!of_discriminator) {
+            if (threadIdx.x < pixels_) {
+                float of_bias = 0.0f;
+                for (unsigned r = 0; r < batch_; ++r) {
+                    of_bias += s_.samples[r][threadIdx.x];
+                }
+                s_.generator_last_bias.update(threadIdx.x, of_bias, adam);
+            }
+            barrier_.wait();
+            update_generators_first_layers(hidden_of_fakes, adam);
+        }
     }
 
-    // Adam on a slice: samples from first_sample on, times rows of an exchange.
-    __device__ __forceinline__ void update_slice(PixelSlice& slice, int layer,
-                                                 unsigned first_sample, unsigned rows,
+    // D's second and last layer, and the bias of its first.
+    __device__ __forceinline__ void update_upper_layers(const HiddenShard::Gradient& of_second,
+                                                        float of_last, const AdamUpdate& adam) {
+        s_.discriminator_second.update(of_second, own_, hidden_, adam);
+        if (threadIdx.x < hidden_) {
+            s_.discriminator_last.weight.update(threadIdx.x, of_last, adam);
+        }
+        if (threadIdx.x == 0) {
+            float of_bias = 0.0f;
+            for (unsigned r = 0; r < 2 * batch_; ++r) {
+                of_bias += s_.d_logit[r];
+            }
+            s_.discriminator_last.bias.update(0, of_bias, adam);
+        }
+        if (threadIdx.x < own_.count) {
+            Trained<units_of_block>& bias = s_.discriminator_first_bias;
+            bias.update(threadIdx.x, gradient_of_bias(2 * batch_), adam);
+            __stcg(gan_.discriminator[0].bias.value.data + own_.first + threadIdx.x,
+                   bias.value[threadIdx.x]);
+        }
+    }
+
+    // Of the block's own unit number threadIdx.x.
+    __device__ __forceinline__ float gradient_of_bias(unsigned rows) const {
+        float sum = 0.0f;
+        for (unsigned r = 0; r < rows; ++r) {
+            sum += s_.gradient_of_units[r][threadIdx.x];
+        }
+        return sum;
+    }
+
+    // Through D's first layer and G's output, to the z of this block's pixels; it takes the place of
+    // the patches, which nobody needs any more.
+    __device__ __forceinline__ void gradient_by_fakes() {
+        fill_tile(exchange_.discriminator_gradient, 0, batch_);
+        __syncthreads();
+        s_.discriminator_first.over_hidden(
+            s_.tile, batch_, pixels_, hidden_,
+            [&](unsigned row, unsigned p, float sum) { s_.samples[row][p] = sum; });
+        __syncthreads();
+        const ElementEpilogue output = epilogue(gan_.generator[2]);
+        for (unsigned i = threadIdx.x; i < batch_ * pixels_; i += slice_threads) {
+            const unsigned row = i / pixels_;
+            const unsigned p = i % pixels_;
+            s_.samples[row][p] *= output.derivative(s_.samples[2 * batch_ + row][p], 0);
+        }
+        __syncthreads();
+    }
+
+    // Adam on a slice: samples, from the first on, times rows of an exchange.
+    __device__ __forceinline__ void update_slice(PixelSlice& slice, int layer, unsigned rows,
                                                  const float* by_hidden, const AdamUpdate& adam) {
         if (pixels_ == 0) {
             return;
@@ -377,7 +432,7 @@ class Iterations : public GanResident {
             const unsigned count = min(tile_rows, rows - first);
             fill_tile(by_hidden, first, count);
             __syncthreads();
-            gradient.add(s_.samples + first_sample + first, s_.tile, count, hidden_);
+            gradient.add(s_.samples + first, s_.tile, count, hidden_);
             __syncthreads();
         }
         slice.update(gradient, moment(exchange_.first_moment, layer),
@@ -385,48 +440,9 @@ class Iterations : public GanResident {
         __syncthreads();
     }
 
-    // The batch is at most a tile of rows.
-    __device__ __forceinline__ void generator_step() {
-        constexpr Purpose dropout = Purpose::dropout_generator_step;
-        discriminate(2 * batch_, batch_, dropout);
-        s_.discriminator_second.keep_input(exchange_.discriminator_hidden[0], batch_, own_,
-                                           hidden_);
-        judge(0, batch_, [&](unsigned, float logit) {
-            LossTerm term = generator_term(gan_.loss, logit);
-            term.gradient /= static_cast<float>(batch_);
-            return term;
-        });
-        if (threadIdx.x == 0) {
-            measure_generator();
-        }
-        gradient_from_logits(0, batch_, dropout);
-        __syncthreads();
-        give_gradient_of_first(0, batch_, dropout);
-        barrier_.arrive_and_wait();
-
-        // Through D's first layer and G's output; the patches' place takes the gradient.
-        fill_tile(exchange_.discriminator_gradient, 0, batch_);
-        __syncthreads();
-        const ElementEpilogue output = epilogue(gan_.generator[2]);
-        s_.discriminator_first.over_hidden(
-            s_.tile, batch_, pixels_, hidden_, [&](unsigned row, unsigned p, float sum) {
-                s_.samples[row][p] = sum * output.derivative(s_.samples[2 * batch_ + row][p], 0);
-            });
-        __syncthreads();
-        give_parts(s_.generator_last, 0, batch_);
-        barrier_.arrive();
-        const AdamUpdate adam_g = adam(gan_.adam_g);
-        const float* const hidden_of_fakes = generator_hidden_[1] + batch_ * hidden_;
-        update_slice(s_.generator_last, 1, 0, batch_, hidden_of_fakes, adam_g);
-        if (threadIdx.x < pixels_) {
-            float of_bias = 0.0f;
-            for (unsigned r = 0; r < batch_; ++r) {
-                of_bias += s_.samples[r][threadIdx.x];
-            }
-            s_.generator_last_bias.update(threadIdx.x, of_bias, adam_g);
-        }
-        barrier_.wait();
-
+    // From all parts of the gradient by what G's last layer reads.
+    __device__ __forceinline__ void update_generators_first_layers(const float* hidden_of_fakes,
+                                                                   const AdamUpdate& adam) {
         const ElementEpilogue after_second = epilogue(gan_.generator[1]);
         add_parts(batch_, [&](float(&sum)[4], unsigned row, unsigned h) {
             float y[4];
@@ -435,20 +451,16 @@ class Iterations : public GanResident {
             store_exchanged(exchange_.generator_gradient + row * hidden_ + h, sum);
         });
         barrier_.arrive_and_wait();
-        first_layers_of_generator(adam_g);
-    }
 
-    __device__ __forceinline__ void first_layers_of_generator(const AdamUpdate& adam_g) {
         const float* const below = generator_hidden_[0] + batch_ * hidden_;
         HiddenShard::Gradient of_second;
         s_.generator_second.keep_input(below, batch_, own_, hidden_);
         fill_tile(exchange_.generator_gradient, 0, batch_);
         __syncthreads();
-        gradient_below(s_.generator_second, epilogue(gan_.generator[0]), 0, batch_,
-                       [](unsigned, unsigned, float) {});
+        gradient_below(s_.generator_second, epilogue(gan_.generator[0]), 0, batch_, nullptr);
         s_.generator_second.add_gradient(of_second, s_.tile, below, 0, batch_, own_, hidden_);
         __syncthreads();
-        s_.generator_second.update(of_second, own_, hidden_, adam_g);
+        s_.generator_second.update(of_second, own_, hidden_, adam);
         float* const codes = s_.tile[0];
         draw_codes(codes, Purpose::latent_generator);
         __syncthreads();
@@ -459,14 +471,10 @@ class Iterations : public GanResident {
                 gradient =
                     fmaf(s_.gradient_of_units[r][unit], codes[r * latent_ + i % latent_], gradient);
             }
-            s_.generator_first[unit].update(i % latent_, gradient, adam_g);
+            s_.generator_first[unit].update(i % latent_, gradient, adam);
         }
         if (threadIdx.x < own_.count) {
-            float of_bias = 0.0f;
-            for (unsigned r = 0; r < batch_; ++r) {
-                of_bias += s_.gradient_of_units[r][threadIdx.x];
-            }
-            s_.generator_first_bias.update(threadIdx.x, of_bias, adam_g);
+            s_.generator_first_bias.update(threadIdx.x, gradient_of_bias(batch_), adam);
         }
     }
 
@@ -481,7 +489,13 @@ class Iterations : public GanResident {
         return static_cast<float>(sum / batch_);
     }
 
-    __device__ __forceinline__ void measure_discriminator() {
+    __device__ __forceinline__ void measure(bool of_discriminator) {
+        if (!of_discriminator) {
+            float* const metrics = s_.metrics + DiscriminatorMetrics::count;
+            metrics[GeneratorMetrics::loss] = mean_of_batch(s_.loss);
+            metrics[GeneratorMetrics::probability_fake] = mean_of_batch(s_.probability);
+            return;
+        }
         using Metric = DiscriminatorMetrics;
         unsigned right = 0;
         for (unsigned r = 0; r < batch_; ++r) {
@@ -492,12 +506,6 @@ class Iterations : public GanResident {
         s_.metrics[Metric::probability_real] = mean_of_batch(s_.probability);
         s_.metrics[Metric::probability_fake] = mean_of_batch(s_.probability + batch_);
         s_.metrics[Metric::accuracy] = static_cast<float>(right / (2.0 * batch_));
-    }
-
-    __device__ __forceinline__ void measure_generator() {
-        float* const metrics = s_.metrics + DiscriminatorMetrics::count;
-        metrics[GeneratorMetrics::loss] = mean_of_batch(s_.loss);
-        metrics[GeneratorMetrics::probability_fake] = mean_of_batch(s_.probability);
     }
 
     __device__ __forceinline__ void finish() {

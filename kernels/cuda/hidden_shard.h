@@ -73,6 +73,7 @@ __device__ void own_products(unsigned rows, unsigned length, unsigned units,
                 }
             }
         }
+        PATCHFORGE_NO_UNROLL
         for (unsigned unit = 0; unit < units; ++unit) {
             float sum[together] = {};
             PATCHFORGE_UNROLL
@@ -90,14 +91,16 @@ __device__ void own_products(unsigned rows, unsigned length, unsigned units,
                     }
                 }
             }
+            float of_lane = 0.0f; // of row number `lane` of the four
             PATCHFORGE_UNROLL
             for (unsigned i = 0; i < together; ++i) {
                 for (unsigned distance = 16; distance > 0; distance /= 2) {
                     sum[i] += __shfl_xor_sync(0xffffffffu, sum[i], distance);
                 }
-                if (lane == i && first + i * warps < rows) {
-                    finish(first + i * warps, unit, sum[i]);
-                }
+                of_lane = lane == i ? sum[i] : of_lane;
+            }
+            if (lane < together && first + lane * warps < rows) {
+                finish(first + lane * warps, unit, of_lane);
             }
         }
     }
