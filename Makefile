@@ -316,12 +316,12 @@ format: ## lay out all sources as .clang-format says
 	$(call install,clang-format)
 	clang-format -i $(OUR_FILES)
 
-# LINT="host/run/chart.cpp" checks single files.
-LINT ?= $(shell git ls-files 'data/*.cpp' 'host/*.cpp' 'kernels/*.cpp')
+# FILES="host/run/chart.cpp" checks those alone.
+FILES ?= $(shell git ls-files 'data/*.cpp' 'host/*.cpp' 'kernels/*.cpp')
 lint: ## clang-tidy (warnings are errors) and the layout
 	$(call install,$(LINT_PACKAGES))
 	clang-format --dry-run --Werror $(OUR_FILES)
-	printf '%s\n' $(LINT) | xargs -P $(JOBS) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
+	printf '%s\n' $(FILES) | xargs -P $(JOBS) -I{} clang-tidy --quiet --warnings-as-errors='*' {} -- \
 	    -std=c++20 -I. -DPATCHFORGE_ISA=baseline -DPATCHFORGE_SIMT -Itests/simt/include
 
 clean: ## remove what was built
