@@ -27,8 +27,7 @@ class Iterations : public GanResident {
             // Hidden activations of G are read by slow blocks when fast ones are an iteration on.
             generator_hidden_[0] = exchange_.generator_hidden[i % 2][0];
             generator_hidden_[1] = exchange_.generator_hidden[i % 2][1];
-            gather_patches();
-            make_fakes();
+            draw_batch();
             PATCHFORGE_NO_UNROLL
             for (int turn = 0; turn < 2; ++turn) {
                 take_turn(turn == 0);
@@ -59,15 +58,25 @@ class Iterations : public GanResident {
 
     // Exchanges.
 
-    // `rows` rows of an exchange into the tile; the caller puts a barrier behind it.
+    // `rows` rows of an exchange into the tile, all on their way at once; the caller puts a barrier
+    // behind it.
     __device__ __forceinline__ void fill_tile(const float* from, unsigned first, unsigned rows) {
+        constexpr unsigned together = tile_rows * most_hidden / 4 / slice_threads;
         const unsigned quads = hidden_ / 4;
-        for (unsigned i = threadIdx.x; i < rows * quads; i += slice_threads) {
-            const unsigned r = i / quads;
-            const unsigned h = 4 * (i % quads);
-            float quad[4];
-            load_exchanged(quad, from + (first + r) * hidden_ + h);
-            store_quad<true>(s_.tile[r] + h, quad, 4);
+        float quad[together][4];
+        PATCHFORGE_UNROLL
+        for (unsigned j = 0; j < together; ++j) {
+            const unsigned i = threadIdx.x + j * slice_threads;
+            if (i < rows * quads) {
+                load_from_l2(quad[j], from + first * hidden_ + 4 * i);
+            }
+        }
+        PATCHFORGE_UNROLL
+        for (unsigned j = 0; j < together; ++j) {
+            const unsigned i = threadIdx.x + j * slice_threads;
+            if (i < rows * quads) {
+                store_quad<true>(s_.tile[i / quads] + 4 * (i % quads), quad[j], 4);
+            }
         }
     }
 
@@ -78,7 +87,7 @@ class Iterations : public GanResident {
         for (unsigned first = 0; first < rows && pixels_ > 0; first += tile_rows) {
             slice.over_pixels(s_.samples + first_sample + first, min(tile_rows, rows - first),
                               hidden_, [&](unsigned row, unsigned h, const float(&sum)[4]) {
-                                  store_exchanged(part + (first + row) * hidden_ + h, sum);
+                                  store_to_l2(part + (first + row) * hidden_ + h, sum);
                               });
         }
     }
@@ -99,8 +108,8 @@ class Iterations : public GanResident {
             float sum[4] = {};
             for (unsigned slice = group; slice < job_.slices; slice += groups) {
                 float part[4];
-                load_exchanged(part, exchange_.part + std::int64_t{slice} * (2 * batch_ * hidden_) +
-                                         4 * (begin + quad));
+                load_from_l2(part, exchange_.part + std::int64_t{slice} * (2 * batch_ * hidden_) +
+                                       4 * (begin + quad));
                 PATCHFORGE_UNROLL
                 for (unsigned k = 0; k < 4; ++k) {
                     sum[k] += part[k];
@@ -160,13 +169,16 @@ class Iterations : public GanResident {
         }
     }
 
-    __device__ __forceinline__ void make_fakes() {
+    // Patches come from memory while the other blocks arrive.
+    __device__ __forceinline__ void draw_batch() {
         float* const codes = s_.tile[0];
         draw_codes(codes, Purpose::latent_discriminator);
         draw_codes(codes + batch_ * latent_, Purpose::latent_generator);
         __syncthreads();
         first_layer_of_generator(codes);
-        barrier_.arrive_and_wait();
+        barrier_.arrive();
+        gather_patches();
+        barrier_.wait();
         own_units(s_.generator_second, epilogue(gan_.generator[1]), generator_hidden_[0],
                   generator_hidden_[1], 2 * batch_);
         barrier_.arrive_and_wait();
@@ -217,7 +229,7 @@ class Iterations : public GanResident {
         own_products(
             rows, hidden_, own_.count, shard.row,
             [&](float(&quad)[4], unsigned row, unsigned h) {
-                load_exchanged(quad, below + row * hidden_ + h);
+                load_from_l2(quad, below + row * hidden_ + h);
             },
             [&](unsigned row, unsigned unit, float sum) {
                 const unsigned element = row * hidden_ + own_.first + unit;
@@ -238,7 +250,7 @@ class Iterations : public GanResident {
                 sum[k] += __ldcg(bias + h + k);
             }
             after_first.apply_quad(sum, row * hidden_ + h);
-            store_exchanged(exchange_.discriminator_hidden[0] + row * hidden_ + h, sum);
+            store_to_l2(exchange_.discriminator_hidden[0] + row * hidden_ + h, sum);
         });
         barrier_.arrive_and_wait();
         own_units(s_.discriminator_second, epilogue(gan_.discriminator[1], dropout, 1),
@@ -446,9 +458,9 @@ class Iterations : public GanResident {
         const ElementEpilogue after_second = epilogue(gan_.generator[1]);
         add_parts(batch_, [&](float(&sum)[4], unsigned row, unsigned h) {
             float y[4];
-            load_exchanged(y, hidden_of_fakes + row * hidden_ + h);
+            load_from_l2(y, hidden_of_fakes + row * hidden_ + h);
             after_second.multiply_by_derivative(sum, y, 0);
-            store_exchanged(exchange_.generator_gradient + row * hidden_ + h, sum);
+            store_to_l2(exchange_.generator_gradient + row * hidden_ + h, sum);
         });
         barrier_.arrive_and_wait();
 

@@ -106,18 +106,6 @@ __device__ void own_products(unsigned rows, unsigned length, unsigned units,
     }
 }
 
-// Four floats that another block wrote in this launch: past the first-level cache, which may be old.
-__device__ inline void load_exchanged(float (&quad)[4], const float* from) {
-    const float4 loaded = __ldcg(reinterpret_cast<const float4*>(from));
-    quad[0] = loaded.x;
-    quad[1] = loaded.y;
-    quad[2] = loaded.z;
-    quad[3] = loaded.w;
-}
-__device__ inline void store_exchanged(float* to, const float (&quad)[4]) {
-    __stcg(reinterpret_cast<float4*>(to), float4{quad[0], quad[1], quad[2], quad[3]});
-}
-
 struct HiddenShard {
     Trained<most_hidden> row[units_of_block];    // weights into the block's units
     Trained<most_hidden> column[units_of_block]; // weights from the units of the same numbers below

@@ -69,6 +69,19 @@ __device__ inline void store_quad(float* to, const float (&quad)[4], std::int64_
     }
 }
 
+// Four floats at a multiple of 16 bytes, past the first-level cache: what another block wrote in this
+// launch may lie there in an old state, and what is read once has no business there.
+__device__ inline void load_from_l2(float (&quad)[4], const float* from) {
+    const float4 loaded = __ldcg(reinterpret_cast<const float4*>(from));
+    quad[0] = loaded.x;
+    quad[1] = loaded.y;
+    quad[2] = loaded.z;
+    quad[3] = loaded.w;
+}
+__device__ inline void store_to_l2(float* to, const float (&quad)[4]) {
+    __stcg(reinterpret_cast<float4*>(to), float4{quad[0], quad[1], quad[2], quad[3]});
+}
+
 // Two or four neighbours in shared memory, at a multiple of their size.
 __device__ inline void load_shared(float (&pair)[2], const float* from) {
     const float2 loaded = *reinterpret_cast<const float2*>(from);

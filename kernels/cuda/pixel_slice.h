@@ -199,26 +199,47 @@ struct PixelSlice {
     };
 
     // The moments lie in global memory as [slice_pixels, hidden]; only this block touches them, and
-    // they stay in L2: 4 * 61 kB a block, 31 MB on 125 blocks.
+    // they stay in L2: 4 * 61 kB a block, 31 MB on 125 blocks. Those of two pixels are on their way
+    // while two others are worked on: 16 to 32 kB of a block. Four would want more registers than
+    // there are.
     __device__ void update(const Gradient& gradient, float* first_moment, float* second_moment,
                            unsigned pixels, unsigned hidden, const AdamUpdate& adam) {
+        constexpr unsigned together = 2;
         const unsigned h = threadIdx.x % 64 * 4;
         const unsigned first_pixel = threadIdx.x / 64 * 16;
         if (h >= hidden) {
             return;
         }
+        float m[2][together][4], v[2][together][4];
+        const auto load = [&](unsigned first) {
+            PATCHFORGE_UNROLL
+            for (unsigned p = 0; p < together; ++p) {
+                const unsigned pixel = first_pixel + first + p;
+                if (pixel < pixels) {
+                    load_from_l2(m[first / together % 2][p], first_moment + pixel * hidden + h);
+                    load_from_l2(v[first / together % 2][p], second_moment + pixel * hidden + h);
+                }
+            }
+        };
+        load(0);
         PATCHFORGE_UNROLL
-        for (unsigned p = 0; p < 16; ++p) {
-            if (first_pixel + p < pixels) {
-                const unsigned place = (first_pixel + p) * hidden + h;
-                float w[4], m[4], v[4];
-                load_quad<true>(m, first_moment + place, 4);
-                load_quad<true>(v, second_moment + place, 4);
-                load_shared(w, weight[first_pixel + p] + h);
-                adam.apply(w, m, v, gradient.sum[p]);
-                store_quad<true>(first_moment + place, m, 4);
-                store_quad<true>(second_moment + place, v, 4);
-                store_quad<true>(weight[first_pixel + p] + h, w, 4);
+        for (unsigned first = 0; first < 16; first += together) {
+            if (first + together < 16) {
+                load(first + together);
+            }
+            PATCHFORGE_UNROLL
+            for (unsigned p = 0; p < together; ++p) {
+                const unsigned pixel = first_pixel + first + p;
+                if (pixel < pixels) {
+                    float(&of_m)[4] = m[first / together % 2][p];
+                    float(&of_v)[4] = v[first / together % 2][p];
+                    float w[4];
+                    load_shared(w, weight[pixel] + h);
+                    adam.apply(w, of_m, of_v, gradient.sum[first + p]);
+                    store_to_l2(first_moment + pixel * hidden + h, of_m);
+                    store_to_l2(second_moment + pixel * hidden + h, of_v);
+                    store_quad<true>(weight[pixel] + h, w, 4);
+                }
             }
         }
     }
