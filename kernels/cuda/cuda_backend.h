@@ -22,6 +22,7 @@ class CudaBackend final : public Backend {
     std::string description() const override;
     std::int64_t free_memory() const override;
     bool reads_host_memory() const override { return false; }
+    const SplitWorkspace& workspace() const { return workspace_; }
 
     void* allocate(std::size_t bytes) override;
     void release(void* memory) noexcept override;
