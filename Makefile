@@ -80,7 +80,10 @@ $B/simt/%.cpp.o: %.cpp
 	$(CXX) $(BASE) $(SIMT_FLAGS) -c $< -o $@
 
 # The same with every access to memory reported to the executor (tests/simt/runtime/memory_hooks.cpp).
+# The executor comes first among the objects, so that it keeps its own copies of inline functions: those must
+# not report accesses.
 CHECKED_FLAGS := $(SIMT_FLAGS) -g -fno-tree-vectorize -fsanitize=thread,alignment
+CHECKED_OBJECTS := $(SIMT_SOURCES:%=$B/simt/%.o) $(CUDA_SOURCES:%=$B/simt-checked/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o)
 $B/simt-checked/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(CHECKED_FLAGS) -x c++ -c $< -o $@
@@ -135,6 +138,9 @@ $B/patchforge-cpu: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/kernels/n
 	$(LINK)
 $B/patchforge-simt: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
 	$(LINK)
+# The same with kernels that report every access: slow, and able to count bytes.
+$B/patchforge-checked: $(CHECKED_OBJECTS) $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libkernels.a
+	$(LINK)
 
 # The one test that reads a header of the CUDA toolkit, after all other folders.
 $B/simt/tests/kernels/curand_philox.cpp.o: BASE += -idirafter $(CUDA_HOME)/include \
@@ -157,18 +163,19 @@ LADDER_SOURCES := $(wildcard bench/ladder/*.cu) bench/ladder/rungs.cpp
 TEST_LIBRARIES_ladder := $(patsubst %,$B/simt/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu \
     tests/kernels/backends.cpp) $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
+TEST_LIBRARIES_counted := $(CHECKED_OBJECTS) \
+    $(patsubst %,$B/bench/%.cpp.o,linear_cases training_cases attack_cases measure peak) \
+    $B/libhost.a $B/libdata.a $B/libkernels.a
 test_libraries = $(or $(TEST_LIBRARIES_$(1)),$B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a)
 $(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_libraries,$(folder:tests/%=%)))))
 
-# Kernels under the executor's eyes: checked memory accesses, and threads in other orders. The executor
-# is linked first, so that it keeps its own copies of inline functions: those must not report accesses.
-SIMT_RUNTIME := $(SIMT_SOURCES:%=$B/simt/%.o)
-$B/tests/simt-checked: $(SIMT_RUNTIME) $B/simt/tests/main.cpp.o \
+# Kernels under the executor's eyes: checked memory accesses, and threads in other orders.
+$B/tests/simt-checked: $(SIMT_SOURCES:%=$B/simt/%.o) $B/simt/tests/main.cpp.o \
         $(patsubst %,$B/simt-checked/%.o,$(wildcard tests/simt/*.cpp) $(PLANTED_BUGS))
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
-$B/kernels-checked: $(SIMT_RUNTIME) $(patsubst %,$B/simt/%.o,$(wildcard tests/kernels/*.cpp) tests/main.cpp) \
-        $(CUDA_SOURCES:%=$B/simt-checked/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o) $B/libkernels.a
+$B/kernels-checked: $(CHECKED_OBJECTS) \
+        $(patsubst %,$B/simt/%.o,$(wildcard tests/kernels/*.cpp) tests/main.cpp) $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
 $B/tests/kernels-checked: $B/kernels-checked
 $B/tests/kernels-reverse $B/tests/kernels-random: $B/tests/kernels
@@ -246,9 +253,10 @@ run: install-packages ## build, train a GAN and a classifier on DATA or the stan
 	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
 	@$(RUN_PROGRAM) tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
 
+# PLAN="--precision tf32 --json plan.json": further options.
 BATCH ?= 64
-plan: $B/patchforge-simt ## print the recorded GAN iteration of BATCH=64 patches beside its floor
-	@$< plan --batch-size $(BATCH)
+plan: $B/patchforge-checked ## print the recorded GAN iteration of BATCH=64 patches, its bytes counted, beside its floor
+	@$< plan --batch-size $(BATCH) $(PLAN)
 .PHONY: plan
 
 test: install-packages ## build and run every test
