@@ -132,7 +132,7 @@ class CublasTest : public ::testing::TestWithParam<std::string> {
         return *backend_;
     }
     static Precision precision() {
-        return parse_precision(GetParam());
+        return precision_of(GetParam());
     }
     // cuBLAS may round the operands of products of any size.
     static oracle::DoubleMatrix operand(const oracle::DoubleMatrix& exact) {
@@ -155,7 +155,7 @@ class CublasTest : public ::testing::TestWithParam<std::string> {
   private:
     std::unique_ptr<Backend> backend_;
 };
-INSTANTIATE_TEST_SUITE_P(In, CublasTest, ::testing::Values("float32", "tf32", "bf16"),
+INSTANTIATE_TEST_SUITE_P(In, CublasTest, ::testing::Values("cuda", "cuda_tf32", "cuda_bf16"),
                          [](const auto& info) { return std::string(info.param); });
 
 struct Shape {
