@@ -38,14 +38,14 @@ std::vector<KernelTraffic> count_traffic(Backend& backend, const std::function<v
         throw std::runtime_error("traffic of kernels: the executor of this program does not watch "
                                  "memory; use build/patchforge-checked");
     }
-    const cuda::SplitWorkspace& workspace = dynamic_cast<cuda::CudaBackend&>(backend).workspace();
+    const auto& cuda_backend = dynamic_cast<cuda::CudaBackend&>(backend);
     std::vector<KernelTraffic> kernels;
     for (const simt::Traffic& launch : simt::count_traffic(body)) {
         KernelTraffic& kernel = kernels.emplace_back();
         kernel.name = launch.name;
         kernel.declared = launch.declared_bytes;
         for (const simt::Traffic::Buffer& buffer : launch.buffers) {
-            if (buffer.start == workspace.partial || buffer.start == workspace.arrived) {
+            if (cuda_backend.is_workspace(buffer.start)) {
                 kernel.partial += static_cast<double>(buffer.written);
             } else {
                 kernel.read += static_cast<double>(buffer.read);

@@ -59,6 +59,17 @@ TEST_F(CountedBytesTest, RoundedGanIterationTouchesWhatItDeclares) {
     testing::expect_declared(counts_of(plan_gan_iteration(*rounded, options, {}, h100_l2, true)));
 }
 
+// Two iterations in one kernel, which keeps the weights on chip in between.
+TEST_F(CountedBytesTest, PersistentIterationsTouchWhatTheyDeclare) {
+    const Patches patches(20, 50);
+    GanOptions options;
+    options.batch_size = 10;
+    options.persistent = true;
+    options.steps = 10;
+    GanTrainer trainer(backend(), options, patches.rows, Placement::resident);
+    testing::expect_declared(counted([&] { trainer.run(2); }));
+}
+
 // 13: a batch that no tile fits.
 TEST_F(CountedBytesTest, GanIterationTouchesWhatItDeclares) {
     for (const std::int64_t batch : {1, 10, 13, 32, 64}) {
