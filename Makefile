@@ -196,7 +196,7 @@ $B/tests/kernels-asan: $(patsubst %,$B/simt-asan/%.o,$(SIMT_SOURCES) $(CUDA_SOUR
 	$(CXX) $(CXXFLAGS) -fsanitize=address -o $@ $^ -lgtest $(LIBRARIES)
 TEST_BINARIES += $(addprefix $B/tests/,fuzz simt-checked kernels-checked kernels-reverse kernels-random)
 
-$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt
+$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt $B/patchforge-checked
 
 .PHONY: all banner help install-packages run test format lint clean
 
