@@ -80,7 +80,10 @@ $B/simt/%.cpp.o: %.cpp
 	$(CXX) $(BASE) $(SIMT_FLAGS) -c $< -o $@
 
 # The same with every access to memory reported to the executor (tests/simt/runtime/memory_hooks.cpp).
+# The executor comes first among the objects, so that it keeps its own copies of inline functions: those must
+# not report accesses.
 CHECKED_FLAGS := $(SIMT_FLAGS) -g -fno-tree-vectorize -fsanitize=thread,alignment
+CHECKED_OBJECTS := $(SIMT_SOURCES:%=$B/simt/%.o) $(CUDA_SOURCES:%=$B/simt-checked/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o)
 $B/simt-checked/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(CHECKED_FLAGS) -x c++ -c $< -o $@
@@ -135,6 +138,9 @@ $B/patchforge-cpu: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/kernels/n
 	$(LINK)
 $B/patchforge-simt: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
 	$(LINK)
+# The same with kernels that report every access: slow, and able to count bytes.
+$B/patchforge-checked: $(CHECKED_OBJECTS) $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libkernels.a
+	$(LINK)
 
 # The one test that reads a header of the CUDA toolkit, after all other folders.
 $B/simt/tests/kernels/curand_philox.cpp.o: BASE += -idirafter $(CUDA_HOME)/include \
@@ -157,18 +163,22 @@ LADDER_SOURCES := $(wildcard bench/ladder/*.cu) bench/ladder/rungs.cpp
 TEST_LIBRARIES_ladder := $(patsubst %,$B/simt/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu \
     tests/kernels/backends.cpp) $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
+TEST_LIBRARIES_counted := $(CHECKED_OBJECTS) \
+    $(patsubst %,$B/bench/%.cpp.o,linear_cases training_cases attack_cases measure peak) \
+    $B/libhost.a $B/libdata.a $B/libkernels.a
 test_libraries = $(or $(TEST_LIBRARIES_$(1)),$B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a)
 $(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_libraries,$(folder:tests/%=%)))))
 
-# Kernels under the executor's eyes: checked memory accesses, and threads in other orders. The executor
-# is linked first, so that it keeps its own copies of inline functions: those must not report accesses.
-SIMT_RUNTIME := $(SIMT_SOURCES:%=$B/simt/%.o)
-$B/tests/simt-checked: $(SIMT_RUNTIME) $B/simt/tests/main.cpp.o \
+# Kernels under the executor's eyes: checked memory accesses, and threads in other orders.
+$B/tests/simt-checked: $(SIMT_SOURCES:%=$B/simt/%.o) $B/simt/tests/main.cpp.o \
         $(patsubst %,$B/simt-checked/%.o,$(wildcard tests/simt/*.cpp) $(PLANTED_BUGS))
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
-$B/kernels-checked: $(SIMT_RUNTIME) $(patsubst %,$B/simt/%.o,$(wildcard tests/kernels/*.cpp) tests/main.cpp) \
-        $(CUDA_SOURCES:%=$B/simt-checked/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o) $B/libkernels.a
+# The product that stands in for cuBLAS is a kernel too, in a file of tests.
+KERNELS_OF_TESTS := tests/kernels/cublas_test.cpp
+KERNEL_TESTS := $(filter-out $(KERNELS_OF_TESTS),$(wildcard tests/kernels/*.cpp)) tests/main.cpp
+$B/kernels-checked: $(CHECKED_OBJECTS) $(KERNELS_OF_TESTS:%=$B/simt-checked/%.o) $(KERNEL_TESTS:%=$B/simt/%.o) \
+        $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
 $B/tests/kernels-checked: $B/kernels-checked
 $B/tests/kernels-reverse $B/tests/kernels-random: $B/tests/kernels
@@ -180,13 +190,13 @@ $B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
 	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda*" "$$@"\n' \
 	    $(SCHEDULE_$(@F)) $< > $@
 	@chmod +x $@
-$B/tests/kernels-asan: $(SIMT_SOURCES:%=$B/simt-asan/%.o) $(CUDA_SOURCES:%=$B/simt-asan/%.o) \
-        $(patsubst %,$B/simt/%.o,$(wildcard tests/kernels/*.cpp) tests/main.cpp $(CUDA_HOST_SOURCES)) $B/libkernels.a
+$B/tests/kernels-asan: $(patsubst %,$B/simt-asan/%.o,$(SIMT_SOURCES) $(CUDA_SOURCES) $(KERNELS_OF_TESTS)) \
+        $(patsubst %,$B/simt/%.o,$(KERNEL_TESTS) $(CUDA_HOST_SOURCES)) $B/libkernels.a
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -fsanitize=address -o $@ $^ -lgtest $(LIBRARIES)
 TEST_BINARIES += $(addprefix $B/tests/,fuzz simt-checked kernels-checked kernels-reverse kernels-random)
 
-$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt
+$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt $B/patchforge-checked
 
 .PHONY: all banner help install-packages run test format lint clean
 
@@ -246,9 +256,10 @@ run: install-packages ## build, train a GAN and a classifier on DATA or the stan
 	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
 	@$(RUN_PROGRAM) tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
 
+# PLAN="--precision tf32 --json plan.json": further options.
 BATCH ?= 64
-plan: $B/patchforge-simt ## print the recorded GAN iteration of BATCH=64 patches beside its floor
-	@$< plan --batch-size $(BATCH)
+plan: $B/patchforge-checked ## print the recorded GAN iteration of BATCH=64 patches, its bytes counted, beside its floor
+	@$< plan --batch-size $(BATCH) $(PLAN)
 .PHONY: plan
 
 test: install-packages ## build and run every test
@@ -287,7 +298,8 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 	[ -n "$(GPU)" ] || { echo "sanitize-gpu: nvidia-smi finds no GPU here: nothing was checked"; exit 1; }; \
 	for tool in memcheck racecheck synccheck initcheck; do \
 	    echo "== $$tool"; \
-	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu --gtest_filter='*/cuda*:Ladder*:PersistentGate*' || exit 1; \
+	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu \
+	        --gtest_filter='*/cuda*:Ladder*:PersistentGate*-*/Cublas*' || exit 1; \
 	done
 
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that

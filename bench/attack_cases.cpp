@@ -76,7 +76,7 @@ std::vector<Case> attack_cases(Backend& backend, const Inputs& in, std::int64_t 
         {"select_rows", 8 * x, 0,
          [=, &backend, &in](std::int64_t i) {
              backend.select_rows(in.wide_out.matrix(i, batch, pixels),
-                                 in.wide.matrix(i, batch, pixels), {in.labels.data(), batch});
+                                 in.wide.matrix(i, batch, pixels), {in.order.data(), batch});
          }},
         {"antithetic_queries, one direction", 12 * x, 0,
          [=, &backend, &in](std::int64_t i) {
@@ -96,7 +96,7 @@ std::vector<Case> attack_cases(Backend& backend, const Inputs& in, std::int64_t 
                                     in.wide.matrix(i, batch, pixels), {.value = 0.03f}, picture,
                                     random);
          }},
-        {"square_proposal, side 10", 12 * x, 0,
+        {"square_proposal, side 10", 8 * x, 0,
          [=, &backend, &in](std::int64_t i) {
              backend.square_proposal(
                  in.wide_out.matrix(i, batch, pixels), in.wide.matrix(i, batch, pixels),

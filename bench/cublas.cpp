@@ -13,6 +13,7 @@
 
 #include "bench/cublas_epilogue.h"
 #include "bench/measure.h"
+#include "host/run/version.h"
 
 namespace patchforge::bench {
 namespace {
@@ -194,6 +195,7 @@ void run(const Options& options) {
     const Cublas cublas(stream);
     Table table({"product", "batch", "ours us", "cuBLAS us", "with epilogue us", "cuBLAS / ours",
                  "with epilogue / ours"});
+    std::vector<std::string> json;
     using Kind = Shape::Kind;
     for (const std::int64_t batch : options.batches) {
         for (const Shape& shape :
@@ -243,6 +245,11 @@ void run(const Options& options) {
                        fmt::format("{:.1f}", cublas_us), fmt::format("{:.1f}", with_epilogue),
                        fmt::format("{:.2f}", cublas_us / our_us),
                        fmt::format("{:.2f}", with_epilogue / our_us)});
+            json.push_back(fmt::format(
+                R"({{"bench": "cublas", "product": "{}", "commit": "{}", "device": "{}", )"
+                R"("batch": {}, "us": {:.3f}, "cublas_us": {:.3f}, "with_epilogue_us": {:.3f}}})",
+                shape.name(), commit(), backend->description(), batch, our_us, cublas_us,
+                with_epilogue));
         }
     }
     PATCHFORGE_CUDA_CHECK(cudaStreamDestroy(stream));
@@ -250,7 +257,7 @@ void run(const Options& options) {
             "# Products beside cuBLAS\n\nFloat32, microseconds a call, bias and ReLU included in "
             "ours.\n\n" +
                 circumstances(*backend, measure_machine(*backend, 0)) + "\n" + table.text(),
-            {});
+            json);
 }
 
 } // namespace

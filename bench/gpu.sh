@@ -30,9 +30,9 @@ part() {
 part "$build/bench/kernels" --device cuda --out "$out/kernels_cuda.md" --json "$out/kernels_cuda.json"
 part "$build/bench/iteration" --device cuda --batches 1,2,4,8,10,16,32,64,128,256,512,1024 \
     --out "$out/iteration_cuda.md" --json "$out/iteration_cuda.json"
-part "$build/cublas" --out "$out/cublas.md"
-part "$build/ladder" --out "$out/ladder.md"
-part "$build/persistent" --out "$out/persistent.md"
+part "$build/cublas" --out "$out/cublas.md" --json "$out/cublas.json"
+part "$build/ladder" --out "$out/ladder.md" --json "$out/ladder.json"
+part "$build/persistent" --out "$out/persistent.md" --json "$out/persistent.json"
 part "${PEER_PYTHON:-python3}" bench/peers/compare.py --device cuda --ours "$build/bench/iteration" \
     --batches 1,10,32,64,256,1024 --out "$out/peers_cuda.md" --json "$out/peers_cuda.json"
 part "$build/bench/attack_steps" --device cuda --batches 1,64,256 \

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -53,12 +54,15 @@ struct Inputs {
           second_moment(backend, pixels * hidden, copies, 120), bias(backend, 3 * pixels, 1, 140),
           statistics(backend, 2 * hidden), totals(backend, 2), steps(backend, 1),
           bytes(backend, 2048 * pixels), levels(backend, batch * pixels), rows(backend, 2 * batch),
-          labels(backend, 2048) {
+          labels(backend, 2048), order(backend, batch) {
         std::vector<std::uint8_t> values(static_cast<std::size_t>(bytes.size()));
         for (std::size_t i = 0; i < values.size(); ++i) {
             values[i] = static_cast<std::uint8_t>(i * 2654435761u >> 13);
         }
         bytes.upload(values.data(), bytes.size());
+        std::vector<std::int32_t> numbers(static_cast<std::size_t>(batch));
+        std::iota(numbers.begin(), numbers.end(), 0);
+        order.upload(numbers.data(), batch);
         // Moments of Adam are small, and second ones are not negative.
         for (int i = 0; i < copies; ++i) {
             backend.fill_uniform(second_moment.vector(i, pixels * hidden), 1e-6f, 1e-4f,
@@ -87,6 +91,7 @@ struct Inputs {
     DeviceArray<std::uint64_t> steps;
     DeviceArray<std::uint8_t> bytes, levels;
     DeviceArray<std::int32_t> rows, labels;
+    DeviceArray<std::int32_t> order; // 0, 1, 2, ...
 };
 
 // Layers: forward, gradients, gradients with Adam.

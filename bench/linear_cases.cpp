@@ -53,9 +53,10 @@ std::vector<Case> linear_cases(Backend& backend, const Inputs& in, std::int64_t 
         {"linear_input_gradient 256<256 leaky_relu, dropout", 4 * (65536 + 3 * h),
          product(batch, hidden, hidden),
          [=, &backend, &in](std::int64_t i) {
-             backend.linear_input_gradient(
-                 in.narrow_out.matrix(i, batch, hidden), in.narrow.matrix(i, batch, hidden),
-                 in.weight.matrix(i, hidden, hidden), in.narrow.matrix(i, batch, hidden), leaky);
+             backend.linear_input_gradient(in.narrow_out.matrix(i, batch, hidden),
+                                           in.narrow.matrix(i, batch, hidden),
+                                           in.weight.matrix(i, hidden, hidden),
+                                           in.narrow.matrix(i + 1, batch, hidden), leaky);
          }},
         {"linear_weight_gradient 7500>256, 2B rows", 4 * (layer + 2 * x + 2 * h),
          product(2 * batch, pixels, hidden),
@@ -86,7 +87,7 @@ std::vector<Case> linear_cases(Backend& backend, const Inputs& in, std::int64_t 
              backend.linear_backward_adam(
                  in.narrow_out.matrix(i, 2 * batch, hidden), in.weight_state(i, hidden * hidden),
                  in.bias_state(hidden), in.narrow.matrix(i, 2 * batch, hidden),
-                 in.narrow.matrix(i, 2 * batch, hidden), leaky, adam);
+                 in.narrow.matrix(i + 1, 2 * batch, hidden), leaky, adam);
          }},
     };
 }

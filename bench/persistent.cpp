@@ -7,6 +7,7 @@
 
 #include "bench/measure.h"
 #include "bench/persistent_gate.h"
+#include "host/run/version.h"
 
 namespace patchforge::bench {
 namespace {
@@ -62,6 +63,13 @@ void run(const Options& options) {
             cudaMemsetAsync(counters.data(), 0, (1 + 2 * blocks) * sizeof(unsigned), stream));
     };
     Table table({"what", "us"});
+    std::vector<std::string> json;
+    const auto add = [&](const std::string& what, double us) {
+        table.add({what, fmt::format("{:.2f}", us)});
+        json.push_back(fmt::format(
+            R"({{"bench": "persistent", "what": "{}", "commit": "{}", "device": "{}", "us": {:.3f}}})",
+            what, commit(), backend->description(), us));
+    };
 
     const double barrier = slope(100, 1100, [&](unsigned rounds) {
         return microseconds([&](cudaStream_t stream) {
@@ -71,7 +79,7 @@ void run(const Options& options) {
                                   blocks, stream);
         });
     });
-    table.add({fmt::format("barrier of {} blocks", blocks), fmt::format("{:.2f}", barrier)});
+    add(fmt::format("barrier of {} blocks", blocks), barrier);
 
     for (const std::int64_t batch : options.batches) {
         const std::int64_t size = batch * 256;
@@ -85,9 +93,8 @@ void run(const Options& options) {
                                          blocks, stream);
             });
         });
-        table.add({fmt::format("all-reduce of {} x 256 over {} blocks, two barriers in it", batch,
-                               blocks),
-                   fmt::format("{:.2f}", reduce)});
+        add(fmt::format("all-reduce of {} x 256 over {} blocks, two barriers in it", batch, blocks),
+            reduce);
     }
 
     const double node = slope(20, 220, [&](unsigned nodes) {
@@ -108,12 +115,12 @@ void run(const Options& options) {
         PATCHFORGE_CUDA_CHECK(cudaStreamDestroy(stream));
         return time;
     });
-    table.add({"node of a graph behind another", fmt::format("{:.2f}", node)});
+    add("node of a graph behind another", node);
 
     publish(options,
             "# What decides the persistent design\n\n" +
                 circumstances(*backend, measure_machine(*backend, 0)) + "\n" + table.text(),
-            {});
+            json);
 }
 
 } // namespace

@@ -85,7 +85,7 @@ std::vector<Case> training_cases(Backend& backend, const Inputs& in, std::int64_
          [=, &backend, &in](std::int64_t i) {
              backend.sum_of_squares({in.totals.data(), 1}, in.wide.vector(i, batch * pixels));
          }},
-        {"column_mean, pixels", 4 * x, 0,
+        {"column_mean, pixels", 4 * (x + pixels), 0,
          [=, &backend, &in](std::int64_t i) {
              backend.column_mean(in.wide_out.vector(i, pixels), in.wide.matrix(i, batch, pixels));
          }},
@@ -126,13 +126,13 @@ std::vector<Case> training_cases(Backend& backend, const Inputs& in, std::int64_
              backend.running_mean(in.weight.vector(i, pixels * hidden),
                                   in.first_moment.vector(i, pixels * hidden), {.offset = 1});
          }},
-        {"normalise, 256", 8 * rows * hidden, 0,
+        {"normalise, 256", (8 * rows + 16) * hidden, 0,
          [=, &backend, &in](std::int64_t i) {
              backend.normalise(in.narrow_out.matrix(i, batch, hidden),
                                in.statistics.matrix(2, hidden), in.narrow.matrix(i, batch, hidden),
-                               batch, in.bias.vector(0, hidden), in.bias.vector(0, hidden));
+                               batch, in.bias.vector(0, hidden), {in.bias.at(0) + hidden, hidden});
          }},
-        {"normalise_gradient, 256", 12 * rows * hidden, 0,
+        {"normalise_gradient, 256", (12 * rows + 20) * hidden, 0,
          [=, &backend, &in](std::int64_t i) {
              backend.normalise_gradient(
                  in.narrow_out.matrix(i, batch, hidden), in.bias.vector(0, hidden),
@@ -140,12 +140,13 @@ std::vector<Case> training_cases(Backend& backend, const Inputs& in, std::int64_
                  in.narrow.matrix(i, batch, hidden), in.statistics.matrix(2, hidden), batch,
                  {in.bias.at(0) + 2 * hidden, hidden}, false);
          }},
-        {"minibatch_closeness, 32 of 8", 4 * rows * hidden, 3 * rows * rows * hidden,
+        {"minibatch_closeness, 32 of 8", 4 * rows * (hidden + 32), 3 * rows * rows * hidden,
          [=, &backend, &in](std::int64_t i) {
              backend.minibatch_closeness(in.narrow_out.matrix(i, batch, 32),
                                          in.narrow.matrix(i, batch, hidden));
          }},
-        {"minibatch_closeness_gradient, 32 of 8", 8 * rows * hidden, 4 * rows * rows * hidden,
+        {"minibatch_closeness_gradient, 32 of 8", 4 * rows * (2 * hidden + 32),
+         4 * rows * rows * hidden,
          [=, &backend, &in](std::int64_t i) {
              backend.minibatch_closeness_gradient(in.narrow_out.matrix(i, batch, hidden),
                                                   in.wide_out.matrix(i, batch, 32),

@@ -2,7 +2,7 @@
 // inputs, 256 outputs. Every rung is captured into a graph of calls whose weights rotate through
 // copies that exceed L2 together, so that each call finds its weights in memory.
 //
-// Without a GPU the table has its predictions only, and no page is written.
+// Without a GPU table and JSON lines have their predictions only, and no page is written.
 #include "bench/ladder/ladder.h"
 
 #include <fmt/format.h>
@@ -11,6 +11,7 @@
 #include <exception>
 
 #include "bench/measure.h"
+#include "host/run/version.h"
 
 namespace patchforge::bench {
 namespace {
@@ -99,16 +100,27 @@ double microseconds(Backend& backend, const Rung<Problem>& rung, const Operands&
     return timing.median * 1e3 / copies;
 }
 
+struct Page {
+    Table table{{"rung", "change", "predicted us", "measured us", "times faster", "GB/s"}};
+    std::vector<std::string> json;
+};
+
 template <class Problem>
-void add_rungs(Table& table, const std::vector<Rung<Problem>>& rungs, Backend* backend,
+void add_rungs(Page& page, const std::vector<Rung<Problem>>& rungs, Backend* backend,
                const Operands* operands, double bytes, double seconds) {
     double below = 0;
     for (const Rung<Problem>& rung : rungs) {
         const double us = backend ? microseconds(*backend, rung, *operands, seconds) : 0;
-        table.add({rung.name, rung.change, fmt::format("{:.1f}", rung.predicted_us),
-                   backend ? fmt::format("{:.1f}", us) : "not measured",
-                   backend && below > 0 ? fmt::format("{:.1f}", below / us) : "",
-                   backend ? fmt::format("{:.0f}", bytes / us * 1e-3) : ""});
+        page.table.add({rung.name, rung.change, fmt::format("{:.1f}", rung.predicted_us),
+                        backend ? fmt::format("{:.1f}", us) : "not measured",
+                        backend && below > 0 ? fmt::format("{:.1f}", below / us) : "",
+                        backend ? fmt::format("{:.0f}", bytes / us * 1e-3) : ""});
+        page.json.push_back(fmt::format(
+            R"({{"bench": "ladder", "rung": "{}", "change": "{}", "commit": "{}", "device": {}, )"
+            R"("bytes": {:.0f}, "predicted_us": {:.1f}, "us": {}}})",
+            rung.name, rung.change, commit(),
+            backend ? fmt::format("\"{}\"", backend->description()) : "null", bytes,
+            rung.predicted_us, backend ? fmt::format("{:.3f}", us) : "null"));
         below = us;
     }
 }
@@ -122,30 +134,30 @@ void run(const Options& options) {
     const auto backend = reason.empty() ? make_cuda_backend(0) : nullptr;
     const std::int64_t rows = options.batches.front();
     std::unique_ptr<Operands> operands;
-    std::string page =
+    std::string text =
         fmt::format("# The ladder\n\nMicroseconds a call, 7500 x 256, {} rows; predictions are for "
                     "20 rows on an "
                     "H100 (bench/ladder/README.md). GB/s counts what must cross memory.\n\n",
                     rows);
     if (backend) {
         operands = std::make_unique<Operands>(*backend, rows);
-        page += circumstances(*backend, measure_machine(*backend, 0)) + "\n";
+        text += circumstances(*backend, measure_machine(*backend, 0)) + "\n";
     } else {
-        page +=
+        text +=
             fmt::format("not measured: {}; run `make ladder` on a machine with a GPU.\n\n", reason);
     }
-    Table table({"rung", "change", "predicted us", "measured us", "times faster", "GB/s"});
+    Page page;
     const double layer = static_cast<double>(inputs * outputs);
     const double of_rows = 4.0 * static_cast<double>(rows * (inputs + outputs));
-    add_rungs(table, forward_rungs(), backend.get(), operands.get(), 4 * layer + of_rows,
+    add_rungs(page, forward_rungs(), backend.get(), operands.get(), 4 * layer + of_rows,
               options.seconds);
-    add_rungs(table, update_rungs(), backend.get(), operands.get(), 24 * layer + of_rows,
+    add_rungs(page, update_rungs(), backend.get(), operands.get(), 24 * layer + of_rows,
               options.seconds);
     Options to = options;
     if (!backend) {
         to.out.clear(); // a page that a GPU has written stays
     }
-    publish(to, page + table.text(), {});
+    publish(to, text + page.table.text(), page.json);
 }
 
 } // namespace

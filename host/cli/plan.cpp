@@ -1,5 +1,5 @@
 // patchforge plan: the recorded GAN iteration, kernel by kernel, beside its floor.
-#include "host/plan/iteration_plan.h"
+#include "host/plan/plan_report.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -7,6 +7,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "data/atomic_file.h"
 #include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/cli/widths.h"
@@ -25,6 +26,8 @@ struct Call {
     double teraflops = 60;
     double cache_megabytes = 50;
     double node_microseconds = 1.2;
+    bool declared_only = false;
+    std::string json;
     BackendOptions backend;
 };
 
@@ -40,11 +43,16 @@ void run(const Call& call) {
     options.hidden_dims = parse_widths(call.hidden_dims);
     options.validate();
     const auto backend = make_cuda_backend(0, call.backend);
-    const IterationPlan plan = plan_gan_iteration(
-        *backend, options, {call.channels, call.size, call.size}, call.cache_megabytes * 1e6);
+    const IterationPlan plan =
+        plan_gan_iteration(*backend, options, {call.channels, call.size, call.size},
+                           call.cache_megabytes * 1e6, !call.declared_only);
+    const PlannedDevice device = {call.gigabytes_per_second * 1e9, call.teraflops * 1e12,
+                                  call.node_microseconds * 1e-6};
     fmt::print("GAN iteration, batch {}, on {}\n\n{}", call.batch_size, backend->description(),
-               plan_text(plan, {call.gigabytes_per_second * 1e9, call.teraflops * 1e12,
-                                call.node_microseconds * 1e-6}));
+               plan_text(plan, device));
+    if (!call.json.empty()) {
+        write_file_atomically(call.json, plan_json(plan, device));
+    }
 }
 
 } // namespace
@@ -65,6 +73,9 @@ void add_plan(CLI::App& app) {
     add_number(*verb, "--l2-mb", call->cache_megabytes, "its L2 cache, MB", 0.0, 1e6);
     add_number(*verb, "--node-us", call->node_microseconds, "microseconds a node of a graph costs",
                0.0, 1000.0);
+    add_switch(*verb, "--declared", call->declared_only,
+               "take the bytes that kernels declare; count nothing");
+    add_text(*verb, "--json", call->json, "write the plan as JSON, too", "FILE");
     add_precision_option(*verb, call->backend.precision);
     add_gemm_option(*verb, call->backend.gemm);
     verb->callback([call] { run(*call); });

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <stdexcept>
 
 #include "host/train/gan_networks.h"
 #include "host/train/gan_trainer.h"
@@ -15,40 +16,63 @@ bool streams(const std::string& operation) {
     return operation.ends_with("adam") || operation == "gather_rows";
 }
 
-double floor_seconds(double bytes, double operations, const PlannedDevice& device) {
-    return std::max(bytes / device.bytes_per_second, operations / device.operations_per_second);
+template <class Value>
+double sum(const std::vector<PlannedKernel>& kernels, Value value) {
+    double total = 0;
+    for (const PlannedKernel& kernel : kernels) {
+        total += value(kernel);
+    }
+    return total;
 }
 
-std::string grid_text(const KernelLaunch& launch) {
-    return launch.block == 0
-               ? ""
-               : fmt::format("{} x {} x {}", launch.grid[0], launch.grid[1], launch.grid[2]);
+// Launches and counts are of the same recording: one of each, in the same order.
+void add_counts(IterationPlan& plan, const std::vector<KernelTraffic>& counts) {
+    const bool alike = std::equal(
+        plan.kernels.begin(), plan.kernels.end(), counts.begin(), counts.end(),
+        [](const PlannedKernel& kernel, const KernelTraffic& traffic) {
+            return kernel.launch.name == traffic.name && kernel.launch.bytes == traffic.declared;
+        });
+    if (!alike) {
+        throw std::logic_error(fmt::format("plan: {} kernels were recorded and {} others ran",
+                                           plan.kernels.size(), counts.size()));
+    }
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+        plan.kernels[i].counted = counts[i];
+    }
+    plan.counted = true;
 }
 
 } // namespace
 
 double IterationPlan::operand_bytes() const {
-    double sum = 0;
-    for (const PlannedKernel& kernel : kernels) {
-        sum += kernel.launch.bytes;
-    }
-    return sum;
+    return sum(kernels, [](const PlannedKernel& kernel) { return kernel.launch.bytes; });
 }
 
 double IterationPlan::memory_bytes() const {
-    double sum = 0;
-    for (const PlannedKernel& kernel : kernels) {
-        sum += kernel.memory_bytes;
-    }
-    return sum;
+    return sum(kernels, [](const PlannedKernel& kernel) { return kernel.memory_bytes(); });
 }
 
 double IterationPlan::operations() const {
-    double sum = 0;
+    return sum(kernels, [](const PlannedKernel& kernel) { return kernel.launch.operations; });
+}
+
+KernelTraffic IterationPlan::counted_sum() const {
+    KernelTraffic total;
     for (const PlannedKernel& kernel : kernels) {
-        sum += kernel.launch.operations;
+        const KernelTraffic& counted = kernel.counted.value();
+        total.read += counted.read;
+        total.written += counted.written;
+        total.partial += counted.partial;
+        total.by_blocks += counted.by_blocks;
+        total.by_threads += counted.by_threads;
     }
-    return sum;
+    return total;
+}
+
+double IterationPlan::counted_memory_bytes() const {
+    return sum(kernels, [](const PlannedKernel& kernel) {
+        return kernel.from_memory ? kernel.counted.value().bytes() : 0;
+    });
 }
 
 std::int64_t IterationPlan::barriers() const {
@@ -59,7 +83,7 @@ std::int64_t IterationPlan::barriers() const {
 }
 
 IterationPlan plan_gan_iteration(Backend& backend, const GanOptions& options,
-                                 const PlannedPatches& patches, double cache_bytes) {
+                                 const PlannedPatches& patches, double cache_bytes, bool count) {
     PatchRows rows;
     rows.count = 2 * options.batch_size;
     rows.channels = patches.channels;
@@ -79,50 +103,12 @@ IterationPlan plan_gan_iteration(Backend& backend, const GanOptions& options,
         4 * plan.parameters + 4.0 * 3 * static_cast<double>(options.batch_size * pixels);
     plan.fits_cache = plan.working_set <= cache_bytes;
     for (const KernelLaunch& launch : trace_launches([&] { trainer.record_iteration(); })) {
-        const bool from_memory = !plan.fits_cache || streams(launch.name);
-        plan.kernels.push_back({launch, from_memory ? launch.bytes : 0.0});
+        plan.kernels.push_back({launch, !plan.fits_cache || streams(launch.name), {}});
+    }
+    if (count && counts_traffic()) {
+        add_counts(plan, count_traffic(backend, [&] { trainer.run(1); }));
     }
     return plan;
-}
-
-std::string plan_text(const IterationPlan& plan, const PlannedDevice& device) {
-    std::string text =
-        fmt::format("{:>3}  {:<28} {:>14} {:>6} {:>9} {:>9} {:>8} {:>9}\n", "", "kernel", "grid",
-                    "block", "MB asked", "MB memory", "MFLOP", "floor us");
-    double kernels = 0;
-    for (std::size_t i = 0; i < plan.kernels.size(); ++i) {
-        const auto& [launch, memory_bytes] = plan.kernels[i];
-        const double seconds = floor_seconds(memory_bytes, launch.operations, device);
-        kernels += seconds;
-        text +=
-            fmt::format("{:>3}  {:<28} {:>14} {:>6} {:>9.3f} {:>9.3f} {:>8.2f} {:>9.2f}\n", i + 1,
-                        launch.name, grid_text(launch), launch.block, launch.bytes * 1e-6,
-                        memory_bytes * 1e-6, launch.operations * 1e-6, seconds * 1e6);
-    }
-    const double floor = floor_seconds(plan.adam_bytes(), plan.operations(), device);
-    const double nodes = static_cast<double>(plan.kernels.size()) * device.seconds_per_node;
-    text += fmt::format("\n{} nodes, {} barriers of the whole device; {:.1f} MB asked, {:.1f} MB "
-                        "from memory, {:.2f} "
-                        "GFLOP\n",
-                        plan.kernels.size(), plan.barriers(), plan.operand_bytes() * 1e-6,
-                        plan.memory_bytes() * 1e-6, plan.operations() * 1e-9);
-    text += fmt::format(
-        "working set {:.1f} MB: {}\n", plan.working_set * 1e-6,
-        plan.fits_cache
-            ? "stays in L2; memory carries moments, updated weights and the gathered patches"
-            : "beyond L2; every operand counts as carried by memory");
-    text += fmt::format("{:.0f} parameters x 24 B = {:.1f} MB: memory carries {:.3f} times that\n",
-                        plan.parameters, plan.adam_bytes() * 1e-6,
-                        plan.memory_bytes() / plan.adam_bytes());
-    text += fmt::format(
-        "at {:.0f} GB/s and {:.0f} TFLOP/s: floor {:.1f} us (24 B a parameter, all operations); "
-        "this "
-        "plan {:.1f} us in kernels + {:.1f} us for {} nodes = {:.1f} us, {:.2f} times the floor\n",
-        device.bytes_per_second * 1e-9, device.operations_per_second * 1e-12, floor * 1e6,
-        kernels * 1e6, nodes * 1e6, plan.kernels.size(), (kernels + nodes) * 1e6,
-        (kernels + nodes) / floor);
-    text += "Arithmetic, not a measurement: `make bench-gpu` measures on a GPU.\n";
-    return text;
 }
 
 } // namespace patchforge

@@ -22,6 +22,10 @@ class CudaBackend final : public Backend {
     std::string description() const override;
     std::int64_t free_memory() const override;
     bool reads_host_memory() const override { return false; }
+    // Whether kernels leave intermediate sums for other blocks in this buffer.
+    bool is_workspace(const void* buffer) const {
+        return buffer == workspace_.partial || buffer == workspace_.arrived || buffer == exchange_;
+    }
 
     void* allocate(std::size_t bytes) override;
     void release(void* memory) noexcept override;

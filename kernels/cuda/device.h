@@ -42,6 +42,9 @@ namespace patchforge::cuda {
 
 // What a kernel moves and computes, for `plan` and for the bench: bytes that must cross the
 // device's memory at least once, and floating-point operations (a fused multiply-add counts two).
+// Each operand counts once, one that is read and written twice; what blocks leave for each other in
+// the workspace (split_sum.h) stays in L2 and does not count. tests/counted holds the bytes to what
+// kernels touch.
 struct Work {
     double bytes = 0;
     double operations = 0;
@@ -94,7 +97,8 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&
         cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
 #else
     simt::launch(kernel, shape.grid, shape.block, shape.shared_bytes, shape.stream,
-                 shape.cooperative, shape.name, static_cast<Parameters>(arguments)...);
+                 shape.cooperative, shape.name, shape.work.bytes,
+                 static_cast<Parameters>(arguments)...);
 #endif
 }
 

@@ -58,7 +58,7 @@ void CudaBackend::sum_columns(float* out, Matrix<const float> x, bool accumulate
            {.grid = blocks_for(x.columns, 256),
             .stream = stream_,
             .name = "column_sums",
-            .work = {4.0 * (x.size() + x.columns), 1.0 * x.size()}},
+            .work = {4.0 * x.size() + (accumulate ? 8.0 : 4.0) * x.columns, 1.0 * x.size()}},
            out, x.data, x.rows, x.columns, accumulate);
 }
 

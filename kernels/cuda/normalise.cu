@@ -169,7 +169,7 @@ void CudaBackend::normalise(Matrix<float> y, Matrix<float> statistics, Matrix<co
             .shared_bytes = sizeof(ColumnSumStorage<1>),
             .stream = stream_,
             .name = "normalise",
-            .work = {8.0 * z.size(), 12.0 * z.size()}},
+            .work = {8.0 * z.size() + 16.0 * z.columns, 12.0 * z.size()}},
            y.data, statistics.data, z.data, scale.data, shift.data, z.rows, z.columns,
            reference_rows);
 }
@@ -181,7 +181,7 @@ void CudaBackend::normalise_by(Matrix<float> y, Matrix<const float> z,
            {.grid = blocks_for(z.size(), 256),
             .stream = stream_,
             .name = "normalise_by",
-            .work = {8.0 * z.size(), 8.0 * z.size()}},
+            .work = {8.0 * z.size() + 16.0 * z.columns, 8.0 * z.size()}},
            y.data, z.data, statistics.data, share, scale.data, shift.data, z.size(), z.columns);
 }
 
@@ -195,7 +195,7 @@ void CudaBackend::normalise_gradient(Matrix<float> dz, Vector<float> d_scale, Ve
             .shared_bytes = sizeof(ColumnSumStorage<4>),
             .stream = stream_,
             .name = "normalise_gradient",
-            .work = {12.0 * z.size(), 30.0 * z.size()}},
+            .work = {12.0 * z.size() + (accumulate ? 28.0 : 20.0) * z.columns, 30.0 * z.size()}},
            dz.data, d_scale.data, d_shift.data, dy.data, z.data, statistics.data, scale.data,
            z.rows, z.columns, reference_rows, accumulate);
 }

@@ -283,14 +283,16 @@ void CudaBackend::weighted_sum(Vector<float> y, Vector<const float> a, float wa,
             .block = threads,
             .stream = stream_,
             .name = "weighted_sum",
-            .work = {16.0 * y.size, 6.0 * y.size}},
+            .work = {8.0 * y.size + 4.0 * (b.size + c.size), 6.0 * y.size}},
            y.data, a.data, wa, b.data, wb, c.data, wc, y.size);
 }
 
 void CudaBackend::perturb_step(Matrix<float> y, Matrix<const float> x,
                                Matrix<const float> direction, Matrix<const float> origin,
                                RowValue alpha, RowValue epsilon, StepRule rule, Ball ball) {
-    const Work work = {16.0 * y.size(), 12.0 * y.size()};
+    const bool another_origin = ball != Ball::none && origin.data != x.data;
+    const int operands = 2 + (direction.data != nullptr) + another_origin;
+    const Work work = {4.0 * operands * y.size(), 12.0 * y.size()};
     const bool pixelwise = (rule == StepRule::sign || rule == StepRule::plain) &&
                            (ball == Ball::linf || ball == Ball::none);
     if (pixelwise) {

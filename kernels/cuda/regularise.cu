@@ -150,7 +150,7 @@ void CudaBackend::penalise_slope(Matrix<float> u, Vector<float> penalty, Matrix<
             .shared_bytes = sizeof(SlopeStorage),
             .stream = stream_,
             .name = "penalise_slope",
-            .work = {12.0 * g.size(), 3.0 * g.size()}},
+            .work = {8.0 * g.size() + 4.0 * penalty.size, 3.0 * g.size()}},
            u.data, penalty.data, g.data, g.columns, weight);
 }
 

@@ -20,4 +20,13 @@ std::vector<KernelLaunch> trace_launches(const std::function<void()>&) {
                              "; use `make plan`, which records them without a GPU");
 }
 
+bool counts_traffic() {
+    return false;
+}
+
+std::vector<KernelTraffic> count_traffic(Backend&, const std::function<void()>&) {
+    throw std::runtime_error("traffic of kernels: " + why_no_cuda() +
+                             "; use `make plan`, which counts it without a GPU");
+}
+
 } // namespace patchforge

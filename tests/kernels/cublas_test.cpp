@@ -9,6 +9,7 @@
 
 #if defined(PATCHFORGE_SIMT)
 #include "kernels/cuda/device.h"
+#include "tests/counted/counted_bytes.h"
 #endif
 
 namespace patchforge::testing {
@@ -132,7 +133,7 @@ class CublasTest : public ::testing::TestWithParam<std::string> {
         return *backend_;
     }
     static Precision precision() {
-        return parse_precision(GetParam());
+        return precision_of(GetParam());
     }
     // cuBLAS may round the operands of products of any size.
     static oracle::DoubleMatrix operand(const oracle::DoubleMatrix& exact) {
@@ -155,7 +156,7 @@ class CublasTest : public ::testing::TestWithParam<std::string> {
   private:
     std::unique_ptr<Backend> backend_;
 };
-INSTANTIATE_TEST_SUITE_P(In, CublasTest, ::testing::Values("float32", "tf32", "bf16"),
+INSTANTIATE_TEST_SUITE_P(In, CublasTest, ::testing::Values("cuda", "cuda_tf32", "cuda_bf16"),
                          [](const auto& info) { return std::string(info.param); });
 
 struct Shape {
@@ -311,6 +312,33 @@ TEST_P(CublasTest, AdamTakesALargeGradientInPieces) {
         }
     }
 }
+
+#if defined(__SANITIZE_THREAD__)
+// The kernels around the product, at sizes whose bytes are judged.
+TEST_P(CublasTest, KernelsTouchWhatTheyDeclare) {
+    const std::int64_t batch = 13, inputs = 300, outputs = 500;
+    const DeviceStep step(backend(), 2, 2, 1);
+    const Adam adam = {.learning_rate = 0.01f, .step = step.count()};
+    const Epilogue leaky = {.activation = Activation::leaky_relu, .random = {}};
+    TensorUnderAdam weight(backend(), 3, outputs * inputs, 0);
+    TensorUnderAdam bias(backend(), 6, outputs, 0);
+    const auto x = GuardedArray<float>::input(backend(), random_values(1, batch * inputs));
+    const auto dz = GuardedArray<float>::input(backend(), random_values(2, batch * outputs));
+    const auto dx = GuardedArray<float>::output(backend(), batch * inputs);
+    const auto y = GuardedArray<float>::output(backend(), batch * outputs);
+    std::vector<KernelTraffic> kernels = count_traffic(backend(), [&] {
+        backend().linear_forward(y.matrix(batch, outputs), x.matrix(batch, inputs),
+                                 {weight.tensor().value.data, outputs, inputs}, bias.tensor().value,
+                                 leaky);
+        backend().linear_backward_adam(dx.matrix(batch, inputs), weight.tensor(), bias.tensor(),
+                                       dz.matrix(batch, outputs), x.matrix(batch, inputs), leaky,
+                                       adam);
+    });
+    // What stands in for cuBLAS declares nothing.
+    EXPECT_EQ(std::erase_if(kernels, [](const auto& kernel) { return kernel.name == "gemm"; }), 3u);
+    expect_declared(kernels);
+}
+#endif
 
 TEST(Cublas, ErrorsNameTheFunction) {
     cuda::CublasFunctions failing = functions;

@@ -23,7 +23,7 @@ TEST(Device, SaysWhatItIs) {
     cudaDeviceProp properties;
     EXPECT_EQ(cudaGetDeviceProperties(&properties, 0), cudaSuccess);
     EXPECT_STREQ(properties.name, "CPU executor (simt)");
-    EXPECT_EQ(properties.multiProcessorCount, 4);
+    EXPECT_EQ(properties.multiProcessorCount, 132);
     EXPECT_EQ(properties.sharedMemPerBlockOptin, 227u * 1024);
     EXPECT_EQ(properties.major, 9);
     EXPECT_EQ(cudaGetDeviceProperties(&properties, 1), cudaErrorInvalidDevice);

@@ -1,8 +1,11 @@
 // The recorded iteration of the default networks against the arithmetic of the floor: 24 bytes a
 // parameter, 36 MFLOP a sample. Needs the launch decisions of the CUDA backend, not a GPU.
-#include "host/plan/iteration_plan.h"
+#include "host/plan/plan_report.h"
 
 #include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/kernels/backends.h"
 
@@ -57,6 +60,19 @@ TEST_F(IterationPlanTest, AsksForEveryWeightAsOftenAsTheStepsNeedIt) {
         << p.operand_bytes() / expected;
 }
 
+// 36 MFLOP a sample where G's fakes of D's step also serve its own; here they are drawn afresh, one
+// more forward pass of G. Adam takes 12 operations a parameter.
+TEST_F(IterationPlanTest, ComputesThirtySixMegaflopASample) {
+    for (const auto& [batch, gigaflop] :
+         {std::pair{8, 0.29}, {32, 1.15}, {64, 2.31}, {128, 4.62}, {1000, 36.1}}) {
+        SCOPED_TRACE(batch);
+        const IterationPlan p = plan(batch);
+        const double drawn_again = 2 * weights_g * batch;
+        const double products = p.operations() - 12 * p.parameters - drawn_again;
+        EXPECT_NEAR(products * 1e-9, gigaflop, 0.01 * gigaflop + 0.005);
+    }
+}
+
 // Two operations a weight and product. On B rows: G forward (D's step); D forward, weight and input
 // gradients on 2B rows but no input gradient by the patches; then G and D forward, D's input
 // gradients, G's weight and input gradients but none by z.
@@ -107,6 +123,33 @@ TEST_F(IterationPlanTest, CountsTheSameInEveryPrecision) {
             }
         }
     }
+}
+
+// Lines stay within a terminal, and both forms say what was counted.
+TEST_F(IterationPlanTest, IsReportedWithAndWithoutCounts) {
+    IterationPlan p = plan(10);
+    EXPECT_FALSE(p.counted);
+    EXPECT_NE(plan_text(p, {}).find("not counted"), std::string::npos);
+    EXPECT_TRUE(nlohmann::json::parse(plan_json(p, {})).at("counted_bytes").is_null());
+    for (PlannedKernel& kernel : p.kernels) {
+        KernelTraffic& counted = kernel.counted.emplace();
+        counted.read = kernel.launch.bytes;
+        counted.written = 1e6;
+        counted.partial = 3e9;
+    }
+    p.counted = true;
+    std::istringstream text(plan_text(p, {}));
+    for (std::string line; std::getline(text, line);) {
+        EXPECT_LE(line.size(), 120u) << line;
+    }
+    EXPECT_NE(text.str().find("  counted  partial"), std::string::npos);
+    const auto json = nlohmann::json::parse(plan_json(p, {}));
+    const double written = 1e6 * static_cast<double>(p.kernels.size());
+    EXPECT_EQ(json.at("counted_bytes"), p.operand_bytes() + written);
+    EXPECT_EQ(json.at("kernels").size(), p.kernels.size());
+    EXPECT_EQ(json.at("kernels")[5].at("bytes"), p.kernels[5].launch.bytes);
+    EXPECT_EQ(json.at("kernels")[5].at("counted").at("partial"), 3e9);
+    EXPECT_EQ(json.at("barriers"), p.barriers());
 }
 
 TEST_F(IterationPlanTest, CountsEveryOperandWhenTheCacheIsTooSmall) {

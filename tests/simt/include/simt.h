@@ -6,10 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "device_functions.h"
 
@@ -58,12 +60,34 @@ bool checked();
 // Allocations that were not given back yet: device and pinned host memory.
 std::size_t live_allocations();
 
+// What one launch, or one copy between device buffers, did to device memory. Bytes; an atomic
+// operation reads and writes.
+struct Traffic {
+    struct Buffer {
+        const void* start = nullptr;
+        std::size_t bytes = 0;
+        std::uint64_t read = 0;    // each once; not those that this launch wrote before
+        std::uint64_t written = 0; // each once
+        // Each once for every block that touched it: reads and writes together. 0 in a cooperative
+        // launch, whose blocks take turns.
+        std::uint64_t by_blocks = 0;
+        std::uint64_t by_threads = 0; // as often as threads touched it
+    };
+    std::string name;            // of the launch; "copy"
+    double declared_bytes = 0;   // as at the launch; of a copy: twice its bytes
+    std::vector<Buffer> buffers; // in the order of first accesses
+};
+// Of everything that runs on the device while `body` does, in order. Needs checked() kernels, whose
+// accesses are counted and not judged meanwhile.
+std::vector<Traffic> count_traffic(const std::function<void()>& body);
+
 struct LaunchGeometry {
     dim3 grid;
     unsigned block = 32;
     std::size_t shared_bytes = 0;
     bool cooperative = false;
     const char* name = "";
+    double declared_bytes = 0; // what the launcher says that the operands hold
 };
 // What every thread of a launch runs: a kernel with its arguments, copied when it was launched.
 struct ThreadBody {
@@ -79,13 +103,13 @@ void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream, ThreadB
 
 template <class... Parameters>
 void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, std::size_t shared_bytes,
-            cudaStream_t stream, bool cooperative, const char* name,
+            cudaStream_t stream, bool cooperative, const char* name, double declared_bytes,
             std::type_identity_t<Parameters>... arguments) {
     const auto closure = [=]() SIMT_NOT_CHECKED { kernel(arguments...); };
     using Closure = decltype(closure);
     const auto call = [](const void* pointer)
                           SIMT_NOT_CHECKED { (*static_cast<Closure*>(pointer))(); };
-    launch_threads({grid, block, shared_bytes, cooperative, name}, stream,
+    launch_threads({grid, block, shared_bytes, cooperative, name, declared_bytes}, stream,
                    {std::make_shared<Closure>(closure), call});
 }
 

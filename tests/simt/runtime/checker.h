@@ -1,5 +1,5 @@
-// What the checked build listens to. Null in binaries whose kernels are not instrumented, so the
-// plain executor pays one comparison for it.
+// What is told of every access in the checked build. Null in binaries whose kernels are not
+// instrumented, so the plain executor pays one comparison for it.
 #pragma once
 
 #include "tests/simt/runtime/executor.h"
@@ -30,6 +30,8 @@ class Checker {
     virtual void allocated(const void* pointer, std::size_t bytes) = 0;
     virtual void freed(const void* pointer) = 0;
     virtual void written_by_host(const void* pointer, std::size_t bytes) = 0;
+    // From device memory to device memory.
+    virtual void copied(const void* to, const void* from, std::size_t bytes) = 0;
 };
 
 extern Checker* checker;

@@ -27,9 +27,11 @@ bool copy_allowed(const void* to, const void* from, std::size_t bytes, cudaMemcp
     return (!to_device || range_known(to, bytes)) && (!from_device || range_known(from, bytes));
 }
 
-void copy(void* to, const void* from, std::size_t bytes) {
+void copy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
     std::memmove(to, from, bytes);
-    if (simt::checker) {
+    if (simt::checker && kind == cudaMemcpyDeviceToDevice) {
+        simt::checker->copied(to, from, bytes);
+    } else if (simt::checker) {
         simt::checker->written_by_host(to, bytes);
     }
 }
@@ -283,7 +285,7 @@ cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from,
     }
     return simt::put_on_stream(stream, [=] {
         for (std::size_t row = 0; row < height; ++row) {
-            copy(target + row * to_pitch, source + row * from_pitch, width);
+            copy(target + row * to_pitch, source + row * from_pitch, width, kind);
         }
     });
 }

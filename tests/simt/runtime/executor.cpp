@@ -97,7 +97,7 @@ void Executor::check_limits() const {
     const auto refuse = [&](const std::string& what) {
         throw Failure(Finding::limit, fmt::format("kernel {}: {}", geometry_.name, what));
     };
-    const auto& [grid, block, shared_bytes, cooperative, name] = geometry_;
+    const auto& [grid, block, shared_bytes, cooperative, name, declared_bytes] = geometry_;
     if (block == 0 || block > most_threads || block % 32 != 0) {
         refuse(fmt::format("{} threads a block; a multiple of 32 from 32 to {} is needed", block,
                            most_threads));

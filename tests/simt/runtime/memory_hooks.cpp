@@ -17,13 +17,13 @@ Shadow shadow;
 
 [[gnu::always_inline]] inline void seen(Checker::Access kind, const void* pointer,
                                         std::size_t bytes) {
-    if (shadow.listening()) {
-        shadow.access(kind, pointer, bytes, __builtin_return_address(0));
+    if (executor.running()) {
+        checker->access(kind, pointer, bytes, __builtin_return_address(0));
     }
 }
 
 void check_alignment(const void* pointer, std::size_t alignment, const void* pc) {
-    if (shadow.listening() && reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0) {
+    if (executor.running() && reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0) {
         executor.fail_access(
             Finding::misaligned, pc,
             fmt::format("an access to {}, which is not a multiple of {}; read the ragged "

@@ -40,12 +40,7 @@ bool in_program(const void* pointer) {
 
 void Shadow::launch_started(const LaunchGeometry& geometry) {
     shared_bytes_ = geometry.shared_bytes;
-    listening_ = true;
     races_.launch_started();
-}
-
-void Shadow::launch_ended() {
-    listening_ = false;
 }
 
 void Shadow::block_started(Block& block) {
@@ -307,6 +302,10 @@ void Shadow::written_by_host(const void* pointer, std::size_t bytes) {
         const auto offset = address - buffer->start;
         std::fill_n(buffer->written.begin() + offset, bytes, true);
     }
+}
+
+void Shadow::copied(const void* to, const void*, std::size_t bytes) {
+    written_by_host(to, bytes);
 }
 
 } // namespace simt

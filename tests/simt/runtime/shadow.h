@@ -18,7 +18,7 @@ namespace simt {
 class Shadow : public Checker {
   public:
     void launch_started(const LaunchGeometry& geometry) override;
-    void launch_ended() override;
+    void launch_ended() override {}
     void block_started(Block& block) override;
     void block_barrier(Block& block) override;
     void grid_barrier() override;
@@ -27,9 +27,7 @@ class Shadow : public Checker {
     void allocated(const void* pointer, std::size_t bytes) override;
     void freed(const void* pointer) override;
     void written_by_host(const void* pointer, std::size_t bytes) override;
-
-    // Between launch_started and launch_ended.
-    bool listening() const { return listening_; }
+    void copied(const void* to, const void* from, std::size_t bytes) override;
 
   private:
     struct Past {
@@ -75,7 +73,6 @@ class Shadow : public Checker {
     BufferRaces races_;
     Buffer* recent_[2] = {};
     std::size_t shared_bytes_ = 0;
-    bool listening_ = false;
 };
 
 } // namespace simt
