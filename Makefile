@@ -328,8 +328,8 @@ format: ## lay out all sources as .clang-format says
 	$(call install,clang-format)
 	clang-format -i $(OUR_FILES)
 
-# FILES="host/run/chart.cpp" checks those alone.
-FILES ?= $(shell git ls-files 'data/*.cpp' 'host/*.cpp' 'kernels/*.cpp')
+# FILES="host/run/chart.cpp" checks those alone. Clang cannot read kernels/cpu/vector: it has no __builtin_shuffle.
+FILES ?= $(filter-out kernels/cpu/vector/%,$(shell git ls-files 'data/*.cpp' 'host/*.cpp' 'kernels/*.cpp'))
 lint: ## clang-tidy (warnings are errors) and the layout
 	$(call install,$(LINT_PACKAGES))
 	clang-format --dry-run --Werror $(OUR_FILES)
