@@ -3,10 +3,15 @@
 //
 // The floor: 24 bytes a parameter (Adam reads and writes weight and both moments) at the measured
 // bandwidth, and the operations of the products at the measured peak; whichever is longer.
+//
+// On a GPU that can, each batch is timed a second time with overlapping launches, right after the
+// first.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
+#include <memory>
+#include <stdexcept>
 #include <utility>
 #include <vector>
 
@@ -53,6 +58,29 @@ std::pair<double, double> early_losses(GanTrainer& trainer) {
     return {d, g};
 }
 
+Timing iterations(Backend& backend, GanTrainer& trainer, double seconds) {
+    return measure(backend, seconds, [&](std::int64_t repeats) {
+        while (repeats > 0) {
+            const std::int64_t count = std::min(repeats, GanTrainer::maximum_run);
+            trainer.run(count);
+            repeats -= count;
+        }
+    });
+}
+
+// Null, with the reason on stderr, where launches cannot overlap.
+std::unique_ptr<Backend> overlapping(const Backend& backend) {
+    if (backend.name() == "cpu") {
+        return nullptr;
+    }
+    try {
+        return make_backend(backend.name(), {.overlap_launches = true});
+    } catch (const std::runtime_error& error) {
+        fmt::print(stderr, "not overlapped: {}\n", error.what());
+        return nullptr;
+    }
+}
+
 void run(const Options& options) {
     std::vector<std::uint8_t> bytes(static_cast<std::size_t>(patches * pixels));
     std::uint32_t state = 1;
@@ -68,9 +96,15 @@ void run(const Options& options) {
     rows.width = 50;
 
     const auto backend = make_backend(options.device, {.threads = options.threads});
+    const auto overlapping_backend = overlapping(*backend);
     const Machine machine = measure_machine(*backend, options.threads);
-    Table table({"batch", "ms", "5%", "95%", "floor: bytes", "operations", "share of floor",
-                 "GFLOP/s", "samples/s"});
+    std::vector<std::string> columns = {
+        "batch",          "ms",      "5%",       "95%", "floor: bytes", "operations",
+        "share of floor", "GFLOP/s", "samples/s"};
+    if (overlapping_backend) {
+        columns.insert(columns.end(), {"overlapped ms", "5%", "95%"});
+    }
+    Table table(columns);
     std::vector<std::string> json;
     for (const std::int64_t batch : options.batches) {
         GanOptions gan;
@@ -82,39 +116,53 @@ void run(const Options& options) {
         const NetworkShape g = generator_shape(gan, pixels);
         GanTrainer trainer(*backend, gan, rows);
         const auto [loss_d, loss_g] = early_losses(trainer);
-        const Timing timing = measure(*backend, options.seconds, [&](std::int64_t repeats) {
-            while (repeats > 0) {
-                const std::int64_t count = std::min(repeats, GanTrainer::maximum_run);
-                trainer.run(count);
-                repeats -= count;
-            }
-        });
+        const Timing timing = iterations(*backend, trainer, options.seconds);
         const auto parameters = static_cast<double>(d.parameter_count() + g.parameter_count());
         const double by_bytes = 24 * parameters / machine.bytes_per_second * 1e3;
         const double flop = operations(d, g) * static_cast<double>(batch);
         const double by_operations =
             machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
         const double floor = std::max(by_bytes, by_operations);
-        table.add({std::to_string(batch), fmt::format("{:.3f}", timing.median),
-                   fmt::format("{:.3f}", timing.p5), fmt::format("{:.3f}", timing.p95),
-                   fmt::format("{:.3f}", by_bytes),
-                   by_operations > 0 ? fmt::format("{:.3f}", by_operations) : "unknown",
-                   fmt::format("{:.0f}%", 100 * floor / timing.median),
-                   fmt::format("{:.0f}", flop / timing.median * 1e-6),
-                   fmt::format("{:.0f}", static_cast<double>(batch) / timing.median * 1e3)});
+        std::vector<std::string> row = {
+            std::to_string(batch),
+            fmt::format("{:.3f}", timing.median),
+            fmt::format("{:.3f}", timing.p5),
+            fmt::format("{:.3f}", timing.p95),
+            fmt::format("{:.3f}", by_bytes),
+            by_operations > 0 ? fmt::format("{:.3f}", by_operations) : "unknown",
+            fmt::format("{:.0f}%", 100 * floor / timing.median),
+            fmt::format("{:.0f}", flop / timing.median * 1e-6),
+            fmt::format("{:.0f}", static_cast<double>(batch) / timing.median * 1e3)};
+        std::string overlapped_json;
+        if (overlapping_backend) {
+            GanTrainer overlapped(*overlapping_backend, gan, rows);
+            overlapped.run(32); // as often as the other one has before its timing
+            const Timing other = iterations(*overlapping_backend, overlapped, options.seconds);
+            for (const double value : {other.median, other.p5, other.p95}) {
+                row.push_back(fmt::format("{:.3f}", value));
+            }
+            overlapped_json = fmt::format(R"(, "overlapped_ms": {:.5f}, "overlapped_p5": {:.5f}, )"
+                                          R"("overlapped_p95": {:.5f})",
+                                          other.median, other.p5, other.p95);
+        }
+        table.add(row);
         json.push_back(fmt::format(
             R"({{"bench": "gan_iteration", "program": "patchforge", "commit": "{}", "device": "{}", )"
             R"("batch": {}, "ms": {:.5f}, "p5": {:.5f}, "p95": {:.5f}, "floor_bytes_ms": {:.5f}, )"
-            R"("floor_operations_ms": {:.5f}, "losses": [{:.4f}, {:.4f}]}})",
+            R"("floor_operations_ms": {:.5f}, "losses": [{:.4f}, {:.4f}]{}}})",
             commit(), backend->description(), batch, timing.median, timing.p5, timing.p95, by_bytes,
-            by_operations, loss_d, loss_g));
+            by_operations, loss_d, loss_g, overlapped_json));
         fmt::print(stderr, "batch {}: {:.3f} ms\n", batch, timing.median);
     }
+    const std::string about_overlapped =
+        overlapping_backend ? " Overlapped: each kernel may be started while the one before still "
+                              "runs (--overlap-launches)."
+                            : "";
     publish(options,
             "# GAN iteration\n\nMilliseconds a whole iteration (7500-256-256-1 against "
             "64-256-256-7500, gathering and random numbers included): median, 5th and 95th "
-            "percentile, beside the floor.\n\n" +
-                circumstances(*backend, machine) + "\n" + table.text(),
+            "percentile, beside the floor." +
+                about_overlapped + "\n\n" + circumstances(*backend, machine) + "\n" + table.text(),
             json);
 }
 

@@ -1,6 +1,7 @@
 #include "bench/persistent_gate.h"
 
 #include "kernels/cuda/grid_barrier.h"
+#include "kernels/cuda/instructions.h"
 
 namespace patchforge::bench {
 namespace {
@@ -45,6 +46,7 @@ __global__ void __launch_bounds__(block_size) all_reduce_rounds_kernel(AllReduce
 }
 
 __global__ void node_kernel(unsigned* counter) {
+    cuda::begin_kernel();
     if (threadIdx.x == 0) {
         ++*counter;
     }
@@ -72,7 +74,7 @@ void launch_all_reduce_rounds(const AllReduceRounds& run, unsigned blocks, cudaS
                  run);
 }
 
-void launch_node(unsigned* counter, cudaStream_t stream) {
+void launch_node(unsigned* counter, cuda::Stream stream) {
     cuda::launch(node_kernel, {.grid = {1}, .block = 32, .stream = stream, .name = "node"},
                  counter);
 }

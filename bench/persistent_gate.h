@@ -32,6 +32,6 @@ struct AllReduceRounds {
 void launch_all_reduce_rounds(const AllReduceRounds& run, unsigned blocks, cudaStream_t stream);
 
 // A kernel that does nothing but depend on the one before.
-void launch_node(unsigned* counter, cudaStream_t stream);
+void launch_node(unsigned* counter, cuda::Stream stream);
 
 } // namespace patchforge::bench

@@ -94,6 +94,9 @@ struct BackendOptions {
     int threads = 0; // of the CPU backend; 0: one a core. Results do not depend on it.
     Precision precision = Precision::float32; // of the products of linear layers
     Gemm gemm = Gemm::own;                    // what carries those out on a GPU
+    // A kernel of a recording may be started while the one before it still runs, on a GPU of compute
+    // capability 9.0 or later; refused elsewhere. Results do not depend on it.
+    bool overlap_launches = false;
 };
 
 // device: "auto", "cpu", "cuda", "cuda:N". auto takes a usable GPU, else the CPU.

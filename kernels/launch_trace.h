@@ -19,6 +19,7 @@ struct KernelLaunch {
     double bytes = 0;         // declared: its operands, each once (read and written: twice)
     double operations = 0;    // floating-point; a fused multiply-add counts two
     bool cooperative = false; // has barriers of the whole grid
+    bool overlaps = false;    // may be started before the one before it has ended
 };
 
 // What a kernel did to device memory when it ran.

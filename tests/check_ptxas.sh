@@ -41,7 +41,7 @@ awk '
     /^\t/ && entry != "" {
         name = $1 ~ /^@/ ? $2 : $1
         sub(/;.*/, "", name)
-        if (name ~ /^(mma|cvt|cp|ld|st)\./ && !seen[name, entry]++) print name, entry
+        if (name ~ /^(mma|cvt|cp|ld|st|griddepcontrol)\./ && !seen[name, entry]++) print name, entry
     }
 ' "$ptx"/*.ptx | readable > "$instructions"
 

@@ -215,6 +215,10 @@ void add_device_options(CLI::App& app, DeviceOptions& options) {
     add_threads_option(app, options.backend.threads);
     add_precision_option(app, options.backend.precision);
     add_gemm_option(app, options.backend.gemm);
+    add_switch(app, "--overlap-launches", options.backend.overlap_launches,
+               "on a GPU of compute capability 9.0: start a recorded kernel while the one before "
+               "still runs; results do not depend on it")
+        ->group("Device");
 }
 
 void only_one_of(CLI::App& app, const std::vector<std::string>& options) {

@@ -268,6 +268,7 @@ void add_train_gan(CLI::App& train) {
     add_run_options(*verb, call);
     add_device_options(*verb, call->device);
     only_one_of(*verb, {"--steps", "--epochs"});
+    only_one_of(*verb, {"--persistent", "--overlap-launches"});
     only_one_of(*verb, {"--hidden-dim", "--hidden-dims"});
     only_beside(*verb, "--eval-count", "--eval-interval");
     only_beside(*verb, "--features", "--eval-interval");

@@ -16,6 +16,7 @@ namespace {
 template <bool vectors>
 __global__ void __launch_bounds__(256)
     activate_kernel(float* y, const float* z, std::int64_t count, Epilogue description) {
+    begin_kernel();
     const ElementEpilogue epilogue(description);
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     float quad[4];
@@ -28,6 +29,7 @@ template <bool vectors>
 __global__ void __launch_bounds__(256)
     activation_gradient_kernel(float* dz, const float* dy, const float* y, std::int64_t count,
                                Epilogue description) {
+    begin_kernel();
     const ElementEpilogue epilogue(description);
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     float gradient[4];

@@ -19,6 +19,7 @@ namespace {
 template <bool vectors>
 __global__ void __launch_bounds__(256)
     adam_kernel(AdamTensor tensor, const float* gradient, std::int64_t count, Adam adam) {
+    begin_kernel();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     const std::int64_t available = count - first;
     float w[4], m[4], v[4], g[4];
@@ -36,6 +37,7 @@ __global__ void __launch_bounds__(256)
 template <bool vectors>
 __global__ void __launch_bounds__(256)
     moving_average_kernel(float* average, const float* value, std::int64_t count, float decay) {
+    begin_kernel();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     float mean[4], current[4];
     load_quad<vectors>(mean, average + first, count - first);

@@ -2,6 +2,7 @@
 // turned pictures are not, but a picture's plane of 10 KB stays in L1.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 #include "kernels/cuda/philox.h"
 
 namespace patchforge::cuda {
@@ -10,6 +11,7 @@ namespace {
 __global__ void __launch_bounds__(256)
     dihedral_kernel(float* y, const float* x, PictureShape shape, RandomStream random,
                     std::int64_t rows, std::int64_t columns) {
+    begin_kernel();
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < rows * columns) {
         const std::int64_t b = e / columns;

@@ -67,6 +67,7 @@ struct Storage {
 template <int batch, bool input_gradient, class Update, bool vectors>
 __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
     kernel(BackwardArguments<Update> arguments) {
+    begin_kernel();
     static_assert(batch % 4 == 0);
     using Thread = typename Update::Thread;
     auto& storage = shared<Storage<batch, input_gradient>>();

@@ -17,6 +17,7 @@ template <bool vectors>
 __global__ void __launch_bounds__(256)
     gather_rows_kernel(float* x, std::int32_t* row, const std::uint8_t* pixels, std::int64_t rows,
                        std::int64_t width, float scale, float shift, BatchPlan plan) {
+    begin_kernel();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     for (std::int64_t b = blockIdx.y; b < rows; b += gridDim.y) {
         const std::int64_t source = row_of_plan(plan, b);
@@ -48,6 +49,7 @@ __global__ void __launch_bounds__(256)
 __global__ void __launch_bounds__(256)
     gather_labels_kernel(std::int32_t* out, const std::int32_t* values, const std::int32_t* row,
                          std::int64_t count) {
+    begin_kernel();
     const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i < count) {
         out[i] = values[row[i]];

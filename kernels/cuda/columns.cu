@@ -1,6 +1,7 @@
 // Parts of rows: copies of 8 B an element, a thread each; one-hot columns of 4 B an element.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -8,6 +9,7 @@ namespace {
 __global__ void __launch_bounds__(256)
     copy_columns_kernel(float* to, std::int64_t to_columns, const float* from,
                         std::int64_t from_columns, std::int64_t rows, std::int64_t count) {
+    begin_kernel();
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < rows * count) {
         const std::int64_t row = e / count;
@@ -19,6 +21,7 @@ __global__ void __launch_bounds__(256)
 __global__ void __launch_bounds__(256)
     one_hot_kernel(float* to, std::int64_t columns, std::int64_t classes, const std::int32_t* label,
                    std::int64_t rows) {
+    begin_kernel();
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < rows * classes) {
         const std::int64_t row = e / classes;

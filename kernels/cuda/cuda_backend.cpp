@@ -101,9 +101,15 @@ CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
         throw std::runtime_error(
             fmt::format("--device cuda:{}: {}; use --device cpu", device_index, reason));
     }
+    if (options.overlap_launches) {
+        if (const std::string reason = why_no_overlap(device_index); !reason.empty()) {
+            throw std::runtime_error("--overlap-launches: " + reason + "; leave it out");
+        }
+        stream_.overlaps = true;
+    }
     try {
         PATCHFORGE_CUDA_CHECK(cudaSetDevice(device_index_));
-        PATCHFORGE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking));
+        PATCHFORGE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_.handle, cudaStreamNonBlocking));
         PATCHFORGE_CUDA_CHECK(cudaStreamCreateWithFlags(&staging_stream_, cudaStreamNonBlocking));
         for (Slot& slot : slots_) {
             PATCHFORGE_CUDA_CHECK(cudaEventCreateWithFlags(&slot.copied, cudaEventDisableTiming));
@@ -114,7 +120,7 @@ CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
         workspace_.arrived =
             static_cast<unsigned*>(allocate(workspace_counters * sizeof(unsigned)));
         if (options.gemm == Gemm::cublas) {
-            cublas_ = std::make_unique<Cublas>(stream_, precision_);
+            cublas_ = std::make_unique<Cublas>(stream_.handle, precision_);
         }
     } catch (...) {
         destroy();
@@ -127,8 +133,8 @@ CudaBackend::~CudaBackend() {
 }
 
 void CudaBackend::destroy() noexcept {
-    if (stream_) {
-        cudaStreamSynchronize(stream_);
+    if (stream_.handle) {
+        cudaStreamSynchronize(stream_.handle);
     }
     cublas_.reset();
     cudaFree(workspace_.partial);
@@ -141,7 +147,7 @@ void CudaBackend::destroy() noexcept {
             }
         }
     }
-    for (const cudaStream_t stream : {stream_, staging_stream_}) {
+    for (const cudaStream_t stream : {stream_.handle, staging_stream_}) {
         if (stream) {
             cudaStreamDestroy(stream);
         }
@@ -160,10 +166,11 @@ std::string CudaBackend::description() const {
     PATCHFORGE_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
     return fmt::format(
         "{}, compute capability {}.{}, {} multiprocessors, {:.1f} GiB; CUDA {}, "
-        "driver for CUDA {}{}{}",
+        "driver for CUDA {}{}{}{}",
         properties.name, properties.major, properties.minor, properties.multiProcessorCount,
         static_cast<double>(properties.totalGlobalMem) / (1 << 30), version_text(runtime),
-        version_text(driver), products_text(precision_), cublas_ ? ", by cuBLAS" : "");
+        version_text(driver), products_text(precision_), cublas_ ? ", by cuBLAS" : "",
+        stream_.overlaps ? ", overlapping launches" : "");
 }
 
 std::int64_t CudaBackend::free_memory() const {
@@ -186,7 +193,7 @@ void* CudaBackend::allocate(std::size_t bytes) {
                                              name(), bytes, free_memory()));
     }
     PATCHFORGE_CUDA_CHECK(status);
-    PATCHFORGE_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream_));
+    PATCHFORGE_CUDA_CHECK(cudaMemsetAsync(memory, 0, bytes, stream_.handle));
     synchronise(); // a copy on the staging stream may come next
     return memory;
 }
@@ -196,41 +203,44 @@ void CudaBackend::release(void* memory) noexcept {
 }
 
 void CudaBackend::upload(void* device, const void* host, std::size_t bytes) {
-    PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_));
+    PATCHFORGE_CUDA_CHECK(
+        cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_.handle));
     // `host` may be pinned, and then the call returns before it has been read.
     synchronise();
 }
 
 void CudaBackend::download(void* host, const void* device, std::size_t bytes) {
-    PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_));
+    PATCHFORGE_CUDA_CHECK(
+        cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_.handle));
     synchronise();
 }
 
 void CudaBackend::copy(void* to, const void* from, std::size_t bytes) {
     announce_launch({.block = 0,
-                     .stream = stream_,
+                     .stream = stream_.handle,
                      .name = "copy",
                      .work = {2.0 * static_cast<double>(bytes), 0.0}});
-    PATCHFORGE_CUDA_CHECK(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_));
+    PATCHFORGE_CUDA_CHECK(
+        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.handle));
 }
 
 void CudaBackend::synchronise() {
-    PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_));
+    PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_.handle));
 }
 
 std::unique_ptr<Recording> CudaBackend::record(std::function<void()> body) {
-    PATCHFORGE_CUDA_CHECK(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal));
+    PATCHFORGE_CUDA_CHECK(cudaStreamBeginCapture(stream_.handle, cudaStreamCaptureModeThreadLocal));
     cudaGraph_t graph = nullptr;
     try {
         body();
     } catch (...) {
-        cudaStreamEndCapture(stream_, &graph); // leaves the stream usable
+        cudaStreamEndCapture(stream_.handle, &graph); // leaves the stream usable
         cudaGraphDestroy(graph);
         throw;
     }
-    PATCHFORGE_CUDA_CHECK(cudaStreamEndCapture(stream_, &graph));
+    PATCHFORGE_CUDA_CHECK(cudaStreamEndCapture(stream_.handle, &graph));
     const std::unique_ptr<CUgraph_st, decltype(&cudaGraphDestroy)> owner(graph, &cudaGraphDestroy);
-    return std::make_unique<GraphRecording>(graph, stream_);
+    return std::make_unique<GraphRecording>(graph, stream_.handle);
 }
 
 void* CudaBackend::allocate_staging(std::size_t bytes) {
@@ -262,11 +272,11 @@ void CudaBackend::stage(int slot, void* device, const void* host, std::size_t by
 }
 
 void CudaBackend::await_slot(int slot) {
-    PATCHFORGE_CUDA_CHECK(cudaStreamWaitEvent(stream_, slots_[slot].copied, 0));
+    PATCHFORGE_CUDA_CHECK(cudaStreamWaitEvent(stream_.handle, slots_[slot].copied, 0));
 }
 
 void CudaBackend::release_slot(int slot) {
-    PATCHFORGE_CUDA_CHECK(cudaEventRecord(slots_[slot].released, stream_));
+    PATCHFORGE_CUDA_CHECK(cudaEventRecord(slots_[slot].released, stream_.handle));
 }
 
 void CudaBackend::wait_until_staged(int slot) {

@@ -7,6 +7,7 @@
 
 #include "kernels/backend.h"
 #include "kernels/cuda/cublas.h"
+#include "kernels/cuda/device.h"
 #include "kernels/cuda/workspace.h"
 
 namespace patchforge::cuda {
@@ -213,7 +214,7 @@ class CudaBackend final : public Backend {
 
     int device_index_;
     Precision precision_;
-    cudaStream_t stream_ = nullptr;         // every operation, in the order of calls
+    Stream stream_;                         // every operation, in the order of calls
     cudaStream_t staging_stream_ = nullptr; // copies that run beside them
     Slot slots_[2];
     SplitWorkspace workspace_;

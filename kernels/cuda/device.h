@@ -2,6 +2,7 @@
 // is compiled by nvcc for a GPU and by g++ for the executor in tests/simt.
 //
 //   launch(kernel, {.grid, .block, .shared_bytes, ...}, arguments...)   instead of <<< >>>
+//   begin_kernel();                     first of all in every kernel (kernels/cuda/instructions.h)
 //   auto& s = shared<Storage>();        instead of __shared__ arrays
 //   spin_until(condition)               the only way to wait for another block
 //   PATCHFORGE_UNROLL                   loops whose arrays live in registers
@@ -50,20 +51,39 @@ struct Work {
     double operations = 0;
 };
 
+// Where work is put, in order. On a stream that `overlaps`, a kernel of a recording may be started
+// while the one before it still runs (cudaLaunchAttributeProgrammaticStreamSerialization), so all
+// its kernels have to begin with begin_kernel().
+struct Stream {
+    Stream(cudaStream_t stream = nullptr, bool may_overlap = false)
+        : handle(stream), overlaps(may_overlap) {}
+    cudaStream_t handle;
+    bool overlaps;
+};
+
 struct LaunchShape {
     dim3 grid = {};
     unsigned block = 256; // a multiple of 32, at most 1024
     std::size_t shared_bytes = 0;
-    cudaStream_t stream = nullptr;
+    Stream stream = {};
     const char* name = "";
     Work work = {};
     bool cooperative = false; // all blocks live at once: grid barriers are allowed
+
+    // Whether it has to wait for the kernel before it by itself.
+    bool overlaps() const { return stream.overlaps && !cooperative; }
 };
 
 // Tells whoever listens (`plan`, the bench) that a kernel was put on a stream. Null: nobody does.
 using LaunchListener = void (*)(const LaunchShape& shape, void* context);
 void set_launch_listener(LaunchListener listener, void* context);
 void announce_launch(const LaunchShape& shape);
+
+// overlap.cu. Why no launch may overlap the one before it on this device; empty when it may.
+std::string why_no_overlap(int device_index);
+// Whether this launch is put behind the one before by a programmatic edge: it overlaps(), its
+// stream is being recorded, and what was recorded last is a kernel.
+bool starts_before_predecessor_ends(const LaunchShape& shape);
 
 // Host sources built against the CUDA toolkit see the declarations above; kernels see all of it.
 #if defined(__CUDACC__) || defined(PATCHFORGE_SIMT)
@@ -85,20 +105,25 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&
     config.gridDim = shape.grid;
     config.blockDim = dim3(shape.block);
     config.dynamicSmemBytes = shape.shared_bytes;
-    config.stream = shape.stream;
+    config.stream = shape.stream.handle;
     cudaLaunchAttribute attribute = {};
     if (shape.cooperative) {
         attribute.id = cudaLaunchAttributeCooperative;
         attribute.val.cooperative = 1;
-        config.attrs = &attribute;
+        config.numAttrs = 1;
+    } else if (starts_before_predecessor_ends(shape)) {
+        attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+        attribute.val.programmaticStreamSerializationAllowed = 1;
         config.numAttrs = 1;
     }
+    config.attrs = &attribute;
     PATCHFORGE_CUDA_CHECK(
         cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
 #else
-    simt::launch(kernel, shape.grid, shape.block, shape.shared_bytes, shape.stream,
-                 shape.cooperative, shape.name, shape.work.bytes,
-                 static_cast<Parameters>(arguments)...);
+    simt::launch(kernel,
+                 {shape.grid, shape.block, shape.shared_bytes, shape.cooperative, shape.overlaps(),
+                  shape.name, shape.work.bytes},
+                 shape.stream.handle, static_cast<Parameters>(arguments)...);
 #endif
 }
 

@@ -102,9 +102,9 @@ void CudaBackend::gan_iterations(const GanIterations& job, std::int64_t count) {
         exchange_bytes_ = bytes;
     }
     const GanExchange exchange = exchange_in(exchange_, job, bytes);
-    PATCHFORGE_CUDA_CHECK(cudaMemsetAsync(exchange.arrived, 0, sizeof(unsigned), stream_));
+    PATCHFORGE_CUDA_CHECK(cudaMemsetAsync(exchange.arrived, 0, sizeof(unsigned), stream_.handle));
     launch_gan_iterations({job, exchange, count, slices_of(job), blocks_of(job)},
-                          work_of(job, count), stream_);
+                          work_of(job, count), stream_.handle);
 }
 
 } // namespace patchforge::cuda

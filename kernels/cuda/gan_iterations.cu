@@ -10,6 +10,7 @@
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/gan_resident.h"
 #include "kernels/cuda/grid_barrier.h"
+#include "kernels/cuda/instructions.h"
 #include "kernels/cuda/loss_terms.h"
 
 namespace patchforge::cuda {
@@ -542,6 +543,7 @@ class Iterations : public GanResident {
 
 __global__ void __launch_bounds__(slice_threads, 1)
     gan_iterations_kernel(const __grid_constant__ GanIterationsJob job) {
+    begin_kernel();
     Iterations(job, shared<GanStorage>()).run();
 }
 

@@ -17,6 +17,23 @@
 
 namespace patchforge::cuda {
 
+// The first statement of every kernel. Lets the kernel behind this one be started as soon as every
+// block of this one has been, and waits until the kernel before this one has ended and all that it
+// and those before it wrote can be read. Without a programmatic edge to the kernel before (see
+// starts_before_predecessor_ends) it does not wait, and before compute capability 9.0 it is nothing.
+//
+// Nothing may stand before it. A kernel that ended without it could end before its predecessor,
+// and its successor would then start on what the predecessor has not written yet; and a load
+// before it, even of a weight, may be of what the predecessor is writing.
+__device__ inline void begin_kernel() {
+#if !defined(__CUDACC__)
+    simt::begin_kernel();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
+    asm volatile("griddepcontrol.wait;" ::: "memory"); // no access moves up past it
+#endif
+}
+
 // What is going to happen to the line that an access touches.
 enum class Reuse {
     soon, // keep it: weights and activations are read again by the next kernels and fit in L2

@@ -17,7 +17,8 @@ std::vector<KernelLaunch> trace_launches(const std::function<void()>& body) {
                      shape.shared_bytes,
                      shape.work.bytes,
                      shape.work.operations,
-                     shape.cooperative});
+                     shape.cooperative,
+                     shape.overlaps()});
             };
             cuda::set_launch_listener(keep, &launches);
         }

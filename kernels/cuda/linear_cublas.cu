@@ -21,6 +21,7 @@ template <bool vectors>
 __global__ void __launch_bounds__(256)
     bias_epilogue_kernel(float* y, const float* bias, std::int64_t count, std::int64_t columns,
                          Epilogue description) {
+    begin_kernel();
     const ElementEpilogue epilogue(description);
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     float z[4];
@@ -41,6 +42,7 @@ __global__ void __launch_bounds__(256)
 __global__ void __launch_bounds__(256)
     column_sums_kernel(float* out, const float* x, std::int64_t rows, std::int64_t columns,
                        bool accumulate) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (column < columns) {
         float sum = 0.0f;

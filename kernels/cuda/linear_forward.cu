@@ -71,6 +71,7 @@ __device__ __forceinline__ float sum_over_lanes(float* value) {
 template <int batch, bool vectors>
 __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
     forward_lanes_kernel(ForwardArguments arguments) {
+    begin_kernel();
     constexpr int sums = weight_rows_per_warp * batch;
     constexpr int sums_at_once = sums < 32 ? sums : 32;
     constexpr int owned = sums / sums_at_once; // by a lane, at the end
@@ -154,6 +155,7 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
 template <class Product, bool vectors>
 __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     forward_tile_kernel(ForwardArguments arguments) {
+    begin_kernel();
     auto& storage = shared<typename Product::Storage>();
 
     const int first_row = static_cast<int>(blockIdx.y) * Product::A::size;

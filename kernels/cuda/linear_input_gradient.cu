@@ -10,6 +10,7 @@
 //   B > 32    tiles (matrix_tile.h), split along the outputs while tiles are few.
 //   B > 8     the same on tensor cores where the precision is tf32 or bf16 (tensor_tile.h).
 #include "kernels/cuda/backward_lanes.h"
+#include "kernels/cuda/instructions.h"
 #include "kernels/cuda/tensor_tile.h"
 
 namespace patchforge::cuda {
@@ -19,6 +20,7 @@ namespace {
 template <class Product, bool vectors>
 __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     input_gradient_tile_kernel(BackwardArguments<NoUpdate> arguments) {
+    begin_kernel();
     auto& storage = shared<typename Product::Storage>();
 
     const int first_row = static_cast<int>(blockIdx.y) * Product::A::size;

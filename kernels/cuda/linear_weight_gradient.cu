@@ -17,6 +17,7 @@
 //   B > 8     the same on tensor cores where the precision is tf32 or bf16 (tensor_tile.h). The
 //             bias's gradient is summed from the stages, unrounded.
 #include "kernels/cuda/backward_lanes.h"
+#include "kernels/cuda/instructions.h"
 #include "kernels/cuda/tensor_tile.h"
 
 namespace patchforge::cuda {
@@ -26,6 +27,7 @@ namespace {
 template <class Product, class Update, bool vectors>
 __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     weight_gradient_tile_kernel(BackwardArguments<Update> arguments) {
+    begin_kernel();
     auto& storage = shared<typename Product::Storage>();
 
     const int first_output = static_cast<int>(blockIdx.y) * Product::A::size;

@@ -7,6 +7,7 @@
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 #include "kernels/cuda/loss_terms.h"
 
 namespace patchforge::cuda {
@@ -16,6 +17,7 @@ __global__ void __launch_bounds__(reduction_block)
     discriminator_loss_kernel(float* d_logit, float* metrics, const float* logit,
                               std::int64_t real_count, std::int64_t fake_count, GanLoss loss,
                               float real_label) {
+    begin_kernel();
     using Metric = DiscriminatorMetrics;
     auto& storage = shared<BlockSumStorage<Metric::count>>();
     double total[Metric::count] = {};
@@ -46,6 +48,7 @@ __global__ void __launch_bounds__(reduction_block)
 __global__ void __launch_bounds__(reduction_block)
     generator_loss_kernel(float* d_logit, float* metrics, const float* logit, std::int64_t count,
                           GanLoss loss) {
+    begin_kernel();
     using Metric = GeneratorMetrics;
     auto& storage = shared<BlockSumStorage<Metric::count>>();
     double total[Metric::count] = {};
@@ -67,6 +70,7 @@ __global__ void __launch_bounds__(256)
     binary_cross_entropy_kernel(float* d_logit, float* loss, const float* logit,
                                 const std::int32_t* label, const float* class_weight, float scale,
                                 std::int64_t count) {
+    begin_kernel();
     const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i < count) {
         const LossTerm term = cross_entropy(logit[i], static_cast<float>(label[i]));
@@ -84,6 +88,7 @@ __global__ void __launch_bounds__(256)
     softmax_cross_entropy_kernel(float* d_logit, float* loss, const float* logit,
                                  const std::int32_t* label, const float* class_weight, float scale,
                                  std::int64_t rows, std::int64_t classes) {
+    begin_kernel();
     const std::int64_t row = std::int64_t{blockIdx.x} * (blockDim.x / 32) + threadIdx.x / 32;
     if (row >= rows) {
         return; // a whole warp, and there are no barriers

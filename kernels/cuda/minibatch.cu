@@ -3,6 +3,7 @@
 // 6,400 threads that read 64 * 5 floats each, from L1 and L2: 128 kB of m serve all of them.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -18,6 +19,7 @@ __device__ float closeness(const float* a, const float* b, std::int64_t size) {
 __global__ void __launch_bounds__(256)
     minibatch_closeness_kernel(float* o, const float* m, std::int64_t rows, std::int64_t kernels,
                                std::int64_t size) {
+    begin_kernel();
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < rows * kernels) {
         const std::int64_t i = e / kernels;
@@ -36,6 +38,7 @@ __global__ void __launch_bounds__(256)
     minibatch_closeness_gradient_kernel(float* dm, const float* d_o, const float* m,
                                         std::int64_t rows, std::int64_t kernels,
                                         std::int64_t size) {
+    begin_kernel();
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < rows * kernels) {
         const std::int64_t i = e / kernels;

@@ -13,6 +13,7 @@ template <bool vectors>
 __global__ void __launch_bounds__(256)
     fill_uniform_kernel(float* out, std::int64_t count, float low, float high,
                         RandomStream random) {
+    begin_kernel();
     const std::int64_t group = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     std::uint32_t word[4];
     PhiloxDraw(random).words(word, static_cast<std::uint32_t>(group));
@@ -28,6 +29,7 @@ template <bool vectors>
 __global__ void __launch_bounds__(256)
     fill_normal_kernel(float* out, std::int64_t count, float mean, float deviation,
                        RandomStream random) {
+    begin_kernel();
     const std::int64_t group = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     std::uint32_t word[4];
     PhiloxDraw(random).words(word, static_cast<std::uint32_t>(group));
@@ -42,12 +44,13 @@ __global__ void __launch_bounds__(256)
 
 template <bool vectors>
 __global__ void __launch_bounds__(256) fill_kernel(float* out, std::int64_t count, float value) {
+    begin_kernel();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     const float quad[4] = {value, value, value, value};
     store_quad<vectors>(out + first, quad, count - first);
 }
 
-LaunchShape fill_shape(Vector<float> out, cudaStream_t stream, const char* name) {
+LaunchShape fill_shape(Vector<float> out, Stream stream, const char* name) {
     return {.grid = blocks_for(out.size, 4 * 256),
             .stream = stream,
             .name = name,

@@ -7,6 +7,7 @@
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -65,6 +66,7 @@ __global__ void __launch_bounds__(reduction_block)
     normalise_kernel(float* y, float* statistics, const float* z, const float* scale,
                      const float* shift, std::int64_t rows, std::int64_t columns,
                      std::int64_t reference_rows) {
+    begin_kernel();
     auto& storage = shared<ColumnSumStorage<1>>();
     const unsigned warp = threadIdx.x / 32;
     const std::int64_t c = std::int64_t{blockIdx.x} * columns_per_block + threadIdx.x % 32;
@@ -105,6 +107,7 @@ __global__ void __launch_bounds__(256)
     normalise_by_kernel(float* y, const float* z, const float* statistics, float share,
                         const float* scale, const float* shift, std::int64_t count,
                         std::int64_t columns) {
+    begin_kernel();
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < count) {
         const std::int64_t c = e % columns;
@@ -119,6 +122,7 @@ __global__ void __launch_bounds__(reduction_block)
                               const float* z, const float* statistics, const float* scale,
                               std::int64_t rows, std::int64_t columns, std::int64_t reference_rows,
                               bool accumulate) {
+    begin_kernel();
     auto& storage = shared<ColumnSumStorage<4>>();
     const unsigned warp = threadIdx.x / 32;
     const std::int64_t c = std::int64_t{blockIdx.x} * columns_per_block + threadIdx.x % 32;

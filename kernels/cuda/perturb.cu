@@ -45,6 +45,7 @@ __global__ void __launch_bounds__(threads)
     linf_step_kernel(float* y, const float* x, const float* direction, const float* origin,
                      RowValue alpha, RowValue epsilon, std::int64_t rows, std::int64_t columns,
                      StepRule rule, bool in_ball) {
+    begin_kernel();
     const std::int64_t column = 4 * (std::int64_t{blockIdx.x} * threads + threadIdx.x);
     for (std::int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
         const std::int64_t first = row * columns + column;
@@ -109,6 +110,7 @@ __global__ void __launch_bounds__(threads)
     radial_step_kernel(float* y, const float* x, const float* direction, const float* origin,
                        RowValue alpha, RowValue epsilon, std::int64_t columns, StepRule rule,
                        Ball ball) {
+    begin_kernel();
     auto& storage = shared<NormStorage>();
     const std::int64_t first = std::int64_t{blockIdx.x} * columns;
     const float radius = epsilon.at(blockIdx.x);
@@ -146,6 +148,7 @@ __device__ double larger(double a, double b) {
 
 __global__ void __launch_bounds__(threads)
     row_norms_kernel(float* out, const float* a, const float* b, std::int64_t columns, Norm norm) {
+    begin_kernel();
     auto& storage = shared<NormStorage>();
     const std::int64_t first = std::int64_t{blockIdx.x} * columns;
     double value = 0.0;
@@ -175,6 +178,7 @@ __global__ void __launch_bounds__(threads)
 
 __global__ void __launch_bounds__(threads)
     accumulate_direction_kernel(float* m, const float* g, std::int64_t columns, float decay) {
+    begin_kernel();
     auto& storage = shared<NormStorage>();
     const std::int64_t first = std::int64_t{blockIdx.x} * columns;
     const float factor = unit_factor(g + first, columns, 1.0f, false, storage);
@@ -185,6 +189,7 @@ __global__ void __launch_bounds__(threads)
 
 __global__ void __launch_bounds__(threads)
     affine_kernel(float* y, const float* x, std::int64_t count, float scale, float shift) {
+    begin_kernel();
     const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     if (i < count) {
         y[i] = x[i] * scale + shift;
@@ -194,6 +199,7 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     weighted_sum_kernel(float* y, const float* a, float wa, const float* b, float wb,
                         const float* c, float wc, std::int64_t count) {
+    begin_kernel();
     const std::int64_t i = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     if (i < count) {
         float sum = wa * a[i];
@@ -206,6 +212,7 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     add_distance_gradient_kernel(float* g, const float* x, const float* origin, RowValue weight,
                                  std::int64_t rows, std::int64_t columns) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     if (column < columns) {
         for (std::int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
@@ -238,6 +245,7 @@ __global__ void __launch_bounds__(threads)
     round_to_grid_kernel(std::uint8_t* levels, const float* x, const float* origin,
                          RowValue epsilon, RowValue threshold, std::int64_t rows,
                          std::int64_t columns) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     if (column < columns) {
         for (std::int64_t row = blockIdx.y; row < rows; row += gridDim.y) {
@@ -251,6 +259,7 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     move_rows_kernel(float* out, const float* in, const std::int32_t* index, std::int64_t rows,
                      std::int64_t columns, bool select) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     if (column < columns) {
         for (std::int64_t row = blockIdx.y; row < rows; row += gridDim.y) {

@@ -2,6 +2,7 @@
 // batch has a few hundred rows of a few classes, so the launch costs more than the work.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -16,6 +17,7 @@ __global__ void __launch_bounds__(threads)
     margin_loss_kernel(float* d_logit, float* loss, const float* logit, const std::int32_t* label,
                        RowValue scale, float low, float high, std::int64_t rows,
                        std::int64_t classes) {
+    begin_kernel();
     const std::int64_t row = row_of_thread();
     if (row < rows) {
         const float* z = logit + row * classes;
@@ -60,6 +62,7 @@ __global__ void __launch_bounds__(threads)
     probability_distance_kernel(float* d_logit, float* loss, const float* logit,
                                 const std::int32_t* label, int power, float scale,
                                 std::int64_t rows, std::int64_t classes) {
+    begin_kernel();
     const std::int64_t row = row_of_thread();
     if (row < rows) {
         const float* z = logit + row * classes;
@@ -94,6 +97,7 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     combine_logits_kernel(float* total, const float* member, float weight, bool accumulate,
                           std::int64_t rows, std::int64_t classes, bool binary) {
+    begin_kernel();
     const std::int64_t row = row_of_thread();
     if (row < rows) {
         for (int c = 0; c < classes; ++c) {
@@ -107,6 +111,7 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     split_logit_gradient_kernel(float* d_member, const float* d_total, float weight,
                                 std::int64_t rows, std::int64_t classes, bool binary) {
+    begin_kernel();
     const std::int64_t row = row_of_thread();
     if (row < rows) {
         if (binary) {
@@ -122,6 +127,7 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     softmax_rows_kernel(float* probability, const float* logit, std::int64_t rows,
                         std::int64_t classes) {
+    begin_kernel();
     const std::int64_t row = row_of_thread();
     if (row < rows) {
         const float* z = logit + row * classes;
@@ -135,6 +141,7 @@ __global__ void __launch_bounds__(threads)
 __global__ void __launch_bounds__(threads)
     argmax_rows_kernel(std::int32_t* out, const float* values, std::int64_t rows,
                        std::int64_t columns) {
+    begin_kernel();
     const std::int64_t row = row_of_thread();
     if (row < rows) {
         int best = 0;
@@ -145,8 +152,7 @@ __global__ void __launch_bounds__(threads)
     }
 }
 
-LaunchShape logit_shape(std::int64_t rows, std::int64_t columns, cudaStream_t stream,
-                        const char* name) {
+LaunchShape logit_shape(std::int64_t rows, std::int64_t columns, Stream stream, const char* name) {
     const auto size = static_cast<double>(rows * columns);
     return {.grid = blocks_for(rows, threads),
             .block = threads,

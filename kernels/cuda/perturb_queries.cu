@@ -10,6 +10,7 @@
 
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 #include "kernels/cuda/philox.h"
 #include "kernels/perturb_ball.h"
 
@@ -41,6 +42,7 @@ __global__ void __launch_bounds__(threads)
     antithetic_queries_kernel(float* query, const float* x, float sigma, DirectionKind kind,
                               RandomStream random, std::int64_t pairs, std::int64_t per_row,
                               std::int64_t columns) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     const PhiloxDraw draw(random);
     if (column < columns) {
@@ -57,6 +59,7 @@ __global__ void __launch_bounds__(threads)
     antithetic_gradient_kernel(float* g, const float* loss, float factor, DirectionKind kind,
                                RandomStream random, bool accumulate, std::int64_t rows,
                                std::int64_t per_row, std::int64_t columns) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     const PhiloxDraw draw(random);
     if (column < columns) {
@@ -76,6 +79,7 @@ __global__ void __launch_bounds__(threads)
     block_queries_kernel(float* query, const float* x, float h, std::int64_t first,
                          std::int64_t width, std::int64_t queries, std::int64_t per_row,
                          std::int64_t columns) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     if (column < columns) {
         for (std::int64_t q = blockIdx.y; q < queries; q += gridDim.y) {
@@ -91,6 +95,7 @@ __global__ void __launch_bounds__(threads)
     block_gradient_kernel(float* g, const float* loss, float h, std::int64_t first,
                           std::int64_t width, std::int64_t rows, std::int64_t per_row,
                           std::int64_t columns) {
+    begin_kernel();
     const std::int64_t column = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     const std::int64_t block = column < first ? per_row : (column - first) / width;
     if (column < columns && block < per_row) {
@@ -112,6 +117,7 @@ __device__ float bound_by_sign(float origin, float epsilon, std::uint32_t word) 
 __global__ void __launch_bounds__(threads)
     square_stripes_kernel(float* x, const float* origin, RowValue epsilon, PictureShape shape,
                           RandomStream random, std::int64_t rows, std::int64_t columns) {
+    begin_kernel();
     const std::int64_t pixel = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     const PhiloxDraw draw(random);
     if (pixel < columns) {
@@ -129,6 +135,7 @@ __global__ void __launch_bounds__(threads)
     square_proposal_kernel(float* candidate, const float* best, const float* origin,
                            RowValue epsilon, PictureShape shape, int side, RandomStream random,
                            std::int64_t rows, std::int64_t columns) {
+    begin_kernel();
     const std::int64_t pixel = std::int64_t{blockIdx.x} * threads + threadIdx.x;
     const PhiloxDraw draw(random);
     if (pixel < columns) {

@@ -11,6 +11,7 @@
 #include "kernels/cuda/block_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/instructions.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -31,6 +32,7 @@ template <bool squares>
 __global__ void __launch_bounds__(reduction_block)
     sum_kernel(double* out, const float* x, std::int64_t count, double* of_block,
                unsigned* arrived) {
+    begin_kernel();
     auto& storage = shared<BlockSumStorage<1>>();
     double total[1] = {0.0};
     for (std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x; i < count;
@@ -58,6 +60,7 @@ struct ColumnStorage {
 
 __global__ void __launch_bounds__(reduction_block)
     column_mean_kernel(float* out, const float* x, std::int64_t rows, std::int64_t columns) {
+    begin_kernel();
     auto& storage = shared<ColumnStorage>();
     const unsigned lane = threadIdx.x % 32;
     const unsigned warp = threadIdx.x / 32;
@@ -86,6 +89,7 @@ struct AliveStorage {
 __global__ void __launch_bounds__(reduction_block)
     count_dead_columns_kernel(float* out, const float* x, std::int64_t rows, std::int64_t columns,
                               unsigned* of_block, unsigned* arrived) {
+    begin_kernel();
     auto& storage = shared<AliveStorage>();
     const unsigned lane = threadIdx.x % 32;
     const unsigned warp = threadIdx.x / 32;
@@ -121,6 +125,7 @@ __global__ void __launch_bounds__(reduction_block)
 __global__ void __launch_bounds__(reduction_block)
     finish_iteration_kernel(std::uint64_t* step, float* history, std::int64_t capacity,
                             const float* metrics, std::int64_t count) {
+    begin_kernel();
     const std::uint64_t finished = *step;
     float* row = history + static_cast<std::int64_t>(finished % capacity) * count;
     for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
@@ -132,7 +137,7 @@ __global__ void __launch_bounds__(reduction_block)
     }
 }
 
-LaunchShape sum_shape(Vector<const float> x, cudaStream_t stream, const char* name) {
+LaunchShape sum_shape(Vector<const float> x, Stream stream, const char* name) {
     const std::int64_t blocks = (x.size + 4 * reduction_block - 1) / (4 * reduction_block);
     return {.grid =
                 static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, blocks_to_fill_device)),

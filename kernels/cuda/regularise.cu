@@ -30,6 +30,7 @@ __device__ float level_now(const NoiseLevel& level) {
 template <bool vectors>
 __global__ void __launch_bounds__(256)
     add_noise_kernel(float* x, std::int64_t count, NoiseLevel level, RandomStream random) {
+    begin_kernel();
     const std::int64_t group = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     const float deviation = level_now(level);
     std::uint32_t word[4];
@@ -51,6 +52,7 @@ __global__ void __launch_bounds__(256)
 __global__ void __launch_bounds__(256)
     interpolate_rows_kernel(float* y, const float* a, const float* b, std::int64_t columns,
                             RandomStream random) {
+    begin_kernel();
     const float share = uniform_from_word(PhiloxDraw(random).word(blockIdx.x));
     const std::int64_t row = std::int64_t{blockIdx.x} * columns;
     for (std::int64_t c = threadIdx.x; c < columns; c += blockDim.x) {
@@ -66,6 +68,7 @@ struct SlopeStorage {
 __global__ void __launch_bounds__(reduction_block)
     penalise_slope_kernel(float* u, float* penalty, const float* g, std::int64_t columns,
                           float weight) {
+    begin_kernel();
     auto& storage = shared<SlopeStorage>();
     const std::int64_t row = std::int64_t{blockIdx.x} * columns;
     double squares[1] = {0.0};
@@ -90,6 +93,7 @@ template <bool vectors>
 __global__ void __launch_bounds__(256)
     add_l1_gradient_kernel(float* d, const float* y, const float* target, std::int64_t count,
                            float weight) {
+    begin_kernel();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     float gradient[4], value[4], wanted[4];
     load_quad<vectors>(gradient, d + first, count - first);
@@ -106,6 +110,7 @@ __global__ void __launch_bounds__(256)
 template <bool vectors>
 __global__ void __launch_bounds__(256)
     running_mean_kernel(float* mean, const float* value, std::int64_t size, StepCount count) {
+    begin_kernel();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     const float share = static_cast<float>(1.0 / (static_cast<double>(count.value()) + 1.0));
     float average[4], current[4];
@@ -118,7 +123,7 @@ __global__ void __launch_bounds__(256)
     store_quad<vectors>(mean + first, average, size - first);
 }
 
-LaunchShape quads(std::int64_t count, cudaStream_t stream, const char* name, double bytes) {
+LaunchShape quads(std::int64_t count, Stream stream, const char* name, double bytes) {
     return {.grid = blocks_for(count, 4 * 256),
             .stream = stream,
             .name = name,

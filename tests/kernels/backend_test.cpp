@@ -4,6 +4,7 @@
 #include <cstring>
 #include <numeric>
 
+#include "kernels/cuda/device.h"
 #include "tests/kernels/operands.h"
 
 namespace patchforge::testing {
@@ -277,6 +278,28 @@ TEST(MakeCpuBackend, RefusesAnUnknownInstructionSet) {
 
 TEST(MakeCpuBackend, RefusesANegativeNumberOfThreads) {
     EXPECT_THROW(make_cpu_backend({.threads = -1}), std::invalid_argument);
+}
+
+TEST(OverlapLaunches, IsRefusedOnTheCpu) {
+    try {
+        make_backend("cpu", {.overlap_launches = true});
+        ADD_FAILURE() << "no error";
+    } catch (const std::invalid_argument& error) {
+        EXPECT_EQ(std::string(error.what()).find("--overlap-launches: the device is the CPU"), 0u);
+    }
+}
+
+TEST(OverlapLaunches, IsRefusedWhereKernelsWouldNotWait) {
+    if (const std::string reason = why_missing("cuda"); !reason.empty()) {
+        GTEST_SKIP() << reason;
+    }
+    const std::string reason = cuda::why_no_overlap(0);
+    if (reason.empty()) {
+        const auto backend = make_cuda_backend(0, {.overlap_launches = true});
+        EXPECT_TRUE(backend->description().ends_with(", overlapping launches"));
+        return;
+    }
+    EXPECT_THROW(make_cuda_backend(0, {.overlap_launches = true}), std::runtime_error) << reason;
 }
 
 } // namespace

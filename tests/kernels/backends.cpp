@@ -3,6 +3,8 @@
 #include <cstdlib>
 #include <optional>
 
+#include "kernels/cuda/device.h"
+
 namespace patchforge::testing {
 
 ScopedVariable::ScopedVariable(std::string name, const std::string& value)
@@ -56,8 +58,9 @@ std::string why_missing(const std::string& backend) {
 }
 
 std::unique_ptr<Backend> make_backend_under_test(const std::string& backend, int threads) {
-    const BackendOptions options = {.threads = threads, .precision = precision_of(backend)};
+    BackendOptions options = {.threads = threads, .precision = precision_of(backend)};
     if (backend.starts_with("cuda")) {
+        options.overlap_launches = cuda::why_no_overlap(0).empty();
         return make_cuda_backend(0, options);
     }
     std::optional<ScopedVariable> held;

@@ -4,7 +4,8 @@
 //     cpu            the CPU backend as a user gets it
 //     cpu_baseline   the same, held to the instruction set named (PATCHFORGE_CPU)
 //     cpu_avx2, cpu_avx512
-//     cuda           the CUDA backend: its kernels run by the executor in tests/simt, or by a GPU
+//     cuda           the CUDA backend: its kernels run by the executor in tests/simt, or by a GPU,
+//                    and overlapping where that can be (the executor then checks that they wait)
 //     cpu_tf32, cpu_bf16, cuda_tf32, cuda_bf16
 //                    both with linear layers in that precision, for the suites that ask for it
 #pragma once

@@ -68,7 +68,7 @@ TEST_F(PersistentGateTest, EveryBlockSeesTheSumOfAll) {
 TEST_F(PersistentGateTest, NodesCountUp) {
     const DeviceArray<unsigned> counter(*backend_, 1);
     for (int i = 0; i < 3; ++i) {
-        launch_node(counter.data(), nullptr);
+        launch_node(counter.data(), {nullptr, cuda::why_no_overlap(0).empty()});
     }
     ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess);
     EXPECT_EQ(values(counter), std::vector<unsigned>{3});

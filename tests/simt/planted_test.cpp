@@ -28,7 +28,8 @@ std::vector<Bug> all_bugs() {
     std::vector<Bug> all;
     for (const auto& group :
          {planted::barrier_bugs(), planted::copy_bugs(), planted::indexing_bugs(),
-          planted::shared_memory_bugs(), planted::tensor_core_bugs(), planted::warp_bugs()}) {
+          planted::overlap_bugs(), planted::shared_memory_bugs(), planted::tensor_core_bugs(),
+          planted::warp_bugs()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;
@@ -80,6 +81,9 @@ std::vector<simt::Finding> findings_of(Sign sign) {
         return {simt::Finding::race, simt::Finding::unwritten_read};
     case Sign::limit:
         return {simt::Finding::limit};
+    case Sign::overlap:
+    case Sign::overlap_of_idle:
+        return {simt::Finding::overlap};
     case Sign::wrong_result:
     case Sign::schedule_dependent:
         return {};
@@ -123,7 +127,8 @@ TEST_P(PlantedBug, IsCaught) {
         const std::string what = outcome.failure->what();
         EXPECT_EQ(std::count(findings.begin(), findings.end(), outcome.failure->finding()), 1)
             << what;
-        const std::string place = bug.sign == Sign::limit ? bug.name : "tests/simt/planted/";
+        const bool named = bug.sign == Sign::limit || bug.sign == Sign::overlap_of_idle;
+        const std::string place = named ? bug.name : "tests/simt/planted/";
         EXPECT_EQ(what.rfind(place, 0), 0u) << "no place in: " << what;
     }
 }

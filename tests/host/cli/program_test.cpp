@@ -68,6 +68,7 @@ TEST(Program, WrongCallsExitWith2AndSayWhat) {
         {"info", "path"},
         {"train gan --data x --out y --steps 3 --epochs 2", "--epochs excludes --steps"},
         {"train gan --data x --out y --minibatch-size 3", "requires --minibatch-discrimination"},
+        {"train gan --data x --out y --persistent --overlap-launches", "excludes"},
         {"train classifier --data x --out y --test x --test-patients 2", "excludes"},
         {"generate --run x --out y --latents z --count 3", "excludes --latents"},
     };

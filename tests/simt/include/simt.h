@@ -27,6 +27,7 @@ enum class Finding {
     out_of_bounds,     // an access outside every buffer, or a guard word changed
     unwritten_read,    // a read of memory that nobody wrote          (checked build)
     race,              // unordered accesses of two threads to a word (checked build)
+    overlap,           // a kernel that overlaps the one before did not begin with begin_kernel()
     limit,             // more than a GPU has
 };
 const char* name_of(Finding finding);
@@ -86,6 +87,7 @@ struct LaunchGeometry {
     unsigned block = 32;
     std::size_t shared_bytes = 0;
     bool cooperative = false;
+    bool overlaps = false; // a GPU may start it before the launch before it has ended
     const char* name = "";
     double declared_bytes = 0; // what the launcher says that the operands hold
 };
@@ -102,15 +104,13 @@ void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream, ThreadB
 #define SIMT_NOT_CHECKED __attribute__((no_sanitize("thread")))
 
 template <class... Parameters>
-void launch(void (*kernel)(Parameters...), dim3 grid, unsigned block, std::size_t shared_bytes,
-            cudaStream_t stream, bool cooperative, const char* name, double declared_bytes,
+void launch(void (*kernel)(Parameters...), const LaunchGeometry& geometry, cudaStream_t stream,
             std::type_identity_t<Parameters>... arguments) {
     const auto closure = [=]() SIMT_NOT_CHECKED { kernel(arguments...); };
     using Closure = decltype(closure);
     const auto call = [](const void* pointer)
                           SIMT_NOT_CHECKED { (*static_cast<Closure*>(pointer))(); };
-    launch_threads({grid, block, shared_bytes, cooperative, name, declared_bytes}, stream,
-                   {std::make_shared<Closure>(closure), call});
+    launch_threads(geometry, stream, {std::make_shared<Closure>(closure), call});
 }
 
 // The shared memory of the block that calls. Poisoned with signalling NaNs when the block starts.

@@ -21,6 +21,10 @@ void cp_async_commit();
 // Lands all but the youngest pending_groups groups of this thread.
 void cp_async_wait(int pending_groups);
 
+// griddepcontrol.wait. Launches run one after another here, so there is nothing to wait for: what is
+// checked is that every thread of a launch that overlaps calls it, before it touches device memory.
+void begin_kernel();
+
 // The nearest tf32 (8 bits of exponent, 10 of mantissa), ties away from zero: cvt.rna.tf32.f32.
 std::uint32_t tf32_from_float(float value);
 

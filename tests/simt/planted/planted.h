@@ -20,6 +20,8 @@ enum class Sign {
     race,
     unordered, // a race, or a read of what is not written yet: whichever comes first
     limit,
+    overlap,           // a kernel that may overlap touches memory before it waits
+    overlap_of_idle,   // the same, found at its end: no access says where
     wrong_result,      // under every schedule
     schedule_dependent // the bits differ between schedules
 };
@@ -39,6 +41,7 @@ struct Bug {
 std::vector<Bug> barrier_bugs();
 std::vector<Bug> copy_bugs();
 std::vector<Bug> indexing_bugs();
+std::vector<Bug> overlap_bugs();
 std::vector<Bug> shared_memory_bugs();
 std::vector<Bug> tensor_core_bugs();
 std::vector<Bug> warp_bugs();

@@ -97,7 +97,8 @@ void Executor::check_limits() const {
     const auto refuse = [&](const std::string& what) {
         throw Failure(Finding::limit, fmt::format("kernel {}: {}", geometry_.name, what));
     };
-    const auto& [grid, block, shared_bytes, cooperative, name, declared_bytes] = geometry_;
+    const auto& [grid, block, shared_bytes, cooperative, overlaps, name, declared_bytes] =
+        geometry_;
     if (block == 0 || block > most_threads || block % 32 != 0) {
         refuse(fmt::format("{} threads a block; a multiple of 32 from 32 to {} is needed", block,
                            most_threads));
@@ -299,6 +300,11 @@ void Executor::run_fiber() {
 void Executor::leave(Thread& thread) {
     Block& block = *thread.block;
     Warp& warp = block.warps[thread.index / 32];
+    if (geometry_.overlaps && !thread.begun) {
+        throw failure(Finding::overlap, geometry_.name,
+                      "ended without begin_kernel(), so that it may end before the kernel before "
+                      "it; make that the kernel's first statement");
+    }
     thread.exited = true;
     idle_yields_ = 0;
     --block.live;

@@ -20,6 +20,7 @@ struct Thread {
     Block* block = nullptr;
     unsigned index = 0;     // within the block
     Fiber* fiber = nullptr; // null until it first runs
+    bool begun = false;     // called begin_kernel()
     bool exited = false;
 
     // Where it waits and for what; `what` is null while it can run.

@@ -161,6 +161,10 @@ void cp_async_wait(int pending_groups) {
     }
 }
 
+void begin_kernel() {
+    executor.current().begun = true;
+}
+
 std::uint32_t tf32_from_float(float value) {
     const auto word = std::bit_cast<std::uint32_t>(value);
     return value != value ? 0x7fffffffu : (word + 0x1000u) & 0xffffe000u;

@@ -208,6 +208,13 @@ Shadow::Buffer* Shadow::buffer_of(const std::byte* address) {
 
 void Shadow::access_buffer(Buffer& buffer, Access kind, std::size_t offset, std::size_t bytes,
                            const void* pc) {
+    if (executor.geometry().overlaps && !executor.current().begun) {
+        executor.fail_access(Finding::overlap, pc,
+                             fmt::format("{} device memory before begin_kernel(), while the kernel "
+                                         "before may still change it; make that the kernel's "
+                                         "first statement",
+                                         name_of(kind)));
+    }
     if (offset + bytes > buffer.bytes) {
         executor.fail_access(Finding::out_of_bounds, pc,
                              fmt::format("{} bytes {} to {} of an allocation of {} bytes",
