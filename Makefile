@@ -271,6 +271,14 @@ check-ptxas-all ptxas-budget-all: %-all:
 	@$(MAKE) --no-print-directory $* SM="80 86 89 90 100 120" B=$B/every-architecture
 .PHONY: check-ptxas ptxas-budget check-ptxas-all ptxas-budget-all
 
+instruction-mix: $(CUDA_SOURCES:%=$B/nvcc/%.o) sass ## write what the hot loops of the products consist of (docs/measured)
+	@mkdir -p docs/measured
+	@PATH="$(abspath $(dir $(CUOBJDUMP))):$$PATH"; \
+	    python3 bench/instruction_mix.py --sass $B/sass/kernels/cuda --budget kernels/cuda/ptxas_budget.txt \
+	    --tools "nvcc $(CUDA_VERSION), cuobjdump $$($(CUOBJDUMP) --version | sed -n 's/.*, V//p')" --commit $(COMMIT) \
+	    --out docs/measured/instruction_mix.md
+.PHONY: instruction-mix
+
 # DATA=<folder of real patches or .pfs> instead of the stand-in; NAME=<folder in runs/>.
 NAME ?= tour
 STAND_IN := build/stand-in
