@@ -128,9 +128,10 @@ def row(kernel, architecture, code, budget):
                  SHARED_BYTES[architecture] // (shared + 1024))
     low, high = percent(multiplying, worst), percent(multiplying, best)
     barriers = sum(number for name, number in count.items() if name.startswith("BAR."))
-    other = issued - count[product] - sum(kinds.values()) - barriers
+    loads = {kind: number for kind, number in kinds.items() if kind.startswith("LD")}
+    other = issued - count[product] - sum(loads.values()) - barriers
     return [f"`{kernel}`", architecture, issued, count[product], percent(count[product], issued),
-            kinds["LDS.128"], kinds["LDS.64"], kinds["LDS"], sum(kinds[k] for k in kinds if k.startswith("LDG")), barriers, other,
+            kinds["LDS.128"], kinds["LDS.64"], kinds["LDS"], sum(loads[kind] for kind in loads if kind.startswith("LDG")), barriers, other,
             percent(multiplying, issued), low if low == high else f"{low} .. {high}", registers, blocks * WARPS]
 
 
@@ -148,8 +149,7 @@ of the loop (lanes), and the share of the multiprocessor's peak that they leave 
 - **issue slots**: the peak's share if every scheduler issued one instruction a clock and did nothing else. A scheduler issues one
   instruction of a warp a clock; FP32 takes 64 multiply-adds a clock and multiprocessor on sm_80 and 128 on sm_90
   ([CUDA programming guide](https://docs.nvidia.com/cuda/cuda-c-programming-guide/#arithmetic-instructions), throughput of arithmetic
-  instructions), tensor cores 512 and 1024 with tf32 and twice that with bf16 (A100 and H100 data sheets; `mma.sync` is said to reach about
-  two thirds of the latter on an H100).
+  instructions), tensor cores 512 and 1024 with tf32 and twice that with bf16 (data sheets of A100 and H100).
 - **L1 and shared memory**: the same if they moved 128 bytes a clock and nothing else counted. A 16-byte load of a warp takes four clocks,
   two where pairs of lanes read the same ([NVIDIA's answer](https://forums.developer.nvidia.com/t/unexpected-shared-memory-bank-conflict/77228/2)): the float32 tiles are
   laid out for two, so the upper end is theirs.
