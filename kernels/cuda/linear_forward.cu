@@ -216,7 +216,7 @@ void launch_forward_tiles(LaunchShape shape, ForwardArguments arguments, bool ve
             const dim3 tiles = {blocks_for(arguments.outputs, Product::B::size),
                                 blocks_for(arguments.rows, Product::A::size)};
             const SplitPlan plan =
-                plan_splits(arguments.inputs, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+                plan_splits(arguments.inputs, tiles.x * tiles.y, least_split_depth, tile_depth);
             arguments.split_length = plan.length;
             shape.grid = {tiles.x, tiles.y, plan.splits};
             shape.shared_bytes = sizeof(typename Product::Storage);

@@ -77,7 +77,7 @@ void launch_weight_gradient_tiles(LaunchShape shape, BackwardArguments<Update> a
     const dim3 tiles = {blocks_for(arguments.inputs, Product::B::size),
                         blocks_for(arguments.outputs, Product::A::size)};
     const SplitPlan plan =
-        plan_splits(arguments.rows, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+        plan_splits(arguments.rows, tiles.x * tiles.y, least_split_depth, tile_depth);
     arguments.split_length = plan.length;
     shape.grid = {tiles.x, tiles.y, plan.splits};
     shape.shared_bytes = sizeof(typename Product::Storage);
