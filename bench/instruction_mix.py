@@ -90,8 +90,10 @@ def hot_loop(kernel, code):
     loops = loops_of(code)
     counts = {loop: own_instructions(code, loop, loops) for loop in loops}
     product = next((name for name in PRODUCTS if name != "FFMA" and any(count[name] for count in counts.values())), "FFMA")
-    hot = max(loops, key=lambda loop: counts[loop][product])
     tile = re.search(r"By\w+<(\d+)>, By\w+<(\d+)>", kernel)
+    stages = [loop for loop in loops if counts[loop]["LDGDEPBAR"]]  # not the loops of the epilogue
+    hot = max((loop for loop in loops if not tile or any(loop == stage or inside(loop, stage) for stage in stages)),
+              key=lambda loop: counts[loop][product])
     total = collections.Counter(counts[hot])
     if tile:
         rounds = int(tile[1]) * int(tile[2]) * STAGE_DEPTH / WARPS / (PRODUCTS[product] * counts[hot][product])
