@@ -75,9 +75,9 @@ class CheckPtxasTest : public ::testing::Test {
 };
 
 const std::string true_claims = "ptx ld\\.global\\.([a-z0-9_:]+\\.)*v4 scale\n"
-                                "sass LDG\\.E\\.([A-Z]+\\.)*128 ^scale$\n"
-                                "sass FFMA scale\n"
-                                "sass !LDL|STL .\n";
+                                "sm_.* LDG\\.E\\.([A-Z]+\\.)*128 ^scale$\n"
+                                "sm_90 FFMA scale\n"
+                                "sm_(80|90) !LDL|STL .\n";
 
 TEST_F(CheckPtxasTest, AcceptsWhatHolds) {
     const Answer answer = check(true_claims);
@@ -91,10 +91,11 @@ TEST_F(CheckPtxasTest, AcceptsWhatHolds) {
 TEST_F(CheckPtxasTest, ReportsUntrueClaims) {
     expect_refused(check("ptx mma scale\n"), "ptx: scale holds no mma");
     expect_refused(check("ptx !ld\\.global scale\n"), "ptx: scale holds ld");
-    expect_refused(check("sass HMMA scale\n"), "sm_90: scale holds no HMMA");
-    expect_refused(check("sass !FADD|FFMA scale\n"), "sm_80: scale holds FADD|FFMA");
-    expect_refused(check("sass !FFMA shrink\n"), "no kernel in the sass is called shrink");
-    expect_refused(check("FFMA scale\n"), "a claim begins with ptx or sass");
+    expect_refused(check("sm_90 HMMA scale\n"), "sm_90: scale holds no HMMA");
+    expect_refused(check("sm_.* !FADD|FFMA scale\n"), "sm_80: scale holds FADD|FFMA");
+    expect_refused(check("sm_.* !FFMA shrink\n"), "no kernel is called shrink");
+    EXPECT_EQ(check("sm_100 HMMA scale\n").status, 0); // which was not compiled
+    expect_refused(check("FFMA scale\n"), "a claim begins with ptx or sm_");
 }
 
 TEST_F(CheckPtxasTest, ReportsAClaimThatOneArchitectureBreaks) {
