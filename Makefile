@@ -10,7 +10,7 @@ CXX ?= g++
 NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 CUDA_HOME := $(patsubst %/bin/nvcc,%,$(NVCC))
 SM ?= 80 90
-NEWEST_SM := $(lastword $(sort $(SM)))
+NEWEST_SM := $(shell printf '%s\n' $(SM) | sort -n | tail -1)
 
 # Compile in parallel unless the caller says how.
 ifeq ($(filter -j%,$(MAKEFLAGS)),)
@@ -102,7 +102,9 @@ $B/simt-asan/%.cpp.o: %.cpp
 
 GENCODE := $(foreach sm,$(SM),-gencode=arch=compute_$(sm),code=sm_$(sm)) \
     -gencode=arch=compute_$(NEWEST_SM),code=compute_$(NEWEST_SM)
-$B/nvcc/%.cu.o: %.cu
+# What was compiled for other architectures is compiled again.
+$(shell mkdir -p $B; [ "$$(cat $B/architectures.txt 2>/dev/null)" = "$(SM)" ] || echo "$(SM)" > $B/architectures.txt)
+$B/nvcc/%.cu.o: %.cu $B/architectures.txt
 	@mkdir -p $(@D)
 	$(NVCC) -std=c++20 -I. -O3 -lineinfo $(GENCODE) -Xptxas -v,-warn-spills -MD -MP -c $< -o $@ 2> $@.ptxas \
 	    || { cat $@.ptxas; exit 1; }
@@ -156,6 +158,7 @@ $B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*
 	$$(CXX) $$(CXXFLAGS) -o $$@ $$^ -lgtest $$(LIBRARIES)
 endef
 TEST_LIBRARIES_data := $B/libdata.a
+TEST_LIBRARIES_ptxas := $B/libdata.a
 PLANTED_BUGS := $(wildcard tests/simt/planted/*.c*)
 TEST_LIBRARIES_simt := $(PLANTED_BUGS:%=$B/simt/%.o) $B/libsimt.a
 TEST_LIBRARIES_oracle := $B/libkernels.a
@@ -234,16 +237,47 @@ install-packages: ## install what is missing from Debian's packages (root or sud
 
 # What nvcc says of every kernel, for every architecture; needs no GPU.
 PTX := $(CUDA_SOURCES:%=$B/ptx/%.ptx)
-$B/ptx/%.cu.ptx: %.cu
+$B/ptx/%.cu.ptx: %.cu $B/architectures.txt
 	@mkdir -p $(@D)
 	$(NVCC) -std=c++20 -I. -O3 -arch=compute_$(NEWEST_SM) -MD -MP -ptx $< -o $@ 2> $@.log || { cat $@.log; exit 1; }
-CHECK_PTXAS = tests/check_ptxas.sh $(1) kernels/cuda/ptxas_budget.txt kernels/cuda/instruction_claims.txt \
-    $B/nvcc/kernels/cuda $B/ptx/kernels/cuda
+
+# And what the machine code says. Where no cuobjdump is installed, the one from PyPI is put into $B.
+DISASSEMBLER := $B/disassembler/nvidia/cu13/bin/cuobjdump
+CUOBJDUMP ?= $(firstword $(shell command -v cuobjdump) $(wildcard $(CUDA_HOME)/bin/cuobjdump) $(DISASSEMBLER))
+$(DISASSEMBLER):
+	python3 -m pip install --quiet --retries 0 --timeout 15 --no-deps --upgrade --target $B/disassembler \
+	    nvidia-cuda-cuobjdump==13.5.37 nvidia-cuda-nvdisasm==13.5.37
+SASS := $(CUDA_SOURCES:%=$B/sass/%.sass)
+# One instruction a line, after its address.
+$B/sass/%.sass: $B/nvcc/%.o | $(CUOBJDUMP)
+	@mkdir -p $(@D)
+	@echo "$(notdir $(CUOBJDUMP)) -sass $<"
+	@PATH="$(abspath $(dir $(CUOBJDUMP))):$$PATH" $(CUOBJDUMP) -sass $< > $@.full
+	@sed -nE -e 's/^\s*(arch = |Function : )/\1/p' -e 's|^\s*/\*([0-9a-f]+)\*/\s+([^;]*[^; ]) *;.*|\1 \2|p' $@.full > $@
+	@rm $@.full
+.PHONY: sass
+sass: $(SASS)
+
+CHECK_PTXAS = $(MAKE) --no-print-directory sass || rm -rf $B/sass; \
+    tests/check_ptxas.sh $(1) kernels/cuda/ptxas_budget.txt kernels/cuda/instruction_claims.txt \
+    $B/nvcc/kernels/cuda $B/ptx/kernels/cuda $B/sass/kernels/cuda
 check-ptxas: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## compare registers, spills, shared memory and instructions of every kernel with the budget
 	@$(call CHECK_PTXAS,check)
 ptxas-budget: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## write the budget that check-ptxas compares with
 	@$(call CHECK_PTXAS,write)
-.PHONY: check-ptxas ptxas-budget
+check-ptxas-all: ## check-ptxas for A100, RTX 30 and 40, H100, B200 and RTX 50 (takes minutes)
+ptxas-budget-all: ## write the budget of all of these
+check-ptxas-all ptxas-budget-all: %-all:
+	@$(MAKE) --no-print-directory $* SM="80 86 89 90 100 120" B=$B/every-architecture
+.PHONY: check-ptxas ptxas-budget check-ptxas-all ptxas-budget-all
+
+instruction-mix: $(CUDA_SOURCES:%=$B/nvcc/%.o) sass ## write what the hot loops of the products consist of (docs/measured)
+	@mkdir -p docs/measured
+	@PATH="$(abspath $(dir $(CUOBJDUMP))):$$PATH"; \
+	    python3 bench/instruction_mix.py --sass $B/sass/kernels/cuda --budget kernels/cuda/ptxas_budget.txt \
+	    --tools "nvcc $(CUDA_VERSION), cuobjdump $$($(CUOBJDUMP) --version | sed -n 's/.*, V//p')" --commit $(COMMIT) \
+	    --out docs/measured/instruction_mix.md
+.PHONY: instruction-mix
 
 # DATA=<folder of real patches or .pfs> instead of the stand-in; NAME=<folder in runs/>.
 NAME ?= tour

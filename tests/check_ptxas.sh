@@ -2,15 +2,18 @@
 # Compares what nvcc made of every kernel with the committed budget, and shows what got worse as a diff;
 # then looks for the instructions that kernels are said to be made of.
 #
-#     check_ptxas.sh check|write <budget> <claims> <folder of *.cu.o.ptxas> <folder of *.ptx>
+#     check_ptxas.sh check|write <budget> <claims> <folder of *.cu.o.ptxas> <folder of *.ptx> <folder of *.sass>
 #
 # A line of the budget:
 #     architecture  registers  spilled bytes  shared memory  16-byte accesses to global memory  kernel
 # Shared memory, in bytes: what ptxas counts, and the sizeof of the Storage that the kernel asks for at its
 # launch, from the comment that shared<Storage>() leaves in the PTX. Worse is: more registers, spilled bytes
-# or shared memory, a kernel that lost its 16-byte accesses or has left or joined the list.
+# or shared memory, a kernel that lost its 16-byte accesses or has left or joined the list. Lines of
+# architectures that were not compiled are neither compared nor written.
+#
+# The folder of SASS may be absent, where there is no disassembler: claims about SASS are then not checked.
 set -euo pipefail
-mode=$1 budget=$2 claims=$3 logs=$4 ptx=$5
+mode=$1 budget=$2 claims=$3 logs=$4 ptx=$5 sass=$6
 
 current=$(mktemp)
 instructions=$(mktemp)
@@ -33,57 +36,88 @@ awk '
         fixed = match($0, /[0-9]+ bytes smem/) ? substr($0, RSTART) + 0 : 0
         print sm, $5, spilled, fixed + dynamic[entry], wide[entry], entry
     }
-' "$ptx"/*.ptx "$logs"/*.ptxas | readable | sort -k6 -k1,1 > "$current"
+' "$ptx"/*.ptx "$logs"/*.ptxas | readable | sort -k6 -k1,1V > "$current"
 
-# "instruction kernel", each pair once.
-awk '
-    /\.entry/ { sub(/.*\.entry /, ""); sub(/\(.*/, ""); entry = $0 }
-    /^\t/ && entry != "" {
-        name = $1 ~ /^@/ ? $2 : $1
-        sub(/;.*/, "", name)
-        if (name ~ /^(mma|cvt|cp|ld|st|griddepcontrol)\./ && !seen[name, entry]++) print name, entry
-    }
-' "$ptx"/*.ptx | readable > "$instructions"
+# "ptx instruction kernel" or "sm_90 instruction kernel", each once.
+{
+    awk '
+        /\.entry/ { sub(/.*\.entry /, ""); sub(/\(.*/, ""); entry = $0 }
+        /^\t/ && entry != "" {
+            name = $1 ~ /^@/ ? $2 : $1
+            sub(/;.*/, "", name)
+            if (name ~ /^(mma|cvt|cp|ld|st|griddepcontrol)\./ && !seen[name, entry]++) print "ptx", name, entry
+        }
+    ' "$ptx"/*.ptx
+    if [ -d "$sass" ]; then
+        awk '
+            /^arch = / { sm = $3; next }
+            /^Function : / { entry = $3; next }
+            { name = $2 ~ /^@/ ? $3 : $2 }
+            !seen[sm, name, entry]++ { print sm, name, entry }
+        ' "$sass"/*.sass
+    fi
+} | readable > "$instructions"
 
-if ! awk '
+if ! awk -v have_sass="$([ -d "$sass" ] && echo yes)" '
     NR == FNR {
-        pair = $1; kernel = $0; sub(/^[^ ]* /, "", kernel)
-        kernels[kernel] = 1; found[kernel] = found[kernel] " " pair
+        where = $1; name = $2; sub(/^[^ ]* [^ ]* /, "")
+        compiled[where] = 1; built[where, $0] = built[where, $0] " " name
         next
     }
     /^#/ || NF == 0 { next }
+    $1 != "ptx" && $1 !~ /^sm_/ { print "a claim begins with ptx or sm_: " $0; wrong = 1; next }
     {
-        none = sub(/^!/, "", $1); instruction = $1
-        sub(/^[^ ]+ +/, ""); which = $0; matched = 0; ++claims
-        for (kernel in kernels) if (kernel ~ which) {
+        code = "^" $1 "$"; asked = 0
+        for (where in compiled) if (where ~ code) ++asked
+        if (!asked) next
+        none = sub(/^!/, "", $2); instruction = $2
+        sub(/^[^ ]+ +[^ ]+ +/, ""); which = $0; matched = 0; ++claims[code == "^ptx$"]
+        for (key in built) {
+            split(key, part, SUBSEP)
+            if (part[1] !~ code || part[2] !~ which) continue
             ++matched
-            if ((found[kernel] ~ (" " instruction)) == none) {
-                print kernel (none ? " holds " : " holds no ") instruction; wrong = 1
+            if ((built[key] ~ (" (" instruction ")")) == none) {
+                print part[1] ": " part[2] (none ? " holds " : " holds no ") instruction; wrong = 1
             }
         }
         if (!matched) { print "no kernel is called " which; wrong = 1 }
     }
-    END { if (!wrong) print "check-ptxas: " claims " claims about instructions hold"; exit wrong }
+    END {
+        if (!wrong) {
+            print "check-ptxas:", claims[1] + 0, "claims about instructions hold in the PTX,", \
+                have_sass ? claims[0] + 0 " in the machine code" \
+                          : "those about machine code were not checked: no cuobjdump"
+        }
+        exit wrong
+    }
 ' "$instructions" "$claims"; then
     echo "check-ptxas: not as $claims says" >&2
     exit 1
 fi
 
 if [ "$mode" = write ]; then
-    cp "$current" "$budget"
-    echo "$budget: $(wc -l < "$budget") lines written"
+    { cat "$current"; awk 'NR == FNR { compiled[$1] = 1; next } !($1 in compiled)' "$current" "$budget"; } |
+        sort -k6 -k1,1V > "$budget.written"
+    mv "$budget.written" "$budget"
+    echo "$budget: $(wc -l < "$current") lines written"
     exit
 fi
 
 if awk '
     { key = $1; for (i = 6; i <= NF; ++i) key = key " " $i }
     NR == FNR { line[key] = $0; registers[key] = $2; spilled[key] = $3; shared[key] = $4; wide[key] = $5; next }
-    { seen[key] = 1 }
+    { seen[key] = compiled[$1] = 1 }
     !(key in line) { print "+ " $0; worse = 1; next }
     $2 > registers[key] || $3 > spilled[key] || $4 > shared[key] || (wide[key] == "yes" && $5 != "yes") {
         print "- " line[key]; print "+ " $0; worse = 1
     }
-    END { for (key in line) if (!(key in seen)) { print "- " line[key]; worse = 1 } exit worse }
+    END {
+        for (key in line) {
+            split(key, part, " ")
+            if (!(key in seen) && part[1] in compiled) { print "- " line[key]; worse = 1 }
+        }
+        exit worse
+    }
 ' "$budget" "$current"; then
     echo "check-ptxas: $(wc -l < "$current") builds of kernels within $budget," \
         "$(awk '$3 > 0' "$current" | wc -l) of them spill"

@@ -15,8 +15,8 @@
 //   B > 8     the same on tensor cores where the precision is tf32 or bf16, with tiles as high as
 //             the batch (tensor_tile.h).
 //
-// Within a tier the bits of a row of y do not depend on the other rows, nor on B; between tiers
-// they do.
+// Within a tier the bits of a row of y do not depend on the other rows, nor on B while it asks for
+// as many tiles of the same size; beyond that they do.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/epilogue.h"
@@ -82,13 +82,14 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
     const int begin = static_cast<int>(blockIdx.y) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.inputs);
 
-    // Rows beyond the last repeat it: their sums are not written.
+    // The lane's next weights. Rows beyond the last repeat it: their sums are not written.
     const float* weight_row[weight_rows_per_warp];
     PATCHFORGE_UNROLL
     for (int r = 0; r < weight_rows_per_warp; ++r) {
         weight_row[r] = arguments.weight +
                         static_cast<std::int64_t>(min(first_output + r, arguments.outputs - 1)) *
-                            arguments.inputs;
+                            arguments.inputs +
+                        begin + 4 * lane;
     }
 
     float sum[sums] = {}; // of row b and weight row r: number 4 b + r
@@ -96,7 +97,8 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
     const auto load_weights = [&](int input) {
         PATCHFORGE_UNROLL
         for (int r = 0; r < weight_rows_per_warp; ++r) {
-            load_quad<vectors>(next[r], weight_row[r] + input, end - input);
+            load_quad<vectors>(next[r], weight_row[r], end - input);
+            weight_row[r] += 4 * 32;
         }
     };
     load_weights(begin + 4 * lane);
@@ -113,10 +115,8 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
         PATCHFORGE_UNROLL
         for (int b = 0; b < batch; ++b) {
             const int row = min(b, arguments.rows - 1);
-            float x[4];
-            load_quad<vectors>(
-                x, arguments.x + static_cast<std::int64_t>(row) * arguments.inputs + input,
-                end - input);
+            float x[4]; // at most 32 rows: 32 bits address them
+            load_quad<vectors>(x, arguments.x + (row * arguments.inputs + input), end - input);
             PATCHFORGE_UNROLL
             for (int r = 0; r < weight_rows_per_warp; ++r) {
                 PATCHFORGE_UNROLL
@@ -162,36 +162,37 @@ __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     const int first_output = static_cast<int>(blockIdx.x) * Product::B::size;
     const int begin = static_cast<int>(blockIdx.z) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.inputs);
-    float result[Product::results] = {};
-    Product::template accumulate<vectors>(
-        result, storage, {arguments.x, arguments.rows, arguments.inputs}, first_row,
+    Product::template multiply<vectors>(
+        storage, {arguments.x, arguments.rows, arguments.inputs}, first_row,
         {arguments.weight, arguments.outputs, arguments.inputs}, first_output, begin, end,
         [](const typename Product::A::Stage&) {});
 
     const unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
-    if (sum_over_splits(result, arguments.workspace, tile, blockIdx.z, gridDim.z)) {
+    if (sum_tile_over_splits<Product::B::size>(storage.result, arguments.workspace, tile,
+                                               blockIdx.z, gridDim.z)) {
         const ElementEpilogue epilogue(arguments.epilogue);
-        Product::for_each_quad(result, storage, [&](int tile_row, int tile_column, float(&z)[4]) {
-            const int row = first_row + tile_row;
-            const int output = first_output + tile_column;
-            const int available = row < arguments.rows ? arguments.outputs - output : 0;
-            const std::int64_t element =
-                static_cast<std::int64_t>(row) * arguments.outputs + output;
-            if (arguments.bias != nullptr) {
-                float bias[4];
-                load_quad<false>(bias, arguments.bias + output, available);
-                PATCHFORGE_UNROLL
-                for (int i = 0; i < 4; ++i) {
-                    z[i] += bias[i];
+        visit_quads<Product::B::size>(
+            storage.result, [&](int tile_row, int tile_column, float(&z)[4]) {
+                const int row = first_row + tile_row;
+                const int output = first_output + tile_column;
+                const int available = row < arguments.rows ? arguments.outputs - output : 0;
+                const std::int64_t element =
+                    static_cast<std::int64_t>(row) * arguments.outputs + output;
+                if (arguments.bias != nullptr) {
+                    float bias[4];
+                    load_quad<false>(bias, arguments.bias + output, available);
+                    PATCHFORGE_UNROLL
+                    for (int i = 0; i < 4; ++i) {
+                        z[i] += bias[i];
+                    }
                 }
-            }
-            epilogue.apply_quad(z, element);
-            if (arguments.quad_outputs) {
-                store_quad<true>(arguments.y + element, z, available);
-            } else {
-                store_quad<false>(arguments.y + element, z, available);
-            }
-        });
+                epilogue.apply_quad(z, element);
+                if (arguments.quad_outputs) {
+                    store_quad<true>(arguments.y + element, z, available);
+                } else {
+                    store_quad<false>(arguments.y + element, z, available);
+                }
+            });
     }
 }
 
@@ -217,7 +218,7 @@ void launch_forward_tiles(LaunchShape shape, ForwardArguments arguments, bool ve
             const dim3 tiles = {blocks_for(arguments.outputs, Product::B::size),
                                 blocks_for(arguments.rows, Product::A::size)};
             const SplitPlan plan =
-                plan_splits(arguments.inputs, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+                plan_splits(arguments.inputs, tiles.x * tiles.y, least_split_depth, tile_depth);
             arguments.split_length = plan.length;
             shape.grid = {tiles.x, tiles.y, plan.splits};
             shape.shared_bytes = sizeof(typename Product::Storage);

@@ -27,16 +27,17 @@ __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     const int first_input = static_cast<int>(blockIdx.x) * Product::B::size;
     const int begin = static_cast<int>(blockIdx.z) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.outputs);
-    float result[Product::results] = {};
-    Product::template accumulate<vectors>(
-        result, storage, {arguments.dz, arguments.rows, arguments.outputs}, first_row,
+    Product::template multiply<vectors>(
+        storage, {arguments.dz, arguments.rows, arguments.outputs}, first_row,
         {arguments.update.weight, arguments.outputs, arguments.inputs}, first_input, begin, end,
         [](const typename Product::A::Stage&) {});
 
     const unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
-    if (sum_over_splits(result, arguments.workspace, tile, blockIdx.z, gridDim.z)) {
+    if (sum_tile_over_splits<Product::B::size>(storage.result, arguments.workspace, tile,
+                                               blockIdx.z, gridDim.z)) {
         const ElementEpilogue previous(arguments.previous);
-        Product::for_each_quad(result, storage, [&](int tile_row, int tile_column, float(&dx)[4]) {
+        visit_quads<Product::B::size>(storage.result, [&](int tile_row, int tile_column,
+                                                          float(&dx)[4]) {
             const int row = first_row + tile_row;
             const int input = first_input + tile_column;
             const int available = row < arguments.rows ? arguments.inputs - input : 0;
@@ -60,7 +61,7 @@ void launch_input_gradient_tiles(LaunchShape shape, BackwardArguments<NoUpdate> 
             const dim3 tiles = {blocks_for(arguments.inputs, Product::B::size),
                                 blocks_for(arguments.rows, Product::A::size)};
             const SplitPlan plan =
-                plan_splits(arguments.outputs, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+                plan_splits(arguments.outputs, tiles.x * tiles.y, least_split_depth, tile_depth);
             arguments.split_length = plan.length;
             shape.grid = {tiles.x, tiles.y, plan.splits};
             shape.shared_bytes = sizeof(typename Product::Storage);

@@ -35,10 +35,9 @@ __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     const int begin = static_cast<int>(blockIdx.z) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.rows);
     const bool sums_bias = blockIdx.x == 0 && threadIdx.x < Product::A::size;
-    float result[Product::results] = {};
     float bias = 0.0f;
-    Product::template accumulate<vectors>(
-        result, storage, {arguments.dz, arguments.rows, arguments.outputs}, first_output,
+    Product::template multiply<vectors>(
+        storage, {arguments.dz, arguments.rows, arguments.outputs}, first_output,
         {arguments.x, arguments.rows, arguments.inputs}, first_input, begin, end,
         [&](const typename Product::A::Stage& dz) {
             if (sums_bias) {
@@ -50,23 +49,23 @@ __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
         });
 
     const unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
-    if (sum_over_splits(result, bias, arguments.workspace, tile, blockIdx.z, gridDim.z)) {
+    if (sum_tile_over_splits<Product::B::size>(storage.result, arguments.workspace, tile,
+                                               blockIdx.z, gridDim.z, bias)) {
         const typename Update::Thread update(arguments.update);
         const int bias_output = first_output + static_cast<int>(threadIdx.x);
         if (sums_bias && bias_output < arguments.outputs) {
             update.finish_bias(bias, bias_output);
         }
-        Product::for_each_quad(
-            result, storage, [&](int tile_row, int tile_column, float(&gradient)[4]) {
-                const int output = first_output + tile_row;
-                const int input = first_input + tile_column;
-                const int available = output < arguments.outputs ? arguments.inputs - input : 0;
-                const std::int64_t first =
-                    static_cast<std::int64_t>(output) * arguments.inputs + input;
-                typename Update::Thread::Quad quad;
-                update.template begin<vectors>(quad, first, available);
-                update.template finish<vectors>(quad, gradient, first, available);
-            });
+        visit_quads<Product::B::size>(storage.result, [&](int tile_row, int tile_column,
+                                                          float(&gradient)[4]) {
+            const int output = first_output + tile_row;
+            const int input = first_input + tile_column;
+            const int available = output < arguments.outputs ? arguments.inputs - input : 0;
+            const std::int64_t first = static_cast<std::int64_t>(output) * arguments.inputs + input;
+            typename Update::Thread::Quad quad;
+            update.template begin<vectors>(quad, first, available);
+            update.template finish<vectors>(quad, gradient, first, available);
+        });
     }
 }
 
@@ -80,7 +79,7 @@ void launch_weight_gradient_tiles(LaunchShape shape, BackwardArguments<Update> a
     const dim3 tiles = {blocks_for(arguments.inputs, Product::B::size),
                         blocks_for(arguments.outputs, Product::A::size)};
     const SplitPlan plan =
-        plan_splits(arguments.rows, tiles.x * tiles.y, 8 * tile_depth, tile_depth);
+        plan_splits(arguments.rows, tiles.x * tiles.y, least_split_depth, tile_depth);
     arguments.split_length = plan.length;
     shape.grid = {tiles.x, tiles.y, plan.splits};
     shape.shared_bytes = sizeof(typename Product::Storage);

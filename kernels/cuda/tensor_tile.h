@@ -1,5 +1,5 @@
 // The product of matrix_tile.h on tensor cores: the same stages in shared memory, the same contract
-// of accumulate and for_each_quad, another multiplication. The stages hold float32; a lane rounds
+// of multiply, another multiplication. The stages hold float32; a lane rounds
 // its operands on their way from shared memory to its fragments (kernels/precision.h), and sums
 // stay float32.
 //
@@ -85,7 +85,6 @@ struct TensorProduct {
     static constexpr int columns_of_warp = B::size / warps_along_n;
     static constexpr int fragments_m = rows_of_warp / 16;
     static constexpr int fragments_n = columns_of_warp / 8;
-    static constexpr int results = 4 * fragments_m * fragments_n;
     static constexpr int resident_blocks = A::size == 128 ? 2 : 3;
     // Weight gradients are as deep as the batch has rows, and their blocks are many.
     static constexpr int stages = A::size == 128 || !A::along_depth ? 3 : 6;
@@ -103,25 +102,18 @@ struct TensorProduct {
         return static_cast<int>(threadIdx.x) / 32 % warps_along_n * columns_of_warp;
     }
 
-    // result[4 * (i * fragments_n + j) + e] += the products of k_begin <= k < k_end for element e
-    // of the lane in the fragment at row first_row() + 16 i, column first_column() + 8 j of the
-    // tile. visit(stage of a) is called once for every 16 steps, by all threads.
+    // As TileProduct::multiply.
     template <bool vectors, class Visit>
-    __device__ static void accumulate(float (&result)[results], Storage& storage,
-                                      const TileSource& a, int first_m, const TileSource& b,
-                                      int first_n, int k_begin, int k_end, Visit visit) {
+    __device__ static void multiply(Storage& storage, const TileSource& a, int first_m,
+                                    const TileSource& b, int first_n, int k_begin, int k_end,
+                                    Visit visit) {
+        float sum[fragments_m][fragments_n][4] = {};
         storage.operands.template stream<vectors>(
             a, first_m, b, first_n, k_begin, k_end,
             [&](const typename A::Stage& stage_a, const typename B::Stage& stage_b) {
-                multiply(result, stage_a, stage_b);
+                multiply_stage(sum, stage_a, stage_b);
                 visit(stage_a);
             });
-    }
-
-    // As TileProduct::for_each_quad.
-    template <class Visit>
-    __device__ static void for_each_quad(const float (&result)[results], Storage& storage,
-                                         Visit visit) {
         __syncthreads(); // the operands have been read, and their place is taken
         const int row = first_row() + static_cast<int>(threadIdx.x) % 32 / 4;
         const int column = first_column() + static_cast<int>(threadIdx.x) % 4 * 2;
@@ -129,16 +121,14 @@ struct TensorProduct {
         for (int i = 0; i < fragments_m; ++i) {
             PATCHFORGE_UNROLL
             for (int j = 0; j < fragments_n; ++j) {
-                const float* of_fragment = result + 4 * (i * fragments_n + j);
                 PATCHFORGE_UNROLL
                 for (int half = 0; half < 2; ++half) {
                     store_shared(&storage.result[row + 16 * i + 8 * half][column + 8 * j],
-                                 of_fragment[2 * half], of_fragment[2 * half + 1]);
+                                 sum[i][j][2 * half], sum[i][j][2 * half + 1]);
                 }
             }
         }
         __syncthreads();
-        visit_quads<B::size>(storage.result, visit);
     }
 
   private:
@@ -155,8 +145,8 @@ struct TensorProduct {
         Operand::round(word, value);
     }
 
-    __device__ static void multiply(float (&result)[results], const typename A::Stage& a,
-                                    const typename B::Stage& b) {
+    __device__ static void multiply_stage(float (&sum)[fragments_m][fragments_n][4],
+                                          const typename A::Stage& a, const typename B::Stage& b) {
         const int g = static_cast<int>(threadIdx.x) % 32 / 4;
         std::uint32_t of_a[fragments_m][2][Operand::words]; // rows g and g + 8 of the fragment
         PATCHFORGE_UNROLL
@@ -172,21 +162,12 @@ struct TensorProduct {
             read<B>(of_b, b, first_column() + 8 * j + g);
             PATCHFORGE_UNROLL
             for (int i = 0; i < fragments_m; ++i) {
-                float d[4];
-                float* const sums = result + 4 * (i * fragments_n + j);
-                PATCHFORGE_UNROLL
-                for (int e = 0; e < 4; ++e) {
-                    d[e] = sums[e];
-                }
                 PATCHFORGE_UNROLL
                 for (int w = 0; w < Operand::words; w += 2) {
                     Operand::multiply(
-                        d, {of_a[i][0][w], of_a[i][1][w], of_a[i][0][w + 1], of_a[i][1][w + 1]},
+                        sum[i][j],
+                        {of_a[i][0][w], of_a[i][1][w], of_a[i][0][w + 1], of_a[i][1][w + 1]},
                         {of_b[w], of_b[w + 1]});
-                }
-                PATCHFORGE_UNROLL
-                for (int e = 0; e < 4; ++e) {
-                    sums[e] = d[e];
                 }
             }
         }
