@@ -44,10 +44,10 @@ constexpr int least_split_depth = 4 * tile_depth;
 
 // The side of the tiles for a result of m x n: 128 where there are enough of them to fill half of
 // the device, or to be split in at most eight to do so; else 64, also for rows without 16-byte
-// access.
+// access, and for up to 64 rows, which would leave half of a larger tile empty at the full price.
 inline int tile_side(std::int64_t m, std::int64_t n, bool vectors) {
     const std::int64_t large_tiles = std::int64_t{blocks_for(m, 128)} * blocks_for(n, 128);
-    return vectors && large_tiles >= 16 ? 128 : 64;
+    return vectors && m > 64 && n > 64 && large_tiles >= 16 ? 128 : 64;
 }
 
 // A row-major matrix in global memory.
