@@ -121,8 +121,9 @@ void run(const Call& call) {
         gan.steps > 0 ? gan.steps : gan.epochs * (set.count() / gan.batch_size + 1);
     gan_run.sample_interval = std::max<std::int64_t>(1, steps / 4);
     gan_run.log_interval = std::clamp<std::int64_t>(steps / 20, 1, 200);
+    const auto stop = [] { print_line("the tour ends here; the same command starts a new one"); };
     if (!run_gan_training(set, gan, gan_run)) {
-        return;
+        return stop();
     }
 
     heading("a classifier");
@@ -135,7 +136,7 @@ void run(const Call& call) {
     classifier_run.backend = call.device.backend;
     if (!run_classifier_training(classifier_task({.set = &set}, classifier), classifier,
                                  classifier_run)) {
-        return;
+        return stop();
     }
 
     Report page(

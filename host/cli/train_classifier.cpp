@@ -53,7 +53,9 @@ void settle(Call& call) {
 }
 
 void finish(const Call& call, bool trained) {
-    if (trained && call.run.ensemble == 1) {
+    if (!trained) {
+        fmt::print("Go on with the same command and --resume\n");
+    } else if (call.run.ensemble == 1) {
         fmt::print("Look at {}/report.html\n", call.out);
     }
 }

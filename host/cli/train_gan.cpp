@@ -62,6 +62,8 @@ void run(const Call& call) {
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     if (run_gan_training(set, gan, options)) {
         fmt::print("Look at {}/report.html and {}/images/final.png\n", call.out, call.out);
+    } else {
+        fmt::print("Go on with the same command and --resume\n");
     }
 }
 

@@ -342,10 +342,8 @@ bool Session::train() {
     }
     write_classifier_report(folder_.path(), training_seconds_);
     if (trainer_.step() < trainer_.total_steps() && !out_of_patience()) {
-        folder_.log(
-            fmt::format("Interrupted in epoch {} of {}; everything is saved. Go on with the "
-                        "same command and --resume",
-                        epoch() + 1, classifier_.epochs));
+        folder_.log(fmt::format("Interrupted in epoch {} of {}; everything is saved", epoch() + 1,
+                                classifier_.epochs));
         return false;
     }
     folder_.log(fmt::format(

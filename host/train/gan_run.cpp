@@ -411,9 +411,8 @@ bool Session::train() {
     }
     write_gan_report(folder_.path());
     if (step() < trainer_.total_steps()) {
-        folder_.log(fmt::format("Interrupted at step {} of {}; everything is saved. Go on with the "
-                                "same command and --resume",
-                                step(), trainer_.total_steps()));
+        folder_.log(fmt::format("Interrupted at step {} of {}; everything is saved", step(),
+                                trainer_.total_steps()));
         return false;
     }
     return true;
