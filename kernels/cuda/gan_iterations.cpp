@@ -44,8 +44,12 @@ GanExchange exchange_in(void* memory, const GanIterations& job, std::size_t& byt
     return exchange;
 }
 
-// Operations of one iteration: a sample costs D's wide layer 2 + 1 passes forward and back in D's
-// step, and so on (docs/persistent.md).
+// All parameters in and out once, and the patches. Products of a layer, in units of B rows:
+//              wide                                 middle                                     narrow
+//     D's turn 2 forward, 2 by weights              2 forward, 2 backward, 2 by weights
+//     G's turn 1 forward, 1 backward through D      1 forward, 1 backward through D
+//     G        2 forward, 1 backward, 1 by weights  2 forward, 1 backward, 1 by weights        2 + 1
+// The second copy of a middle layer's weight gradient is not counted.
 Work work_of(const GanIterations& job, std::int64_t count) {
     const auto b = static_cast<double>(job.rows);
     const auto h = static_cast<double>(job.hidden);

@@ -339,10 +339,12 @@ class Iterations : public GanResident {
         for (unsigned first = 0; first < rows; first += tile_rows) {
             const unsigned count = min(tile_rows, rows - first);
             judge(first, count, of_discriminator);
-            for (unsigned r = 0; r < count && threadIdx.x < hidden_; ++r) {
-                of_last = fmaf(s_.d_logit[first + r], s_.tile[r][threadIdx.x], of_last);
+            if (of_discriminator) {
+                for (unsigned r = 0; r < count && threadIdx.x < hidden_; ++r) {
+                    of_last = fmaf(s_.d_logit[first + r], s_.tile[r][threadIdx.x], of_last);
+                }
+                __syncthreads();
             }
-            __syncthreads();
             gradient_from_logits(first, count, dropout);
             __syncthreads();
             gradient_below(s_.discriminator_second, epilogue(gan_.discriminator[0], dropout, 0),

@@ -37,33 +37,22 @@ struct alignas(16) GanStorage {
 class GanResident {
   public:
     __device__ __forceinline__ void load() {
-        const auto& [g_first, g_second, g_last] = gan_.generator;
-        const auto& [d_first, d_second, d_last] = gan_.discriminator;
-        if (blockIdx.x < job_.slices) {
-            load_slice(s_.discriminator_first, d_first, true);
-            load_slice(s_.generator_last, g_last, false);
-        }
-        s_.discriminator_second.load(d_second, own_, hidden_);
-        s_.generator_second.load(g_second, own_, hidden_);
-        for (unsigned i = threadIdx.x; i < own_.count * latent_; i += slice_threads) {
-            s_.generator_first[i / latent_].load(g_first.weight, i % latent_,
-                                                 std::int64_t{own_.first} * latent_ + i);
-        }
-        if (threadIdx.x < own_.count) {
-            s_.generator_first_bias.load(g_first.bias, threadIdx.x, own_.first + threadIdx.x);
-            s_.discriminator_first_bias.load(d_first.bias, threadIdx.x, own_.first + threadIdx.x);
-        }
-        if (threadIdx.x < pixels_) {
-            s_.generator_last_bias.load(g_last.bias, threadIdx.x, first_pixel_ + threadIdx.x);
-        }
-        if (threadIdx.x < hidden_) {
-            s_.discriminator_last.weight.load(d_last.weight, threadIdx.x, threadIdx.x);
+        for (unsigned i = threadIdx.x; i < slice_pixels * hidden_; i += slice_threads) {
+            s_.discriminator_first.weight[i / hidden_][i % hidden_] = 0.0f;
+            s_.generator_last.weight[i / hidden_][i % hidden_] = 0.0f;
         }
         for (unsigned i = threadIdx.x; i < 3 * batch_ * slice_pixels; i += slice_threads) {
             s_.samples[i / slice_pixels][i % slice_pixels] = 0.0f;
         }
+        __syncthreads();
+        each_of_slices([](float& here, const float& there) { here = there; });
+        s_.discriminator_second.load(gan_.discriminator[1], own_, hidden_);
+        s_.generator_second.load(gan_.generator[1], own_, hidden_);
+        const auto load_one = [](auto& here, const AdamTensor& there, unsigned i,
+                                 std::int64_t place) { here.load(there, i, place); };
+        each_of_units_and_pixels(load_one);
+        each_of_logit_layer(load_one);
         if (threadIdx.x == 0) {
-            s_.discriminator_last.bias.load(d_last.bias, 0, 0);
             s_.step = *gan_.step;
         }
         __syncthreads();
@@ -72,30 +61,16 @@ class GanResident {
     // Nobody writes what others still read: all have passed the last barrier, behind which only
     // this block's own share is touched.
     __device__ __forceinline__ void store(std::uint64_t first) {
-        const auto& [g_first, g_second, g_last] = gan_.generator;
-        const auto& [d_first, d_second, d_last] = gan_.discriminator;
-        if (blockIdx.x < job_.slices) {
-            store_slice(s_.discriminator_first, d_first, true);
-            store_slice(s_.generator_last, g_last, false);
-        }
-        s_.discriminator_second.store(d_second, own_, hidden_);
-        s_.generator_second.store(g_second, own_, hidden_);
-        for (unsigned i = threadIdx.x; i < own_.count * latent_; i += slice_threads) {
-            s_.generator_first[i / latent_].store(g_first.weight, i % latent_,
-                                                  std::int64_t{own_.first} * latent_ + i);
-        }
-        if (threadIdx.x < own_.count) {
-            s_.generator_first_bias.store(g_first.bias, threadIdx.x, own_.first + threadIdx.x);
-            s_.discriminator_first_bias.store(d_first.bias, threadIdx.x, own_.first + threadIdx.x);
-        }
-        if (threadIdx.x < pixels_) {
-            s_.generator_last_bias.store(g_last.bias, threadIdx.x, first_pixel_ + threadIdx.x);
-        }
-        if (blockIdx.x == 0 && threadIdx.x < hidden_) {
-            s_.discriminator_last.weight.store(d_last.weight, threadIdx.x, threadIdx.x);
+        each_of_slices([](const float& here, float& there) { there = here; });
+        s_.discriminator_second.store(gan_.discriminator[1], own_, hidden_);
+        s_.generator_second.store(gan_.generator[1], own_, hidden_);
+        const auto store_one = [](const auto& here, const AdamTensor& there, unsigned i,
+                                  std::int64_t place) { here.store(there, i, place); };
+        each_of_units_and_pixels(store_one);
+        if (blockIdx.x == 0) {
+            each_of_logit_layer(store_one);
         }
         if (blockIdx.x == 0 && threadIdx.x == 0) {
-            s_.discriminator_last.bias.store(d_last.bias, 0, 0);
             *gan_.step = first + static_cast<std::uint64_t>(job_.count);
         }
     }
@@ -126,42 +101,63 @@ class GanResident {
     const unsigned pixels_; // of this block; 0 in blocks that only own hidden units
 
   private:
-    __device__ __forceinline__ SlicePlace place(const Vector<float>& tensor,
-                                                bool of_discriminator) const {
-        return {tensor.data + first_pixel_ * (of_discriminator ? 1 : gan_.hidden),
-                of_discriminator ? 1 : gan_.hidden, of_discriminator ? gan_.pixels : 1, pixels_,
-                hidden_};
+    // Calls move(here, there) for every weight and moment of both slices: where this block keeps it,
+    // and its place in the network.
+    template <class Move>
+    __device__ __forceinline__ void each_of_slices(Move move) {
+        each_of_slice(s_.discriminator_first, gan_.discriminator[0], 0, move);
+        each_of_slice(s_.generator_last, gan_.generator[2], 1, move);
     }
-    __device__ __forceinline__ void load_slice(PixelSlice& slice, const TrainedLayer& layer,
-                                               bool of_discriminator) {
-        const int which = of_discriminator ? 0 : 1;
-        for (unsigned i = threadIdx.x; i < slice_pixels * hidden_; i += slice_threads) {
-            slice.weight[i / hidden_][i % hidden_] = 0.0f;
-        }
-        __syncthreads();
-        place(layer.weight.value, of_discriminator).each([&](unsigned p, unsigned h, float& w) {
-            slice.weight[p][h] = w;
+    // Wide layer 0 has rows of pixels, 1 rows of hidden units (GanExchange).
+    template <class Move>
+    __device__ __forceinline__ void each_of_slice(PixelSlice& slice, const TrainedLayer& layer,
+                                                  int wide, Move move) {
+        const std::int64_t pixel_stride = wide == 0 ? 1 : gan_.hidden;
+        const std::int64_t hidden_stride = wide == 0 ? gan_.pixels : 1;
+        const auto place = [&](const Vector<float>& tensor) {
+            return SlicePlace{tensor.data + first_pixel_ * pixel_stride, pixel_stride,
+                              hidden_stride, pixels_, hidden_};
+        };
+        place(layer.weight.value).each([&](unsigned p, unsigned h, float& there) {
+            move(slice.weight[p][h], there);
         });
-        float* const m = moment(exchange_.first_moment, which);
-        place(layer.weight.first_moment, of_discriminator)
-            .each([&](unsigned p, unsigned h, float& value) { m[p * hidden_ + h] = value; });
-        float* const v = moment(exchange_.second_moment, which);
-        place(layer.weight.second_moment, of_discriminator)
-            .each([&](unsigned p, unsigned h, float& value) { v[p * hidden_ + h] = value; });
+        float* const m = moment(exchange_.first_moment, wide);
+        place(layer.weight.first_moment).each([&](unsigned p, unsigned h, float& there) {
+            move(m[p * hidden_ + h], there);
+        });
+        float* const v = moment(exchange_.second_moment, wide);
+        place(layer.weight.second_moment).each([&](unsigned p, unsigned h, float& there) {
+            move(v[p * hidden_ + h], there);
+        });
     }
 
-    __device__ __forceinline__ void store_slice(const PixelSlice& slice, const TrainedLayer& layer,
-                                                bool of_discriminator) const {
-        const int which = of_discriminator ? 0 : 1;
-        place(layer.weight.value, of_discriminator).each([&](unsigned p, unsigned h, float& w) {
-            w = slice.weight[p][h];
-        });
-        const float* const m = moment(exchange_.first_moment, which);
-        place(layer.weight.first_moment, of_discriminator)
-            .each([&](unsigned p, unsigned h, float& value) { value = m[p * hidden_ + h]; });
-        const float* const v = moment(exchange_.second_moment, which);
-        place(layer.weight.second_moment, of_discriminator)
-            .each([&](unsigned p, unsigned h, float& value) { value = v[p * hidden_ + h]; });
+    // Calls move(here, there, i, place): number i of a Trained is the tensor's at `place`. Of the
+    // other layers, what belongs to this block's units and pixels, but for the shards.
+    template <class Move>
+    __device__ __forceinline__ void each_of_units_and_pixels(Move move) {
+        for (unsigned i = threadIdx.x; i < own_.count * latent_; i += slice_threads) {
+            move(s_.generator_first[i / latent_], gan_.generator[0].weight, i % latent_,
+                 std::int64_t{own_.first} * latent_ + i);
+        }
+        if (threadIdx.x < own_.count) {
+            const std::int64_t unit = own_.first + threadIdx.x;
+            move(s_.generator_first_bias, gan_.generator[0].bias, threadIdx.x, unit);
+            move(s_.discriminator_first_bias, gan_.discriminator[0].bias, threadIdx.x, unit);
+        }
+        if (threadIdx.x < pixels_) {
+            move(s_.generator_last_bias, gan_.generator[2].bias, threadIdx.x,
+                 first_pixel_ + threadIdx.x);
+        }
+    }
+    template <class Move>
+    __device__ __forceinline__ void each_of_logit_layer(Move move) {
+        if (threadIdx.x < hidden_) {
+            move(s_.discriminator_last.weight, gan_.discriminator[2].weight, threadIdx.x,
+                 threadIdx.x);
+        }
+        if (threadIdx.x == 0) {
+            move(s_.discriminator_last.bias, gan_.discriminator[2].bias, 0, 0);
+        }
     }
 };
 
