@@ -2,36 +2,18 @@
 // patches of 7500 pixels, hidden layers of 256.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "host/plan/iteration_plan.h"
 #include "host/train/classifier_trainer.h"
 #include "host/train/gan_trainer.h"
 #include "tests/counted/counted_bytes.h"
 #include "tests/host/attack/attacked_models.h"
+#include "tests/host/train/random_patches.h"
 
 namespace patchforge {
 namespace {
 
 constexpr double h100_l2 = 50e6;
-
-struct Patches {
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::int32_t> labels;
-    PatchRows rows;
-
-    Patches(std::int64_t count, int side)
-        : bytes(static_cast<std::size_t>(count * 3 * side * side)) {
-        std::mt19937 engine(1);
-        for (std::uint8_t& byte : bytes) {
-            byte = static_cast<std::uint8_t>(engine());
-        }
-        for (std::int64_t i = 0; i < count; ++i) {
-            labels.push_back(static_cast<std::int32_t>(i % 2));
-        }
-        rows = {bytes.data(), count, 3, side, side, labels, {}};
-    }
-};
+constexpr unsigned seed = 1;
 
 class CountedBytesTest : public ::testing::Test {
   protected:
@@ -62,7 +44,7 @@ TEST_F(CountedBytesTest, RoundedGanIterationTouchesWhatItDeclares) {
 // Two iterations in one kernel, which keeps the weights on chip in between; smaller, for many blocks
 // that take turns are slow here.
 TEST_F(CountedBytesTest, PersistentIterationsTouchWhatTheyDeclare) {
-    const Patches patches(20, 25);
+    const testing::RandomPatches patches(seed, 20, 3, 25, 25, 2);
     GanOptions options;
     options.batch_size = 10;
     options.hidden_dims = {128, 128};
@@ -93,7 +75,7 @@ TEST_F(CountedBytesTest, GanIterationTouchesWhatItDeclares) {
 }
 
 TEST_F(CountedBytesTest, ClassifierIterationTouchesWhatItDeclares) {
-    const Patches patches(20, 50);
+    const testing::RandomPatches patches(seed, 20, 3, 50, 50, 2);
     ClassifierOptions options;
     options.batch_size = 10;
     options.class_weights = ClassWeights::balanced;
@@ -163,7 +145,7 @@ TEST_F(CountedBytesTest, GanTricksTouchWhatTheyDeclare) {
              o.latent = LatentDistribution::uniform;
          }},
     };
-    const Patches patches(64, 16);
+    const testing::RandomPatches patches(seed, 64, 3, 16, 16, 2);
     for (const auto& [name, apply] : variants) {
         SCOPED_TRACE(name);
         GanOptions options;

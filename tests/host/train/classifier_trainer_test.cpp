@@ -7,10 +7,10 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
-#include <random>
 
 #include "host/files/safetensors.h"
 #include "host/train/classifier_trainer.h"
+#include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -18,22 +18,9 @@ namespace {
 
 constexpr unsigned seed = 92;
 
-struct Patches {
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::int32_t> labels;
-    PatchRows rows;
-
+struct Patches : testing::RandomPatches {
     Patches(std::int64_t count, int channels, int height, int width)
-        : bytes(static_cast<std::size_t>(count * channels * height * width)) {
-        std::mt19937 engine(seed);
-        for (std::uint8_t& byte : bytes) {
-            byte = static_cast<std::uint8_t>(engine());
-        }
-        for (std::int64_t i = 0; i < count; ++i) {
-            labels.push_back(static_cast<std::int32_t>(engine() % 3));
-        }
-        rows = {bytes.data(), count, channels, height, width, labels, {}};
-    }
+        : RandomPatches(seed, count, channels, height, width, 3) {}
     ClassifierFormat format() const {
         return {rows.channels, rows.height, rows.width, {"a", "b", "c"}, false};
     }

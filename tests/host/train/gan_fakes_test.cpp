@@ -1,9 +1,8 @@
 // The fakes of both steps from one pass, against the same run that draws them step by step.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "host/train/gan_trainer.h"
+#include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge::testing {
@@ -14,12 +13,7 @@ PATCHFORGE_ON_EVERY_BACKEND(GanFakesTest);
 
 TEST_P(GanFakesTest, OnePassForBothStepsChangesNothing) {
     const unsigned seed = 5;
-    std::mt19937 engine(seed);
-    std::vector<std::uint8_t> bytes(37 * 48);
-    for (std::uint8_t& byte : bytes) {
-        byte = static_cast<std::uint8_t>(engine() % 256);
-    }
-    const PatchRows patches = {bytes.data(), 37, 3, 4, 4, {}, {}};
+    const RandomPatches patches(seed, 37, 3, 4, 4);
     GanOptions options;
     options.batch_size = 10; // the epoch's last batch has 7 rows
     options.latent_dim = 6;
@@ -27,10 +21,10 @@ TEST_P(GanFakesTest, OnePassForBothStepsChangesNothing) {
     options.learning_rate_d = options.learning_rate_g = 1e-3;
     options.seed = seed;
     options.steps = 100;
-    GanTrainer together(backend(), options, patches);
+    GanTrainer together(backend(), options, patches.rows);
     // A term that vanishes in float32, but looks at the patches beside G's fakes: step by step.
     options.lambda_pixel = 1e-40;
-    GanTrainer apart(backend(), options, patches);
+    GanTrainer apart(backend(), options, patches.rows);
     const auto a = together.run(9);
     const auto b = apart.run(9);
     for (std::size_t i = 0; i < a.size(); ++i) {

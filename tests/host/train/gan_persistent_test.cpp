@@ -3,28 +3,14 @@
 
 #include <filesystem>
 #include <fstream>
-#include <random>
 
 #include "host/files/safetensors.h"
 #include "host/train/gan_trainer.h"
+#include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge::testing {
 namespace {
-
-struct Patches {
-    std::vector<std::uint8_t> bytes;
-    PatchRows rows;
-
-    Patches(unsigned seed, std::int64_t count, int channels, int side)
-        : bytes(static_cast<std::size_t>(count * channels * side * side)) {
-        std::mt19937 engine(seed);
-        for (std::uint8_t& byte : bytes) {
-            byte = static_cast<std::uint8_t>(engine() % 256);
-        }
-        rows = {bytes.data(), count, channels, side, side, {}, {}};
-    }
-};
 
 GanOptions small_options() {
     GanOptions options;
@@ -72,7 +58,7 @@ class GanPersistentTest : public BackendTest {
         }
         GanOptions options = small_options();
         options.persistent = true;
-        const std::string reason = refusal(backend(), options, Patches(1, 37, 3, 5).rows);
+        const std::string reason = refusal(backend(), options, RandomPatches(1, 37, 3, 5, 5).rows);
         if (reason.find("Hopper") != std::string::npos) {
             GTEST_SKIP() << reason;
         }
@@ -83,7 +69,7 @@ INSTANTIATE_TEST_SUITE_P(Every, GanPersistentTest, ::testing::Values("cuda"),
 
 // 37 patches in batches of 10: the last of an epoch has 7 rows.
 TEST_P(GanPersistentTest, PlaysTheRecordedGame) {
-    const Patches patches(5, 37, 3, 5);
+    const RandomPatches patches(5, 37, 3, 5, 5);
     for (const double decay : {-1.0, 1.0}) {
         GanOptions options = small_options();
         options.decay_epoch = decay;
@@ -97,7 +83,7 @@ TEST_P(GanPersistentTest, PlaysTheRecordedGame) {
 }
 
 TEST_P(GanPersistentTest, GoesOnFromACheckpointToTheSameBytes) {
-    const Patches patches(6, 37, 3, 5);
+    const RandomPatches patches(6, 37, 3, 5, 5);
     GanOptions options = small_options();
     options.persistent = true;
     GanTrainer whole(backend(), options, patches.rows);
@@ -120,7 +106,7 @@ TEST_P(GanPersistentTest, GoesOnFromACheckpointToTheSameBytes) {
 
 // The shapes of the mission: 125 blocks live at once, each with its 60 pixels.
 TEST_P(GanPersistentTest, PlaysTheRecordedGameAtFullSize) {
-    const Patches patches(7, 24, 3, 50);
+    const RandomPatches patches(7, 24, 3, 50, 50);
     GanOptions options;
     options.batch_size = 10;
     options.drop_last = true;
@@ -132,7 +118,7 @@ TEST_P(GanPersistentTest, PlaysTheRecordedGameAtFullSize) {
 }
 
 TEST_P(GanPersistentTest, RefusesWhatItCannotDo) {
-    const Patches patches(8, 37, 3, 5);
+    const RandomPatches patches(8, 37, 3, 5, 5);
     const auto refused = [&](auto change, const char* why) {
         GanOptions options = small_options();
         options.persistent = true;
@@ -159,7 +145,7 @@ TEST(GanPersistentOnTheCpu, IsRefused) {
     const auto cpu = make_cpu_backend();
     GanOptions options = small_options();
     options.persistent = true;
-    EXPECT_EQ(refusal(*cpu, options, Patches(9, 37, 3, 5).rows),
+    EXPECT_EQ(refusal(*cpu, options, RandomPatches(9, 37, 3, 5, 5).rows),
               "--persistent: it takes a GPU; leave it out, or see docs/persistent.md");
 }
 

@@ -5,29 +5,15 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <random>
 
 #include "host/train/gan_trainer.h"
+#include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
 namespace {
 
 constexpr unsigned seed = 92;
-
-struct Patches {
-    std::vector<std::uint8_t> bytes;
-    PatchRows rows;
-
-    Patches(std::int64_t count, int channels, int side)
-        : bytes(static_cast<std::size_t>(count * channels * side * side)),
-          rows{bytes.data(), count, channels, side, side, {}, {}} {
-        std::mt19937 engine(seed);
-        for (std::uint8_t& byte : bytes) {
-            byte = static_cast<std::uint8_t>(engine());
-        }
-    }
-};
 
 GanOptions options_of(std::int64_t batch_size) {
     GanOptions options;
@@ -38,7 +24,7 @@ GanOptions options_of(std::int64_t batch_size) {
 }
 
 std::vector<GanMetrics> first_steps(const std::string& backend_name, int steps) {
-    const Patches patches(40, 3, 50);
+    const testing::RandomPatches patches(seed, 40, 3, 50, 50);
     const auto backend = testing::make_backend_under_test(backend_name);
     GanTrainer trainer(*backend, options_of(12), patches.rows);
     return trainer.run(steps);
@@ -80,7 +66,7 @@ TEST(GanPrecision, TheCpuRoundsAsTensorCoresDo) {
 class GanPrecisionTest : public testing::BackendTest {};
 
 TEST_P(GanPrecisionTest, ResumedRunEndsInTheSameBytes) {
-    const Patches patches(23, 1, 6);
+    const testing::RandomPatches patches(seed, 23, 1, 6, 6);
     GanOptions options = options_of(9);
     options.latent_dim = 5;
     options.hidden_dims = {33, 16};

@@ -5,30 +5,16 @@
 #include <filesystem>
 #include <fstream>
 #include <numeric>
-#include <random>
 
 #include "host/files/safetensors.h"
 #include "host/train/gan_trainer.h"
+#include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
 namespace {
 
 constexpr unsigned seed = 91;
-
-struct Patches {
-    std::vector<std::uint8_t> bytes;
-    PatchRows rows;
-
-    Patches(std::int64_t count, int channels, int height, int width)
-        : bytes(static_cast<std::size_t>(count * channels * height * width)),
-          rows{bytes.data(), count, channels, height, width, {}, {}} {
-        std::mt19937 engine(seed);
-        for (std::uint8_t& byte : bytes) {
-            byte = static_cast<std::uint8_t>(engine());
-        }
-    }
-};
 
 GanOptions small_options() {
     GanOptions options;
@@ -53,7 +39,7 @@ void write_files(const std::filesystem::path& folder,
 class GanTrainerTest : public testing::BackendTest {};
 
 TEST_P(GanTrainerTest, ResumedRunEndsInTheSameBytes) {
-    const Patches patches(11, 1, 5, 7);
+    const testing::RandomPatches patches(seed, 11, 1, 5, 7);
     GanTrainer whole(backend(), small_options(), patches.rows);
     whole.run(13);
 
@@ -72,7 +58,7 @@ TEST_P(GanTrainerTest, ResumedRunEndsInTheSameBytes) {
 }
 
 TEST_P(GanTrainerTest, HowRunsAreCutDoesNotMatter) {
-    const Patches patches(50, 1, 5, 7);
+    const testing::RandomPatches patches(seed, 50, 1, 5, 7);
     GanTrainer whole(backend(), small_options(), patches.rows);
     whole.run(27); // unrolled recordings, then single ones
     GanTrainer single(backend(), small_options(), patches.rows);
@@ -83,7 +69,7 @@ TEST_P(GanTrainerTest, HowRunsAreCutDoesNotMatter) {
 }
 
 TEST_P(GanTrainerTest, StreamedPatchesTrainLikeResidentOnes) {
-    Patches patches(23, 3, 4, 5);
+    testing::RandomPatches patches(seed, 23, 3, 4, 5);
     patches.rows.subset = {0, 2, 3, 5, 7, 11, 13, 17, 19, 21, 22};
     GanOptions options = small_options();
     options.n_critic = 2;
@@ -99,7 +85,7 @@ TEST_P(GanTrainerTest, StreamedPatchesTrainLikeResidentOnes) {
 // A learning rate too small to change a float32 weight of this size freezes a network: the other
 // step must then leave its bytes alone.
 TEST_P(GanTrainerTest, EachStepChangesItsOwnNetworkOnly) {
-    const Patches patches(8, 1, 5, 7);
+    const testing::RandomPatches patches(seed, 8, 1, 5, 7);
     const auto weights = [](Network& network) {
         std::vector<std::vector<std::byte>> bytes;
         for (const Tensor& tensor : network.weights().tensors) {
@@ -125,7 +111,7 @@ TEST_P(GanTrainerTest, EachStepChangesItsOwnNetworkOnly) {
 }
 
 TEST_P(GanTrainerTest, TrueSizeOfTheLastBatch) {
-    const Patches patches(11, 1, 5, 7);
+    const testing::RandomPatches patches(seed, 11, 1, 5, 7);
     GanOptions options = small_options();
     GanTrainer trainer(backend(), options, patches.rows);
     EXPECT_EQ(trainer.batches_per_epoch(), 3);
@@ -140,7 +126,7 @@ TEST_P(GanTrainerTest, TrueSizeOfTheLastBatch) {
 PATCHFORGE_ON_EVERY_BACKEND(GanTrainerTest);
 
 TEST(GanTrainer, ThreadsDoNotChangeABit) {
-    const Patches patches(40, 3, 20, 20);
+    const testing::RandomPatches patches(seed, 40, 3, 20, 20);
     GanOptions options = small_options();
     options.batch_size = 33;
     options.hidden_dims = {64, 64};
@@ -159,7 +145,7 @@ TEST(GanTrainer, CpuAndCudaAgreeAtFullSize) {
     if (const std::string reason = testing::why_missing("cuda"); !reason.empty()) {
         GTEST_SKIP() << reason;
     }
-    const Patches patches(40, 3, 50, 50);
+    const testing::RandomPatches patches(seed, 40, 3, 50, 50);
     GanOptions options;
     options.batch_size = 10;
     options.seed = seed;

@@ -3,20 +3,18 @@
 // enough.
 #include <gtest/gtest.h>
 
-#include <random>
-
 #include "host/train/classifier_trainer.h"
 #include "host/train/gan_trainer.h"
 #include "kernels/cuda/device.h"
 #include "kernels/launch_trace.h"
 #include "tests/host/attack/attacked_models.h"
+#include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
 namespace {
 
 constexpr unsigned seed = 93;
-constexpr std::int64_t patches = 40;
 
 class OverlapTest : public ::testing::Test {
   protected:
@@ -27,16 +25,9 @@ class OverlapTest : public ::testing::Test {
         if (const std::string reason = cuda::why_no_overlap(0); !reason.empty()) {
             GTEST_SKIP() << reason;
         }
-        std::mt19937 engine(seed);
-        for (std::uint8_t& byte : bytes_) {
-            byte = static_cast<std::uint8_t>(engine());
-        }
-        for (std::int64_t i = 0; i < patches; ++i) {
-            labels_.push_back(static_cast<std::int32_t>(engine() % 2));
-        }
     }
 
-    PatchRows rows() const { return {bytes_.data(), patches, 3, 50, 50, labels_, {}}; }
+    const PatchRows& rows() const { return patches_.rows; }
 
     // The executor is slow, and runs one launch after another: a few show that nothing else changes.
     // On a GPU launches do overlap, and every one of many could go wrong.
@@ -54,8 +45,7 @@ class OverlapTest : public ::testing::Test {
     }
 
   private:
-    std::vector<std::uint8_t> bytes_ = std::vector<std::uint8_t>(patches * 7500);
-    std::vector<std::int32_t> labels_;
+    const testing::RandomPatches patches_{seed, 40, 3, 50, 50, 2};
 };
 
 TEST_F(OverlapTest, EveryKernelOfAnIterationMayOverlap) {
