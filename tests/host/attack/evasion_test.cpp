@@ -23,6 +23,23 @@ std::unique_ptr<Network> random_generator(Backend& backend) {
     return network;
 }
 
+// A job with these networks' weights in files of `folder`; model number i from seeds[i].
+EvasionJob job_of(const TemporaryFolder& folder, Backend& backend, const Network& generator,
+                  const std::vector<unsigned>& seeds) {
+    EvasionJob job;
+    TensorFile weights = generator.weights();
+    picture.write(weights);
+    job.generator = (folder / "generator.safetensors").string();
+    write_safetensors(job.generator, weights.tensors, weights.metadata);
+    for (const unsigned seed : seeds) {
+        job.models.push_back((folder / (std::to_string(seed) + ".safetensors")).string());
+        const TensorFile model = random_model(backend, format_of(1, 4, 5, 2), seed)->weights();
+        write_safetensors(job.models.back(), model.tensors, model.metadata);
+    }
+    job.device = "cpu";
+    return job;
+}
+
 TEST(LatentSearchTest, FindsCodesOfEitherClass) {
     for (const char* device : {"cpu", "cuda"}) {
         const auto backend = make_backend(device);
@@ -49,17 +66,7 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
     const TemporaryFolder folder;
     const auto backend = make_backend("cpu");
     const auto network = random_generator(*backend);
-    TensorFile weights = network->weights();
-    picture.write(weights);
-    write_safetensors(folder / "generator.safetensors", weights.tensors, weights.metadata);
-    EvasionJob job;
-    job.generator = (folder / "generator.safetensors").string();
-    for (const char* name : {"a.safetensors", "b.safetensors"}) {
-        const auto model = random_model(*backend, format_of(1, 4, 5, 2), name[0]);
-        const TensorFile file = model->weights();
-        write_safetensors(folder / name, file.tensors, file.metadata);
-        job.models.push_back((folder / name).string());
-    }
+    EvasionJob job = job_of(folder, *backend, *network, {'a', 'b'});
     job.detector = job.models[0];
     job.count = 70;
     job.search_target = 1;
@@ -68,7 +75,6 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
     job.search_steps = 40;
     job.search_rate = 0.2;
     job.out = folder / "out";
-    job.device = "cpu";
     const std::vector<EvasionRow> rows = run_evasion(nullptr, job);
     ASSERT_EQ(rows.size(), 8u); // fakes, noise, before and after the search; two models
     for (const EvasionRow& row : rows) {
@@ -112,17 +118,8 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
 TEST(EvasionTest, HasAsMuchNoiseAsFakes) {
     const TemporaryFolder folder;
     const auto backend = make_backend("cpu");
-    const auto network = random_generator(*backend);
-    TensorFile weights = network->weights();
-    picture.write(weights);
-    write_safetensors(folder / "generator.safetensors", weights.tensors, weights.metadata);
-    const TensorFile model = random_model(*backend, format_of(1, 4, 5, 2), 3)->weights();
-    write_safetensors(folder / "model.safetensors", model.tensors, model.metadata);
-    EvasionJob job;
-    job.generator = (folder / "generator.safetensors").string();
-    job.models = {(folder / "model.safetensors").string()};
+    EvasionJob job = job_of(folder, *backend, *random_generator(*backend), {3});
     job.count = 2300;
-    job.device = "cpu";
     const std::vector<EvasionRow> rows = run_evasion(nullptr, job);
     ASSERT_EQ(rows.size(), 2u);
     EXPECT_EQ(rows[1].group, "noise");
