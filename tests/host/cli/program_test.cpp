@@ -157,11 +157,15 @@ TEST(Program, TourReplacesToursAlone) {
 // Pages and messages send readers to `make <target>`.
 TEST(Documentation, MakeTargetsExist) {
     std::set<std::string> targets;
-    std::ifstream makefile("Makefile");
-    for (std::string line; std::getline(makefile, line);) {
-        std::smatch found;
-        if (std::regex_search(line, found, std::regex("^([a-z][a-z-]*):"))) {
-            targets.insert(found[1]);
+    for (const char* name :
+         {"Makefile", "tests/tests.mk", "bench/bench.mk", "kernels/cuda/check.mk"}) {
+        std::ifstream makefile(name);
+        ASSERT_TRUE(makefile) << name;
+        for (std::string line; std::getline(makefile, line);) {
+            std::smatch found;
+            if (std::regex_search(line, found, std::regex("^([a-z][a-z-]*):"))) {
+                targets.insert(found[1]);
+            }
         }
     }
     ASSERT_TRUE(targets.contains("run") && targets.contains("test"));

@@ -1,0 +1,65 @@
+# Benchmarks; their numbers go to docs/measured. Read by the Makefile.
+BENCH_OBJECTS := $(patsubst %,$B/%.o,bench/measure.cpp bench/peak.cpp)
+.PRECIOUS: $B/bench/%.cpp.o
+$B/bench/peak.cpp.o: BASE += -O3 -ffp-contract=fast
+$B/bench/%: $B/bench/%.cpp.o $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
+	$(LINK) $(CUDA_LINK)
+$B/bench/kernels: $(patsubst %,$B/bench/%_cases.cpp.o,linear training attack)
+
+.PHONY: bench bench-peers bench-attack bench-precision cross-check
+BENCH_DEVICE ?= cpu
+# A Python that has PyTorch, or any.
+PEER_PYTHON ?= $(or $(shell for p in python3 /usr/bin/python3; do \
+    $$p -c 'import torch' 2> /dev/null && echo $$p && break; done),python3)
+bench: $B/bench/kernels $B/bench/iteration ## measure operations and whole iterations (BENCH_DEVICE=cpu|cuda)
+	@mkdir -p docs/measured
+	$B/bench/kernels --device $(BENCH_DEVICE) --out docs/measured/kernels_$(BENCH_DEVICE).md
+	$B/bench/iteration --device $(BENCH_DEVICE) --out docs/measured/iteration_$(BENCH_DEVICE).md
+
+bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side by side in one run
+	@mkdir -p docs/measured
+	$(PEER_PYTHON) bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
+	    --out docs/measured/peers_$(BENCH_DEVICE).md
+	python3 bench/readme_speed.py
+
+bench-attack: $B/bench/attack_steps ## attack steps and the same loop in PyTorch, side by side in one run
+	@mkdir -p docs/measured
+	$(PEER_PYTHON) bench/peers/compare.py --bench attack --device $(BENCH_DEVICE) --ours $B/bench/attack_steps \
+	    --out docs/measured/attack_peers_$(BENCH_DEVICE).md
+
+bench-precision: $B/bench/precision $(RUN_PROGRAM) ## products against float64 and a GAN's losses, in every --precision
+	@mkdir -p docs/measured
+	@[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
+	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; }
+	$B/bench/precision --data $(STAND_IN) --device $(BENCH_DEVICE) --out docs/measured/precision.md
+
+bench-data: $B/patchforge ## reading patches: packing, and starting on a set of full size
+	bench/data.sh
+.PHONY: bench-data
+
+cross-check: $B/patchforge ## FGSM by PyTorch on the same weights and patches: the bytes compared (MODEL=run DATA=patches)
+	$(PEER_PYTHON) tests/host/attack/cross_check_pytorch.py --program $B/patchforge --model $(MODEL) --data $(DATA)
+
+# Programs with kernels of their own; without nvcc they are built for the executor and measure nothing.
+KERNELS_OF_BENCH := $(if $(HAVE_CUDA),$B/nvcc,$B/simt)
+BENCH_CUDA := $(if $(HAVE_CUDA),$B/libcuda.a,$B/libcuda_simt.a)
+$B/ladder: $(patsubst %,$(KERNELS_OF_BENCH)/%.o,$(LADDER_SOURCES) bench/ladder/ladder.cpp)
+$B/persistent: $(patsubst %,$(KERNELS_OF_BENCH)/%.o,bench/persistent.cpp bench/persistent_gate.cu)
+$B/cublas: $(patsubst %,$(KERNELS_OF_BENCH)/%.o,bench/cublas.cpp bench/cublas_epilogue.cu)
+$B/ladder $B/persistent $B/cublas: $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(BENCH_CUDA) $B/libkernels.a
+	$(LINK) $(CUDA_LINK)
+
+.PHONY: ladder bench-gpu build-bench-gpu
+ladder: $B/ladder ## the two hardest kernels from naive to shipped: predicted and measured (bench/ladder)
+	@mkdir -p docs/measured
+	@$B/ladder --out docs/measured/ladder.md
+
+# Everything that is claimed of a GPU, measured in one go on the machine's first one.
+build-bench-gpu: $B/bench/kernels $B/bench/iteration $B/bench/attack_steps $B/cublas $B/persistent $B/ladder
+bench-gpu: ## measure on a GPU: operations, iteration, cuBLAS, PyTorch, JAX, ladder; writes docs/measured
+	@[ -n "$(GPU)" ] || { echo "bench-gpu: nvidia-smi finds no GPU here: nothing was measured; clone this" \
+	    "repository on a machine with a GPU, its driver and nvcc, and run make bench-gpu there"; exit 1; }
+	@[ -n "$(HAVE_CUDA)" ] || { echo "bench-gpu: nvcc is not here: nothing was measured; install the CUDA" \
+	    "toolkit"; exit 1; }
+	@$(MAKE) --no-print-directory build-bench-gpu
+	@PEER_PYTHON=$(PEER_PYTHON) bench/gpu.sh $B

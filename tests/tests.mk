@@ -1,0 +1,120 @@
+# Tests and fuzzing; read by the Makefile.
+
+TEST_SOURCES := $(filter-out tests/fuzz/%,$(wildcard tests/*/*_test.cpp tests/host/*/*_test.cpp))
+
+# The one test that reads a header of the CUDA toolkit, after all other folders.
+$B/simt/tests/kernels/curand_philox.cpp.o: BASE += -idirafter $(CUDA_HOME)/include \
+    -idirafter $(CUDA_HOME)/include/cccl -DCURAND_PHILOX='"$(CUDA_HOME)/include/curand_philox4x32_x.h"'
+
+# One test binary a folder: tests/data -> build/tests/data, tests/host/run -> build/tests/host_run.
+TEST_FOLDERS := $(patsubst %/,%,$(sort $(dir $(TEST_SOURCES))))
+TEST_BINARIES := $(foreach folder,$(TEST_FOLDERS),$B/tests/$(subst /,_,$(folder:tests/%=%)))
+define TEST_RULE
+$B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*.cpp) tests/main.cpp \
+        $(if $(filter tests/host/%,$(1)),tests/kernels/backends.cpp)) $(2)
+	@mkdir -p $$(@D)
+	$$(CXX) $$(CXXFLAGS) -o $$@ $$^ -lgtest $$(LIBRARIES)
+endef
+TEST_LIBRARIES_data := $B/libdata.a
+TEST_LIBRARIES_ptxas := $B/libdata.a
+PLANTED_BUGS := $(wildcard tests/simt/planted/*.c*)
+TEST_LIBRARIES_simt := $(PLANTED_BUGS:%=$B/simt/%.o) $B/libsimt.a
+TEST_LIBRARIES_oracle := $B/libkernels.a
+TEST_LIBRARIES_ladder := $(patsubst %,$B/simt/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu \
+    tests/kernels/backends.cpp) $B/libcuda_simt.a $B/libkernels.a
+TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
+TEST_LIBRARIES_counted := $(CHECKED_OBJECTS) \
+    $(patsubst %,$B/bench/%.cpp.o,linear_cases training_cases attack_cases measure peak) \
+    $B/libhost.a $B/libdata.a $B/libkernels.a
+test_libraries = $(or $(TEST_LIBRARIES_$(1)),$B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a)
+$(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_libraries,$(folder:tests/%=%)))))
+
+# Kernels under the executor's eyes: checked memory accesses, and threads in other orders.
+$B/tests/simt-checked: $(SIMT_SOURCES:%=$B/simt/%.o) $B/simt/tests/main.cpp.o \
+        $(patsubst %,$B/simt-checked/%.o,$(wildcard tests/simt/*.cpp) $(PLANTED_BUGS))
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
+# The product that stands in for cuBLAS is a kernel too, in a file of tests.
+KERNELS_OF_TESTS := tests/kernels/cublas_test.cpp
+KERNEL_TESTS := $(filter-out $(KERNELS_OF_TESTS),$(wildcard tests/kernels/*.cpp)) tests/main.cpp
+$B/kernels-checked: $(CHECKED_OBJECTS) $(KERNELS_OF_TESTS:%=$B/simt-checked/%.o) $(KERNEL_TESTS:%=$B/simt/%.o) \
+        $B/libkernels.a
+	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
+$B/tests/kernels-checked: $B/kernels-checked
+$B/tests/kernels-reverse $B/tests/kernels-random: $B/tests/kernels
+SCHEDULE_kernels-checked := forward
+SCHEDULE_kernels-reverse := reverse
+SCHEDULE_kernels-random := random:1
+$B/tests/kernels-checked $B/tests/kernels-reverse $B/tests/kernels-random:
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\nPATCHFORGE_SIMT_SCHEDULE=%s exec %s --gtest_filter="*/cuda*" "$$@"\n' \
+	    $(SCHEDULE_$(@F)) $< > $@
+	@chmod +x $@
+$B/tests/kernels-asan: $(patsubst %,$B/simt-asan/%.o,$(SIMT_SOURCES) $(CUDA_SOURCES) $(KERNELS_OF_TESTS)) \
+        $(patsubst %,$B/simt/%.o,$(KERNEL_TESTS) $(CUDA_HOST_SOURCES)) $B/libkernels.a
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) -fsanitize=address -o $@ $^ -lgtest $(LIBRARIES)
+TEST_BINARIES += $(addprefix $B/tests/,fuzz simt-checked kernels-checked kernels-reverse kernels-random)
+
+$B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt $B/patchforge-checked
+
+test: install-packages ## build and run every test
+	@$(MAKE) --no-print-directory test-binaries
+	@tests/run.sh $(TEST_BINARIES)
+.PHONY: test-binaries
+test-binaries: $(TEST_BINARIES) $B/patchforge-cpu $B/patchforge-simt
+
+.PHONY: test-asan
+test-asan: $B/tests/kernels-asan ## every CUDA kernel on the executor, under AddressSanitizer
+	$< --gtest_filter='*/cuda*'
+
+# The tests of kernels, networks and training with the kernels that nvcc compiled, as one file that needs
+# nothing but a driver: every library but the system's own is linked in. Most tests are the objects of the
+# executor's build: they see the contract in kernels/backend.h alone. The others read the toolkit's header.
+GPU_TESTS := $(wildcard tests/kernels/*.cpp tests/host/model/*.cpp tests/host/train/*.cpp tests/host/plan/*.cpp)
+GPU_ONLY := tests/kernels/determinism_test.cpp tests/kernels/cublas_test.cpp $(wildcard tests/gpu/*.cpp tests/ladder/*.cpp)
+GPU_TEST_OBJECTS := $(patsubst %,$B/simt/%.o,$(filter-out $(GPU_ONLY),$(GPU_TESTS))) $(GPU_ONLY:%=$B/gpu/%.o) \
+    $(patsubst %,$B/nvcc/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu)
+$B/gpu/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) -isystem $(CUDA_HOME)/include -c $< -o $@
+$B/test-gpu: $(GPU_TEST_OBJECTS) $B/libhost.a $B/libdata.a $B/libcuda.a $B/libkernels.a
+	$(CXX) $(CXXFLAGS) -static-libstdc++ -static-libgcc -o $@ -Wl,--start-group $^ -Wl,--end-group \
+	    -l:libgtest.a -l:libpng.a -l:libz.a -l:liblapacke.a -l:libopenblas.a -l:libgfortran.a \
+	    -l:libquadmath.a $(CUDA_LINK) -pthread -lm
+.PHONY: test-gpu sanitize-gpu build-test-gpu
+build-test-gpu: $(if $(HAVE_CUDA),$B/test-gpu)
+	@$(if $(HAVE_CUDA),:,echo "test-gpu: nvcc is not here; install the CUDA toolkit or copy build/test-gpu from elsewhere" && exit 1)
+test-gpu: build-test-gpu ## the same tests on a GPU: build/test-gpu runs wherever a driver is
+	$B/test-gpu
+sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sanitizer's four tools
+	@sanitizer=$$(command -v compute-sanitizer || ls $(CUDA_HOME)/bin/compute-sanitizer 2> /dev/null) || { \
+	    echo "sanitize-gpu: compute-sanitizer is neither in PATH nor in $(CUDA_HOME)/bin: nothing was checked;" \
+	        "it comes with the CUDA toolkit (package cuda-sanitizer)"; exit 1; }; \
+	[ -n "$(GPU)" ] || { echo "sanitize-gpu: nvidia-smi finds no GPU here: nothing was checked"; exit 1; }; \
+	for tool in memcheck racecheck synccheck initcheck; do \
+	    echo "== $$tool"; \
+	    $$sanitizer --tool $$tool --error-exitcode 1 $B/test-gpu \
+	        --gtest_filter='*/cuda*:Ladder*:PersistentGate*-*/Cublas*' || exit 1; \
+	done
+
+# Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
+# a program links what it names. INPUTS=1000000 SEED=7 change the run.
+FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
+FUZZ_SOURCES := $(filter-out %_fuzz.cpp %_test.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp $(DATA_SOURCES) \
+    $(wildcard host/files/*.cpp)
+FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+$B/fuzz/%.o: %
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(FUZZ_FLAGS) -c $< -o $@
+$B/fuzz/libreaders.a: $(FUZZ_SOURCES:%=$B/fuzz/%.o)
+$(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%.cpp.o $B/fuzz/libreaders.a
+	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(LIBRARIES)
+$B/tests/fuzz: $(patsubst %,$B/fuzz/%.o,tests/fuzz/fuzz_test.cpp tests/main.cpp) $B/fuzz/libreaders.a
+	@mkdir -p $(@D)
+	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ -lgtest $(LIBRARIES)
+INPUTS ?= 100000
+SEED ?= 1
+.PHONY: fuzz
+fuzz: $(FUZZ_PROGRAMS) ## fuzz the file readers under sanitizers (INPUTS=100000 each, SEED=1)
+	@set -e; for program in $^; do $$program $(INPUTS) $(SEED); done
