@@ -5,7 +5,7 @@ namespace patchforge::bench {
 std::vector<Case> attack_cases(Backend& backend, const Inputs& in, std::int64_t batch) {
     const double x = static_cast<double>(batch * pixels);
     const double rows = static_cast<double>(batch);
-    const PictureShape picture = {.channels = 3, .height = 50, .width = 50};
+    const Extent picture = {.channels = 3, .height = 50, .width = 50};
     const RandomStream random = {.seed = 4, .purpose = 4, .draw = {}};
     return {
         {"perturb_step sign, linf", 16 * x, 0,

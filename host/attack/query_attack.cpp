@@ -137,7 +137,7 @@ void QueryAttack::follow_estimates(std::int64_t row, double epsilon) {
 void QueryAttack::search_squares(double epsilon) {
     Backend& backend = victim_.backend();
     const ClassifierFormat& format = victim_.format();
-    const PictureShape shape{format.channels, format.height, format.width};
+    const Extent shape{format.channels, format.height, format.width};
     const RowValue radius{static_cast<float>(epsilon)};
     const std::int64_t rows = batch_.capacity();
     const std::int64_t pixels = batch_.pixels();

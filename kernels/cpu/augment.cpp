@@ -3,7 +3,7 @@
 
 namespace patchforge {
 
-void CpuBackend::dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
+void CpuBackend::dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
                           const RandomStream& random) {
     const PhiloxStream stream = philox_stream(random);
     const std::int64_t height = shape.height;

@@ -140,10 +140,10 @@ class CpuBackend final : public Backend {
                        std::int64_t width) override;
     void block_gradient(Matrix<float> g, Vector<const float> loss, float h, std::int64_t first,
                         std::int64_t width) override;
-    void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
-                        PictureShape shape, const RandomStream& random) override;
+    void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon, Extent shape,
+                        const RandomStream& random) override;
     void square_proposal(Matrix<float> candidate, Matrix<const float> best,
-                         Matrix<const float> origin, RowValue epsilon, PictureShape shape, int side,
+                         Matrix<const float> origin, RowValue epsilon, Extent shape, int side,
                          const RandomStream& random) override;
 
     // reduce.cpp
@@ -188,7 +188,7 @@ class CpuBackend final : public Backend {
                  Vector<const std::int32_t> label) override;
 
     // augment.cpp
-    void dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
+    void dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
                   const RandomStream& random) override;
 
     // cpu_backend.cpp

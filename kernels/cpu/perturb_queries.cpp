@@ -99,7 +99,7 @@ void CpuBackend::block_gradient(Matrix<float> g, Vector<const float> loss, float
 }
 
 void CpuBackend::square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
-                                PictureShape shape, const RandomStream& random) {
+                                Extent shape, const RandomStream& random) {
     const PhiloxStream stream = philox_stream(random);
     const std::int64_t plane = std::int64_t{shape.height} * shape.width;
     pool_.parallel_for(x.rows, [&](std::int64_t r) {
@@ -117,7 +117,7 @@ void CpuBackend::square_stripes(Matrix<float> x, Matrix<const float> origin, Row
 }
 
 void CpuBackend::square_proposal(Matrix<float> candidate, Matrix<const float> best,
-                                 Matrix<const float> origin, RowValue epsilon, PictureShape shape,
+                                 Matrix<const float> origin, RowValue epsilon, Extent shape,
                                  int side, const RandomStream& random) {
     const PhiloxStream stream = philox_stream(random);
     const auto place = [&](std::int64_t element, int extent) {

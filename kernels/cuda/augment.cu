@@ -9,8 +9,8 @@ namespace patchforge::cuda {
 namespace {
 
 __global__ void __launch_bounds__(256)
-    dihedral_kernel(float* y, const float* x, PictureShape shape, RandomStream random,
-                    std::int64_t rows, std::int64_t columns) {
+    dihedral_kernel(float* y, const float* x, Extent shape, RandomStream random, std::int64_t rows,
+                    std::int64_t columns) {
     begin_kernel();
     const std::int64_t e = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (e < rows * columns) {
@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(256)
 
 } // namespace
 
-void CudaBackend::dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
+void CudaBackend::dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
                            const RandomStream& random) {
     launch(dihedral_kernel,
            {.grid = blocks_for(x.size(), 256),

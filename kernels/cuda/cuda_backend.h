@@ -133,10 +133,10 @@ class CudaBackend final : public Backend {
                        std::int64_t width) override;
     void block_gradient(Matrix<float> g, Vector<const float> loss, float h, std::int64_t first,
                         std::int64_t width) override;
-    void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
-                        PictureShape shape, const RandomStream& random) override;
+    void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon, Extent shape,
+                        const RandomStream& random) override;
     void square_proposal(Matrix<float> candidate, Matrix<const float> best,
-                         Matrix<const float> origin, RowValue epsilon, PictureShape shape, int side,
+                         Matrix<const float> origin, RowValue epsilon, Extent shape, int side,
                          const RandomStream& random) override;
 
     // reduce.cu
@@ -181,7 +181,7 @@ class CudaBackend final : public Backend {
                  Vector<const std::int32_t> label) override;
 
     // augment.cu
-    void dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
+    void dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
                   const RandomStream& random) override;
 
     // gan_iterations.cu

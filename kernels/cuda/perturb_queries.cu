@@ -115,7 +115,7 @@ __device__ float bound_by_sign(float origin, float epsilon, std::uint32_t word) 
 }
 
 __global__ void __launch_bounds__(threads)
-    square_stripes_kernel(float* x, const float* origin, RowValue epsilon, PictureShape shape,
+    square_stripes_kernel(float* x, const float* origin, RowValue epsilon, Extent shape,
                           RandomStream random, std::int64_t rows, std::int64_t columns) {
     begin_kernel();
     const std::int64_t pixel = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -133,7 +133,7 @@ __global__ void __launch_bounds__(threads)
 
 __global__ void __launch_bounds__(threads)
     square_proposal_kernel(float* candidate, const float* best, const float* origin,
-                           RowValue epsilon, PictureShape shape, int side, RandomStream random,
+                           RowValue epsilon, Extent shape, int side, RandomStream random,
                            std::int64_t rows, std::int64_t columns) {
     begin_kernel();
     const std::int64_t pixel = std::int64_t{blockIdx.x} * threads + threadIdx.x;
@@ -208,7 +208,7 @@ void CudaBackend::block_gradient(Matrix<float> g, Vector<const float> loss, floa
 }
 
 void CudaBackend::square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
-                                 PictureShape shape, const RandomStream& random) {
+                                 Extent shape, const RandomStream& random) {
     launch(square_stripes_kernel,
            {.grid = row_grid(x.rows, x.columns),
             .block = threads,
@@ -219,7 +219,7 @@ void CudaBackend::square_stripes(Matrix<float> x, Matrix<const float> origin, Ro
 }
 
 void CudaBackend::square_proposal(Matrix<float> candidate, Matrix<const float> best,
-                                  Matrix<const float> origin, RowValue epsilon, PictureShape shape,
+                                  Matrix<const float> origin, RowValue epsilon, Extent shape,
                                   int side, const RandomStream& random) {
     launch(square_proposal_kernel,
            {.grid = row_grid(candidate.rows, candidate.columns),

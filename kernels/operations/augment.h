@@ -1,7 +1,7 @@
 // Augmentation of pictures: what they show stays the same, their pixels do not.
 #pragma once
 
-#include "kernels/operations/perturb.h"
+#include "kernels/extent.h"
 #include "kernels/random.h"
 #include "kernels/views.h"
 
@@ -16,7 +16,7 @@ struct AugmentOperations {
     // from [j, i] if 2^31 is set, then with rows counted from below if 2^30 is, and columns from
     // the right if 2^29 is. Pictures that are not square cannot be turned by 90 degrees: 2^31 does
     // not count, and four elements remain. y is not x.
-    virtual void dihedral(Matrix<float> y, Matrix<const float> x, PictureShape shape,
+    virtual void dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
                           const RandomStream& random) = 0;
 };
 

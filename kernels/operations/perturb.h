@@ -3,6 +3,7 @@
 // Any B, P >= 1. Outputs do not overlap inputs unless said. Sums have a fixed order.
 #pragma once
 
+#include "kernels/extent.h"
 #include "kernels/random.h"
 #include "kernels/views.h"
 
@@ -38,13 +39,6 @@ enum class Norm { l1, l2, linf };
 // Random directions u of gradient estimates: standard normal (NES, Wierstra et al. 2014; Ilyas et
 // al. 2018) or +-1 with equal chance (SPSA, Spall 1992; +1 where uniform_from_word >= 0.5).
 enum class DirectionKind { normal, sign };
-
-// The pictures that square_stripes and square_proposal draw on.
-struct PictureShape {
-    int channels = 0; // at most 6
-    int height = 0;
-    int width = 0;
-};
 
 struct PerturbOperations {
     virtual ~PerturbOperations() = default;
@@ -144,12 +138,12 @@ struct PerturbOperations {
     // Square attack (Andriushchenko et al. 2020). Values x0 +- eps are cut to box and ball as in
     // perturb_step. Start: one sign for each column of each channel; element r C W + c W + column.
     virtual void square_stripes(Matrix<float> x, Matrix<const float> origin, RowValue epsilon,
-                                PictureShape shape, const RandomStream& random) = 0;
+                                Extent shape, const RandomStream& random) = 0;
     // candidate = best, but x0 +- eps in a square of side x side pixels (side <= height, width),
     // one sign a channel. Elements of row r: 8 r the square's first column, word * (W - side + 1) /
-    // 2^32; 8 r + 1 its first row; 8 r + 2 + c the sign of channel c (top bit set: +).
+    // 2^32; 8 r + 1 its first row; 8 r + 2 + c the sign of channel c <= 5 (top bit set: +).
     virtual void square_proposal(Matrix<float> candidate, Matrix<const float> best,
-                                 Matrix<const float> origin, RowValue epsilon, PictureShape shape,
+                                 Matrix<const float> origin, RowValue epsilon, Extent shape,
                                  int side, const RandomStream& random) = 0;
 };
 

@@ -13,8 +13,8 @@ class AugmentTest : public BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(AugmentTest);
 
 TEST_P(AugmentTest, DihedralMovesPixelsAsTheOracleDoes) {
-    const PictureShape shapes[] = {{3, 5, 5}, {1, 4, 7}, {2, 7, 3}, {1, 1, 1}, {3, 17, 17}};
-    for (const PictureShape shape : shapes) {
+    const Extent shapes[] = {{3, 5, 5}, {1, 4, 7}, {2, 7, 3}, {1, 1, 1}, {3, 17, 17}};
+    for (const Extent shape : shapes) {
         for (const std::int64_t rows : {1, 9, 33}) {
             SCOPED_TRACE(describe("rows", rows, "height", shape.height, "width", shape.width));
             const std::int64_t columns = shape.channels * shape.height * shape.width;

@@ -289,7 +289,7 @@ TEST_P(PerturbQueriesTest, Blocks) {
 }
 
 TEST_P(PerturbQueriesTest, Squares) {
-    for (const PictureShape shape : {PictureShape{1, 1, 1}, {3, 5, 7}, {1, 28, 28}}) {
+    for (const Extent shape : {Extent{1, 1, 1}, {3, 5, 7}, {1, 28, 28}}) {
         const std::int64_t rows = 3, columns = shape.channels * shape.height * shape.width;
         SCOPED_TRACE(describe("channels", shape.channels, "height", shape.height));
         const auto x0 = random_values(13, rows * columns, 0, 1);
