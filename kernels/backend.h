@@ -13,6 +13,7 @@
 #include "kernels/operations/augment.h"
 #include "kernels/operations/batch.h"
 #include "kernels/operations/columns.h"
+#include "kernels/operations/convolution.h"
 #include "kernels/operations/gan_iterations.h"
 #include "kernels/operations/linear.h"
 #include "kernels/operations/loss.h"
@@ -42,6 +43,7 @@ class Backend : public ActivationOperations,
                 public AugmentOperations,
                 public BatchOperations,
                 public ColumnOperations,
+                public ConvolutionOperations,
                 public GanIterationOperations,
                 public LinearOperations,
                 public LossOperations,
@@ -92,7 +94,7 @@ class Backend : public ActivationOperations,
 
 struct BackendOptions {
     int threads = 0; // of the CPU backend; 0: one a core. Results do not depend on it.
-    Precision precision = Precision::float32; // of the products of linear layers
+    Precision precision = Precision::float32; // of the products of linear and convolutional layers
     Gemm gemm = Gemm::own;                    // what carries those out on a GPU
     // A kernel of a recording may be started while the one before it still runs, on a GPU of compute
     // capability 9.0 or later; refused elsewhere. Results do not depend on it.

@@ -187,6 +187,21 @@ class CpuBackend final : public Backend {
     void one_hot(Matrix<float> to, std::int64_t first, std::int64_t classes,
                  Vector<const std::int32_t> label) override;
 
+    // convolution.cpp
+    void convolution_forward(Matrix<float> y, Matrix<const float> x, Vector<const float> weight,
+                             Vector<const float> bias, const Epilogue& epilogue,
+                             const ConvolutionShape& shape) override;
+    void convolution_input_gradient(Matrix<float> dx, Matrix<const float> dz,
+                                    Vector<const float> weight, Matrix<const float> x,
+                                    const Epilogue& previous,
+                                    const ConvolutionShape& shape) override;
+    void convolution_weight_gradient(Vector<float> d_weight, Vector<float> d_bias,
+                                     Matrix<const float> dz, Matrix<const float> x, bool accumulate,
+                                     const ConvolutionShape& shape) override;
+    void convolution_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
+                                          Matrix<const float> dz, Matrix<const float> x,
+                                          const Adam& adam, const ConvolutionShape& shape) override;
+
     // augment.cpp
     void dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
                   const RandomStream& random) override;
@@ -216,6 +231,27 @@ class CpuBackend final : public Backend {
     // `memory` (rounded.cpp).
     Matrix<const float> rounded(Matrix<const float> operand, std::int64_t rows,
                                 AlignedFloats& memory);
+
+    // The operands of a window's products, folded and rounded where they have to be.
+    struct Operands {
+        const float* weight;
+        const float* map;
+    };
+    Operands window_operands(const ConvolutionShape& shape, Vector<const float> weight,
+                             Matrix<const float> map);
+    template <class Finish>
+    void gather(const ConvolutionWindow& window, float* small, const float* large,
+                const float* weight, std::int64_t rows, const Finish& finish);
+    template <class Finish>
+    void scatter(const ConvolutionWindow& window, float* large, const float* small,
+                 const float* weight, std::int64_t rows, const Finish& finish);
+    void correlate(const ConvolutionWindow& window, float* weight, const float* small,
+                   const float* large, std::int64_t rows);
+    // The gradients by weights and bias, in the workspace and in `gradient`.
+    const float* convolution_gradient(Matrix<const float> dz, Matrix<const float> x,
+                                      const ConvolutionShape& shape);
+    void convolution_bias_gradient(float* gradient, Matrix<const float> dz,
+                                   const ConvolutionShape& shape);
 
     void reduce(Vector<double> out, Vector<const float> x,
                 double (*reduction)(const float*, std::int64_t));

@@ -180,6 +180,21 @@ class CudaBackend final : public Backend {
     void one_hot(Matrix<float> to, std::int64_t first, std::int64_t classes,
                  Vector<const std::int32_t> label) override;
 
+    // convolution.cu
+    void convolution_forward(Matrix<float> y, Matrix<const float> x, Vector<const float> weight,
+                             Vector<const float> bias, const Epilogue& epilogue,
+                             const ConvolutionShape& shape) override;
+    void convolution_input_gradient(Matrix<float> dx, Matrix<const float> dz,
+                                    Vector<const float> weight, Matrix<const float> x,
+                                    const Epilogue& previous,
+                                    const ConvolutionShape& shape) override;
+    void convolution_weight_gradient(Vector<float> d_weight, Vector<float> d_bias,
+                                     Matrix<const float> dz, Matrix<const float> x, bool accumulate,
+                                     const ConvolutionShape& shape) override;
+    void convolution_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
+                                          Matrix<const float> dz, Matrix<const float> x,
+                                          const Adam& adam, const ConvolutionShape& shape) override;
+
     // augment.cu
     void dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
                   const RandomStream& random) override;
