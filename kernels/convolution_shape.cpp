@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <stdexcept>
 #include <tuple>
-#include <utility>
 
 #include "kernels/precision.h"
 
@@ -42,41 +41,30 @@ const char* name(ConvolutionKind kind) {
 
 } // namespace
 
-int ConvolutionShape::out_height() const {
-    return out_size(*this, in_height, kernel_height);
-}
-
-int ConvolutionShape::out_width() const {
-    return out_size(*this, in_width, kernel_width);
-}
-
-std::int64_t ConvolutionShape::inputs() const {
-    return std::int64_t{in_channels} * in_height * in_width;
-}
-
-std::int64_t ConvolutionShape::outputs() const {
-    return std::int64_t{out_channels} * out_height() * out_width();
+Extent ConvolutionShape::out() const {
+    return {out_channels, out_size(*this, in.height, kernel_height),
+            out_size(*this, in.width, kernel_width)};
 }
 
 std::int64_t ConvolutionShape::weights() const {
-    return std::int64_t{in_channels} * out_channels / groups * kernel_height * kernel_width;
+    return std::int64_t{in.channels} * out_channels / groups * kernel_height * kernel_width;
 }
 
 double ConvolutionShape::operations(std::int64_t batch) const {
     const ConvolutionWindow window = convolution_window(*this);
     return 2.0 * static_cast<double>(batch) * static_cast<double>(window.weights()) *
-           window.small_height * window.small_width;
+           static_cast<double>(window.small.plane());
 }
 
 bool ConvolutionShape::rounds(std::int64_t batch) const {
-    return groups == 1 && std::min(in_channels, out_channels) >= fewest_rounded_channels &&
-           batch * out_height() * out_width() >= rounded_from_rows;
+    return groups == 1 && std::min(in.channels, out_channels) >= fewest_rounded_channels &&
+           batch * out().plane() >= rounded_from_rows;
 }
 
 std::string ConvolutionShape::text() const {
     std::string text =
-        fmt::format("{} {}x{}x{} > {}x{}x{}, kernel {}x{}", name(kind), in_channels, in_height,
-                    in_width, out_channels, out_height(), out_width(), kernel_height, kernel_width);
+        fmt::format("{} {}x{}x{} > {}x{}x{}, kernel {}x{}", name(kind), in.channels, in.height,
+                    in.width, out_channels, out().height, out().width, kernel_height, kernel_width);
     const auto add = [&](const char* what, int value, int usual) {
         if (value != usual) {
             text += fmt::format(", {} {}", what, value);
@@ -95,9 +83,9 @@ void ConvolutionShape::validate() const {
         throw std::invalid_argument(of + ": " + why);
     };
     for (const auto& [what, value, least, most] :
-         {std::tuple{"input channels", in_channels, 1, most_lines},
-          {"input height", in_height, 1, most_lines},
-          {"input width", in_width, 1, most_lines},
+         {std::tuple{"input channels", in.channels, 1, most_lines},
+          {"input height", in.height, 1, most_lines},
+          {"input width", in.width, 1, most_lines},
           {"output channels", out_channels, 1, most_lines},
           {"kernel height", kernel_height, 1, widest},
           {"kernel width", kernel_width, 1, widest},
@@ -109,12 +97,12 @@ void ConvolutionShape::validate() const {
             refuse(name(kind), fmt::format("{} {}; use {} to {}", what, value, least, most));
         }
     }
-    if (groups != 1 && (groups != in_channels || groups != out_channels)) {
+    if (groups != 1 && (groups != in.channels || groups != out_channels)) {
         refuse(
             name(kind),
             fmt::format("{} groups of {} > {} channels; use 1, or {} with as many channels out as "
                         "in (depthwise)",
-                        groups, in_channels, out_channels, in_channels));
+                        groups, in.channels, out_channels, in.channels));
     }
     switch (kind) {
     case ConvolutionKind::convolution:
@@ -123,7 +111,7 @@ void ConvolutionShape::validate() const {
                                            output_padding));
         }
         for (const auto& [axis, in, kernel] :
-             {std::tuple{"high", in_height, kernel_height}, {"wide", in_width, kernel_width}}) {
+             {std::tuple{"high", in.height, kernel_height}, {"wide", in.width, kernel_width}}) {
             if (reach(kernel, dilation) > in + 2 * padding) {
                 refuse(name(kind),
                        fmt::format("a kernel of {} with dilation {} is {} {}, the picture with "
@@ -140,10 +128,10 @@ void ConvolutionShape::validate() const {
                                "dilation ({})",
                                output_padding, stride, dilation));
         }
-        if (out_height() < 1 || out_width() < 1) {
+        if (out().height < 1 || out().width < 1) {
             refuse(name(kind),
                    fmt::format("{}x{} gives {}x{}; use less padding than {}, or a larger kernel",
-                               in_height, in_width, out_height(), out_width(), padding));
+                               in.height, in.width, out().height, out().width, padding));
         }
         break;
     case ConvolutionKind::upsampled:
@@ -163,13 +151,9 @@ void ConvolutionShape::validate() const {
 ConvolutionWindow convolution_window(const ConvolutionShape& shape) {
     const bool gathers = shape.kind == ConvolutionKind::convolution;
     const bool folds = shape.kind == ConvolutionKind::upsampled;
-    ConvolutionWindow window = {
-        .large_channels = shape.in_channels,
-        .large_height = shape.in_height,
-        .large_width = shape.in_width,
-        .small_channels = shape.out_channels,
-        .small_height = shape.out_height(),
-        .small_width = shape.out_width(),
+    return {
+        .large = gathers ? shape.in : shape.out(),
+        .small = gathers ? shape.out() : shape.in,
         .kernel_height = folds ? 4 : shape.kernel_height,
         .kernel_width = folds ? 4 : shape.kernel_width,
         .stride = folds ? 2 : shape.stride,
@@ -177,12 +161,6 @@ ConvolutionWindow convolution_window(const ConvolutionShape& shape) {
         .dilation = shape.dilation,
         .groups = shape.groups,
     };
-    if (!gathers) {
-        std::swap(window.large_channels, window.small_channels);
-        std::swap(window.large_height, window.small_height);
-        std::swap(window.large_width, window.small_width);
-    }
-    return window;
 }
 
 } // namespace patchforge

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "kernels/extent.h"
+
 namespace patchforge {
 
 // Sizes as PyTorch's Conv2d, ConvTranspose2d, and Upsample(scale_factor=2, mode="nearest") followed by
@@ -15,22 +17,21 @@ enum class ConvolutionKind { convolution, transposed, upsampled };
 
 struct ConvolutionShape {
     ConvolutionKind kind = ConvolutionKind::convolution;
-    int in_channels = 1, in_height = 1, in_width = 1;
+    Extent in{1, 1, 1};
     int out_channels = 1;
     int kernel_height = 3, kernel_width = 3;
     int stride = 1;   // >= 1
     int padding = 0;  // lines of zeros around the input, >= 0
     int dilation = 1; // >= 1
-    int groups = 1;   // 1, or all channels (depthwise): then in_channels = out_channels
+    int groups = 1;   // 1, or all channels (depthwise): then in.channels = out_channels
     // Lines at the bottom and on the right that the formula leaves open. transposed: 0 <= op <
     // max(stride, dilation), which chooses among the sizes whose convolution gives `in`. upsampled: 0,
     // or -1, which crops the last ones (7 > 13). convolution: 0.
     int output_padding = 0;
 
-    int out_height() const;
-    int out_width() const;
-    std::int64_t inputs() const;  // elements of a row of x
-    std::int64_t outputs() const; // elements of a row of y
+    Extent out() const;
+    std::int64_t inputs() const { return in.size(); }     // elements of a row of x
+    std::int64_t outputs() const { return out().size(); } // elements of a row of y
     // Elements of the weights: [out, in / groups, kh, kw]; transposed [in, out / groups, kh, kw].
     std::int64_t weights() const;
     // Of one pass, forward or either gradient, a multiply-add counting two; upsampled as it is worked
@@ -68,19 +69,12 @@ struct ConvolutionShape {
 //     folded[i, o, .] = w[o, i, 2], w[o, i, 1] + w[o, i, 2], w[o, i, 0] + w[o, i, 1], w[o, i, 0]
 // (16 products an input element and pair of channels instead of 36, and no upsampled map.) Its weight gradient is the folded one's, folded back.
 struct ConvolutionWindow {
-    int large_channels, large_height, large_width;
-    int small_channels, small_height, small_width;
+    Extent large, small;
     int kernel_height, kernel_width;
     int stride, padding, dilation, groups;
 
-    std::int64_t large_size() const {
-        return std::int64_t{large_channels} * large_height * large_width;
-    }
-    std::int64_t small_size() const {
-        return std::int64_t{small_channels} * small_height * small_width;
-    }
     std::int64_t weights() const {
-        return std::int64_t{small_channels} * (large_channels / groups) * kernel_height *
+        return std::int64_t{small.channels} * (large.channels / groups) * kernel_height *
                kernel_width;
     }
 };

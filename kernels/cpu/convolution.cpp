@@ -13,9 +13,9 @@ constexpr int folded_last[] = {2, 2, 1, 0};
 
 // folded [in, out, 4, 4] from weight [out, in, 3, 3], lines first.
 void fold(float* folded, const float* weight, const ConvolutionShape& shape) {
-    for (int i = 0; i < shape.in_channels; ++i) {
+    for (int i = 0; i < shape.in.channels; ++i) {
         for (int o = 0; o < shape.out_channels; ++o, folded += 16) {
-            const float* const from = weight + (std::int64_t{o} * shape.in_channels + i) * 9;
+            const float* const from = weight + (std::int64_t{o} * shape.in.channels + i) * 9;
             for (int a = 0; a < 4; ++a) {
                 float line[3];
                 for (int b = 0; b < 3; ++b) {
@@ -34,7 +34,7 @@ void fold(float* folded, const float* weight, const ConvolutionShape& shape) {
 // The gradient of the 3x3 from the folded one's: each weight went into two lines and columns.
 void fold_back(float* weight, const float* folded, const ConvolutionShape& shape) {
     for (int o = 0; o < shape.out_channels; ++o) {
-        for (int i = 0; i < shape.in_channels; ++i) {
+        for (int i = 0; i < shape.in.channels; ++i) {
             const float* const from = folded + (std::int64_t{i} * shape.out_channels + o) * 16;
             for (int a = 0; a < 3; ++a) {
                 for (int b = 0; b < 3; ++b, ++weight) {
@@ -64,11 +64,11 @@ struct Range {
 template <class Line>
 void for_lines(const ConvolutionWindow& w, int a, int b, Line line) {
     const int down = a * w.dilation - w.padding, right = b * w.dilation - w.padding;
-    const Range rows(down, w.stride, w.large_height, w.small_height);
-    const Range columns(right, w.stride, w.large_width, w.small_width);
+    const Range rows(down, w.stride, w.large.height, w.small.height);
+    const Range columns(right, w.stride, w.large.width, w.small.width);
     for (int r = rows.first; r < rows.last; ++r) {
-        line(r * w.small_width + columns.first,
-             (r * w.stride + down) * w.large_width + columns.first * w.stride + right,
+        line(r * w.small.width + columns.first,
+             (r * w.stride + down) * w.large.width + columns.first * w.stride + right,
              columns.last - columns.first);
     }
 }
@@ -79,17 +79,17 @@ void for_lines(const ConvolutionWindow& w, int a, int b, Line line) {
 template <class Finish>
 void CpuBackend::gather(const ConvolutionWindow& w, float* small, const float* large,
                         const float* weight, std::int64_t rows, const Finish& finish) {
-    const std::int64_t small_map = std::int64_t{w.small_height} * w.small_width;
-    const std::int64_t large_map = std::int64_t{w.large_height} * w.large_width;
-    const int inputs = w.large_channels / w.groups;
-    pool_.parallel_for(rows * w.small_channels, [&](std::int64_t task) {
-        const std::int64_t row = task / w.small_channels, o = task % w.small_channels;
+    const std::int64_t small_map = w.small.plane();
+    const std::int64_t large_map = w.large.plane();
+    const int inputs = w.large.channels / w.groups;
+    pool_.parallel_for(rows * w.small.channels, [&](std::int64_t task) {
+        const std::int64_t row = task / w.small.channels, o = task % w.small.channels;
         float* const to = small + task * small_map;
         std::fill_n(to, small_map, 0.0f);
         const float* tap = weight + o * inputs * w.kernel_height * w.kernel_width;
         for (int i = 0; i < inputs; ++i) {
             const float* const from =
-                large + row * w.large_size() + (w.groups > 1 ? o : i) * large_map;
+                large + row * w.large.size() + (w.groups > 1 ? o : i) * large_map;
             for (int a = 0; a < w.kernel_height; ++a) {
                 for (int b = 0; b < w.kernel_width; ++b, ++tap) {
                     for_lines(w, a, b, [&](int s, int l, int count) {
@@ -107,16 +107,16 @@ void CpuBackend::gather(const ConvolutionWindow& w, float* small, const float* l
 template <class Finish>
 void CpuBackend::scatter(const ConvolutionWindow& w, float* large, const float* small,
                          const float* weight, std::int64_t rows, const Finish& finish) {
-    const std::int64_t small_map = std::int64_t{w.small_height} * w.small_width;
-    const std::int64_t large_map = std::int64_t{w.large_height} * w.large_width;
-    const int inputs = w.large_channels / w.groups;
-    pool_.parallel_for(rows * w.large_channels, [&](std::int64_t task) {
-        const std::int64_t row = task / w.large_channels, i = task % w.large_channels;
+    const std::int64_t small_map = w.small.plane();
+    const std::int64_t large_map = w.large.plane();
+    const int inputs = w.large.channels / w.groups;
+    pool_.parallel_for(rows * w.large.channels, [&](std::int64_t task) {
+        const std::int64_t row = task / w.large.channels, i = task % w.large.channels;
         float* const to = large + task * large_map;
         std::fill_n(to, large_map, 0.0f);
-        for (std::int64_t o = w.groups > 1 ? i : 0; o < (w.groups > 1 ? i + 1 : w.small_channels);
+        for (std::int64_t o = w.groups > 1 ? i : 0; o < (w.groups > 1 ? i + 1 : w.small.channels);
              ++o) {
-            const float* const from = small + row * w.small_size() + o * small_map;
+            const float* const from = small + row * w.small.size() + o * small_map;
             const float* tap =
                 weight + (o * inputs + (w.groups > 1 ? 0 : i)) * w.kernel_height * w.kernel_width;
             for (int a = 0; a < w.kernel_height; ++a) {
@@ -135,18 +135,18 @@ void CpuBackend::scatter(const ConvolutionWindow& w, float* large, const float* 
 
 void CpuBackend::correlate(const ConvolutionWindow& w, float* weight, const float* small,
                            const float* large, std::int64_t rows) {
-    const std::int64_t small_map = std::int64_t{w.small_height} * w.small_width;
-    const std::int64_t large_map = std::int64_t{w.large_height} * w.large_width;
-    const int inputs = w.large_channels / w.groups;
-    pool_.parallel_for(std::int64_t{w.small_channels} * inputs, [&](std::int64_t task) {
+    const std::int64_t small_map = w.small.plane();
+    const std::int64_t large_map = w.large.plane();
+    const int inputs = w.large.channels / w.groups;
+    pool_.parallel_for(std::int64_t{w.small.channels} * inputs, [&](std::int64_t task) {
         const std::int64_t o = task / inputs, i = w.groups > 1 ? o : task % inputs;
         float* to = weight + task * w.kernel_height * w.kernel_width;
         for (int a = 0; a < w.kernel_height; ++a) {
             for (int b = 0; b < w.kernel_width; ++b, ++to) {
                 float sum = 0;
                 for (std::int64_t row = 0; row < rows; ++row) {
-                    const float* const from = small + row * w.small_size() + o * small_map;
-                    const float* const under = large + row * w.large_size() + i * large_map;
+                    const float* const from = small + row * w.small.size() + o * small_map;
+                    const float* const under = large + row * w.large.size() + i * large_map;
                     for_lines(w, a, b, [&](int s, int l, int count) {
                         for (int n = 0; n < count; ++n) {
                             sum += from[s + n] * under[l + n * w.stride];
@@ -163,7 +163,7 @@ void CpuBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,
                                      Vector<const float> weight, Vector<const float> bias,
                                      const Epilogue& epilogue, const ConvolutionShape& shape) {
     const EpilogueArguments arguments = epilogue_arguments(epilogue);
-    const std::int64_t map = shape.outputs() / shape.out_channels;
+    const std::int64_t map = shape.out().plane();
     const bool plain = epilogue.is_identity() && bias.empty();
     const auto finish = [&](std::int64_t row, std::int64_t channel) {
         float* const at = y.data + row * y.columns + channel * map;
@@ -191,7 +191,7 @@ void CpuBackend::convolution_input_gradient(Matrix<float> dx, Matrix<const float
                                             const Epilogue& previous,
                                             const ConvolutionShape& shape) {
     const EpilogueArguments arguments = epilogue_arguments(previous);
-    const std::int64_t map = shape.inputs() / shape.in_channels;
+    const std::int64_t map = shape.in.plane();
     const auto finish = [&](std::int64_t row, std::int64_t channel) {
         if (!previous.is_identity()) {
             const std::int64_t at = row * dx.columns + channel * map;

@@ -29,17 +29,18 @@ struct Layer {
     ConvolutionWindow window;
     bool folded; // the weights are a 3x3 that is folded as it is read
     Precision precision;
+    std::int64_t large_size, small_size; // elements of a picture
 
     // weight[small channel o, large channel i, a, b], rounded.
     __device__ float weight(const float* weights, int o, int i, int a, int b) const {
         if (!folded) {
-            const int inputs = window.large_channels / window.groups;
+            const int inputs = window.large.channels / window.groups;
             const std::int64_t pair = std::int64_t{o} * inputs + i;
             return rounded(weights[(pair * window.kernel_height + a) * window.kernel_width + b],
                            precision);
         }
         // Along each axis the taps 2; 1, 2; 0, 1; 0. Lines first.
-        const float* const of = weights + (std::int64_t{i} * window.small_channels + o) * 9;
+        const float* const of = weights + (std::int64_t{i} * window.small.channels + o) * 9;
         const int first = a < 2 ? 2 - a : 0, last = a == 0 ? 2 : 3 - a;
         const auto line = [&](int column) {
             return first < last ? of[first * 3 + column] + of[last * 3 + column]
@@ -73,23 +74,23 @@ __global__ void __launch_bounds__(block)
     begin_kernel();
     const ConvolutionWindow& w = layer.window;
     const std::int64_t e = std::int64_t{blockIdx.x} * block + threadIdx.x;
-    if (e >= rows * w.small_size()) {
+    if (e >= rows * layer.small_size) {
         return;
     }
-    const int c = static_cast<int>(e % w.small_width);
-    const int r = static_cast<int>(e / w.small_width % w.small_height);
-    const int o = static_cast<int>(e / (w.small_height * w.small_width) % w.small_channels);
-    const float* const picture = large + e / w.small_size() * w.large_size();
+    const int c = static_cast<int>(e % w.small.width);
+    const int r = static_cast<int>(e / w.small.width % w.small.height);
+    const int o = static_cast<int>(e / (w.small.height * w.small.width) % w.small.channels);
+    const float* const picture = large + e / layer.small_size * layer.large_size;
     const bool depthwise = w.groups > 1;
     float sum = 0.0f;
-    for (int i = 0; i < (depthwise ? 1 : w.large_channels); ++i) {
-        const std::int64_t map = (depthwise ? o : i) * std::int64_t{w.large_height} * w.large_width;
+    for (int i = 0; i < (depthwise ? 1 : w.large.channels); ++i) {
+        const std::int64_t map = (depthwise ? o : i) * std::int64_t{w.large.height} * w.large.width;
         for (int a = 0; a < w.kernel_height; ++a) {
             const int j = r * w.stride - w.padding + a * w.dilation;
             for (int b = 0; b < w.kernel_width; ++b) {
                 const int k = c * w.stride - w.padding + b * w.dilation;
-                if (j >= 0 && j < w.large_height && k >= 0 && k < w.large_width) {
-                    const float x = picture[map + std::int64_t{j} * w.large_width + k];
+                if (j >= 0 && j < w.large.height && k >= 0 && k < w.large.width) {
+                    const float x = picture[map + std::int64_t{j} * w.large.width + k];
                     sum = fmaf(layer.weight(weight, o, i, a, b), rounded(x, layer.precision), sum);
                 }
             }
@@ -104,26 +105,26 @@ __global__ void __launch_bounds__(block)
     begin_kernel();
     const ConvolutionWindow& w = layer.window;
     const std::int64_t e = std::int64_t{blockIdx.x} * block + threadIdx.x;
-    if (e >= rows * w.large_size()) {
+    if (e >= rows * layer.large_size) {
         return;
     }
-    const int k = static_cast<int>(e % w.large_width);
-    const int j = static_cast<int>(e / w.large_width % w.large_height);
-    const int i = static_cast<int>(e / (w.large_height * w.large_width) % w.large_channels);
-    const float* const picture = small + e / w.large_size() * w.small_size();
+    const int k = static_cast<int>(e % w.large.width);
+    const int j = static_cast<int>(e / w.large.width % w.large.height);
+    const int i = static_cast<int>(e / (w.large.height * w.large.width) % w.large.channels);
+    const float* const picture = small + e / layer.large_size * layer.small_size;
     const bool depthwise = w.groups > 1;
     float sum = 0.0f;
-    for (int o = 0; o < (depthwise ? 1 : w.small_channels); ++o) {
+    for (int o = 0; o < (depthwise ? 1 : w.small.channels); ++o) {
         const int from = depthwise ? i : o;
-        const std::int64_t map = from * std::int64_t{w.small_height} * w.small_width;
+        const std::int64_t map = from * std::int64_t{w.small.height} * w.small.width;
         for (int a = 0; a < w.kernel_height; ++a) {
             const int r = j + w.padding - a * w.dilation; // times the stride
             for (int b = 0; b < w.kernel_width; ++b) {
                 const int c = k + w.padding - b * w.dilation;
-                if (r >= 0 && r % w.stride == 0 && r / w.stride < w.small_height && c >= 0 &&
-                    c % w.stride == 0 && c / w.stride < w.small_width) {
+                if (r >= 0 && r % w.stride == 0 && r / w.stride < w.small.height && c >= 0 &&
+                    c % w.stride == 0 && c / w.stride < w.small.width) {
                     const float x =
-                        picture[map + std::int64_t{r / w.stride} * w.small_width + c / w.stride];
+                        picture[map + std::int64_t{r / w.stride} * w.small.width + c / w.stride];
                     sum = fmaf(layer.weight(weight, from, depthwise ? 0 : i, a, b),
                                rounded(x, layer.precision), sum);
                 }
@@ -140,16 +141,16 @@ __device__ float correlate(const float* small, const float* large, const Layer& 
     float sum = 0.0f;
     for (std::int64_t row = 0; row < rows; ++row) {
         const float* const from =
-            small + row * w.small_size() + std::int64_t{o} * w.small_height * w.small_width;
+            small + row * layer.small_size + std::int64_t{o} * w.small.height * w.small.width;
         const float* const to =
-            large + row * w.large_size() + std::int64_t{i} * w.large_height * w.large_width;
-        for (int r = 0; r < w.small_height; ++r) {
+            large + row * layer.large_size + std::int64_t{i} * w.large.height * w.large.width;
+        for (int r = 0; r < w.small.height; ++r) {
             const int j = r * w.stride - w.padding + a * w.dilation;
-            for (int c = 0; c < w.small_width; ++c) {
+            for (int c = 0; c < w.small.width; ++c) {
                 const int k = c * w.stride - w.padding + b * w.dilation;
-                if (j >= 0 && j < w.large_height && k >= 0 && k < w.large_width) {
-                    sum = fmaf(rounded(from[r * w.small_width + c], layer.precision),
-                               rounded(to[std::int64_t{j} * w.large_width + k], layer.precision),
+                if (j >= 0 && j < w.large.height && k >= 0 && k < w.large.width) {
+                    sum = fmaf(rounded(from[r * w.small.width + c], layer.precision),
+                               rounded(to[std::int64_t{j} * w.large.width + k], layer.precision),
                                sum);
                 }
             }
@@ -188,16 +189,16 @@ __global__ void __launch_bounds__(block)
     const int height = layer.folded ? 3 : w.kernel_height;
     const int width = layer.folded ? 3 : w.kernel_width;
     const std::int64_t pair = e / (height * width);
-    const int inputs = w.large_channels / w.groups;
-    if (pair >= std::int64_t{w.small_channels} * inputs) {
+    const int inputs = w.large.channels / w.groups;
+    if (pair >= std::int64_t{w.small.channels} * inputs) {
         return;
     }
     const int b = static_cast<int>(e % width);
     const int a = static_cast<int>(e / width % height);
     float gradient = 0.0f;
     if (layer.folded) {
-        const int o = static_cast<int>(pair % w.small_channels);
-        const int i = static_cast<int>(pair / w.small_channels);
+        const int o = static_cast<int>(pair % w.small.channels);
+        const int i = static_cast<int>(pair / w.small.channels);
         for (int line = 2 - a; line <= 3 - a; ++line) {
             for (int column = 2 - b; column <= 3 - b; ++column) {
                 gradient += correlate(small, large, layer, rows, o, i, line, column);
@@ -229,8 +230,10 @@ __global__ void __launch_bounds__(reduction_block)
 }
 
 Layer layer_of(const ConvolutionShape& shape, Precision precision, std::int64_t rows) {
-    return {convolution_window(shape), shape.kind == ConvolutionKind::upsampled,
-            shape.rounds(rows) ? precision : Precision::float32};
+    const ConvolutionWindow window = convolution_window(shape);
+    return {window, shape.kind == ConvolutionKind::upsampled,
+            shape.rounds(rows) ? precision : Precision::float32, window.large.size(),
+            window.small.size()};
 }
 
 bool gathers_forward(const ConvolutionShape& shape) {
@@ -290,8 +293,7 @@ void CudaBackend::convolution_weight_gradient(Vector<float> d_weight, Vector<flo
             .stream = stream_,
             .name = "convolution_bias_gradient",
             .work = {4.0 * dz.size() + (accumulate ? 8.0 : 4.0) * d_bias.size, 1.0 * dz.size()}},
-           Store{d_bias.data, accumulate}, dz.data, d_bias.size,
-           dz.columns / std::int64_t{shape.out_channels}, dz.rows);
+           Store{d_bias.data, accumulate}, dz.data, d_bias.size, shape.out().plane(), dz.rows);
 }
 
 void CudaBackend::convolution_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
@@ -314,8 +316,7 @@ void CudaBackend::convolution_weight_gradient_adam(AdamTensor weight, AdamTensor
             .stream = stream_,
             .name = "convolution_bias_gradient_adam",
             .work = {4.0 * dz.size() + 24.0 * bias.value.size, 1.0 * dz.size()}},
-           Step{bias, adam}, dz.data, bias.value.size,
-           dz.columns / std::int64_t{shape.out_channels}, dz.rows);
+           Step{bias, adam}, dz.data, bias.value.size, shape.out().plane(), dz.rows);
 }
 
 } // namespace patchforge::cuda

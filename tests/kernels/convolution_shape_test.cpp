@@ -15,8 +15,8 @@ int out_of(ConvolutionKind kind, int in, int kernel, int stride, int padding,
     const ConvolutionShape shape{kind,   1,      in,      in, 1, kernel,
                                  kernel, stride, padding, 1,  1, output_padding};
     shape.validate();
-    EXPECT_EQ(shape.out_height(), shape.out_width());
-    return shape.out_height();
+    EXPECT_EQ(shape.out().height, shape.out().width);
+    return shape.out().height;
 }
 
 TEST(ConvolutionShape, HalvesFifty) {

@@ -35,8 +35,8 @@ class RoundedLayer {
 
     // Products in a sum of each operation.
     std::int64_t forward_terms() const { return shape_.weights() / shape_.out_channels + 1; }
-    std::int64_t input_terms() const { return shape_.weights() / shape_.in_channels; }
-    std::int64_t weight_terms() const { return batch_ * shape_.outputs() / shape_.out_channels; }
+    std::int64_t input_terms() const { return shape_.weights() / shape_.in.channels; }
+    std::int64_t weight_terms() const { return batch_ * shape_.out().plane(); }
 
   private:
     // What is rounded of an upsampled layer is its folded weights.
@@ -61,9 +61,9 @@ class RoundedLayer {
             return std::array<float, 4>{w(2), w(1) + w(2), w(0) + w(1), w(0)};
         };
         std::vector<float> folded;
-        for (int i = 0; i < shape_.in_channels; ++i) {
+        for (int i = 0; i < shape_.in.channels; ++i) {
             for (int o = 0; o < shape_.out_channels; ++o) {
-                const float* const from = weight.data() + (o * shape_.in_channels + i) * 9;
+                const float* const from = weight.data() + (o * shape_.in.channels + i) * 9;
                 std::array<float, 4> column[3];
                 for (int b = 0; b < 3; ++b) {
                     column[b] = fold([&](int a) { return from[a * 3 + b]; });
@@ -331,9 +331,9 @@ TEST_P(ConvolutionTest, WholeNumbersAreExact) {
 TEST_P(ConvolutionTest, TransposedIsTheConvolutionsInputGradient) {
     const ConvolutionShape shape{ConvolutionKind::convolution, 5, 13, 8, 9, 3, 4, 2, 1};
     const ConvolutionShape back{
-        ConvolutionKind::transposed, 9, shape.out_height(), shape.out_width(), 5, 3, 4, 2, 1};
-    ASSERT_EQ(back.out_height(), 13);
-    ASSERT_EQ(back.out_width(), 8);
+        ConvolutionKind::transposed, 9, shape.out().height, shape.out().width, 5, 3, 4, 2, 1};
+    ASSERT_EQ(back.out().height, 13);
+    ASSERT_EQ(back.out().width, 8);
     const auto dz = whole_numbers(1, 3 * shape.outputs());
     const auto weight = whole_numbers(2, shape.weights());
     EXPECT_EQ(forward(dz, weight, {}, back), input_gradient(dz, weight, shape));

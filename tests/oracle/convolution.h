@@ -10,29 +10,29 @@ namespace patchforge::oracle {
 // Calls product(y, weight, x) with the indices of the three numbers of every product in a picture.
 template <class Product>
 void for_each_product(const ConvolutionShape& s, Product product) {
-    const std::int64_t height = s.out_height(), width = s.out_width();
+    const std::int64_t height = s.out().height, width = s.out().width;
     const bool depthwise = s.groups > 1;
     const auto inside = [](std::int64_t i, std::int64_t size) { return i >= 0 && i < size; };
     for (std::int64_t o = 0; o < s.out_channels; ++o) {
-        for (std::int64_t i = depthwise ? o : 0; i < (depthwise ? o + 1 : s.in_channels); ++i) {
+        for (std::int64_t i = depthwise ? o : 0; i < (depthwise ? o + 1 : s.in.channels); ++i) {
             for (std::int64_t a = 0; a < s.kernel_height; ++a) {
                 for (std::int64_t b = 0; b < s.kernel_width; ++b) {
                     const auto add = [&](std::int64_t r, std::int64_t c, std::int64_t j,
                                          std::int64_t k) {
-                        if (inside(r, height) && inside(c, width) && inside(j, s.in_height) &&
-                            inside(k, s.in_width)) {
+                        if (inside(r, height) && inside(c, width) && inside(j, s.in.height) &&
+                            inside(k, s.in.width)) {
                             const std::int64_t pair = depthwise ? o
                                                       : s.kind == ConvolutionKind::transposed
                                                           ? i * s.out_channels + o
-                                                          : o * s.in_channels + i;
+                                                          : o * s.in.channels + i;
                             product((o * height + r) * width + c,
                                     (pair * s.kernel_height + a) * s.kernel_width + b,
-                                    (i * s.in_height + j) * s.in_width + k);
+                                    (i * s.in.height + j) * s.in.width + k);
                         }
                     };
                     if (s.kind == ConvolutionKind::transposed) {
-                        for (std::int64_t j = 0; j < s.in_height; ++j) {
-                            for (std::int64_t k = 0; k < s.in_width; ++k) {
+                        for (std::int64_t j = 0; j < s.in.height; ++j) {
+                            for (std::int64_t k = 0; k < s.in.width; ++k) {
                                 add(j * s.stride - s.padding + a * s.dilation,
                                     k * s.stride - s.padding + b * s.dilation, j, k);
                             }
@@ -60,7 +60,7 @@ void for_each_product(const ConvolutionShape& s, Product product) {
 inline Products convolution(const DoubleMatrix& x, const DoubleMatrix& weight,
                             const std::vector<double>& bias, const ConvolutionShape& shape) {
     Products z(x.rows, shape.outputs());
-    const std::int64_t pixels = shape.outputs() / shape.out_channels;
+    const std::int64_t pixels = shape.out().plane();
     for (std::int64_t row = 0; row < x.rows; ++row) {
         for_each_product(shape, [&](std::int64_t y, std::int64_t w, std::int64_t i) {
             z.add(row, y, weight(0, w) * x(row, i));
@@ -99,7 +99,7 @@ inline Products convolution_weight_gradient(const DoubleMatrix& dz, const Double
 // d_bias [1, out_channels]
 inline Products convolution_bias_gradient(const DoubleMatrix& dz, const ConvolutionShape& shape) {
     Products d_bias(1, shape.out_channels);
-    const std::int64_t pixels = shape.outputs() / shape.out_channels;
+    const std::int64_t pixels = shape.out().plane();
     for (std::int64_t row = 0; row < dz.rows; ++row) {
         for (std::int64_t y = 0; y < shape.outputs(); ++y) {
             d_bias.add(0, y / pixels, dz(row, y));
