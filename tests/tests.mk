@@ -118,3 +118,9 @@ SEED ?= 1
 .PHONY: fuzz
 fuzz: $(FUZZ_PROGRAMS) ## fuzz the file readers under sanitizers (INPUTS=100000 each, SEED=1)
 	@set -e; for program in $^; do $$program $(INPUTS) $(SEED); done
+
+# Builds both programs itself. CONFIGS=cpu1,cpu2,simt and SETS="^gan-" choose; the option sets stand in tests/same_bytes.
+CONFIGS ?= cpu1,cpu2,simt
+.PHONY: same-bytes
+same-bytes: ## compare tensors, tables and pictures with those of REV=<commit>, byte by byte
+	@python3 tests/same_bytes/same_bytes.py "$(REV)" --configs "$(CONFIGS)" --sets "$(SETS)" --jobs $(JOBS)
