@@ -144,7 +144,7 @@ $B/patchforge-simt: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libcuda_
 $B/patchforge-checked: $(CHECKED_OBJECTS) $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libkernels.a
 	$(LINK)
 
-.PHONY: all banner help install-packages run test format lint clean
+.PHONY: all banner help option-tables install-packages run test format lint clean
 
 all: banner $B/patchforge ## build the program (this is what plain `make` does)
 
@@ -155,6 +155,10 @@ banner:
 	@echo "GPU            $(or $(GPU),none here)"
 	@echo "architectures  $(if $(HAVE_CUDA),$(SM:%=sm_%)$(comma) PTX compute_$(NEWEST_SM)$(comma) )x86-64 (AVX2 and AVX-512 chosen at run time)"
 comma := ,
+
+option-tables: $B/patchforge-cpu ## write docs/options.md, every verb with its options
+	@$< help --markdown > $B/options.md
+	@mv $B/options.md docs/options.md
 
 help: ## list the targets
 	@echo "make <target> [SM=\"80 90\"] [JOBS=2] [NVCC=]"

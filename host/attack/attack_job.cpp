@@ -73,7 +73,7 @@ std::vector<std::string> paths_of(const AttackJob& job) {
 class Session {
   public:
     Session(const PackedSet& set, const AttackJob& job)
-        : job_(job), backend_(make_backend(job.device, job.backend)),
+        : job_(job), backend_(job.device.make()),
           chosen_(choose_rows(set, paths_of(job), job.rows, job.count)),
           report_("Attack on " + job.victims.front().front(),
                   fmt::format("{} patches ({}).", chosen_.set.count(), chosen_.how)) {
@@ -511,12 +511,84 @@ void Session::finish() {
     say(fmt::format("Look at {}", (job_.out / "report.html").string()));
 }
 
+// What --method takes.
+std::vector<AttackMethod> methods_of(const std::string& text) {
+    std::vector<AttackMethod> methods;
+    for (const std::string& name : split_at_commas(text)) {
+        methods.push_back(attack_method_from_name(name));
+    }
+    return methods;
+}
+
+std::string names_of(const std::vector<AttackMethod>& methods) {
+    std::string names;
+    for (const AttackMethod method : methods) {
+        names += (names.empty() ? "" : ",") + attack_method_name(method);
+    }
+    return names;
+}
+
 } // namespace
+
+void describe(Options& options, AttackJob& job) {
+    options.group("Data");
+    options.choice<std::string>(
+        "rows", job.rows,
+        {{"auto", "auto"},
+         {"test", "test"},
+         {"validation", "validation"},
+         {"train", "train"},
+         {"all", "all"}},
+        "test: those that every model held out in its training; validation: by which it chose its "
+        "epoch; train: which it saw; auto: test where runs say it, else all");
+    options.number("count", job.count, {0, 1000000000}, "patches at most, evenly spaced; 0: all");
+    options.group("Victim");
+    options.custom("model", "LIST", "a run folder or weights; several: their mean logit",
+                   [&job](const std::string& text) { job.victims = {split_at_commas(text)}; }, {});
+    options.custom("models", "LIST", "several victims: a table of defences",
+                   [&job](const std::string& text) {
+                       job.victims.clear();
+                       for (const std::string& path : split_at_commas(text)) {
+                           job.victims.push_back({path});
+                       }
+                   },
+                   {});
+    options.only_one_of({"model", "models"});
+    options.toggle("transfer", job.transfer,
+                   "with --models: forge on each, test on all, for every method and budget");
+    options.text("detector", job.detector, "FOLDER|FILE",
+                 "a model in front (class 1: adversarial)");
+    options.group("Attack");
+    options.custom(
+        "method", "LIST",
+        "fgsm, pgd, mifgsm, forge, cw, numeric, nes, spsa, square, worst; several with commas",
+        [&job](const std::string& text) { job.methods = methods_of(text); },
+        [&job]() -> ParameterValue { return names_of(job.methods); });
+    options.fractions("eps", job.epsilons, {0, 1e6}, "budgets in [0, 1] units (L2: any size)");
+    describe(options, job.options);
+    options.group("Output");
+    options.path("out", job.out, "FOLDER", "folder for table, curve, sheets and report");
+    options.toggle("save", job.save, "the 8-bit images as PNG files in class folders");
+    options.custom(
+        "no_sanity", "", "leave out the checks of the evaluation",
+        [&job](const std::string& text) { job.sanity = text != "true"; },
+        [&job]() -> ParameterValue { return !job.sanity; });
+    describe(options, job.device);
+}
 
 void AttackJob::validate() const {
     const auto refuse = [](const std::string& what) { throw std::invalid_argument(what); };
-    if (victims.empty() || methods.empty() || epsilons.empty()) {
-        refuse("attack: nothing to do; give --model, --method and --eps");
+    check_ranges(*this);
+    if (victims.empty()) {
+        refuse("--model, --models: give exactly one of them");
+    }
+    for (const auto& paths : victims) {
+        if (paths.empty() || std::find(paths.begin(), paths.end(), "") != paths.end()) {
+            refuse("--model, --models: an entry is empty; give names with commas between them");
+        }
+    }
+    if (methods.empty() || epsilons.empty()) {
+        refuse("attack: nothing to do; give --method and --eps");
     }
     for (const double epsilon : epsilons) {
         if (!(epsilon >= 0)) {

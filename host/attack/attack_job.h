@@ -10,7 +10,7 @@
 #include "data/packed_set.h"
 #include "host/attack/attack_options.h"
 #include "host/attack/attack_runner.h"
-#include "kernels/backend.h"
+#include "host/options/device_options.h"
 
 namespace patchforge {
 
@@ -33,13 +33,15 @@ struct AttackJob {
     std::filesystem::path
         out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
-    std::string device = "auto";
-    BackendOptions backend;
+    DeviceOptions device;
 
     // Throws std::invalid_argument naming the option, also where `out` holds something that must
     // not be overwritten.
     void validate() const;
 };
+
+// Everything but the set.
+void describe(Options& options, AttackJob& job);
 
 void run_attack_job(const PackedSet& set, const AttackJob& job);
 

@@ -26,50 +26,121 @@ struct Belonging {
 
 const std::vector<Belonging>& belongings() {
     using enum AttackMethod;
-    using Options = const AttackOptions&;
+    using Given = const AttackOptions&;
     static const std::vector<Belonging> table = {
         {"--target",
-         [](Options o, Options) { return o.targeted(); },
+         [](Given o, Given) { return o.targeted(); },
          {fgsm, pgd, mifgsm, forge, cw, numeric, nes, spsa, square}},
         {"--steps",
-         [](Options o, Options s) { return o.steps != s.steps; },
+         [](Given o, Given s) { return o.steps != s.steps; },
          {pgd, mifgsm, forge, cw, numeric, nes, spsa, worst}},
         {"--alpha",
-         [](Options o, Options s) { return o.alpha != s.alpha; },
+         [](Given o, Given s) { return o.alpha != s.alpha; },
          {pgd, mifgsm, numeric, nes, spsa}},
-        {"--no-random-start", [](Options o, Options) { return !o.random_start; }, {pgd}},
-        {"--restarts", [](Options o, Options s) { return o.restarts != s.restarts; }, {pgd}},
-        {"--decay", [](Options o, Options s) { return o.decay != s.decay; }, {mifgsm}},
-        {"--loss margin", [](Options o, Options) { return o.on_margin; }, {fgsm, pgd, mifgsm}},
+        {"--no-random-start", [](Given o, Given) { return !o.random_start; }, {pgd}},
+        {"--restarts", [](Given o, Given s) { return o.restarts != s.restarts; }, {pgd}},
+        {"--decay", [](Given o, Given s) { return o.decay != s.decay; }, {mifgsm}},
+        {"--loss margin", [](Given o, Given) { return o.on_margin(); }, {fgsm, pgd, mifgsm}},
         {"--loss l1, l2",
-         [](Options o, Options s) { return o.forge_loss != s.forge_loss; },
+         [](Given o, Given s) { return o.forge_loss() != s.forge_loss(); },
          {forge}},
-        {"--lambda", [](Options o, Options s) { return o.lambdas != s.lambdas; }, {forge}},
-        {"--start", [](Options o, Options s) { return o.start != s.start; }, {forge}},
-        {"--within", [](Options o, Options s) { return o.within != s.within; }, {forge}},
-        {"--optimiser", [](Options o, Options s) { return o.forge_adam != s.forge_adam; }, {forge}},
-        {"--lr",
-         [](Options o, Options s) { return o.learning_rate != s.learning_rate; },
-         {forge, cw}},
-        {"--search-steps",
-         [](Options o, Options s) { return o.search_steps != s.search_steps; },
-         {cw}},
+        {"--lambda", [](Given o, Given s) { return o.lambdas != s.lambdas; }, {forge}},
+        {"--start", [](Given o, Given s) { return o.start != s.start; }, {forge}},
+        {"--within", [](Given o, Given s) { return o.within != s.within; }, {forge}},
+        {"--optimiser", [](Given o, Given s) { return o.forge_adam != s.forge_adam; }, {forge}},
+        {"--lr", [](Given o, Given s) { return o.learning_rate != s.learning_rate; }, {forge, cw}},
+        {"--search-steps", [](Given o, Given s) { return o.search_steps != s.search_steps; }, {cw}},
         {"--confidence",
-         [](Options o, Options s) { return o.confidence != s.confidence; },
+         [](Given o, Given s) { return o.confidence != s.confidence; },
          {forge, cw}},
         {"--queries",
-         [](Options o, Options s) { return o.queries != s.queries; },
+         [](Given o, Given s) { return o.queries != s.queries; },
          {numeric, nes, spsa, square, worst}},
         {"--directions",
-         [](Options o, Options s) { return o.directions != s.directions; },
+         [](Given o, Given s) { return o.directions != s.directions; },
          {nes, spsa}},
-        {"--sigma", [](Options o, Options s) { return o.sigma != s.sigma; }, {numeric, nes, spsa}},
-        {"--block", [](Options o, Options s) { return o.block != s.block; }, {numeric}},
+        {"--sigma", [](Given o, Given s) { return o.sigma != s.sigma; }, {numeric, nes, spsa}},
+        {"--block", [](Given o, Given s) { return o.block != s.block; }, {numeric}},
     };
     return table;
 }
 
+void set_target(AttackOptions& attack, const std::string& text) {
+    using Target = AttackOptions::Target;
+    if (text == "none") {
+        attack.target = Target::none;
+    } else if (text == "least-likely") {
+        attack.target = Target::least_likely;
+    } else if (text == "random") {
+        attack.target = Target::random;
+    } else if (!text.empty() && text.size() < 6 &&
+               text.find_first_not_of("0123456789") == std::string::npos) {
+        attack.target = Target::fixed;
+        attack.target_class = std::stoi(text);
+    } else {
+        refuse(fmt::format(
+            "--target {}: is not known; give a class number, least-likely, random or none", text));
+    }
+}
+
+std::string target_text(const AttackOptions& attack) {
+    switch (attack.target) {
+    case AttackOptions::Target::none:
+        return "none";
+    case AttackOptions::Target::least_likely:
+        return "least-likely";
+    case AttackOptions::Target::random:
+        return "random";
+    case AttackOptions::Target::fixed:
+        break;
+    }
+    return std::to_string(attack.target_class);
+}
+
 } // namespace
+
+void describe(Options& options, AttackOptions& attack) {
+    using Start = AttackOptions::Start;
+    options.group("Attack");
+    options.choice<Norm>("norm", attack.norm,
+                         {{"linf", Norm::linf}, {"l2", Norm::l2}, {"l1", Norm::l1}},
+                         "of the budget");
+    options.custom(
+        "target", "K", "wanted class: a number, least-likely, random, or none",
+        [&attack](const std::string& text) { set_target(attack, text); },
+        [&attack]() -> ParameterValue { return target_text(attack); });
+    options.number("steps", attack.steps, {0, 10000000}, "0: the method's own");
+    options.fraction("alpha", attack.alpha, {0, 1e6}, "step size; 0: 2.5 eps / steps");
+    options.custom(
+        "no_random_start", "", "pgd from the sample itself (BIM)",
+        [&attack](const std::string& text) { attack.random_start = text != "true"; },
+        [&attack]() -> ParameterValue { return !attack.random_start; });
+    options.number("restarts", attack.restarts, {1, 10000}, "of pgd");
+    options.number("decay", attack.decay, {0, 10}, "of mifgsm's momentum");
+    options.choice<VictimLoss>("loss", attack.loss,
+                               {{"ce", VictimLoss::cross_entropy},
+                                {"margin", VictimLoss::margin},
+                                {"l1", VictimLoss::probability_l1},
+                                {"l2", VictimLoss::probability_l2}},
+                               "ce, margin (fgsm, pgd, mifgsm); ce, l1, l2 (forge)");
+    options.fractions("lambda", attack.lambdas, {0, 1e9}, "forge: weights of the squared distance");
+    options.choice<Start>("start", attack.start,
+                          {{"self", Start::self}, {"other", Start::other}, {"noise", Start::noise}},
+                          "forge: where it begins: the patch, another of its class, noise");
+    options.number("within", attack.within, {0, 1e6},
+                   "forge: success also means an L2 distance of at most this; 0: any");
+    options.choice<bool>("optimiser", attack.forge_adam, {{"adam", true}, {"gd", false}},
+                         "of forge");
+    options.number("lr", attack.learning_rate, {1e-9, 1000}, "of forge and cw");
+    options.number("search_steps", attack.search_steps, {1, 100}, "cw: binary search over c");
+    options.number("confidence", attack.confidence, {0, 1e6}, "cw, forge: lead of the wrong logit");
+    options.number("queries", attack.queries, {1, 100000000}, "black boxes: at most, a sample");
+    options.number("directions", attack.directions, {1, 4096}, "nes, spsa: pairs a step");
+    options.number("sigma", attack.sigma, {1e-6, 1}, "nes, spsa, numeric: reach of a pair");
+    options.number("block", attack.block, {1, 1000000}, "numeric: coordinates moved at once");
+    options.number("batch_size", attack.batch_size, {1, 4096}, "samples attacked together");
+    options.number("seed", attack.seed, any_seed, "of everything random");
+}
 
 AttackMethod attack_method_from_name(const std::string& name) {
     const auto found = std::find(method_names.begin(), method_names.end(), name);
@@ -146,6 +217,7 @@ Ball AttackOptions::ball() const {
 }
 
 void AttackOptions::validate(std::int64_t classes) const {
+    check_ranges(*this);
     const std::string name = attack_method_name(method);
     if (norm == Norm::l1 && method != AttackMethod::fgsm) {
         refuse(fmt::format("--norm l1: {} has no L1 form; use fgsm, or another norm", name));
@@ -205,8 +277,8 @@ std::string AttackOptions::text(std::int64_t pixels) const {
     } else if (count > 1) {
         line += fmt::format(", {} steps", count);
     }
-    if (on_margin && (method == AttackMethod::fgsm || method == AttackMethod::pgd ||
-                      method == AttackMethod::mifgsm)) {
+    if (on_margin() && (method == AttackMethod::fgsm || method == AttackMethod::pgd ||
+                        method == AttackMethod::mifgsm)) {
         line += ", on the margin";
     }
     if (method == AttackMethod::pgd) {
@@ -214,9 +286,9 @@ std::string AttackOptions::text(std::int64_t pixels) const {
         line += restarts > 1 ? fmt::format(", {} restarts", restarts) : "";
     }
     if (method == AttackMethod::forge) {
-        line += forge_loss == VictimLoss::probability_l1   ? ", loss l1"
-                : forge_loss == VictimLoss::probability_l2 ? ", loss l2"
-                                                           : "";
+        line += forge_loss() == VictimLoss::probability_l1   ? ", loss l1"
+                : forge_loss() == VictimLoss::probability_l2 ? ", loss l2"
+                                                             : "";
         line += start == Start::other   ? ", from another patch"
                 : start == Start::noise ? ", from noise"
                                         : "";

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/attack/victim.h"
+#include "host/options/options.h"
 #include "kernels/operations/perturb.h"
 
 namespace patchforge {
@@ -32,11 +33,12 @@ struct AttackOptions {
     double alpha = 0;       // 0: 2.5 eps / steps; mifgsm eps / steps; fgsm eps whatever this is
     bool random_start = true;
     std::int64_t restarts = 1;
-    bool on_margin = false; // climb the logit margin instead of the cross-entropy
-    double decay = 1;       // mifgsm's momentum
+    // fgsm, pgd and mifgsm climb the margin where it says so, else the cross-entropy; forge descends
+    // a distance of probabilities where it says so, else the cross-entropy.
+    VictimLoss loss = VictimLoss::cross_entropy;
+    double decay = 1; // mifgsm's momentum
 
     // forge: minimise loss(answer, target) + lambda ||x - x0||^2
-    VictimLoss forge_loss = VictimLoss::cross_entropy;
     enum class Start { self, other, noise } start = Start::self; // other: of the same label
     double within = 0; // success also means an L2 distance of at most this; 0: any distance
     std::vector<double> lambdas = {0};
@@ -61,6 +63,8 @@ struct AttackOptions {
     // and spsa what the queries allow.
     std::int64_t steps_of(std::int64_t pixels) const;
     double alpha_of(double epsilon, std::int64_t pixels) const;
+    bool on_margin() const { return loss == VictimLoss::margin; }
+    VictimLoss forge_loss() const { return on_margin() ? VictimLoss::cross_entropy : loss; }
     bool targeted() const { return target != Target::none; }
     StepRule rule() const;
     Ball ball() const;
@@ -73,5 +77,7 @@ struct AttackOptions {
     // One line of what differs between methods: "pgd linf, 40 steps, random start".
     std::string text(std::int64_t pixels) const;
 };
+
+void describe(Options& options, AttackOptions& attack);
 
 } // namespace patchforge

@@ -52,8 +52,7 @@ std::vector<std::uint8_t> fakes_of_class(const std::vector<std::uint8_t>& fakes,
 class Session {
   public:
     Session(const PackedSet* set, const EvasionJob& job)
-        : job_(job), backend_(make_backend(job.device, job.backend)),
-          loaded_(*backend_, job.generator, job.checkpoint),
+        : job_(job), backend_(job.device.make()), loaded_(*backend_, job.generator, job.checkpoint),
           report_("Do fakes fool classifiers?",
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,
                               job.models.size())) {
@@ -234,7 +233,12 @@ void Session::show(const Group& group) {
 }
 
 void Session::search() {
-    const auto against = static_cast<std::size_t>(job_.search_against);
+    const std::size_t against =
+        job_.search_against.empty()
+            ? 0
+            : static_cast<std::size_t>(
+                  std::find(job_.models.begin(), job_.models.end(), job_.search_against) -
+                  job_.models.begin());
     LatentSearch search(loaded_.network(), models_[against].members(),
                         {job_.search_steps, job_.search_rate, job_.search_prior});
     const std::vector<float> start = loaded_.images().latents(job_.search_count, job_.seed);
@@ -380,25 +384,58 @@ std::vector<EvasionRow> Session::run() {
     return rows_;
 }
 
+// What --search takes.
+std::int32_t searched_class(const std::string& text) {
+    const std::string prefix = "target=";
+    const std::string number = text.starts_with(prefix) ? text.substr(prefix.size()) : "";
+    if (number.empty() || number.size() > 5 ||
+        number.find_first_not_of("0123456789") != std::string::npos) {
+        throw std::invalid_argument(fmt::format(
+            "--search {}: is not understood; write target=K with a class number", text));
+    }
+    return std::stoi(number);
+}
+
 } // namespace
+
+void describe(Options& options, EvasionJob& job) {
+    options.group("Fakes and models");
+    options.text("generator", job.generator, "FOLDER|FILE", "a GAN's run folder or weights")
+        .must_be_given();
+    options.choice<CheckpointChoice>(
+        "checkpoint", job.checkpoint,
+        {{"latest", CheckpointChoice::latest}, {"best", CheckpointChoice::best}},
+        "of a run: its last, or the best by --eval-interval");
+    options.list("models", job.models, "LIST", "classifiers or ensembles, separated by commas")
+        .must_be_given();
+    options.text("detector", job.detector, "FOLDER|FILE", "a model that stops fakes (class 1)");
+    options.number("count", job.count, {1, 10000000}, "fakes");
+    options.number("seed", job.seed, any_seed, "of the latent codes");
+    options.group("Search");
+    options.custom("search", "target=K", "optimise codes until --against says K",
+                   [&job](const std::string& text) { job.search_target = searched_class(text); },
+                   {});
+    options.text("against", job.search_against, "MODEL", "one of --models; without it the first")
+        .beside("search");
+    options.number("search_count", job.search_count, {1, 10000000}, "codes").beside("search");
+    options.number("search_steps", job.search_steps, {1, 1000000}, "of Adam").beside("search");
+    options.number("search_lr", job.search_rate, {1e-9, 1000}, "Adam's rate").beside("search");
+    options.number("search_prior", job.search_prior, {0, 1e6}, "weight of the codes' mean square")
+        .beside("search");
+    options.group("Output");
+    options.path("out", job.out, "FOLDER", "folder for tables and report");
+    describe(options, job.device);
+}
 
 void EvasionJob::validate() const {
     const auto refuse = [](const std::string& what) { throw std::invalid_argument(what); };
+    check_ranges(*this);
     if (generator.empty() || models.empty()) {
         refuse("evade: give --generator and --models");
     }
-    if (count < 1 || search_count < 1 || search_steps < 1) {
-        refuse("--count, --search-count, --search-steps: give at least 1");
-    }
-    if (search_against < 0 || search_against >= static_cast<std::int64_t>(models.size())) {
+    if (!search_against.empty() &&
+        std::find(models.begin(), models.end(), search_against) == models.end()) {
         refuse("--against: names none of --models; give one of them");
-    }
-    const EvasionJob standard;
-    if (search_target < 0 &&
-        (search_against != standard.search_against || search_count != standard.search_count ||
-         search_steps != standard.search_steps || search_rate != standard.search_rate ||
-         search_prior != standard.search_prior)) {
-        refuse("--against, --search-...: belong to a search; give --search target=K too");
     }
     std::vector<std::string> sorted = models;
     std::sort(sorted.begin(), sorted.end());

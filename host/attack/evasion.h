@@ -11,7 +11,7 @@
 
 #include "data/packed_set.h"
 #include "host/model/load_generator.h"
-#include "kernels/backend.h"
+#include "host/options/device_options.h"
 
 namespace patchforge {
 
@@ -25,9 +25,9 @@ struct EvasionJob {
     std::int64_t count = 10000;      // fakes; of each other row at most as many
     std::uint64_t seed = 0;
 
-    // Latent codes optimised until models[against] calls G(z) the class; -1: no search.
+    // Latent codes optimised until a model calls G(z) the class; -1: no search.
     std::int32_t search_target = -1;
-    std::int64_t search_against = 0;
+    std::string search_against; // one of `models`; empty: the first
     std::int64_t search_count = 256;
     std::int64_t search_steps = 200;
     double search_rate = 0.05;   // Adam's
@@ -36,11 +36,13 @@ struct EvasionJob {
     std::filesystem::path
         out;                // evasion.csv, evasion.json, report.html, sheets; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
-    std::string device = "auto";
-    BackendOptions backend;
+    DeviceOptions device;
 
     void validate() const; // std::invalid_argument naming the option
 };
+
+// Everything but the set.
+void describe(Options& options, EvasionJob& job);
 
 // What one classifier says of one group of patches.
 struct EvasionRow {

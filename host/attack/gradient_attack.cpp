@@ -20,7 +20,7 @@ GradientAttack::GradientAttack(WhiteBoxVictim& victim, AttackBatch& batch,
         index_ = DeviceArray<std::int32_t>(backend, batch.capacity());
     }
     const WhiteBoxVictim::Goal goal{
-        options.on_margin ? VictimLoss::margin : VictimLoss::cross_entropy, options.targeted()};
+        options.on_margin() ? VictimLoss::margin : VictimLoss::cross_entropy, options.targeted()};
     step_ = backend.record([this, &backend, goal, with_momentum] {
         const Matrix<float> x = batch_.x();
         const Matrix<float> gradient = gradient_.matrix(x.rows, x.columns);

@@ -33,7 +33,7 @@ OptimisationAttack::OptimisationAttack(WhiteBoxVictim& victim, AttackBatch& batc
     unused_metric_ = DeviceArray<float>(backend, 2);
     index_ = DeviceArray<std::int32_t>(backend, rows);
 
-    WhiteBoxVictim::Goal goal{cw ? VictimLoss::margin : options.forge_loss, options.targeted()};
+    WhiteBoxVictim::Goal goal{cw ? VictimLoss::margin : options.forge_loss(), options.targeted()};
     if (cw) {
         // Untargeted, -c times the margin until it leads by `confidence`; targeted, c times the
         // margin until the target leads by it.

@@ -1,5 +1,4 @@
 // patchforge classify: what a classifier says of pictures.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
@@ -10,9 +9,9 @@
 #include "data/atomic_file.h"
 #include "data/png.h"
 #include "host/cli/open_set.h"
-#include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/model/classifier_members.h"
+#include "host/options/device_options.h"
 
 namespace patchforge {
 
@@ -48,7 +47,7 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
              int threads) {
     DataOptions options;
     options.data = path;
-    options.channels = format.channels;
+    options.pack.channels = format.channels;
     const PackedSet set = open_set(options, threads);
     if (set.width() != format.width || set.height() != format.height) {
         throw std::runtime_error(fmt::format(
@@ -75,7 +74,7 @@ std::string csv_field(const std::string& text) {
 }
 
 void run(const Call& call) {
-    const auto backend = make_backend(call.device.device, call.device.backend);
+    const auto backend = call.device.make();
     const auto members = load_members(*backend, call.model);
     const ClassifierFormat& format = members.front()->format();
     Pictures pictures;
@@ -150,18 +149,21 @@ void run(const Call& call) {
 
 } // namespace
 
-void add_classify(CLI::App& app) {
+Verb classify_verb() {
     auto call = std::make_shared<Call>();
-    CLI::App* verb = app.add_subcommand("classify", "ask a classifier about pictures");
-    add_text(*verb, "--model", call->model, "run folder, ensemble or weights (required)",
-             "FOLDER|FILE")
-        ->required();
-    verb->add_option("pictures", call->pictures, "PNG files, folders of patches, packed sets")
-        ->required();
-    add_text(*verb, "--csv", call->csv, "file for the whole table", "FILE");
-    add_number<std::int64_t>(*verb, "--show", call->show, "rows printed", 0, 1000000000);
-    add_device_options(*verb, call->device);
-    verb->callback([call] { run(*call); });
+    Verb verb{.name = "classify", .summary = "ask a classifier about pictures"};
+    Options& options = verb.options;
+    options.arguments("pictures", call->pictures, "PNG files, folders of patches, packed sets");
+    options.text("model", call->model, "FOLDER|FILE", "run folder, ensemble or weights")
+        .must_be_given();
+    options.text("csv", call->csv, "FILE", "file for the whole table");
+    options.number("show", call->show, {0, 1000000000}, "rows printed");
+    describe(options, call->device);
+    verb.examples = {
+        "classify patch.png --model runs/classifier",
+        "classify fakes other.pfs --model runs/classifier --csv verdicts.csv --show 5"};
+    verb.run = [call] { run(*call); };
+    return verb;
 }
 
 } // namespace patchforge

@@ -1,6 +1,5 @@
 // patchforge doctor: what this machine offers, what this program uses of it, and how to fix the
 // rest.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <array>
@@ -174,27 +173,32 @@ Finding precisions() {
             ""};
 }
 
+void run() {
+    const Finding graphics = gpu();
+    int problems = 0;
+    for (const Finding& finding :
+         {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
+          toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), processor(),
+          libraries(), chosen_device(), precisions()}) {
+        print_line(fmt::format("{:<14} {}", finding.what, finding.found));
+        if (!finding.fix.empty()) {
+            ++problems;
+            print_line(fmt::format("{:<14} fix: {}", "", finding.fix));
+        }
+    }
+    print_line(problems == 0 ? "No problems found."
+                             : fmt::format("{} to fix, see above.", problems));
+}
+
 } // namespace
 
-void add_doctor(CLI::App& app) {
-    CLI::App* verb = app.add_subcommand(
-        "doctor", "what this machine offers, which device is taken, and how to fix problems");
-    verb->callback([] {
-        const Finding graphics = gpu();
-        int problems = 0;
-        for (const Finding& finding :
-             {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
-              toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), processor(),
-              libraries(), chosen_device(), precisions()}) {
-            print_line(fmt::format("{:<14} {}", finding.what, finding.found));
-            if (!finding.fix.empty()) {
-                ++problems;
-                print_line(fmt::format("{:<14} fix: {}", "", finding.fix));
-            }
-        }
-        print_line(problems == 0 ? "No problems found."
-                                 : fmt::format("{} to fix, see above.", problems));
-    });
+Verb doctor_verb() {
+    Verb verb{.name = "doctor",
+              .summary =
+                  "what this machine offers, which device is taken, and how to fix problems"};
+    verb.examples = {"doctor", "doctor > machine.txt"};
+    verb.run = run;
+    return verb;
 }
 
 } // namespace patchforge

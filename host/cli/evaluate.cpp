@@ -1,5 +1,4 @@
 // patchforge evaluate: fakes against real patches, with floors and ceilings.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,15 +9,14 @@
 #include <stdexcept>
 
 #include "data/split.h"
-#include "host/cli/checkpoint_option.h"
 #include "host/cli/open_set.h"
-#include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/evaluate/evaluation_report.h"
 #include "host/evaluate/image_evaluation.h"
 #include "host/model/class_names.h"
 #include "host/model/classifier_model.h"
 #include "host/model/load_generator.h"
+#include "host/options/device_options.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
@@ -34,7 +32,7 @@ struct Call {
     DataOptions data;
     DeviceOptions device;
     std::string run;
-    std::string checkpoint = "latest";
+    CheckpointChoice checkpoint = CheckpointChoice::latest;
     std::string generated;
     std::string features;
     std::string out;
@@ -80,7 +78,7 @@ struct Fakes {
 // sides hold the same shares of classes.
 Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
                    const ImageSet& reference) {
-    LoadedGenerator generator(backend, call.run, checkpoint_from_name(call.checkpoint));
+    LoadedGenerator generator(backend, call.run, call.checkpoint);
     ImageGenerator& images = generator.images();
     const GeneratorFormat& format = images.format();
     const std::int64_t count = std::min<std::int64_t>(call.count, reference.count());
@@ -108,7 +106,7 @@ Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
 Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
     DataOptions options = call.data;
     options.data = call.generated;
-    options.part = "all";
+    options.pack.part = Part::all;
     const PackedSet folder = open_set(options, call.device.backend.threads);
     Fakes fakes{images_of(folder, all_rows(folder), call.count, call.seed), call.generated};
     const std::vector<std::int32_t> label_of =
@@ -214,7 +212,7 @@ void run(Call call) {
             "--tstr: needs real patches that the GAN did not see; train it with --test-patients, "
             "or give --test-patients for pictures of --generated");
     }
-    const auto backend = make_backend(call.device.device, call.device.backend);
+    const auto backend = call.device.make();
     const ImageShape shape{set.channels(), set.height(), set.width()};
     std::unique_ptr<ClassifierModel> classifier;
     if (!call.features.empty()) {
@@ -275,43 +273,42 @@ void run(Call call) {
 
 } // namespace
 
-void add_evaluate(CLI::App& app) {
+Verb evaluate_verb() {
     auto call = std::make_shared<Call>();
-    CLI::App* verb = app.add_subcommand("evaluate", "measure how good fakes are");
-    add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights",
-             "FOLDER|FILE");
-    add_checkpoint_option(*verb, call->checkpoint);
-    add_text(*verb, "--generated", call->generated,
-             "generated PNG files instead, perhaps in class folders", "FOLDER");
-    add_data_options(*verb, call->data);
-    add_text(*verb, "--features", call->features,
-             "a classifier whose features are used too; train it on other patients", "FOLDER|FILE");
-    add_number<std::int64_t>(*verb, "--count", call->count, "images of each kind, at most", 20,
-                             1000000);
-    add_number<std::int64_t>(
-        *verb, "--test-patients", call->test_patients,
-        "patients that the fakes' maker did not see, for memorisation and --tstr (a run's own, "
-        "unless given)",
-        0, 1000000);
-    add_number<std::uint64_t>(*verb, "--split-seed", call->split_seed,
-                              "the --seed of the training that held them out", 0,
-                              ~std::uint64_t{0});
-    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of the choice of images and of subsets",
-                              0, ~std::uint64_t{0});
-    add_switch(*verb, "--without-floors", call->without_floors,
-               "leave out the comparisons that say what good and bad look like");
-    add_switch(*verb, "--tstr", call->tstr,
-               "train a classifier on labelled fakes, test it on the patients left out");
-    add_number<std::int64_t>(*verb, "--tstr-epochs", call->tstr_epochs,
-                             "passes of that classifier over its patches", 1, 100000);
-    add_text(*verb, "--out", call->out, "folder for the results (the run's, unless given)",
-             "FOLDER");
-    add_device_options(*verb, call->device);
-    only_one_of(*verb, {"--run", "--generated"});
-    only_beside(*verb, "--checkpoint", "--run");
-    only_beside(*verb, "--split-seed", "--test-patients");
-    only_beside(*verb, "--tstr-epochs", "--tstr");
-    verb->callback([call] { run(*call); });
+    Verb verb{.name = "evaluate", .summary = "measure how good fakes are"};
+    Options& options = verb.options;
+    options.text("run", call->run, "FOLDER|FILE", "a GAN's run folder or a generator's weights");
+    describe_checkpoint(options, call->checkpoint).beside("run");
+    options.text("generated", call->generated, "FOLDER",
+                 "generated PNG files instead, perhaps in class folders");
+    options.only_one_of({"run", "generated"});
+    options.text("features", call->features, "FOLDER|FILE",
+                 "a classifier whose features are used too; train it on other patients");
+    options.number("count", call->count, {20, 1000000}, "images of each kind, at most");
+    options.number("test_patients", call->test_patients, {0, 1000000},
+                   "patients that the fakes' maker did not see, for memorisation and --tstr (a "
+                   "run's own, unless given)");
+    options
+        .number("split_seed", call->split_seed, any_seed,
+                "the --seed of the training that held them out")
+        .beside("test_patients");
+    options.number("seed", call->seed, any_seed, "of the choice of images and of subsets");
+    options.toggle("without_floors", call->without_floors,
+                   "leave out the comparisons that say what good and bad look like");
+    options.toggle("tstr", call->tstr,
+                   "train a classifier on labelled fakes, test it on the patients left out");
+    options
+        .number("tstr_epochs", call->tstr_epochs, {1, 100000},
+                "passes of that classifier over its patches")
+        .beside("tstr");
+    options.text("out", call->out, "FOLDER", "folder for the results (the run's, unless given)");
+    describe_data(options, call->data);
+    describe(options, call->device);
+    verb.examples = {"evaluate --run runs/gan --data patches",
+                     "evaluate --generated fakes --data patches --features runs/classifier "
+                     "--test-patients 20 --tstr --out results"};
+    verb.run = [call] { run(*call); };
+    return verb;
 }
 
 } // namespace patchforge

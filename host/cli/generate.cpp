@@ -1,5 +1,4 @@
 // patchforge generate: fakes of a trained generator, as PNG files and as a grid.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,12 +7,11 @@
 #include <stdexcept>
 
 #include "data/png.h"
-#include "host/cli/checkpoint_option.h"
-#include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
 #include "host/model/class_names.h"
 #include "host/model/load_generator.h"
+#include "host/options/device_options.h"
 #include "host/run/image_grid.h"
 #include "host/run/progress.h"
 
@@ -24,7 +22,7 @@ namespace {
 struct Call {
     DeviceOptions device;
     std::string run;
-    std::string checkpoint = "latest";
+    CheckpointChoice checkpoint = CheckpointChoice::latest;
     std::string weights;
     std::string latents;
     std::string out;
@@ -61,9 +59,8 @@ void run(const Call& call) {
         throw std::invalid_argument(
             "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
     }
-    const auto backend = make_backend(call.device.device, call.device.backend);
-    LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run,
-                           checkpoint_from_name(call.checkpoint));
+    const auto backend = call.device.make();
+    LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run, call.checkpoint);
     ImageGenerator& generator = loaded.images();
     const std::int64_t label = class_of(call.class_name, generator.format());
 
@@ -133,31 +130,32 @@ void run(const Call& call) {
 
 } // namespace
 
-void add_generate(CLI::App& app) {
+Verb generate_verb() {
     auto call = std::make_shared<Call>();
-    CLI::App* verb = app.add_subcommand("generate", "make fakes with a trained generator");
-    add_text(*verb, "--run", call->run, "folder of a GAN run", "FOLDER");
-    add_checkpoint_option(*verb, call->checkpoint);
-    add_text(*verb, "--weights", call->weights,
-             "a generator's weights instead, ours or an nn.Sequential's", "FILE");
-    add_text(*verb, "--out", call->out, "folder for the PNG files", "FOLDER");
-    add_number<std::int64_t>(*verb, "--count", call->count, "how many", 1, 10000000);
-    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of the latent codes", 0,
-                              ~std::uint64_t{0});
-    add_text(*verb, "--latents", call->latents,
-             "a .safetensors file with the codes themselves, as `latents`", "FILE");
-    add_text(*verb, "--class", call->class_name,
-             "of a conditional GAN: a class, or all of them in turn, into a folder each (without "
-             "it: all in turn, into one folder)",
-             "NAME|all");
-    add_text(*verb, "--grid", call->grid, "PNG file for all of them in one picture", "FILE");
-    add_number<int>(*verb, "--nrow", call->nrow, "patches a row of the grid", 1, 1000);
-    add_device_options(*verb, call->device);
-    for (const char* option : {"--count", "--seed"}) {
-        only_one_of(*verb, {"--latents", option}); // the codes in the file say both
+    Verb verb{.name = "generate", .summary = "make fakes with a trained generator"};
+    Options& options = verb.options;
+    options.text("run", call->run, "FOLDER", "folder of a GAN run");
+    describe_checkpoint(options, call->checkpoint).beside("run");
+    options.text("weights", call->weights, "FILE",
+                 "a generator's weights instead, ours or an nn.Sequential's");
+    options.text("out", call->out, "FOLDER", "folder for the PNG files");
+    options.number("count", call->count, {1, 10000000}, "how many");
+    options.number("seed", call->seed, any_seed, "of the latent codes");
+    options.text("latents", call->latents, "FILE",
+                 "a .safetensors file with the codes themselves, as `latents`");
+    options.text("class", call->class_name, "NAME|all",
+                 "of a conditional GAN: a class, or all of them in turn, into a folder each "
+                 "(without it: all in turn, into one folder)");
+    options.text("grid", call->grid, "FILE", "PNG file for all of them in one picture");
+    options.number("nrow", call->nrow, {1, 1000}, "patches a row of the grid");
+    describe(options, call->device);
+    for (const char* option : {"count", "seed"}) {
+        options.only_one_of({"latents", option}); // the codes in the file say both
     }
-    only_beside(*verb, "--checkpoint", "--run");
-    verb->callback([call] { run(*call); });
+    verb.examples = {"generate --run runs/gan --out fakes --count 1000 --seed 1",
+                     "generate --run runs/conditional --class all --out fakes --grid fakes.png"};
+    verb.run = [call] { run(*call); };
+    return verb;
 }
 
 } // namespace patchforge

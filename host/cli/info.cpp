@@ -1,5 +1,4 @@
 // patchforge info: what a file or folder is, and its facts.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,7 +7,6 @@
 #include <stdexcept>
 
 #include "data/describe.h"
-#include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
 #include "host/run/parameters_file.h"
@@ -189,23 +187,27 @@ Facts describe(const fs::path& path) {
                     path.string()));
 }
 
+void run(const std::string& path) {
+    const Facts facts = describe(path);
+    std::size_t widest = 0;
+    for (const auto& [name, value] : facts) {
+        widest = std::max(widest, name.size());
+    }
+    for (const auto& [name, value] : facts) {
+        print_line(fmt::format("{:<{}}  {}", name, widest, value));
+    }
+}
+
 } // namespace
 
-void add_info(CLI::App& app) {
+Verb info_verb() {
     auto path = std::make_shared<std::string>();
-    CLI::App* verb = app.add_subcommand("info", "say what a file or folder is, and its facts");
-    add_text(*verb, "path", *path, "patches, .pfs, .safetensors, a checkpoint, a run, results", "")
-        ->required();
-    verb->callback([path] {
-        const Facts facts = describe(*path);
-        std::size_t widest = 0;
-        for (const auto& [name, value] : facts) {
-            widest = std::max(widest, name.size());
-        }
-        for (const auto& [name, value] : facts) {
-            print_line(fmt::format("{:<{}}  {}", name, widest, value));
-        }
-    });
+    Verb verb{.name = "info", .summary = "say what a file or folder is, and its facts"};
+    verb.options.argument("path", *path,
+                          "patches, .pfs, .safetensors, a checkpoint, a run, results");
+    verb.examples = {"info runs/gan", "info set.pfs"};
+    verb.run = [path] { run(*path); };
+    return verb;
 }
 
 } // namespace patchforge

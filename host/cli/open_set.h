@@ -1,14 +1,15 @@
 // --data of a call as an open set: a .pfs file, or a folder packed once into the cache, with
-// progress.
+// progress and a report.
 #pragma once
 
-#include <string>
-
 #include "data/packed_set.h"
-#include "host/cli/options.h"
+#include "host/options/data_options.h"
 
 namespace patchforge {
 
 PackedSet open_set(const DataOptions& options, int threads);
+
+// What was packed and what was left out, as lines for people.
+void print_pack_report(const PackReport& report);
 
 } // namespace patchforge

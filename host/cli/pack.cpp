@@ -1,15 +1,15 @@
 // patchforge pack: a folder of patches becomes one mapped file.
 #include "data/pack.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <chrono>
 #include <memory>
 
-#include "host/cli/options.h"
-#include "host/cli/packing.h"
+#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/options/data_options.h"
+#include "host/options/device_options.h"
 #include "host/run/progress.h"
 
 namespace patchforge {
@@ -20,7 +20,6 @@ struct Call {
     DataOptions data;
     std::string out;
     int size = 0;
-    int threads = 0;
 };
 
 void run(const Call& call) {
@@ -28,7 +27,7 @@ void run(const Call& call) {
     PackReport report;
     {
         ProgressBar bar("packing", 0, "patches");
-        PackOptions options = pack_options(call.data, call.threads);
+        PackOptions options = call.data.pack;
         options.width = options.height = call.size;
         report =
             pack_folder(call.data.data, call.out, options,
@@ -43,19 +42,21 @@ void run(const Call& call) {
 
 } // namespace
 
-void add_pack(CLI::App& app) {
+Verb pack_verb() {
     auto call = std::make_shared<Call>();
-    CLI::App* verb = app.add_subcommand("pack", "put a folder of patches into one file");
-    add_text(*verb, "folder", call->data.data, "patches in any layout (see docs/formats.md)", "")
-        ->required();
-    add_text(*verb, "--out", call->out, "file to write, e.g. set.pfs (required)", "FILE")
-        ->required();
-    add_reading_options(*verb, call->data);
-    add_number(*verb, "--size", call->size, "pixels a side of the set (0: the most common size)", 0,
-               4096)
-        ->group("Data");
-    add_threads_option(*verb, call->threads);
-    verb->callback([call] { run(*call); });
+    Verb verb{.name = "pack", .summary = "put a folder of patches into one file"};
+    Options& options = verb.options;
+    options.argument("folder", call->data.data, "patches in any layout (see docs/formats.md)");
+    options.text("out", call->out, "FILE", "file to write, e.g. set.pfs").must_be_given();
+    describe_reading(options, call->data.pack);
+    options.number("size", call->size, {0, 4096},
+                   "pixels a side of the set; 0: the most common size");
+    describe_threads(options, call->data.pack.threads);
+    verb.examples = {"pack patches --out set.pfs",
+                     "pack digits --out digits.pfs --channels 1 --part train --odd-size resize "
+                     "--size 28"};
+    verb.run = [call] { run(*call); };
+    return verb;
 }
 
 } // namespace patchforge

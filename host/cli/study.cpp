@@ -1,5 +1,4 @@
 // patchforge study: can people tell fakes from patches? Makes the page, scores its results.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <fstream>
@@ -8,11 +7,10 @@
 #include <stdexcept>
 
 #include "data/png.h"
-#include "host/cli/checkpoint_option.h"
 #include "host/cli/open_set.h"
-#include "host/cli/options.h"
 #include "host/cli/verbs.h"
 #include "host/model/load_generator.h"
+#include "host/options/device_options.h"
 #include "host/study/study_page.h"
 #include "host/study/study_score.h"
 #include "kernels/shuffle.h"
@@ -25,7 +23,7 @@ struct Call {
     DataOptions data;
     DeviceOptions device;
     std::string run;
-    std::string checkpoint = "latest";
+    CheckpointChoice checkpoint = CheckpointChoice::latest;
     std::string out;
     std::string score;
     StudyOptions study;
@@ -61,8 +59,8 @@ void run(const Call& call) {
             fmt::format("--count {}: there are {} patches; give at most that many",
                         call.study.count, set.count()));
     }
-    const auto backend = make_backend(call.device.device, call.device.backend);
-    LoadedGenerator generator(*backend, call.run, checkpoint_from_name(call.checkpoint));
+    const auto backend = call.device.make();
+    LoadedGenerator generator(*backend, call.run, call.checkpoint);
     std::vector<PngBytes> generated;
     for (const Image& image :
          generator.images().images(generator.images().latents(call.study.count, call.study.seed))) {
@@ -83,22 +81,24 @@ void run(const Call& call) {
 
 } // namespace
 
-void add_study(CLI::App& app) {
+Verb study_verb() {
     auto call = std::make_shared<Call>();
-    CLI::App* verb = app.add_subcommand("study", "a page that asks people: real or generated?");
-    add_text(*verb, "--run", call->run, "a GAN's run folder or a generator's weights",
-             "FOLDER|FILE");
-    add_checkpoint_option(*verb, call->checkpoint);
-    add_data_options(*verb, call->data, false);
-    add_text(*verb, "--out", call->out, "the page to write, e.g. study.html", "FILE");
-    add_number<std::int64_t>(*verb, "--count", call->study.count,
-                             "patches in each of the two parts, even", 2, 10000);
-    add_number<std::uint64_t>(*verb, "--seed", call->study.seed, "of the choice and the order", 0,
-                              ~std::uint64_t{0});
-    add_text(*verb, "--title", call->study.title, "heading of the page", "TEXT");
-    add_text(*verb, "--score", call->score, "results that a page saved: print their table", "FILE");
-    add_device_options(*verb, call->device);
-    verb->callback([call] { run(*call); });
+    Verb verb{.name = "study", .summary = "a page that asks people: real or generated?"};
+    Options& options = verb.options;
+    options.text("run", call->run, "FOLDER|FILE", "a GAN's run folder or a generator's weights");
+    describe_checkpoint(options, call->checkpoint);
+    options.text("out", call->out, "FILE", "the page to write, e.g. study.html");
+    options.number("count", call->study.count, {2, 10000},
+                   "patches in each of the two parts, even");
+    options.number("seed", call->study.seed, any_seed, "of the choice and the order");
+    options.text("title", call->study.title, "TEXT", "heading of the page");
+    options.text("score", call->score, "FILE", "results that a page saved: print their table");
+    describe_data(options, call->data, DataNeed::optional);
+    describe(options, call->device);
+    verb.examples = {"study --run runs/gan --data patches --out study.html --count 40",
+                     "study --score answers.json"};
+    verb.run = [call] { run(*call); };
+    return verb;
 }
 
 } // namespace patchforge

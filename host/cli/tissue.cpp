@@ -1,13 +1,12 @@
 // patchforge tissue: a procedural stand-in for people without the real data set.
 #include "data/tissue.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <memory>
 
-#include "host/cli/options.h"
 #include "host/cli/verbs.h"
+#include "host/options/device_options.h"
 #include "host/run/progress.h"
 
 namespace patchforge {
@@ -34,20 +33,22 @@ void run(const Call& call) {
 
 } // namespace
 
-void add_tissue(CLI::App& app) {
+Verb tissue_verb() {
     auto call = std::make_shared<Call>();
+    Verb verb{.name = "tissue",
+              .summary = "draw a stand-in data set: patches of tissue in two classes"};
     TissueOptions& tissue = call->tissue;
-    CLI::App* verb =
-        app.add_subcommand("tissue", "draw a stand-in data set: patches of tissue in two classes");
-    add_text(*verb, "folder", call->folder, "to write; must not exist or be empty", "")->required();
-    add_number(*verb, "--patients", tissue.patients, "patients", 1, 9000);
-    add_number(*verb, "--patches", tissue.patches_per_patient, "patches of each patient", 1,
-               100000);
-    add_number(*verb, "--size", tissue.size, "pixels a side", 8, 1024);
-    add_number(*verb, "--seed", tissue.seed, "the same seed draws the same files", std::uint64_t{0},
-               ~std::uint64_t{0});
-    add_threads_option(*verb, tissue.threads);
-    verb->callback([call] { run(*call); });
+    Options& options = verb.options;
+    options.argument("folder", call->folder, "to write; must not exist or be empty");
+    options.number("patients", tissue.patients, {1, 9000}, "patients");
+    options.number("patches", tissue.patches_per_patient, {1, 100000}, "patches of each patient");
+    options.number("size", tissue.size, {8, 1024}, "pixels a side");
+    options.number("seed", tissue.seed, any_seed, "the same seed draws the same files");
+    describe_threads(options, tissue.threads);
+    verb.examples = {"tissue tissue-patches",
+                     "tissue small --patients 8 --patches 50 --size 28 --seed 7"};
+    verb.run = [call] { run(*call); };
+    return verb;
 }
 
 } // namespace patchforge

@@ -1,5 +1,4 @@
 // patchforge tour: everything on one data set, in one folder and on one page. What `make run` does.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -10,8 +9,8 @@
 #include "host/attack/attack_job.h"
 #include "host/attack/evasion.h"
 #include "host/cli/open_set.h"
-#include "host/cli/options.h"
 #include "host/cli/verbs.h"
+#include "host/options/data_options.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/report.h"
@@ -99,9 +98,8 @@ void run(const Call& call) {
         gan.steps = call.steps;
     }
     GanRunOptions gan_run;
-    gan_run.out = out / "gan";
-    gan_run.device = call.device.device;
-    gan_run.backend = call.device.backend;
+    gan_run.run.out = out / "gan";
+    gan_run.run.device = call.device;
     gan.validate();
 
     heading("data");
@@ -131,9 +129,8 @@ void run(const Call& call) {
     classifier.epochs = call.epochs;
     classifier.seed = call.seed;
     ClassifierRunOptions classifier_run;
-    classifier_run.out = out / "classifier";
-    classifier_run.device = call.device.device;
-    classifier_run.backend = call.device.backend;
+    classifier_run.run.out = out / "classifier";
+    classifier_run.run.device = call.device;
     if (!run_classifier_training(classifier_task({.set = &set}, classifier), classifier,
                                  classifier_run)) {
         return stop();
@@ -144,36 +141,34 @@ void run(const Call& call) {
         fmt::format("{} patches: a GAN learns to make more of them, a classifier to tell them "
                     "apart, and both kinds of forgery are put before it.",
                     set.count()));
-    add_gan_sections(page, gan_run.out);
-    add_classifier_sections(page, classifier_run.out);
+    add_gan_sections(page, gan_run.run.out);
+    add_classifier_sections(page, classifier_run.run.out);
 
     heading("adversarial examples");
     AttackJob attack;
-    attack.victims = {{classifier_run.out.string()}};
+    attack.victims = {{classifier_run.run.out.string()}};
     attack.methods = {AttackMethod::fgsm, AttackMethod::pgd};
     attack.options.steps = 10;
     attack.out = out / "attack";
     attack.count = 1000;
     attack.page = &page;
-    attack.device = call.device.device;
-    attack.backend = call.device.backend;
+    attack.device = call.device;
     run_attack_job(set, attack);
 
     heading("fakes before the classifier");
     EvasionJob evasion;
-    evasion.generator = gan_run.out.string();
-    evasion.models = {classifier_run.out.string()};
+    evasion.generator = gan_run.run.out.string();
+    evasion.models = {classifier_run.run.out.string()};
     evasion.count = call.fakes;
     evasion.seed = call.seed;
     evasion.out = out / "evasion";
     evasion.page = &page;
-    evasion.device = call.device.device;
-    evasion.backend = call.device.backend;
+    evasion.device = call.device;
     run_evasion(&set, evasion);
 
     page.write(out / "report.html");
     folder.finish();
-    const Metrics metrics = read_metrics(gan_run.out / "metrics.csv");
+    const Metrics metrics = read_metrics(gan_run.run.out / "metrics.csv");
     heading("done");
     print_line(fmt::format("The losses ended at d_loss {:.4f}, g_loss {:.4f}.",
                            metrics.column("d_loss").back(), metrics.column("g_loss").back()));
@@ -186,24 +181,29 @@ void run(const Call& call) {
 
 } // namespace
 
-void add_tour(CLI::App& app) {
+Verb tour_verb() {
     auto call = std::make_shared<Call>();
-    CLI::App* verb = app.add_subcommand(
-        "tour", "a GAN, a classifier, attacks on it and fakes before it, on one page");
-    add_data_options(*verb, call->data);
-    add_text(*verb, "--out", call->out,
-             "folder for all of it; an earlier tour there is replaced (required)", "FOLDER")
-        ->required();
-    add_choice(*verb, "--preset", call->preset, "of the GAN", gan_preset_names());
-    add_number<std::int64_t>(*verb, "--steps", call->steps, "of the GAN (0: the preset's)", 0,
-                             1000000000);
-    add_number<std::int64_t>(*verb, "--epochs", call->epochs, "of the classifier", 1, 100000);
-    add_number<std::int64_t>(*verb, "--count", call->fakes, "fakes put before the classifier", 1,
-                             1000000);
-    add_number<std::uint64_t>(*verb, "--seed", call->seed, "of everything random", 0,
-                              ~std::uint64_t{0});
-    add_device_options(*verb, call->device);
-    verb->callback([call] { run(*call); });
+    Verb verb{"tour", "a GAN, a classifier, attacks on it and fakes before it, on one page"};
+    Options& options = verb.options;
+    describe_data(options, call->data);
+    options.group("Tour");
+    options
+        .text("out", call->out, "FOLDER", "folder for all of it; an earlier tour there is replaced")
+        .must_be_given();
+    options.number("steps", call->steps, {0, 1000000000}, "of the GAN (0: the preset's)");
+    options.number("epochs", call->epochs, {1, 100000}, "of the classifier");
+    options.number("count", call->fakes, {1, 1000000}, "fakes put before the classifier");
+    options.number("seed", call->seed, any_seed, "of everything random");
+    Choices<std::string> presets;
+    for (const Preset& preset : gan_presets()) {
+        presets.push_back({preset.name.c_str(), preset.name});
+    }
+    options.choice("preset", call->preset, presets, "of the GAN");
+    describe(options, call->device);
+    verb.examples = {"tour --data IDC_regular_ps50_idx5 --out runs/tour",
+                     "tour --data digits --preset mnist --steps 2000 --out runs/digits"};
+    verb.run = [call] { run(*call); };
+    return verb;
 }
 
 } // namespace patchforge

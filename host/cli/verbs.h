@@ -1,28 +1,32 @@
-// One function a verb: it adds the verb, its options with their defaults and ranges, and the
-// callback that does the job. Verbs within `train` take the App of `train`.
+// One function a verb, each in a file of its own.
 #pragma once
 
-namespace CLI {
-class App;
-}
+#include <vector>
+
+#include "host/cli/verb.h"
 
 namespace patchforge {
 
-void add_attack(CLI::App& app);
-void add_classify(CLI::App& app);
-void add_doctor(CLI::App& app);
-void add_evade(CLI::App& app);
-void add_evaluate(CLI::App& app);
-void add_generate(CLI::App& app);
-void add_info(CLI::App& app);
-void add_latent(CLI::App& app);
-void add_pack(CLI::App& app);
-void add_plan(CLI::App& app);
-void add_study(CLI::App& app);
-void add_tissue(CLI::App& app);
-void add_tour(CLI::App& app);
-void add_train_classifier(CLI::App& train);
-void add_train_detector(CLI::App& train);
-void add_train_gan(CLI::App& train);
+Verb attack_verb();
+Verb classify_verb();
+Verb doctor_verb();
+Verb evade_verb();
+Verb evaluate_verb();
+Verb generate_verb();
+Verb info_verb();
+Verb latent_arithmetic_verb();
+Verb latent_interpolate_verb();
+Verb latent_neighbours_verb();
+Verb pack_verb();
+Verb plan_verb();
+Verb study_verb();
+Verb tissue_verb();
+Verb tour_verb();
+Verb train_classifier_verb();
+Verb train_detector_verb();
+Verb train_gan_verb();
+
+// All of them, in the order of --help.
+std::vector<Verb> all_verbs();
 
 } // namespace patchforge

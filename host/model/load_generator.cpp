@@ -5,19 +5,16 @@
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
+#include "host/options/options.h"
 #include "host/run/run_folder.h"
 
 namespace patchforge {
 
-CheckpointChoice checkpoint_from_name(const std::string& name) {
-    if (name == "latest") {
-        return CheckpointChoice::latest;
-    }
-    if (name == "best") {
-        return CheckpointChoice::best;
-    }
-    throw std::invalid_argument(
-        fmt::format("--checkpoint {}: there is no such choice; use latest or best", name));
+Option& describe_checkpoint(Options& options, CheckpointChoice& choice) {
+    return options.choice<CheckpointChoice>(
+        "checkpoint", choice,
+        {{"latest", CheckpointChoice::latest}, {"best", CheckpointChoice::best}},
+        "of a run: its last, or the best by --eval-interval");
 }
 
 std::filesystem::path generator_weights(const std::filesystem::path& path,

@@ -10,11 +10,15 @@
 
 namespace patchforge {
 
+struct Option;
+class Options;
+
 enum class CheckpointChoice {
     latest,
     best // as `train gan --eval-interval` judged
 };
-CheckpointChoice checkpoint_from_name(const std::string& name); // "latest", "best"
+// --checkpoint of the verbs that take a GAN's run.
+Option& describe_checkpoint(Options& options, CheckpointChoice& choice);
 
 // The generator's weights of a run folder's checkpoint (its moving average where the run kept one),
 // of a checkpoint's folder, or the .safetensors file itself. Throws std::runtime_error when there

@@ -29,12 +29,7 @@ std::string read_text(const fs::path& file) {
     return {bytes.begin(), bytes.end()};
 }
 
-Json read_file(const fs::path& run) {
-    if (!is_run_folder(run)) {
-        throw std::runtime_error(fmt::format(
-            "{}: this is not a run folder (it has no params.json); check the path", run.string()));
-    }
-    const fs::path file = file_of(run);
+Json read_file(const fs::path& file) {
     const auto refuse = [&](const std::string& fault) {
         throw std::runtime_error(
             fmt::format("{}: {}; restore the file or start another run", file.string(), fault));
@@ -52,6 +47,14 @@ Json read_file(const fs::path& run) {
     return json;
 }
 
+fs::path file_of_run(const fs::path& run) {
+    if (!is_run_folder(run)) {
+        throw std::runtime_error(fmt::format(
+            "{}: this is not a run folder (it has no params.json); check the path", run.string()));
+    }
+    return file_of(run);
+}
+
 Json to_json(const ParameterValue& value) {
     return std::visit([](const auto& held) { return Json(held); }, value);
 }
@@ -61,13 +64,6 @@ Json to_json(const ParameterValue& value) {
 bool is_run_folder(const fs::path& path) {
     std::error_code ignored;
     return fs::is_regular_file(file_of(path), ignored);
-}
-
-std::string parameter_text(const ParameterValue& value) {
-    if (const auto* text = std::get_if<std::string>(&value)) {
-        return *text;
-    }
-    return to_json(value).dump();
 }
 
 std::string encode_parameters(const std::string& kind, const Parameters& parameters) {
@@ -90,15 +86,22 @@ void write_parameters(const fs::path& run, const std::string& text) {
 }
 
 std::string read_run_kind(const fs::path& run) {
-    return read_file(run)["run"].get<std::string>();
+    return read_file(file_of_run(run))["run"].get<std::string>();
 }
 
 Parameters read_parameters(const fs::path& run) {
+    return read_parameters_file(file_of_run(run));
+}
+
+Parameters read_parameters_file(const fs::path& file) {
     Parameters parameters;
-    const Json json = read_file(run);
+    const Json json = read_file(file);
     for (const auto& [name, value] : json["parameters"].items()) {
         if (value.is_boolean()) {
             parameters.emplace_back(name, value.get<bool>());
+        } else if (value.is_number_unsigned() &&
+                   value.get<std::uint64_t>() > std::uint64_t{INT64_MAX}) {
+            parameters.emplace_back(name, value.get<std::uint64_t>());
         } else if (value.is_number_integer()) {
             parameters.emplace_back(name, value.get<std::int64_t>());
         } else if (value.is_number()) {
@@ -109,21 +112,25 @@ Parameters read_parameters(const fs::path& run) {
             throw std::runtime_error(fmt::format(
                 "{}: the parameter '{}' is neither number, text nor truth value; restore "
                 "the file",
-                file_of(run).string(), name));
+                file.string(), name));
         }
     }
     return parameters;
 }
 
 std::string parameter_difference(const Parameters& before, const Parameters& now,
-                                 const std::vector<std::string>& may_change) {
-    const auto text_in = [](const Parameters& all, const std::string& name) -> std::string {
+                                 const ResumeRules& rules) {
+    const auto text_in = [&](const Parameters& all, const std::string& name) -> std::string {
         const auto place = std::find_if(all.begin(), all.end(),
                                         [&](const auto& one) { return one.first == name; });
-        return place == all.end() ? "(absent)" : parameter_text(place->second);
+        if (place != all.end()) {
+            return parameter_text(place->second);
+        }
+        const auto standard = rules.standard.find(name);
+        return standard == rules.standard.end() ? "(absent)" : standard->second;
     };
     std::string difference;
-    std::set<std::string> seen(may_change.begin(), may_change.end());
+    std::set<std::string> seen(rules.may_change.begin(), rules.may_change.end());
     for (const Parameters* all : {&before, &now}) {
         for (const auto& [name, value] : *all) {
             const std::string was = text_in(before, name);

@@ -284,8 +284,7 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& kind,
 }
 
 RunFolder RunFolder::resume(const fs::path& path, const std::string& kind,
-                            const Parameters& parameters,
-                            const std::vector<std::string>& may_change) {
+                            const Parameters& parameters, const ResumeRules& rules) {
     const std::string before = read_run_kind(path);
     if (before != kind) {
         throw std::invalid_argument(fmt::format("{}: this is a run of '{}', not of '{}'; choose "
@@ -293,8 +292,7 @@ RunFolder RunFolder::resume(const fs::path& path, const std::string& kind,
                                                 path.string(), before, kind));
     }
     const std::string text = encode_parameters(kind, parameters);
-    const std::string difference =
-        parameter_difference(read_parameters(path), parameters, may_change);
+    const std::string difference = parameter_difference(read_parameters(path), parameters, rules);
     if (!difference.empty()) {
         throw std::invalid_argument(
             fmt::format("{}: the run began with other parameters:\n{}ask for "

@@ -18,17 +18,17 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <variant>
 #include <vector>
+
+#include "host/options/parameters.h"
 
 namespace patchforge {
 
-using ParameterValue = std::variant<bool, std::int64_t, double, std::string>;
-// In the order in which people should read them. Names are unique, numbers finite.
-using Parameters = std::vector<std::pair<std::string, ParameterValue>>;
-
-std::string parameter_text(const ParameterValue& value);
+// What a resumed run may ask for beside what the run began with.
+struct ResumeRules {
+    std::vector<std::string> may_change{};         // names of parameters
+    std::map<std::string, std::string> standard{}; // what a parameter was before it existed
+};
 
 struct Checkpoint {
     std::int64_t step = 0;
@@ -64,11 +64,10 @@ class RunFolder {
                             const Parameters& parameters);
 
     // Opens a run to go on with it. Refuses with std::invalid_argument, showing the difference,
-    // when `kind` or a parameter is not what the run began with, unless its name is in
-    // `may_change`; those are written anew.
+    // when `kind` or a parameter is not what the run began with, unless the rules allow it; those
+    // are written anew.
     static RunFolder resume(const std::filesystem::path& path, const std::string& kind,
-                            const Parameters& parameters,
-                            const std::vector<std::string>& may_change);
+                            const Parameters& parameters, const ResumeRules& rules);
 
     RunFolder(RunFolder&& other) noexcept;
     RunFolder& operator=(RunFolder&&) = delete;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <charconv>
-#include <cmath>
 #include <stdexcept>
 
 namespace patchforge {
@@ -43,72 +42,77 @@ void set_adversarial_method(AdversarialTraining& training, const std::string& na
         name));
 }
 
+void describe_plain(Options& options, ClassifierOptions& classifier) {
+    ClassifierOptions& o = classifier;
+    options.group("Data");
+    options.number("test_patients", o.test_patients, {1e-6, 1e6},
+                   "patients held out for testing: a share below 1, or a number");
+    options.number("validation_patients", o.validation_patients, {0, 1e6},
+                   "of the others, to choose the best epoch by: a share below 1, or a number; 0: "
+                   "the test patches choose");
+    options.number("split_seed", o.split_seed, any_seed,
+                   "of the choice of patients, whatever --seed is");
+
+    options.group("Network");
+    options.widths("hidden_dims", o.hidden_dims, "widths of the hidden layers");
+    options.choice<bool>("head", o.binary_head, {{"softmax", false}, {"binary", true}},
+                         "one logit a class, or one for two classes");
+    options.number("dropout", o.dropout, {0, 0.999}, "behind each hidden layer");
+    options.number("leaky_slope", o.leaky_slope, {1e-6, 0.999999}, "of the leaky ReLU");
+
+    options.group("Training");
+    options.number("epochs", o.epochs, {1, 1000000}, "passes over the data").changeable();
+    options.number("batch_size", o.batch_size, {1, 65536}, "patches a batch");
+    options.number("lr", o.learning_rate, {1e-12, 1}, "Adam's learning rate");
+    options.number("b1", o.beta1, {0, 0.999999}, "Adam's first decay");
+    options.number("b2", o.beta2, {0, 0.9999999}, "Adam's second decay");
+    options.number("adam_eps", o.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    options.choice<ClassWeights>(
+        "class_weights", o.class_weights,
+        {{"none", ClassWeights::none}, {"balanced", ClassWeights::balanced}},
+        "balanced: rare classes count more, by N / (K n_k)");
+    options.choice<Augmentation>("augment", o.augmentation,
+                                 {{"none", Augmentation::none}, {"flips", Augmentation::flips}},
+                                 "flips: every patch mirrored and turned anew each time");
+    options.number("noise", o.noise, {0, 1},
+                   "deviation of normal noise on training pixels, in [0, 1] units");
+    options
+        .number("patience", o.patience, {0, 1000000},
+                "epochs without a better score before stopping (0: never)")
+        .changeable();
+    options.number("seed", o.seed, any_seed, "of everything random but the split");
+}
+
+void describe(Options& options, ClassifierOptions& classifier) {
+    describe_plain(options, classifier);
+    options.group("Defences");
+    AdversarialTraining& a = classifier.adversarial;
+    options.custom(
+        "adversarial_training", "ATTACK",
+        "forge against the network in every step: none, fgsm, pgd-K",
+        [&a](const std::string& text) { set_adversarial_method(a, text); },
+        [&a]() -> ParameterValue { return a.name(); });
+    options.fraction("adv_eps", a.epsilon, {1e-9, 1}, "its budget (L-infinity, [0, 1] units)")
+        .beside("adversarial_training");
+    options.fraction("adv_alpha", a.alpha, {0, 1}, "its step size; 0: 2.5 eps / K")
+        .beside("adversarial_training")
+        .recorded_as([&a]() -> ParameterValue { return a.step_size(); });
+    options.number("adv_weight", a.weight, {0, 1000}, "w of L(x) + w L(x_adv)")
+        .beside("adversarial_training");
+    options
+        .number("logit_pairing", a.pairing, {0, 1000},
+                "lambda of lambda ||z(x) - z(x_adv)||^2, added to the loss")
+        .beside("adversarial_training");
+}
+
 void ClassifierOptions::validate() const {
-    const auto require = [](bool holds, const char* option, double value, const char* range) {
-        if (!holds || !std::isfinite(value)) {
-            throw std::invalid_argument(
-                fmt::format("{} {}: out of range; give a value {}", option, value, range));
-        }
-    };
-    const auto number = [](std::int64_t value) { return static_cast<double>(value); };
-    require(hidden_dims.size() <= 16, "--hidden-dims", number(std::ssize(hidden_dims)),
-            "list of at most 16 widths");
-    for (const std::int64_t width : hidden_dims) {
-        require(width >= 1 && width <= 65536, "--hidden-dims", number(width), "from 1 to 65536");
-    }
-    require(dropout >= 0 && dropout < 1, "--dropout", dropout, "from 0 to below 1");
-    require(leaky_slope > 0 && leaky_slope < 1, "--leaky-slope", leaky_slope, "between 0 and 1");
-    require(epochs >= 1, "--epochs", number(epochs), "of at least 1");
-    require(batch_size >= 1 && batch_size <= 65536, "--batch-size", number(batch_size),
-            "from 1 to 65536");
-    require(learning_rate > 0 && learning_rate <= 1, "--lr", learning_rate, "above 0, up to 1");
-    require(beta1 >= 0 && beta1 < 1, "--b1", beta1, "from 0 to below 1");
-    require(beta2 >= 0 && beta2 < 1, "--b2", beta2, "from 0 to below 1");
-    require(adam_epsilon > 0 && adam_epsilon <= 1, "--adam-eps", adam_epsilon, "above 0, up to 1");
-    require(noise >= 0 && noise <= 1, "--noise", noise, "from 0 to 1");
-    const AdversarialTraining& a = adversarial;
-    require(a.epsilon > 0 && a.epsilon <= 1, "--adv-eps", a.epsilon, "above 0, up to 1");
-    require(a.alpha >= 0 && a.alpha <= 1, "--adv-alpha", a.alpha, "from 0 (2.5 eps / steps) to 1");
-    require(a.weight >= 0 && a.weight <= 1000, "--adv-weight", a.weight, "from 0 to 1000");
-    require(a.pairing >= 0 && a.pairing <= 1000, "--logit-pairing", a.pairing, "from 0 to 1000");
-    if (a.pairing > 0 && !a.active()) {
+    check_ranges(*this);
+    if (adversarial.pairing > 0 && !adversarial.active()) {
         throw std::invalid_argument(
             fmt::format("--logit-pairing {}: pairs logits of clean and adversarial patches, and "
                         "there are none; give --adversarial-training pgd-K too",
-                        a.pairing));
+                        adversarial.pairing));
     }
-    require(patience >= 0, "--patience", number(patience), "of at least 0 (0: never stop early)");
-    require(test_patients > 0, "--test-patients", test_patients,
-            "above 0: a share below 1, or a number of patients");
-    require(validation_patients >= 0, "--validation-patients", validation_patients,
-            "from 0 (none) on: a share below 1, or a number of patients");
-}
-
-std::vector<std::pair<std::string, std::string>> ClassifierOptions::listed() const {
-    const auto text = [](const auto& value) { return fmt::format("{}", value); };
-    return {{"hidden_dims", fmt::format("{}", fmt::join(hidden_dims, ","))},
-            {"dropout", text(dropout)},
-            {"leaky_slope", text(leaky_slope)},
-            {"head", binary_head ? "binary" : "softmax"},
-            {"epochs", text(epochs)},
-            {"batch_size", text(batch_size)},
-            {"lr", text(learning_rate)},
-            {"b1", text(beta1)},
-            {"b2", text(beta2)},
-            {"adam_eps", text(adam_epsilon)},
-            {"class_weights", class_weights == ClassWeights::balanced ? "balanced" : "none"},
-            {"augment", augmentation == Augmentation::flips ? "flips" : "none"},
-            {"noise", text(noise)},
-            {"adversarial_training", adversarial.name()},
-            {"adv_eps", text(adversarial.epsilon)},
-            {"adv_alpha", text(adversarial.step_size())},
-            {"adv_weight", text(adversarial.weight)},
-            {"logit_pairing", text(adversarial.pairing)},
-            {"patience", text(patience)},
-            {"test_patients", text(test_patients)},
-            {"validation_patients", text(validation_patients)},
-            {"split_seed", text(split_seed)},
-            {"seed", text(seed)}};
 }
 
 } // namespace patchforge

@@ -4,8 +4,9 @@
 
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
+
+#include "host/options/options.h"
 
 namespace patchforge {
 
@@ -55,9 +56,12 @@ struct ClassifierOptions {
     std::uint64_t split_seed = 1; // of the choice of patients: the same for runs of different seeds
     std::uint64_t seed = 0;
 
-    // Throws std::invalid_argument naming the option, its value and its range.
+    // Throws std::invalid_argument naming the options that are out of range or do not go together.
     void validate() const;
-    std::vector<std::pair<std::string, std::string>> listed() const;
 };
+
+void describe(Options& options, ClassifierOptions& classifier);
+// Without adversarial training.
+void describe_plain(Options& options, ClassifierOptions& classifier);
 
 } // namespace patchforge

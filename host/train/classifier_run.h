@@ -9,31 +9,25 @@
 #include "data/packed_set.h"
 #include "host/model/classifier_model.h"
 #include "host/run/run_folder.h"
-#include "host/train/batches.h"
 #include "host/train/classifier_data.h"
 #include "host/train/classifier_options.h"
-#include "kernels/backend.h"
+#include "host/train/run_options.h"
 
 namespace patchforge {
 
 struct ClassifierRunOptions {
-    std::filesystem::path out;
-    std::string device = "auto";
-    BackendOptions backend;
-    Placement placement = Placement::automatic;
-    bool resume = false;
-    int keep = 3;
+    RunOptions run;
     std::int64_t ensemble = 1; // members; above 1 `out` holds member_0, member_1, ...
-
-    void validate() const;
 };
+
+void describe(Options& options, ClassifierRunOptions& run);
 
 // What is learnt from which patches.
 struct ClassifierTask {
     std::string kind; // of the run folder: "train classifier", "train detector"
     ClassifierFormat format;
     ClassifierData data;
-    Parameters about; // where the data came from, for params.json
+    Parameters about; // where the data came from, for params.json; paths among it may change
 };
 
 // Where the patches of `train classifier` come from; sets must outlive the task.

@@ -61,16 +61,23 @@ std::vector<float> balanced_class_weights(const PatchRows& patches, std::int64_t
 ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& options,
                                      const ClassifierFormat& format, const PatchRows& patches,
                                      Placement placement)
-    : backend_(backend), options_(options), device_step_(backend, 1),
-      source_(std::make_unique<BatchSource>(
-          backend, with_labels(patches, format.class_count()),
-          BatchOptions{options.batch_size, false, 1, options.seed, placement},
-          device_step_.data())),
-      batch_(source_->rows_of_draw(0)), model_(backend, shape_of(options, format), format),
+    : backend_(backend), options_(options),
+      iterations_(backend, with_labels(patches, format.class_count()),
+                  {options.batch_size, false, 1, options.seed, placement}, metric_count),
+      batch_(iterations_.source().rows_of_draw(0)),
+      model_(backend, shape_of(options, format), format),
+      optimiser_(model_.network(),
+                 {.learning_rate = options.learning_rate,
+                  .beta1 = options.beta1,
+                  .beta2 = options.beta2,
+                  .epsilon = options.adam_epsilon},
+                 false),
       pass_(model_.network(), adversarial() ? 2 * batch_ : batch_),
       samples_(backend, (adversarial() ? 2 : 1) * batch_ * format.pixels()), row_(backend, batch_),
-      label_(backend, batch_), loss_(backend, 2 * batch_), metrics_(backend, metric_count),
-      history_(backend, maximum_run * metric_count) {
+      label_(backend, batch_), loss_(backend, 2 * batch_) {
+    iterations_.define([this](const IterationPattern& pattern) {
+        enqueue_iteration(pattern.rows.front(), pattern.slot);
+    });
     model_.network().initialise(options.seed, 2);
     if (options.class_weights == ClassWeights::balanced) {
         const std::vector<float> weights = balanced_class_weights(patches, format.class_count());
@@ -89,7 +96,7 @@ ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& 
 }
 
 std::uint64_t ClassifierTrainer::total_steps() const {
-    return static_cast<std::uint64_t>(options_.epochs * source_->batches_per_epoch());
+    return static_cast<std::uint64_t>(options_.epochs * batches_per_epoch());
 }
 
 bool ClassifierTrainer::in_unit_range() const {
@@ -97,9 +104,8 @@ bool ClassifierTrainer::in_unit_range() const {
 }
 
 RandomStream ClassifierTrainer::random(std::uint32_t use) const {
-    return {options_.seed,
-            static_cast<std::uint32_t>(Purpose::augmentation) + use,
-            {device_step_.data(), 1, 0}};
+    return {options_.seed, static_cast<std::uint32_t>(Purpose::augmentation) + use,
+            iterations_.count()};
 }
 
 void ClassifierTrainer::read_patches(std::int64_t rows, int slot) {
@@ -107,13 +113,13 @@ void ClassifierTrainer::read_patches(std::int64_t rows, int slot) {
     const Matrix<float> samples = samples_.matrix(rows, format.pixels());
     const Vector<std::int32_t> row = row_.view().part(0, rows);
     if (!in_unit_range()) {
-        source_->gather(samples, row, 0, slot, PixelRange::signed_unit);
+        iterations_.source().gather(samples, row, 0, slot, PixelRange::signed_unit);
         return;
     }
     const Matrix<float> pixels = pixels_.matrix(rows, format.pixels());
     const Matrix<float> scratch = scratch_.matrix(rows, format.pixels());
     const bool flips = options_.augmentation == Augmentation::flips;
-    source_->gather(flips ? scratch : pixels, row, 0, slot, PixelRange::unit);
+    iterations_.source().gather(flips ? scratch : pixels, row, 0, slot, PixelRange::unit);
     if (flips) {
         backend_.dihedral(pixels, scratch, {format.channels, format.height, format.width},
                           random(dihedral_draw));
@@ -160,13 +166,13 @@ void ClassifierTrainer::enqueue_loss(Matrix<const float> logit, std::int64_t fir
     } else {
         backend_.softmax_cross_entropy(d_part, loss, part, label, class_weight_.view(), scale);
     }
-    backend_.column_mean(metrics_.view().part(first == 0 ? 0 : 1, 1), {loss.data, rows, 1});
+    backend_.column_mean(iterations_.metrics(first == 0 ? 0 : 1), {loss.data, rows, 1});
 }
 
 void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
-    const StepCount count{device_step_.data(), 1, 0};
+    const StepCount count = iterations_.count();
     read_patches(rows, slot);
-    backend_.gather_labels(label_.view().part(0, rows), source_->labels(),
+    backend_.gather_labels(label_.view().part(0, rows), iterations_.source().labels(),
                            row_.view().part(0, rows));
     if (adversarial()) {
         forge(rows);
@@ -181,7 +187,7 @@ void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
         const Matrix<const float> forged = logit.row_range(rows, rows);
         const Vector<float> distance = loss_.view().part(0, rows); // whose losses are averaged
         backend_.row_norms(distance, clean, forged, Norm::l2);
-        backend_.column_mean(metrics_.view().part(2, 1), {distance.data, rows, 1});
+        backend_.column_mean(iterations_.metrics(2), {distance.data, rows, 1});
         if (options_.adversarial.pairing > 0) {
             // The gradient of (lambda / B) sum ||z - z'||^2 by z; by z' it is the opposite.
             const auto k =
@@ -194,48 +200,17 @@ void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
                                   forged.flat(), k);
         }
     }
-    Adam adam;
-    adam.learning_rate = static_cast<float>(options_.learning_rate);
-    adam.beta1 = static_cast<float>(options_.beta1);
-    adam.beta2 = static_cast<float>(options_.beta2);
-    adam.epsilon = static_cast<float>(options_.adam_epsilon);
-    adam.step = count;
-    pass_.backward_update(model_.network(), adam);
-    backend_.finish_iteration(device_step_.data(), history_.matrix(maximum_run, metric_count),
-                              metrics_.view());
+    optimiser_.step(pass_, count);
 }
 
 Matrix<const float> ClassifierTrainer::last_batch() const {
-    const std::int64_t rows = source_->rows_of_draw(step_ > 0 ? step_ - 1 : 0);
+    const std::int64_t rows = iterations_.source().rows_of_draw(step() > 0 ? step() - 1 : 0);
     return samples_.matrix(adversarial() ? 2 * rows : rows, model_.pixels());
 }
 
 std::vector<ClassifierStep> ClassifierTrainer::run(std::int64_t count) {
-    if (count < 1 || count > maximum_run) {
-        throw std::invalid_argument(
-            fmt::format("ClassifierTrainer::run: {} iterations; give 1 to {}", count, maximum_run));
-    }
-    const std::uint64_t first = step_;
-    for (std::int64_t i = 0; i < count; ++i, ++step_) {
-        const int slot = source_->streamed() ? static_cast<int>(step_ % 2) : 0;
-        const std::int64_t rows = source_->rows_of_draw(step_);
-        std::unique_ptr<Recording>& recording = recordings_[{rows, slot}];
-        if (!recording) {
-            recording = backend_.record([this, rows, slot] { enqueue_iteration(rows, slot); });
-        }
-        if (source_->streamed()) {
-            source_->stage(step_, slot);
-            recording->replay();
-            source_->release(slot);
-        } else {
-            recording->replay();
-        }
-    }
-    std::vector<float> history(static_cast<std::size_t>(maximum_run * metric_count));
-    history_.download(history.data(), maximum_run * metric_count);
     std::vector<ClassifierStep> steps;
-    for (std::uint64_t step = first; step < step_; ++step) {
-        const float* row = history.data() + step % maximum_run * metric_count;
+    for (const std::vector<float>& row : iterations_.run(count)) {
         steps.push_back({row[0], row[1], row[2]});
     }
     return steps;
@@ -244,7 +219,8 @@ std::vector<ClassifierStep> ClassifierTrainer::run(std::int64_t count) {
 std::map<std::string, std::vector<std::byte>> ClassifierTrainer::checkpoint() const {
     const TensorFile weights = model_.weights();
     TensorFile state = model_.network().moments();
-    state.tensors.push_back(make_u64("step", {}, &step_));
+    const std::uint64_t step = this->step();
+    state.tensors.push_back(make_u64("step", {}, &step));
     return {{"classifier.safetensors", encode_safetensors(weights.tensors, weights.metadata)},
             {"state.safetensors", encode_safetensors(state.tensors)}};
 }
@@ -254,9 +230,8 @@ void ClassifierTrainer::restore(const std::string& folder) {
     const std::string state_path = folder + "/state.safetensors";
     model_.network().load_weights(read_safetensors(weights_path), weights_path);
     TensorFile state = read_safetensors(state_path);
-    step_ = u64(state.at("step"))[0];
+    iterations_.set_step(u64(state.at("step"))[0]);
     model_.network().load_moments(state, state_path);
-    device_step_.upload(&step_, 1);
 }
 
 } // namespace patchforge

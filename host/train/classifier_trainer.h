@@ -7,13 +7,13 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "host/attack/victim.h"
 #include "host/model/classifier_model.h"
-#include "host/train/batches.h"
 #include "host/train/classifier_options.h"
+#include "host/train/iterations.h"
+#include "host/train/optimiser.h"
 #include "kernels/backend.h"
 
 namespace patchforge {
@@ -33,12 +33,12 @@ class ClassifierTrainer {
                       Placement placement = Placement::automatic);
 
     ClassifierModel& model() { return model_; }
-    std::uint64_t step() const { return step_; } // iterations done
+    std::uint64_t step() const { return iterations_.step(); } // iterations done
     std::uint64_t total_steps() const;
-    std::int64_t batches_per_epoch() const { return source_->batches_per_epoch(); }
+    std::int64_t batches_per_epoch() const { return iterations_.source().batches_per_epoch(); }
 
     // Runs `count` iterations, at most maximum_run.
-    static constexpr std::int64_t maximum_run = 1024;
+    static constexpr std::int64_t maximum_run = Iterations::maximum_run;
     std::vector<ClassifierStep> run(std::int64_t count);
 
     // The batch of the last iteration as the network saw it, in [-1, 1]: the clean patches, then as
@@ -62,25 +62,21 @@ class ClassifierTrainer {
 
     Backend& backend_;
     ClassifierOptions options_;
-    DeviceArray<std::uint64_t> device_step_;
-    std::unique_ptr<BatchSource> source_;
-    std::int64_t batch_;
+    Iterations iterations_;
+    std::int64_t batch_; // rows of a full batch
     ClassifierModel model_;
+    Optimiser optimiser_;
     Pass pass_;
     DeviceArray<float> samples_; // [B or 2 B, pixels], in [-1, 1]
     DeviceArray<std::int32_t> row_;
     DeviceArray<std::int32_t> label_;
     DeviceArray<float> class_weight_;
     DeviceArray<float> loss_; // [B or 2 B]
-    DeviceArray<float> metrics_;
-    DeviceArray<float> history_;
     // In [0, 1], [B, pixels]: the patches, their adversarial examples, and gradients or noise.
     DeviceArray<float> pixels_;
     DeviceArray<float> forged_;
     DeviceArray<float> scratch_;
     std::unique_ptr<WhiteBoxVictim> victim_; // this network, for what forges against it
-    std::map<std::pair<std::int64_t, int>, std::unique_ptr<Recording>> recordings_; // by rows, slot
-    std::uint64_t step_ = 0;
 };
 
 // N / (K * patches of the class) over the used rows.

@@ -31,23 +31,26 @@ clean_and_forged(const std::vector<const ClassifierModel*>& members, const Patch
 
 } // namespace
 
-void DetectorOptions::validate() const {
-    if (attack != AttackMethod::fgsm && attack != AttackMethod::pgd &&
-        attack != AttackMethod::mifgsm) {
-        throw std::invalid_argument(fmt::format("--attack {}: a detector learns from fgsm, pgd or "
-                                                "mifgsm; give one of these",
-                                                attack_method_name(attack)));
-    }
-    if (!(epsilon > 0 && epsilon <= 1)) {
-        throw std::invalid_argument(
-            fmt::format("--eps {}: out of range; give a value above 0, up to 1", epsilon));
-    }
+void describe(Options& options, DetectorOptions& detector) {
+    options.group("Detector");
+    options
+        .path("model", detector.model, "FOLDER|FILE", "the classifier that it stands in front of")
+        .must_be_given()
+        .unrecorded();
+    options
+        .choice<AttackMethod>("attack", detector.attack,
+                              {{"fgsm", AttackMethod::fgsm},
+                               {"pgd", AttackMethod::pgd},
+                               {"mifgsm", AttackMethod::mifgsm}},
+                              "what it learns to see")
+        .unrecorded();
+    options.fraction("eps", detector.epsilon, {1e-9, 1}, "budget of that attack").unrecorded();
+    options.number("steps", detector.steps, {0, 10000}, "0: the attack's own").unrecorded();
 }
 
 ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& options,
-                             ClassifierOptions& classifier, const std::string& device,
-                             const BackendOptions& backend_options) {
-    options.validate();
+                             ClassifierOptions& classifier, const DeviceOptions& device) {
+    check_ranges(options);
     if (const auto split = split_of_run(options.model, set)) {
         if (!split->whole_set) {
             classifier.test_patients = split->test_patients;
@@ -55,7 +58,7 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
         classifier.validation_patients = split->validation_patients;
         classifier.split_seed = split->seed;
     }
-    const auto backend = make_backend(device, backend_options);
+    const auto backend = device.make();
     const auto models = load_members(*backend, options.model);
     std::vector<const ClassifierModel*> members;
     std::string hashes;

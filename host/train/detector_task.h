@@ -4,13 +4,11 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <string>
 
 #include "data/packed_set.h"
 #include "host/attack/attack_options.h"
 #include "host/train/classifier_options.h"
 #include "host/train/classifier_run.h"
-#include "kernels/backend.h"
 
 namespace patchforge {
 
@@ -19,16 +17,14 @@ struct DetectorOptions {
     AttackMethod attack = AttackMethod::pgd; // fgsm, pgd or mifgsm, L-infinity
     double epsilon = 8 / 255.0;
     std::int64_t steps = 0; // 0: the method's own
-
-    // Throws std::invalid_argument naming the option.
-    void validate() const;
 };
+
+void describe(Options& options, DetectorOptions& detector);
 
 // Attacks every patch of the set once and puts it beside the clean one, as 8-bit pictures in
 // memory. Where the model's run parted this set by patients, `classifier` takes over its split, so
 // that no patient is tested whom either was trained on. Takes as long as attacking the whole set.
 ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& options,
-                             ClassifierOptions& classifier, const std::string& device,
-                             const BackendOptions& backend_options = {});
+                             ClassifierOptions& classifier, const DeviceOptions& device);
 
 } // namespace patchforge

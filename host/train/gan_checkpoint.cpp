@@ -18,16 +18,17 @@ std::map<std::string, std::vector<std::byte>> GanTrainer::checkpoint() const {
     };
     add_moments(generator_, "generator.");
     add_moments(discriminator_, "discriminator.");
-    state.tensors.push_back(make_u64("step", {}, &step_));
-    const auto add_mean = [&](const Unfused& unfused, const char* name) {
-        if (unfused.mean.size() > 0) {
-            std::vector<float> host(static_cast<std::size_t>(unfused.mean.size()));
-            unfused.mean.download(host.data(), unfused.mean.size());
-            state.tensors.push_back(make_f32(name, {unfused.mean.size()}, host.data()));
+    const std::uint64_t step = this->step();
+    state.tensors.push_back(make_u64("step", {}, &step));
+    const auto add_mean = [&](const DeviceArray<float>& mean, const char* name) {
+        if (mean.size() > 0) {
+            std::vector<float> host(static_cast<std::size_t>(mean.size()));
+            mean.download(host.data(), mean.size());
+            state.tensors.push_back(make_f32(name, {mean.size()}, host.data()));
         }
     };
-    add_mean(unfused_g_, "mean_of_generator");
-    add_mean(unfused_d_, "mean_of_discriminator");
+    add_mean(optimiser_g_.mean(), "mean_of_generator");
+    add_mean(optimiser_d_.mean(), "mean_of_discriminator");
     const auto encode = [](const TensorFile& file) {
         return encode_safetensors(file.tensors, file.metadata);
     };
@@ -36,7 +37,7 @@ std::map<std::string, std::vector<std::byte>> GanTrainer::checkpoint() const {
         {"discriminator.safetensors", encode(discriminator_.weights())},
         {"state.safetensors", encode(state)}};
     if (average_) {
-        files["generator_ema.safetensors"] = encode(average_->weights());
+        files["generator_ema.safetensors"] = encode(average_.network().weights());
     }
     return files;
 }
@@ -61,25 +62,24 @@ void GanTrainer::restore(const std::string& folder) {
     };
     generator_.load_moments(moments_of("generator."), state_path);
     discriminator_.load_moments(moments_of("discriminator."), state_path);
-    const auto restore_mean = [&](Unfused& unfused, const char* name) {
-        if (unfused.mean.size() > 0) {
+    const auto restore_mean = [&](DeviceArray<float>& mean_now, const char* name) {
+        if (mean_now.size() > 0) {
             const std::span<const float> mean = f32(state.at(name));
-            if (static_cast<std::int64_t>(mean.size()) != unfused.mean.size()) {
+            if (static_cast<std::int64_t>(mean.size()) != mean_now.size()) {
                 throw std::runtime_error(
                     fmt::format("{}: tensor {} has the wrong size; resume from another checkpoint",
                                 state_path, name));
             }
-            unfused.mean.upload(mean.data(), unfused.mean.size());
+            mean_now.upload(mean.data(), mean_now.size());
         }
     };
-    restore_mean(unfused_g_, "mean_of_generator");
-    restore_mean(unfused_d_, "mean_of_discriminator");
+    restore_mean(optimiser_g_.mean(), "mean_of_generator");
+    restore_mean(optimiser_d_.mean(), "mean_of_discriminator");
     if (average_) {
         const std::string average_path = folder + "/generator_ema.safetensors";
-        average_->load_weights(read_safetensors(average_path), average_path);
+        average_.network().load_weights(read_safetensors(average_path), average_path);
     }
-    step_ = u64(state.at("step"))[0];
-    device_step_.upload(&step_, 1);
+    iterations_.set_step(u64(state.at("step"))[0]);
 }
 
 } // namespace patchforge

@@ -50,15 +50,23 @@ std::vector<std::int32_t> classes_like(const ImageSet& patches, std::int64_t cou
 
 } // namespace
 
-void GanEvaluationOptions::validate() const {
-    if (interval < 0) {
-        throw std::invalid_argument(
-            fmt::format("--eval-interval {}: out of range; give at least 0", interval));
-    }
-    if (count < least_patches) {
-        throw std::invalid_argument(
-            fmt::format("--eval-count {}: out of range; give at least {}", count, least_patches));
-    }
+void describe(Options& options, GanEvaluationOptions& evaluation) {
+    options.group("Run");
+    options
+        .number("eval_interval", evaluation.interval, {0, 1000000000},
+                "iterations a measurement of fakes; the best one's generator is kept (0: never)")
+        .changeable();
+    options
+        .number("eval_count", evaluation.count, {least_patches, 1000000},
+                "fakes for it, and patches at most")
+        .beside("eval_interval")
+        .changeable();
+    options
+        .text("features", evaluation.features, "FOLDER|FILE",
+              "a classifier to measure in the features of, trained on other patients (without: "
+              "principal components of the pixels)")
+        .beside("eval_interval")
+        .changeable();
 }
 
 GanEvaluation::GanEvaluation(Backend& backend, ImageGenerator& generator, const PatchRows& real,

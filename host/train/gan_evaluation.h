@@ -13,6 +13,7 @@
 #include "host/evaluate/image_extractors.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/model/image_generator.h"
+#include "host/options/options.h"
 #include "host/train/batches.h"
 
 namespace patchforge {
@@ -21,9 +22,9 @@ struct GanEvaluationOptions {
     std::int64_t interval = 0; // iterations; 0: never
     std::int64_t count = 1000; // fakes, and real patches at most; memory grows with it alone
     std::string features{};    // a classifier's run or weights; empty: 64 components of the pixels
-
-    void validate() const;
 };
+
+void describe(Options& options, GanEvaluationOptions& evaluation);
 
 struct GanScore {
     double frechet_distance = 0; // the lower the better

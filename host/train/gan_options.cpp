@@ -16,26 +16,16 @@ namespace {
 constexpr std::array<const char*, 6> loss_names = {"ns",    "minimax", "lsgan",
                                                    "hinge", "wgan",    "wgan-gp"};
 
-void require(bool holds, const char* option, const std::string& value, const char* range) {
-    if (!holds) {
-        throw std::invalid_argument(
-            fmt::format("{} {}: out of range; give a value {}", option, value, range));
-    }
-}
-
-constexpr std::array<const char*, 3> normalisation_names = {"none", "batch", "virtual"};
-
-void require_number(bool holds, const char* option, double value, const char* range) {
-    require(holds && std::isfinite(value), option, fmt::format("{}", value), range);
-}
-
-void require_widths(const char* option, const std::vector<std::int64_t>& widths) {
-    const bool right = widths.size() <= 16 &&
-                       std::all_of(widths.begin(), widths.end(),
-                                   [](std::int64_t width) { return width >= 1 && width <= 65536; });
-    require(right, option, fmt::format("{}", fmt::join(widths, ",")),
-            "of 1 to 16 widths, each from 1 to 65536");
-}
+const Choices<Activation> activations = {{"identity", Activation::identity},
+                                         {"relu", Activation::relu},
+                                         {"leaky_relu", Activation::leaky_relu},
+                                         {"tanh", Activation::tanh},
+                                         {"sigmoid", Activation::sigmoid}};
+const Choices<Normalisation> normalisations = {{"none", Normalisation::none},
+                                               {"batch", Normalisation::batch},
+                                               {"virtual", Normalisation::virtual_batch}};
+const Choices<LatentDistribution> latents = {{"normal", LatentDistribution::normal},
+                                             {"uniform", LatentDistribution::uniform}};
 
 } // namespace
 
@@ -61,58 +51,113 @@ void choose_loss(GanOptions& options, const std::string& name) {
     options.clip_value = name == "wgan" ? 0.01 : 0;
 }
 
-Normalisation normalisation_from_name(const std::string& option, const std::string& name) {
-    for (std::size_t i = 0; i < normalisation_names.size(); ++i) {
-        if (name == normalisation_names[i]) {
-            return static_cast<Normalisation>(i);
-        }
-    }
-    throw std::invalid_argument(fmt::format("{} {}: no such normalisation; use one of {}", option,
-                                            name, fmt::join(normalisation_names, ", ")));
+void describe(Options& options, GanOptions& gan) {
+    using Whole = Range<std::int64_t>;
+    options.group("Network");
+    options.number("latent_dim", gan.latent_dim, {1, 65536}, "numbers in a latent code");
+    options.custom(
+        "hidden_dim", "N", "width of both hidden layers",
+        [&gan](const std::string& text) {
+            gan.hidden_dims = parse_widths("--hidden-dim", text + ',' + text);
+        },
+        nullptr);
+    options
+        .widths("hidden_dims", gan.hidden_dims,
+                "widths of the hidden layers of both networks, e.g. 512,256")
+        .unrecorded();
+    options.only_one_of({"hidden_dim", "hidden_dims"});
+    const auto widths_of_one = [&](const char* name, std::vector<std::int64_t>& own,
+                                   const char* help) {
+        options.widths(name, own, help).recorded_as([&gan, &own]() -> ParameterValue {
+            return fmt::format("{}", fmt::join(own.empty() ? gan.hidden_dims : own, ","));
+        });
+    };
+    widths_of_one("hidden_dims_d", gan.hidden_dims_d, "of the discriminator alone");
+    widths_of_one("hidden_dims_g", gan.hidden_dims_g, "of the generator alone");
+    options.choice("activation_d", gan.activation_d, activations,
+                   "of the discriminator's hidden layers");
+    options.choice("activation_g", gan.activation_g, activations,
+                   "of the generator's hidden layers");
+    options.choice("norm_d", gan.normalisation_d, normalisations,
+                   "normalisation of the discriminator's hidden layers");
+    options.choice("norm_g", gan.normalisation_g, normalisations,
+                   "normalisation of the generator's hidden layers");
+    options.number("minibatch_discrimination", gan.closeness_columns, {0, 1024},
+                   "columns that tell the discriminator how close rows are (0: none)");
+    options
+        .number("minibatch_size", gan.closeness_size, {1, 1024},
+                "numbers each of these columns is made of")
+        .beside("minibatch_discrimination");
+    options.toggle("conditional", gan.conditional, "both networks are told the class");
+    options.number("components", gan.components, {0, 4096},
+                   "principal components both networks see patches through (0: pixels)");
+    options.number("dropout", gan.dropout, {0, 0.999}, "of the discriminator");
+    options.number("leaky_slope", gan.leaky_slope, {1e-6, 0.999999}, "slope of the leaky ReLU");
+    options.choice("z", gan.latent, latents, "distribution of the latent codes");
+
+    options.group("Training");
+    Option& epochs =
+        options.number("epochs", gan.epochs, Whole{1, 1000000}, "passes over the data");
+    epochs.set = [&gan, set = epochs.set](const std::string& text) {
+        set(text);
+        gan.steps = 0; // of a preset
+    };
+    options.number("steps", gan.steps, {0, 1000000000000},
+                   "iterations instead of epochs (0: by --epochs)");
+    options.only_one_of({"steps", "epochs"});
+    options.number("batch_size", gan.batch_size, {1, 65536}, "patches a batch");
+    constexpr Range<double> rates = {1e-12, 1};
+    Option& rate =
+        options.number("lr", gan.learning_rate_d, rates, "learning rate of both networks");
+    rate.unrecorded().set = [&gan, set = rate.set](const std::string& text) {
+        set(text);
+        gan.learning_rate_g = gan.learning_rate_d;
+    };
+    options.number("lr_d", gan.learning_rate_d, rates, "learning rate of the discriminator");
+    options.number("lr_g", gan.learning_rate_g, rates, "learning rate of the generator");
+    options.number("b1", gan.beta1, {0, 0.999999}, "Adam's first decay");
+    options.number("b2", gan.beta2, {0, 0.9999999}, "Adam's second decay");
+    options.number("adam_eps", gan.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    options
+        .custom(
+            "loss", fmt::format("{}", fmt::join(loss_names, "|")),
+            "ns: non-saturating; wgan and wgan-gp set their clip value and penalty",
+            [&gan](const std::string& text) { choose_loss(gan, text); },
+            [&gan]() -> ParameterValue { return gan_loss_name(gan); })
+        .values = fmt::format("{}", fmt::join(loss_names, ", "));
+    options.number("lambda_gp", gan.lambda_gp, {0, 1e6},
+                   "weight of the gradient penalty (wgan-gp: 10)");
+    options.number("clip_value", gan.clip_value, {0, 1e6},
+                   "bound of the discriminator's weights (wgan: 0.01; 0: none)");
+    options.toggle("feature_matching", gan.feature_matching,
+                   "the generator matches the mean of D's last hidden layer");
+    options.number("lambda_pixel", gan.lambda_pixel, {0, 1e6},
+                   "weight of the L1 distance to the batch's (unpaired) patches");
+    options.number("lambda_history", gan.lambda_history, {0, 1e6},
+                   "weight of historical averaging");
+    options.number("instance_noise", gan.instance_noise, {0, 10},
+                   "deviation of noise on the discriminator's inputs, pixels in [-1, 1]");
+    options
+        .number("instance_noise_steps", gan.instance_noise_steps, {0, 1000000000000},
+                "iteration at which it has fallen to 0 (0: it stays)")
+        .beside("instance_noise");
+    options.number("decay_epoch", gan.decay_epoch, {-1, 1e9},
+                   "epoch from which both learning rates fall to 0 (-1: never)");
+    options.number("ema", gan.ema, {0, 0.9999999},
+                   "decay of the averaged generator that samples come from (0: none)");
+    options.toggle("persistent", gan.persistent,
+                   "one kernel for many iterations instead of a recorded one: small batches of a "
+                   "plain GAN on a Hopper GPU");
+    options.number("real_label", gan.real_label, {0.01, 1},
+                   "target of real patches (one-sided label smoothing)");
+    options.number("n_critic", gan.n_critic, {1, 100}, "discriminator steps an iteration");
+    options.toggle("drop_last", gan.drop_last,
+                   "leave out the partial batch at the end of an epoch");
+    options.number("seed", gan.seed, any_seed, "of everything random");
 }
 
 void GanOptions::validate() const {
-    const auto number = [](double value) { return fmt::format("{}", value); };
-    require(epochs >= 1, "--epochs", number(epochs), "of at least 1");
-    require(steps >= 0, "--steps", number(steps), "of at least 0 (0: by epochs)");
-    require(batch_size >= 1 && batch_size <= 65536, "--batch-size", number(batch_size),
-            "from 1 to 65536");
-    require(latent_dim >= 1 && latent_dim <= 65536, "--latent-dim", number(latent_dim),
-            "from 1 to 65536");
-    require(!hidden_dims.empty(), "--hidden-dims", "", "of 1 to 16 widths");
-    require_widths("--hidden-dims", hidden_dims);
-    require_widths("--hidden-dims-d", hidden_dims_d);
-    require_widths("--hidden-dims-g", hidden_dims_g);
-    require_number(learning_rate_d > 0 && learning_rate_d <= 1, "--lr-d", learning_rate_d,
-                   "above 0, up to 1");
-    require_number(learning_rate_g > 0 && learning_rate_g <= 1, "--lr-g", learning_rate_g,
-                   "above 0, up to 1");
-    require_number(beta1 >= 0 && beta1 < 1, "--b1", beta1, "from 0 to below 1");
-    require_number(beta2 >= 0 && beta2 < 1, "--b2", beta2, "from 0 to below 1");
-    require_number(adam_epsilon > 0 && adam_epsilon <= 1, "--adam-eps", adam_epsilon,
-                   "above 0, up to 1");
-    require_number(dropout >= 0 && dropout < 1, "--dropout", dropout, "from 0 to below 1");
-    require_number(leaky_slope > 0 && leaky_slope < 1, "--leaky-slope", leaky_slope,
-                   "between 0 and 1");
-    require_number(real_label > 0 && real_label <= 1, "--real-label", real_label,
-                   "above 0, up to 1");
-    require(n_critic >= 1 && n_critic <= 100, "--n-critic", number(n_critic), "from 1 to 100");
-    require_number(lambda_gp >= 0, "--lambda-gp", lambda_gp, "of at least 0");
-    require_number(clip_value >= 0, "--clip-value", clip_value, "of at least 0 (0: no clipping)");
-    require_number(lambda_pixel >= 0, "--lambda-pixel", lambda_pixel, "of at least 0");
-    require_number(lambda_history >= 0, "--lambda-history", lambda_history, "of at least 0");
-    require_number(instance_noise >= 0 && instance_noise <= 10, "--instance-noise", instance_noise,
-                   "from 0 to 10");
-    require(instance_noise_steps >= 0, "--instance-noise-steps", number(instance_noise_steps),
-            "of at least 0 (0: the noise stays)");
-    require_number(ema >= 0 && ema < 1, "--ema", ema, "from 0 to below 1");
-    require_number(true, "--decay-epoch", decay_epoch, "that is a number");
-    require(closeness_columns >= 0 && closeness_columns <= 1024, "--minibatch-discrimination",
-            number(closeness_columns), "from 0 to 1024");
-    require(closeness_size >= 1 && closeness_size <= 1024, "--minibatch-size",
-            number(closeness_size), "from 1 to 1024");
-    require(components >= 0 && components <= 4096, "--components", number(components),
-            "from 0 (pixels) to 4096");
+    check_ranges(*this);
     if (real_label != 1 && loss != GanLoss::non_saturating && loss != GanLoss::minimax) {
         throw std::invalid_argument(fmt::format(
             "--real-label {}: label smoothing needs a logistic loss; use --loss ns or minimax",
@@ -150,50 +195,6 @@ void GanOptions::validate_for(std::int64_t patches) const {
             "variance to normalise by; give --drop-last or another size",
             batch_size, patches));
     }
-}
-
-std::vector<std::pair<std::string, std::string>> GanOptions::listed() const {
-    const auto text = [](const auto& value) { return fmt::format("{}", value); };
-    const auto widths = [&](const std::vector<std::int64_t>& own) {
-        return fmt::format("{}", fmt::join(own.empty() ? hidden_dims : own, ","));
-    };
-    return {{"epochs", text(epochs)},
-            {"steps", text(steps)},
-            {"batch_size", text(batch_size)},
-            {"latent_dim", text(latent_dim)},
-            {"z", latent == LatentDistribution::normal ? "normal" : "uniform"},
-            {"hidden_dims_d", widths(hidden_dims_d)},
-            {"hidden_dims_g", widths(hidden_dims_g)},
-            {"activation_d", activation_name(activation_d)},
-            {"activation_g", activation_name(activation_g)},
-            {"leaky_slope", text(leaky_slope)},
-            {"dropout", text(dropout)},
-            {"norm_d", normalisation_names[static_cast<std::size_t>(normalisation_d)]},
-            {"norm_g", normalisation_names[static_cast<std::size_t>(normalisation_g)]},
-            {"minibatch_discrimination", text(closeness_columns)},
-            {"minibatch_size", text(closeness_size)},
-            {"conditional", text(conditional)},
-            {"components", text(components)},
-            {"loss", gan_loss_name(*this)},
-            {"real_label", text(real_label)},
-            {"lambda_gp", text(lambda_gp)},
-            {"clip_value", text(clip_value)},
-            {"feature_matching", text(feature_matching)},
-            {"lambda_pixel", text(lambda_pixel)},
-            {"lambda_history", text(lambda_history)},
-            {"instance_noise", text(instance_noise)},
-            {"instance_noise_steps", text(instance_noise_steps)},
-            {"n_critic", text(n_critic)},
-            {"lr_d", text(learning_rate_d)},
-            {"lr_g", text(learning_rate_g)},
-            {"b1", text(beta1)},
-            {"b2", text(beta2)},
-            {"adam_eps", text(adam_epsilon)},
-            {"decay_epoch", text(decay_epoch)},
-            {"ema", text(ema)},
-            {"persistent", text(persistent)},
-            {"drop_last", text(drop_last)},
-            {"seed", text(seed)}};
 }
 
 GanEquilibrium gan_equilibrium(GanLoss loss, double real_label) {

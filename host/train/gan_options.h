@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/model/network_shape.h"
+#include "host/options/options.h"
 #include "kernels/operations/loss.h"
 
 namespace patchforge {
@@ -66,22 +67,19 @@ struct GanOptions {
     // (kernels/operations/gan_iterations.h): other sums, so other bits, of the same numbers.
     bool persistent = false;
 
-    // Throws std::invalid_argument naming the option, its value and its range.
+    // Throws std::invalid_argument naming the options that are out of range or do not go together.
     void validate() const;
     // What depends on how many patches there are to train on.
     void validate_for(std::int64_t patches) const;
-    // Name and value of each, as params.json and reports show them.
-    std::vector<std::pair<std::string, std::string>> listed() const;
 };
+
+void describe(Options& options, GanOptions& gan);
 
 // "ns", "minimax", "lsgan", "hinge", "wgan", "wgan-gp": sets the loss with what belongs to it, a
 // clip value of 0.01 for wgan, a penalty of 10 for wgan-gp. Throws std::invalid_argument.
 void choose_loss(GanOptions& options, const std::string& name);
 std::vector<std::string> gan_loss_names();
 std::string gan_loss_name(const GanOptions& options);
-
-// "none", "batch", "virtual". Throws std::invalid_argument beginning with `option`.
-Normalisation normalisation_from_name(const std::string& option, const std::string& name);
 
 // Where the game rests when the fakes are distributed like the patches: for the logistic
 // losses D* = r / 2 with r the real label (r = 1: D = 1/2, losses 2 ln 2 and ln 2). NaN is what

@@ -10,57 +10,52 @@ namespace {
 
 // Both networks see pictures through their leading principal components; a penalised critic with
 // two steps to the generator's one; an average of about the last 100 iterations.
-GanOptions through_components(std::int64_t components) {
-    GanOptions options;
-    choose_loss(options, "wgan-gp");
-    options.components = components;
-    options.n_critic = 2;
-    options.dropout = 0;
-    options.activation_g = Activation::leaky_relu;
-    options.learning_rate_d = options.learning_rate_g = 5e-4;
-    options.ema = 0.99;
-    return options;
+Preset through_components(const char* name, const char* components, const char* latent_dim,
+                          const char* steps) {
+    return {name,
+            {{"loss", "wgan-gp"},
+             {"components", components},
+             {"latent_dim", latent_dim},
+             {"steps", steps},
+             {"n_critic", "2"},
+             {"dropout", "0"},
+             {"activation_g", "leaky_relu"},
+             {"lr_d", "0.0005"},
+             {"lr_g", "0.0005"},
+             {"ema", "0.99"}}};
+}
+
+std::vector<Preset> make_presets() {
+    std::vector<Preset> presets = {
+        {"default", {}},
+        through_components("mnist", "100", "100", "6000"),
+        through_components("cifar10", "192", "100", "4000"),
+        through_components("idc", "192", "128", "2500"),
+        {"seed-b1", {{"batch_size", "1"}, {"epochs", "1"}, {"b1", "0.9"}}},
+        {"seed-b10", {{"batch_size", "10"}, {"epochs", "5"}, {"b1", "0.9"}}}};
+    // Strokes are sharper functions of the components than stains.
+    presets[1].settings.emplace_back("hidden_dims", "512,512");
+    return presets;
 }
 
 } // namespace
 
-std::vector<std::string> gan_preset_names() {
-    return {"default", "mnist", "cifar10", "idc", "seed-b1", "seed-b10"};
+const std::vector<Preset>& gan_presets() {
+    static const std::vector<Preset> presets = make_presets();
+    return presets;
 }
 
 GanOptions gan_preset(const std::string& name) {
-    GanOptions options;
-    if (name == "default") {
-        return options;
+    for (const Preset& preset : gan_presets()) {
+        if (preset.name == name) {
+            GanOptions gan;
+            Options options;
+            describe(options, gan);
+            options.apply(preset);
+            return gan;
+        }
     }
-    if (name == "seed-b1" || name == "seed-b10") {
-        options.batch_size = name == "seed-b1" ? 1 : 10;
-        options.epochs = name == "seed-b1" ? 1 : 5;
-        options.beta1 = 0.9;
-        return options;
-    }
-    if (name == "mnist") {
-        options = through_components(100);
-        options.latent_dim = 100;
-        options.hidden_dims = {512,
-                               512}; // strokes are sharper functions of the components than stains
-        options.steps = 6000;
-        return options;
-    }
-    if (name == "cifar10") {
-        options = through_components(192);
-        options.latent_dim = 100;
-        options.steps = 4000;
-        return options;
-    }
-    if (name == "idc") {
-        options = through_components(192);
-        options.latent_dim = 128;
-        options.steps = 2500;
-        return options;
-    }
-    throw std::invalid_argument(fmt::format("--preset {}: no such preset; use one of {}", name,
-                                            fmt::join(gan_preset_names(), ", ")));
+    throw std::invalid_argument(fmt::format("--preset {}: no such preset", name));
 }
 
 } // namespace patchforge

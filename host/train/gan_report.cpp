@@ -31,19 +31,6 @@ std::string text_of(const Parameters& parameters, const std::string& name,
     return otherwise;
 }
 
-// What the sections below need of the settings.
-GanOptions options_of(const Parameters& parameters) {
-    GanOptions options;
-    choose_loss(options, text_of(parameters, "loss", "ns"));
-    const auto number = [&](const char* name) { return std::stod(text_of(parameters, name, "0")); };
-    options.real_label = std::stod(text_of(parameters, "real_label", "1"));
-    options.lambda_gp = number("lambda_gp");
-    options.lambda_pixel = number("lambda_pixel");
-    options.lambda_history = number("lambda_history");
-    options.feature_matching = text_of(parameters, "feature_matching", "") == "true";
-    return options;
-}
-
 // Grids over time: the first, the last, and a few between them.
 std::vector<std::filesystem::path> grids_over_time(const std::filesystem::path& images) {
     std::vector<std::filesystem::path> all;
@@ -277,7 +264,7 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
     const Parameters parameters = read_parameters(run);
     report.section("Training the GAN");
     const Metrics metrics = read_metrics(run / "metrics.csv");
-    const GanOptions options = options_of(parameters);
+    const GanOptions options = restored<GanOptions>(parameters);
     if (metrics.rows.empty()) {
         report.paragraph("No step was logged yet.");
     } else {

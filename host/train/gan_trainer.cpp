@@ -18,10 +18,6 @@ constexpr std::int64_t penalty_metric = metrics_of_g + GeneratorMetrics::count;
 constexpr std::int64_t pixel_metric = penalty_metric + 1;
 constexpr std::int64_t metric_count = pixel_metric + 1;
 
-// Iterations in one recording where many of the same shape follow each other: enough to hide what a
-// launch costs the host (a few microseconds) behind iterations that can take as little as 30.
-constexpr int unrolled_iterations = 8;
-
 // Classes of the patches used; 0 when nobody asks.
 std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
     std::int64_t classes = 0;
@@ -41,6 +37,15 @@ std::int64_t reference_rows(Normalisation normalisation, std::int64_t batch) {
     return normalisation == Normalisation::virtual_batch ? batch : 0;
 }
 
+OptimiserOptions optimiser_options(const GanOptions& options, double learning_rate, double clip) {
+    return {.learning_rate = learning_rate,
+            .beta1 = options.beta1,
+            .beta2 = options.beta2,
+            .epsilon = options.adam_epsilon,
+            .clip = clip,
+            .history = options.lambda_history};
+}
+
 // Whether the fakes of D's step and of G's are independent rows of one batch: one D step, a G whose
 // rows know nothing of each other, and nothing put between G's output and D.
 bool draws_fakes_together(const GanOptions& options) {
@@ -52,33 +57,41 @@ bool draws_fakes_together(const GanOptions& options) {
 
 } // namespace
 
-bool GanMetrics::finite() const {
-    return std::isfinite(loss_d()) && std::isfinite(loss_g) && std::isfinite(probability_real) &&
-           std::isfinite(probability_fake);
+std::vector<std::string> GanMetrics::names() {
+    return {"d_loss_real", "d_loss_fake",      "D_x",           "D_G_z", "d_accuracy",
+            "g_loss",      "gradient_penalty", "pixel_distance"};
+}
+
+std::vector<double> GanMetrics::values() const {
+    return {loss_d_real, loss_d_fake, probability_real, probability_fake,
+            accuracy_d,  loss_g,      gradient_penalty, pixel_distance};
 }
 
 GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
                        Placement placement)
     : backend_(backend), options_(options), pixels_(patches.pixels_per_patch()),
-      classes_(classes_of(options, patches)), device_step_(backend, 1),
-      source_(std::make_unique<BatchSource>(backend, patches,
-                                            BatchOptions{options.batch_size, options.drop_last,
-                                                         options.n_critic, options.seed, placement},
-                                            device_step_.data())),
-      reference_d_(reference_rows(options.normalisation_d, source_->rows_of_draw(0))),
-      reference_g_(reference_rows(options.normalisation_g, source_->rows_of_draw(0))),
+      classes_(classes_of(options, patches)),
+      iterations_(
+          backend, patches,
+          {options.batch_size, options.drop_last, options.n_critic, options.seed, placement},
+          metric_count),
+      batch_(iterations_.source().rows_of_draw(0)),
+      reference_d_(reference_rows(options.normalisation_d, batch_)),
+      reference_g_(reference_rows(options.normalisation_g, batch_)),
       fakes_together_(draws_fakes_together(options)),
       generator_(backend, generator_shape(options, pixels_, classes_, reference_g_)),
       discriminator_(backend, discriminator_shape(options, pixels_, classes_, reference_d_)),
-      generator_pass_(generator_,
-                      reference_g_ + (fakes_together_ ? 2 : 1) * source_->rows_of_draw(0)),
-      discriminator_pass_(discriminator_, reference_d_ + 2 * source_->rows_of_draw(0)),
-      latent_(backend, (reference_g_ + (fakes_together_ ? 2 : 1) * source_->rows_of_draw(0)) *
-                           generator_.shape().inputs()),
-      samples_(backend,
-               (reference_d_ + (fakes_together_ ? 3 : 2) * source_->rows_of_draw(0)) * pixels_),
-      metrics_(backend, metric_count), history_(backend, maximum_run * metric_count) {
-    const std::int64_t batch = source_->rows_of_draw(0);
+      average_(generator_, options.ema),
+      optimiser_g_(generator_, optimiser_options(options, options.learning_rate_g, 0), false),
+      optimiser_d_(discriminator_,
+                   optimiser_options(options, options.learning_rate_d, options.clip_value),
+                   options.lambda_gp > 0),
+      generator_pass_(generator_, reference_g_ + (fakes_together_ ? 2 : 1) * batch_),
+      discriminator_pass_(discriminator_, reference_d_ + 2 * batch_),
+      latent_(backend,
+              (reference_g_ + (fakes_together_ ? 2 : 1) * batch_) * generator_.shape().inputs()),
+      samples_(backend, (reference_d_ + (fakes_together_ ? 3 : 2) * batch_) * pixels_) {
+    const std::int64_t batch = batch_;
     const std::int64_t rows = reference_d_ + 2 * batch;
     const std::int64_t inputs = discriminator_.shape().inputs();
     generator_.initialise(options.seed, 0);
@@ -114,27 +127,28 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
         options.feature_matching) {
         d_inputs_ = DeviceArray<float>(backend, rows * inputs);
     }
-    const auto unfuse = [&](Unfused& unfused, const Network& network, bool needed) {
-        const std::int64_t size = network.all().value.size;
-        if (needed || options.lambda_history > 0 || !network.plain()) {
-            unfused.gradients = DeviceArray<float>(backend, size);
-        }
-        if (options.lambda_history > 0) {
-            unfused.mean = DeviceArray<float>(backend, size);
-        }
-    };
-    unfuse(unfused_g_, generator_, false);
-    unfuse(unfused_d_, discriminator_, options.lambda_gp > 0);
     set_reference_rows(patches);
-    if (options.ema > 0) {
-        average_ = std::make_unique<Network>(backend, generator_.shape());
-        average_->load_weights(generator_.weights(), "generator");
-    }
+    average_.restart();
     total_steps_ = options.steps > 0
                        ? static_cast<std::uint64_t>(options.steps)
                        : static_cast<std::uint64_t>(options.epochs) * steps_per_epoch();
+    decay_rates();
+    iterations_.define([this](const IterationPattern& pattern) { enqueue_iteration(pattern); });
     if (options.persistent) {
         require_persistent();
+        iterations_.run_whole([this](const IterationPattern& pattern, std::int64_t times) {
+            backend_.gan_iterations(persistent_iterations(pattern.rows.front()), times);
+        });
+    }
+}
+
+void GanTrainer::decay_rates() {
+    const auto start =
+        static_cast<std::uint64_t>(options_.decay_epoch * static_cast<double>(steps_per_epoch()));
+    if (options_.decay_epoch >= 0 && start < total_steps_) {
+        const auto critic = static_cast<std::uint64_t>(options_.n_critic);
+        optimiser_d_.decay(start * critic, total_steps_ * critic);
+        optimiser_g_.decay(start, total_steps_);
     }
 }
 
@@ -179,39 +193,16 @@ void GanTrainer::set_reference_rows(const PatchRows& patches) {
     }
 }
 
-std::uint64_t GanTrainer::steps_per_epoch() const {
-    return static_cast<std::uint64_t>((source_->batches_per_epoch() + options_.n_critic - 1) /
-                                      options_.n_critic);
-}
-
-Adam GanTrainer::adam(double learning_rate, StepCount step, std::int64_t steps_an_iteration) const {
-    Adam adam;
-    adam.learning_rate = static_cast<float>(learning_rate);
-    adam.beta1 = static_cast<float>(options_.beta1);
-    adam.beta2 = static_cast<float>(options_.beta2);
-    adam.epsilon = static_cast<float>(options_.adam_epsilon);
-    adam.step = step;
-    if (options_.decay_epoch >= 0) {
-        const auto start = static_cast<std::uint64_t>(options_.decay_epoch *
-                                                      static_cast<double>(steps_per_epoch()));
-        if (start < total_steps_) {
-            const auto steps = static_cast<std::uint64_t>(steps_an_iteration);
-            adam.decay_start = start * steps;
-            adam.decay_end = total_steps_ * steps;
-        }
-    }
-    return adam;
-}
-
 void GanTrainer::draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot) {
     const Matrix<float> patches = samples_.matrix(first + rows, pixels_).row_range(first, rows);
     if (classes_ == 0) {
-        source_->gather(patches, {}, draw, slot, PixelRange::signed_unit);
+        iterations_.source().gather(patches, {}, draw, slot, PixelRange::signed_unit);
         return;
     }
     const Vector<std::int32_t> numbers = row_numbers_.view().part(0, rows);
-    source_->gather(patches, numbers, draw, slot, PixelRange::signed_unit);
-    backend_.gather_labels(labels_.view().part(first, rows), source_->labels(), numbers);
+    iterations_.source().gather(patches, numbers, draw, slot, PixelRange::signed_unit);
+    backend_.gather_labels(labels_.view().part(first, rows), iterations_.source().labels(),
+                           numbers);
 }
 
 void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw) {
@@ -255,7 +246,7 @@ void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpo
 
 // G's weights pass through memory once for both, and four kernels less wait for each other.
 void GanTrainer::draw_fakes_of_both_steps(std::int64_t rows) {
-    const StepCount count{device_step_.data(), 1, 0};
+    const StepCount count = iterations_.count();
     const Matrix<float> codes = latent_.matrix(2 * rows, generator_.shape().inputs());
     draw_latent(codes.row_range(0, rows), Purpose::latent_discriminator, count);
     draw_latent(codes.row_range(rows, rows), Purpose::latent_generator, count);
@@ -269,12 +260,10 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t noise_draw
     if (options_.instance_noise > 0) {
         const Matrix<float> noisy = noisy_.matrix(rows, pixels_);
         backend_.copy(noisy.data, seen.data, static_cast<std::size_t>(seen.size()) * sizeof(float));
-        const StepCount draw{device_step_.data(), static_cast<std::uint32_t>(options_.n_critic + 1),
-                             static_cast<std::uint32_t>(noise_draw)};
+        const StepCount draw = iterations_.count(options_.n_critic + 1, noise_draw);
         backend_.add_noise(
             noisy.row_range(reference_d_, rows - reference_d_).flat(),
-            {static_cast<float>(options_.instance_noise),
-             {device_step_.data(), 1, 0},
+            {static_cast<float>(options_.instance_noise), iterations_.count(),
              static_cast<std::uint64_t>(options_.instance_noise_steps)},
             {options_.seed, static_cast<std::uint32_t>(Purpose::instance_noise), draw});
         seen = noisy;
@@ -289,8 +278,7 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t noise_draw
 }
 
 void GanTrainer::discriminator_step(std::int64_t draw, std::int64_t rows, int slot) {
-    const StepCount count{device_step_.data(), static_cast<std::uint32_t>(options_.n_critic),
-                          static_cast<std::uint32_t>(draw)};
+    const StepCount count = iterations_.count(options_.n_critic, draw);
     draw_patches(reference_d_, rows, draw, slot);
     if (fakes_together_) {
         draw_fakes_of_both_steps(rows);
@@ -306,24 +294,20 @@ void GanTrainer::discriminator_step(std::int64_t draw, std::int64_t rows, int sl
         backend_.fill(d_logit.flat(), 0);
     }
     backend_.discriminator_loss(d_logit.row_range(reference_d_, 2 * rows).flat(),
-                                metric(0, DiscriminatorMetrics::count),
+                                iterations_.metrics(0, DiscriminatorMetrics::count),
                                 logit.row_range(reference_d_, 2 * rows).flat(), rows, options_.loss,
                                 static_cast<float>(options_.real_label));
-    Adam adam = this->adam(options_.learning_rate_d, count, options_.n_critic);
-    adam.clip = static_cast<float>(options_.clip_value);
-    if (unfused_d_.gradients.size() == 0) {
-        discriminator_pass_.backward_update(discriminator_, adam);
-        return;
-    }
-    discriminator_pass_.backward_gradients(unfused_d_.gradients.view(), false);
     if (penalty_) {
-        add_gradient_penalty(rows, count);
+        optimiser_d_.step(discriminator_pass_, count, [&](Vector<float> gradients) {
+            add_gradient_penalty(gradients, rows, count);
+        });
+    } else {
+        optimiser_d_.step(discriminator_pass_, count);
     }
-    step_network(discriminator_, unfused_d_, adam);
 }
 
 // Between patches and fakes, each row at a place of its own; without noise.
-void GanTrainer::add_gradient_penalty(std::int64_t rows, StepCount draw) {
+void GanTrainer::add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw) {
     const Matrix<float> samples = samples_.matrix(reference_d_ + 2 * rows, pixels_);
     const RandomStream random{options_.seed, static_cast<std::uint32_t>(Purpose::gradient_penalty),
                               draw};
@@ -339,12 +323,12 @@ void GanTrainer::add_gradient_penalty(std::int64_t rows, StepCount draw) {
     } else {
         backend_.interpolate_rows(between, patches, fakes, random);
     }
-    penalty_->add_gradient(unfused_d_.gradients.view(), metric(penalty_metric), between,
+    penalty_->add_gradient(gradients, iterations_.metrics(penalty_metric), between,
                            static_cast<float>(options_.lambda_gp));
 }
 
 void GanTrainer::generator_step(std::int64_t rows, int slot) {
-    const StepCount count{device_step_.data(), 1, 0};
+    const StepCount count = iterations_.count();
     const bool with_patches = options_.feature_matching || options_.lambda_pixel > 0;
     if (with_patches) {
         draw_patches(reference_d_ + rows, rows, options_.n_critic - 1, slot);
@@ -363,7 +347,7 @@ void GanTrainer::generator_step(std::int64_t rows, int slot) {
         backend_.fill(d_logit.flat(), 0);
     }
     backend_.generator_loss(d_logit.row_range(reference_d_, rows).flat(),
-                            metric(metrics_of_g, GeneratorMetrics::count),
+                            iterations_.metrics(metrics_of_g, GeneratorMetrics::count),
                             logit.row_range(reference_d_, rows).flat(), options_.loss);
     std::int64_t from = discriminator_.layer_count() - 1;
     if (options_.feature_matching) {
@@ -376,17 +360,8 @@ void GanTrainer::generator_step(std::int64_t rows, int slot) {
     } else {
         generator_output_gradient(rows, from);
     }
-    const Adam adam = this->adam(options_.learning_rate_g, count, 1);
-    if (unfused_g_.gradients.size() == 0) {
-        generator_pass_.backward_update(generator_, adam);
-    } else {
-        generator_pass_.backward_gradients(unfused_g_.gradients.view(), false);
-        step_network(generator_, unfused_g_, adam);
-    }
-    if (average_) {
-        backend_.moving_average(average_->state(), generator_.state(),
-                                static_cast<float>(options_.ema));
-    }
+    optimiser_g_.step(generator_pass_, count);
+    average_.follow();
 }
 
 void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from) {
@@ -408,8 +383,8 @@ void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from)
             d_fakes.flat(), fakes.flat(), patches.flat(),
             static_cast<float>(options_.lambda_pixel / static_cast<double>(rows * pixels_)));
         backend_.row_norms(distance.flat(), fakes, patches, Norm::l1);
-        backend_.column_mean(metric(pixel_metric), distance);
-        backend_.affine(metric(pixel_metric), metric(pixel_metric),
+        backend_.column_mean(iterations_.metrics(pixel_metric), distance);
+        backend_.affine(iterations_.metrics(pixel_metric), iterations_.metrics(pixel_metric),
                         1.0f / static_cast<float>(pixels_), 0);
     }
     const std::int64_t last = generator_.layer_count() - 1;
@@ -426,7 +401,7 @@ void GanTrainer::match_features(std::int64_t rows) {
     const Vector<float> means = feature_means_.view();
     const Vector<float> of_fakes = means.part(0, width), of_patches = means.part(width, width);
     const Vector<float> difference = means.part(2 * width, width);
-    const Vector<float> loss = metric(metrics_of_g + GeneratorMetrics::loss);
+    const Vector<float> loss = iterations_.metrics(metrics_of_g + GeneratorMetrics::loss);
     backend_.column_mean(of_fakes, features.row_range(reference_d_, rows));
     backend_.column_mean(of_patches, features.row_range(reference_d_ + rows, rows));
     backend_.weighted_sum(difference, of_fakes, 1, of_patches, -1, {}, 0);
@@ -441,27 +416,11 @@ void GanTrainer::match_features(std::int64_t rows) {
     backend_.activation_gradient(d, d, features, discriminator_pass_.epilogue(hidden));
 }
 
-// Historical averaging (Salimans et al. 2016) adds lambda ||w - mean of all w so far||^2 to the
-// loss.
-void GanTrainer::step_network(Network& network, Unfused& unfused, const Adam& adam) {
-    const AdamTensor all = network.all();
-    const Vector<float> gradients = unfused.gradients.view();
-    if (unfused.mean.size() > 0) {
-        const auto twice = static_cast<float>(2 * options_.lambda_history);
-        backend_.running_mean(unfused.mean.view(), all.value, adam.step);
-        backend_.weighted_sum(gradients, gradients, 1, all.value, twice, unfused.mean.view(),
-                              -twice);
-    }
-    backend_.adam(all, gradients, adam);
-}
-
-void GanTrainer::enqueue_iteration(const Pattern& pattern) {
+void GanTrainer::enqueue_iteration(const IterationPattern& pattern) {
     for (std::size_t draw = 0; draw < pattern.rows.size(); ++draw) {
         discriminator_step(static_cast<std::int64_t>(draw), pattern.rows[draw], pattern.slot);
     }
     generator_step(pattern.rows.back(), pattern.slot);
-    backend_.finish_iteration(device_step_.data(), history_.matrix(maximum_run, metric_count),
-                              metrics_.view());
 }
 
 GanIterations GanTrainer::persistent_iterations(std::int64_t rows) const {
@@ -479,17 +438,16 @@ GanIterations GanTrainer::persistent_iterations(std::int64_t rows) const {
     job.hidden = generator_.shape().layers.front().outputs;
     job.pixels = pixels_;
     job.rows = rows;
-    job.patches = source_->pixels();
-    job.plan = source_->plan();
+    job.patches = iterations_.source().pixels();
+    job.plan = iterations_.source().plan();
     job.seed = options_.seed;
     job.normal_codes = options_.latent == LatentDistribution::normal;
     job.loss = options_.loss;
     job.real_label = static_cast<float>(options_.real_label);
-    job.adam_d = adam(options_.learning_rate_d, {}, 1);
-    job.adam_d.clip = static_cast<float>(options_.clip_value);
-    job.adam_g = adam(options_.learning_rate_g, {}, 1);
-    job.step = device_step_.data();
-    job.history = history_.matrix(maximum_run, metric_count);
+    job.adam_d = optimiser_d_.adam({});
+    job.adam_g = optimiser_g_.adam({});
+    job.step = iterations_.device_step();
+    job.history = iterations_.history();
     return job;
 }
 
@@ -507,8 +465,7 @@ void GanTrainer::require_persistent() const {
         return outputs;
     };
     if (!fakes_together_ || !generator_.plain() || !discriminator_.plain() || average_ ||
-        options_.components > 0 || unfused_d_.gradients.size() > 0 ||
-        unfused_g_.gradients.size() > 0) {
+        options_.components > 0 || !optimiser_d_.fused() || !optimiser_g_.fused()) {
         refuse(
             "it takes a plain GAN, without terms and layers beyond losses, dropout and clipping");
     }
@@ -519,83 +476,17 @@ void GanTrainer::require_persistent() const {
     if (streamed()) {
         refuse("it takes patches that lie on the device, not streamed ones");
     }
-    if (const std::string reason =
-            backend_.why_no_gan_iterations(persistent_iterations(source_->rows_of_draw(0)));
+    if (const std::string reason = backend_.why_no_gan_iterations(
+            persistent_iterations(iterations_.source().rows_of_draw(0)));
         !reason.empty()) {
         refuse(reason);
     }
 }
 
-GanTrainer::Pattern GanTrainer::pattern_of(std::uint64_t iteration) const {
-    Pattern pattern;
-    for (std::int64_t draw = 0; draw < options_.n_critic; ++draw) {
-        pattern.rows.push_back(
-            source_->rows_of_draw(iteration * static_cast<std::uint64_t>(options_.n_critic) +
-                                  static_cast<std::uint64_t>(draw)));
-    }
-    pattern.slot = streamed() ? static_cast<int>(iteration % 2) : 0;
-    return pattern;
-}
-
-Recording& GanTrainer::recording(const Pattern& pattern) {
-    std::unique_ptr<Recording>& recording = recordings_[pattern];
-    if (!recording) {
-        recording = backend_.record([this, pattern] {
-            for (int i = 0; i < pattern.unrolled; ++i) {
-                enqueue_iteration(pattern);
-            }
-        });
-    }
-    return *recording;
-}
-
-void GanTrainer::record_iteration() {
-    backend_.record([this, pattern = pattern_of(step_)] { enqueue_iteration(pattern); });
-}
-
 std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
-    if (count < 1 || count > maximum_run) {
-        throw std::invalid_argument(
-            fmt::format("GanTrainer::run: {} iterations; give 1 to {}", count, maximum_run));
-    }
-    const std::uint64_t first = step_;
-    const std::uint64_t end = step_ + static_cast<std::uint64_t>(count);
-    while (step_ < end) {
-        Pattern pattern = pattern_of(step_);
-        if (streamed()) {
-            source_->stage(step_, pattern.slot);
-            recording(pattern).replay();
-            source_->release(pattern.slot);
-            ++step_;
-            continue;
-        }
-        std::uint64_t same = 1;
-        while (step_ + same < end && pattern_of(step_ + same).rows == pattern.rows) {
-            ++same;
-        }
-        if (options_.persistent) {
-            backend_.gan_iterations(persistent_iterations(pattern.rows.front()),
-                                    static_cast<std::int64_t>(same));
-            step_ += same;
-            continue;
-        }
-        const std::uint64_t whole = same / unrolled_iterations;
-        if (whole > 0) {
-            Pattern unrolled = pattern;
-            unrolled.unrolled = unrolled_iterations;
-            recording(unrolled).replay(static_cast<std::int64_t>(whole));
-        }
-        if (same % unrolled_iterations > 0) {
-            recording(pattern).replay(static_cast<std::int64_t>(same % unrolled_iterations));
-        }
-        step_ += same;
-    }
-    std::vector<float> history(static_cast<std::size_t>(maximum_run * metric_count));
-    history_.download(history.data(), maximum_run * metric_count);
     std::vector<GanMetrics> metrics;
-    for (std::uint64_t step = first; step < end; ++step) {
-        const float* row = history.data() + step % maximum_run * metric_count;
-        const float* g = row + DiscriminatorMetrics::count;
+    for (const std::vector<float>& row : iterations_.run(count)) {
+        const float* g = row.data() + DiscriminatorMetrics::count;
         metrics.push_back(
             {row[DiscriminatorMetrics::loss_real], row[DiscriminatorMetrics::loss_fake],
              row[DiscriminatorMetrics::probability_real],

@@ -13,19 +13,19 @@
 // With options.persistent one kernel runs the iterations (docs/persistent.md).
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "host/model/network.h"
-#include "host/train/batches.h"
+#include "host/train/average.h"
 #include "host/train/gan_networks.h"
 #include "host/train/gan_options.h"
 #include "host/train/gradient_penalty.h"
+#include "host/train/iterations.h"
+#include "host/train/optimiser.h"
 #include "kernels/backend.h"
 
 namespace patchforge {
@@ -41,7 +41,10 @@ struct GanMetrics {
     double pixel_distance = 0;   // mean |G(z) - x|, unweighted
 
     double loss_d() const { return loss_d_real + loss_d_fake; }
-    bool finite() const;
+
+    // The same by name, in this order.
+    static std::vector<std::string> names();
+    std::vector<double> values() const;
 };
 
 class GanTrainer {
@@ -50,25 +53,25 @@ class GanTrainer {
     GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
                Placement placement = Placement::automatic);
 
-    std::uint64_t step() const { return step_; } // iterations done
+    std::uint64_t step() const { return iterations_.step(); } // iterations done
     std::uint64_t total_steps() const { return total_steps_; }
-    std::int64_t batches_per_epoch() const { return source_->batches_per_epoch(); }
+    std::int64_t batches_per_epoch() const { return iterations_.source().batches_per_epoch(); }
     // Iterations an epoch takes, rounded up.
-    std::uint64_t steps_per_epoch() const;
-    bool streamed() const { return source_->streamed(); }
+    std::uint64_t steps_per_epoch() const { return iterations_.per_epoch(); }
+    bool streamed() const { return iterations_.source().streamed(); }
     Network& generator() { return generator_; }
     Network& discriminator() { return discriminator_; }
     // What samples come from: the average of the generator's weights, if one is kept.
-    Network& sampling_generator() { return average_ ? *average_ : generator_; }
+    Network& sampling_generator() { return average_.network(); }
     std::int64_t classes() const { return classes_; } // of a conditional GAN, else 0
     const GanOptions& options() const { return options_; }
 
     // Runs `count` iterations, at most maximum_run, and returns the metrics of each.
-    static constexpr std::int64_t maximum_run = 1024;
+    static constexpr std::int64_t maximum_run = Iterations::maximum_run;
     std::vector<GanMetrics> run(std::int64_t count);
 
     // Records the next iteration and forgets it again: for `plan`, which looks at what is recorded.
-    void record_iteration();
+    void record_iteration() { iterations_.record_next(); }
 
     // The state between two iterations as files: generator.safetensors, discriminator.safetensors
     // (weights by PyTorch's names), generator_ema.safetensors if an average is kept, and
@@ -77,20 +80,7 @@ class GanTrainer {
     void restore(const std::string& folder);
 
   private:
-    // What an iteration's recording depends on: the true rows of each draw, the slot, and how many
-    // iterations are unrolled into one recording.
-    struct Pattern {
-        std::vector<std::int64_t> rows;
-        int slot = 0;
-        int unrolled = 1;
-        bool operator<(const Pattern& other) const {
-            return std::tie(rows, slot, unrolled) <
-                   std::tie(other.rows, other.slot, other.unrolled);
-        }
-    };
-    Pattern pattern_of(std::uint64_t iteration) const;
-    Recording& recording(const Pattern& pattern);
-    void enqueue_iteration(const Pattern& pattern);
+    void enqueue_iteration(const IterationPattern& pattern);
     // The same iterations for one kernel, with `rows` true rows a batch.
     GanIterations persistent_iterations(std::int64_t rows) const;
     // std::invalid_argument saying what stands against it.
@@ -98,6 +88,8 @@ class GanTrainer {
     void discriminator_step(std::int64_t draw, std::int64_t rows, int slot);
     void generator_step(std::int64_t rows, int slot);
     void set_reference_rows(const PatchRows& patches);
+    // From decay_epoch to the end of the run.
+    void decay_rates();
 
     // Patches of draw `draw` into rows of samples_ from `first` on, their labels into labels_.
     void draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot);
@@ -109,40 +101,29 @@ class GanTrainer {
     void draw_fakes_of_both_steps(std::int64_t rows);
     // What D is shown of the first `rows` rows of samples_: with noise, with class columns.
     Matrix<const float> shown(std::int64_t rows, std::int64_t noise_draw);
-    void add_gradient_penalty(std::int64_t rows, StepCount draw);
+    void add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw);
     // From D's last hidden layer: the difference of the means over fakes and over patches.
     void match_features(std::int64_t rows);
     // The gradient by the fakes, at the output of G's last Linear.
     void generator_output_gradient(std::int64_t rows, std::int64_t from);
 
-    // What an unfused update keeps beside the network.
-    struct Unfused {
-        DeviceArray<float> gradients;
-        DeviceArray<float> mean; // of all weights so far; empty without historical averaging
-    };
-    void step_network(Network& network, Unfused& unfused, const Adam& adam);
-    Adam adam(double learning_rate, StepCount step, std::int64_t steps_an_iteration) const;
-    Vector<float> metric(std::int64_t first, std::int64_t count = 1) const {
-        return metrics_.view().part(first, count);
-    }
-
     Backend& backend_;
     GanOptions options_;
     std::int64_t pixels_;
     std::int64_t classes_ = 0;
-    DeviceArray<std::uint64_t> device_step_;
-    std::unique_ptr<BatchSource> source_;
+    Iterations iterations_;
+    std::int64_t batch_;           // rows of a full batch
     std::int64_t reference_d_ = 0; // rows of a virtual batch, before all others
     std::int64_t reference_g_ = 0;
     bool fakes_together_ = false; // draw_fakes_of_both_steps
     Network generator_;
     Network discriminator_;
-    std::unique_ptr<Network> average_;
+    Average average_;
+    Optimiser optimiser_g_;
+    Optimiser optimiser_d_;
     Pass generator_pass_;
     Pass discriminator_pass_;
     std::unique_ptr<GradientPenalty> penalty_;
-    Unfused unfused_g_;
-    Unfused unfused_d_;
     DeviceArray<float> latent_; // [reference + B, latent_dim + classes], or of both steps
     DeviceArray<float>
         samples_; // [reference + 2B, pixels]: D step: patches, then fakes; G step: fakes
@@ -157,10 +138,6 @@ class GanTrainer {
     DeviceArray<float> feature_means_;      // [3, width of D's last hidden layer]
     DeviceArray<std::int32_t> row_numbers_; // [B]
     DeviceArray<std::int32_t> labels_;      // of the rows of samples_
-    DeviceArray<float> metrics_;
-    DeviceArray<float> history_; // [maximum_run, metrics]
-    std::map<Pattern, std::unique_ptr<Recording>> recordings_;
-    std::uint64_t step_ = 0;
     std::uint64_t total_steps_ = 0;
 };
 

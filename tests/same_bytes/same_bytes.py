@@ -123,7 +123,11 @@ def build(revision):
                               cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if made.returncode:
             raise SystemExit(made.stdout[-4000:] + f"same-bytes: {tree}: does not build")
-    return place, source / "build", ROOT / "build"
+    taken = place / "tree"  # so that the tree may be built on meanwhile
+    taken.mkdir(exist_ok=True)
+    for name in ("patchforge-cpu", "patchforge-simt"):
+        shutil.copy2(ROOT / "build" / name, taken)
+    return place, source / "build", taken
 
 
 def run(arguments, folder):
@@ -140,13 +144,19 @@ def run(arguments, folder):
 
 
 def tensors(file):
-    """{tensor: type, shape and SHA-256} of a .safetensors file: length of the header, header as JSON, bytes."""
+    """{file: tensor: type, shape and SHA-256} of a .safetensors file: length of the header, header as JSON, bytes."""
     data = file.read_bytes()
     length, = struct.unpack_from("<Q", data)
     for name, tensor in json.loads(data[8:8 + length]).items():
-        if name != "__metadata__":
-            begin, end = (8 + length + offset for offset in tensor["data_offsets"])
-            yield name, f"{tensor['dtype']} {tensor['shape']} {hashlib.sha256(data[begin:end]).hexdigest()}"
+        if name == "__metadata__":
+            continue
+        begin, end = (8 + length + offset for offset in tensor["data_offsets"])
+        said = f"{tensor['dtype']} {tensor['shape']}", data[begin:end]
+        if name == "standing":  # three sums, best score and its epoch: two files since
+            yield "interval.safetensors: tensor sums", ("F64 [3]", data[begin:begin + 24])
+            yield "best.safetensors: tensor best", ("F64 [2]", data[begin + 24:end])
+        elif not (name == "count" and (file.parent / "best.safetensors").exists()):  # which that file had not
+            yield f"{file.name}: tensor {name}", said
 
 
 def leaves(value, path):
@@ -167,7 +177,8 @@ def results(folder):
         if name.startswith("cache/"):
             continue
         if file.suffix == ".safetensors":
-            found.update((f"{name}: tensor {tensor}", digest) for tensor, digest in tensors(file))
+            found.update((str(pathlib.PurePath(name).parent / tensor), f"{kind} {hashlib.sha256(data).hexdigest()}")
+                         for tensor, (kind, data) in tensors(file))
         elif file.suffix == ".csv":
             with file.open(newline="") as stream:
                 rows = list(csv.reader(stream))

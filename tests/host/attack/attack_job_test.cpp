@@ -51,8 +51,8 @@ TEST(AttackJob, RefusesOptionsOfOtherMethods) {
         {"--no-random-start", [](O& o) { o.random_start = false; }, pgd, mifgsm},
         {"--restarts", [](O& o) { o.restarts = 2; }, pgd, fgsm},
         {"--decay", [](O& o) { o.decay = 0.5; }, mifgsm, pgd},
-        {"--loss margin", [](O& o) { o.on_margin = true; }, pgd, forge},
-        {"--loss l1, l2", [](O& o) { o.forge_loss = VictimLoss::probability_l1; }, forge, pgd},
+        {"--loss margin", [](O& o) { o.loss = VictimLoss::margin; }, pgd, forge},
+        {"--loss l1, l2", [](O& o) { o.loss = VictimLoss::probability_l1; }, forge, pgd},
         {"--lambda",
          [](O& o) {
              o.lambdas = {1, 2};

@@ -161,7 +161,7 @@ TEST_P(AttackStrengthTest, ForgeWeighsDistanceAgainstSuccess) {
     options.steps = 60;
     for (const VictimLoss loss :
          {VictimLoss::cross_entropy, VictimLoss::probability_l1, VictimLoss::probability_l2}) {
-        options.forge_loss = loss;
+        options.loss = loss;
         AttackRunner runner({model.get()}, nullptr, set, options);
         const AttackResult free = runner.run(0, 0), bound = runner.run(0, 30);
         std::int64_t free_hits = 0, bound_hits = 0;

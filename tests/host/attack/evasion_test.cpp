@@ -36,7 +36,7 @@ EvasionJob job_of(const TemporaryFolder& folder, Backend& backend, const Network
         const TensorFile model = random_model(backend, format_of(1, 4, 5, 2), seed)->weights();
         write_safetensors(job.models.back(), model.tensors, model.metadata);
     }
-    job.device = "cpu";
+    job.device.device = "cpu";
     return job;
 }
 
@@ -70,7 +70,7 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
     job.detector = job.models[0];
     job.count = 70;
     job.search_target = 1;
-    job.search_against = 1;
+    job.search_against = job.models[1];
     job.search_count = 12;
     job.search_steps = 40;
     job.search_rate = 0.2;
@@ -134,13 +134,17 @@ TEST(EvasionTest, RefusesWhatDoesNotFit) {
     job.generator = "g";
     job.models = {"a"};
     EXPECT_NO_THROW(job.validate());
-    job.search_against = 1;
+    job.search_against = "b";
     EXPECT_THROW(job.validate(), std::invalid_argument);
-    job.search_against = 0;
-    job.search_steps = 7; // of a search that nobody asked for
-    EXPECT_THROW(job.validate(), std::invalid_argument);
-    job.search_target = 1;
+    job.search_against = "a";
     EXPECT_NO_THROW(job.validate());
+    Options options;
+    describe(options, job);
+    for (const char* name :
+         {"against", "search_count", "search_steps", "search_lr", "search_prior"}) {
+        EXPECT_THROW(options.refuse_contradictions({{name, {"7"}}}), std::invalid_argument) << name;
+        EXPECT_NO_THROW(options.refuse_contradictions({{name, {"7"}}, {"search", {"target=1"}}}));
+    }
     job.models = {"a", "a"};
     EXPECT_THROW(job.validate(), std::invalid_argument);
 }

@@ -11,7 +11,6 @@
 #include <sstream>
 #include <sys/wait.h>
 
-#include "host/cli/options.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge {
@@ -49,24 +48,68 @@ TEST(Program, HelpAndVersion) {
     EXPECT_NE(run("pack --help").text.find("default skip"), std::string::npos);
 }
 
+TEST(Program, HelpIsAVerbToo) {
+    EXPECT_EQ(run("help").text, run("--help").text);
+    EXPECT_EQ(run("help train gan").text, run("train gan --help").text);
+    EXPECT_EQ(run("help latent").text, run("latent --help").text);
+    const std::string help = run("help evaluate").text;
+    std::size_t at = 0; // groups one after the other, and calls to copy
+    for (const char* part :
+         {"Usage: patchforge evaluate", "\nOptions:\n", "--config FILE", "--without-floors",
+          "\nData:\n", "--data FOLDER|FILE", "(required)", "\nDevice:\n", "--threads N",
+          "(0 to 1024; default 0)", "\nExamples:\n  patchforge evaluate --run "}) {
+        const std::size_t found = help.find(part, at);
+        ASSERT_NE(found, std::string::npos) << part << " behind " << at << ":\n" << help;
+        at = found;
+    }
+}
+
+// Calls that --help shows are understood: whatever they fail at, it is not their options.
+TEST(Program, ExamplesAreCalls) {
+    const std::string page = run("help --markdown").text;
+    const std::regex call("\n    patchforge (.*)");
+    int calls = 0;
+    for (std::sregex_iterator found(page.begin(), page.end(), call), end; found != end; ++found) {
+        const std::string words = (*found)[1];
+        if (words.starts_with("doctor") || words.starts_with("tissue")) {
+            continue; // which need nothing
+        }
+        ++calls;
+        const Outcome outcome = run(words);
+        EXPECT_NE(outcome.status, 0) << words;
+        EXPECT_EQ(outcome.text.find("--help"), std::string::npos) << words << ": " << outcome.text;
+    }
+    EXPECT_GE(calls, 30);
+}
+
 TEST(Program, WrongCallsExitWith2AndSayWhat) {
     const std::pair<const char*, const char*> calls[] = {
         {"", "--help"},
-        {"bake", "bake"},
+        {"bake", "bake: there is no such verb"},
+        {"latnet", "did you mean latent?; see patchforge --help"},
+        {"train gam", "did you mean gan?; see patchforge train --help"},
+        {"train gan --learning-rate-d 1", "--learning-rate-d: there is no such option"},
+        {"train gan --hiden-dims=3", "--hiden-dims=3: there is no such option; did you mean "
+                                     "--hidden-dims?; see patchforge train gan --help"},
+        {"help tran", "did you mean train?"},
+        {"help train classifer", "did you mean classifier?"},
+        {"generate --run '' --out y", "--run '': is empty"},
         {"pack", "pack --help"},
-        {"pack x", "--out"},
+        {"pack x", "--out: is required"},
         {"pack x --out y --channels 2", "--channels: 2"},
-        {"pack x --out y --odd-size stretch", "--odd-size: 'stretch'"},
+        {"pack x --out y --odd-size stretch",
+         "--odd-size: 'stretch' is not known; use one of skip, pad, resize"},
         {"pack x --out y --threads 3x", "--threads: '3x'"},
-        {"train gan --data x --out y --gemm mkl", "--gemm mkl: no such library; use own or cublas"},
+        {"train gan --data x --out y --gemm mkl",
+         "--gemm: 'mkl' is not known; use one of own, cublas"},
         {"train gan --data x --out y --precision fp16",
-         "--precision fp16: no such precision; use float32, tf32 or bf16"},
-        {"pack x --out y --threads -1", "--threads: -1 is out of range"},
+         "--precision: 'fp16' is not known; use one of float32, tf32, bf16"},
+        {"pack x --out y --threads -1", "--threads -1: out of range; give a number from 0 to 1024"},
         {"tissue x --size 99999999999999999999", "--size"},
         {"tissue x --seed 1.5", "--seed: '1.5'"},
         {"tissue x --size nan", "--size: 'nan'"},
-        {"info", "path"},
-        {"train gan --data x --out y --steps 3 --epochs 2", "--epochs excludes --steps"},
+        {"info", "path is required; see patchforge info --help"},
+        {"train gan --data x --out y --steps 3 --epochs 2", "excludes"},
         {"train gan --data x --out y --minibatch-size 3", "requires --minibatch-discrimination"},
         {"train gan --data x --out y --persistent --overlap-launches", "excludes"},
         {"train classifier --data x --out y --test x --test-patients 2", "excludes"},
@@ -196,16 +239,13 @@ TEST(Documentation, MakeTargetsExist) {
     EXPECT_GT(calls, 10);
 }
 
-TEST(Options, Fractions) {
-    EXPECT_EQ(parse_fraction("--eps", "8/255"), 8.0 / 255);
-    EXPECT_EQ(parse_fraction("--eps", "0.03"), 0.03);
-    EXPECT_EQ(parse_fractions("--eps", "0,1/2,1e-3"), (std::vector<double>{0, 0.5, 1e-3}));
-    for (const char* wrong :
-         {"", "x", "1/0", "8/", "/8", "1/2/3", "nan", "inf", "1 ", " 1", "0x10"}) {
-        EXPECT_THROW(parse_fraction("--eps", wrong), std::invalid_argument) << wrong;
-    }
-    EXPECT_THROW(parse_fractions("--eps", "1,,2"), std::invalid_argument);
-    EXPECT_THROW(parse_fractions("--eps", "1,"), std::invalid_argument);
+// docs/options.md is what the program says today.
+TEST(Documentation, OptionTablesAreFresh) {
+    const Outcome page = run("help --markdown");
+    ASSERT_EQ(page.status, 0) << page.text;
+    ASSERT_GT(page.text.size(), 10000u);
+    EXPECT_TRUE(page.text == contents("docs/options.md"))
+        << "docs/options.md is stale: run `make option-tables`";
 }
 
 } // namespace

@@ -196,8 +196,9 @@ TEST(GanRun, StopsWhereALossIsNotFinite) {
     more.push_back("--resume");
     const Outcome outcome = run_program("patchforge-cpu", more);
     EXPECT_EQ(outcome.status, 1) << outcome.output;
-    EXPECT_NE(outcome.output.find("step 13: a loss is not finite; the last good checkpoint is "),
-              std::string::npos)
+    EXPECT_NE(
+        outcome.output.find("step 13: d_loss_real is not finite; the last good checkpoint is "),
+        std::string::npos)
         << outcome.output;
     EXPECT_NE(outcome.output.find("step_12"), std::string::npos) << outcome.output;
     EXPECT_FALSE(std::filesystem::exists(folder.path() / "run/checkpoints/step_18"));

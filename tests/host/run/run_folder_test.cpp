@@ -40,7 +40,7 @@ class RunFolderTest : public ::testing::Test {
   protected:
     RunFolder create() { return RunFolder::create(path_, "train gan", parameters); }
     RunFolder resume(const Parameters& now = parameters) {
-        return RunFolder::resume(path_, "train gan", now, {"epochs"});
+        return RunFolder::resume(path_, "train gan", now, {.may_change = {"epochs"}});
     }
 
     TemporaryFolder folder_;

@@ -211,9 +211,9 @@ TEST(GanEvaluation, RefusesWhatItCannotMeasure) {
     EXPECT_THROW(GanEvaluation(*backend, sampler, few.rows,
                                {.interval = 1, .count = 40, .features = "/nowhere"}, 1),
                  std::exception);
-    EXPECT_THROW((GanEvaluationOptions{.interval = 1, .count = 19, .features = ""}).validate(),
+    EXPECT_THROW(check_ranges(GanEvaluationOptions{.interval = 1, .count = 19, .features = ""}),
                  std::invalid_argument);
-    EXPECT_THROW((GanEvaluationOptions{.interval = -1, .count = 20, .features = ""}).validate(),
+    EXPECT_THROW(check_ranges(GanEvaluationOptions{.interval = -1, .count = 20, .features = ""}),
                  std::invalid_argument);
 }
 

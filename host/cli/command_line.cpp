@@ -1,0 +1,342 @@
+// The command line of all verbs, made from their descriptions. The only source that knows CLI11,
+// whose headers take seconds to compile.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <fstream>
+#include <memory>
+#include <stdexcept>
+
+#include "host/cli/option_page.h"
+#include "host/cli/suggestion.h"
+#include "host/cli/verb.h"
+#include "host/run/parameters_file.h"
+#include "host/run/version.h"
+
+namespace patchforge {
+
+namespace {
+
+int report(const std::string& error, int status) {
+    std::fflush(stdout);
+    fmt::print(stderr, "patchforge: error: {}\n", error);
+    return status;
+}
+
+// A verb's options, the two that every verb has by the command line, and what was given of them.
+struct Line {
+    Verb verb;
+    std::string preset;
+    std::filesystem::path config;
+    Options own; // --preset, --config
+    Given given;
+
+    explicit Line(Verb of) : verb(std::move(of)), preset(verb.standard_preset) {
+        if (!verb.presets.empty()) {
+            Choices<std::string> names;
+            for (const Preset& one : verb.presets) {
+                names.push_back({one.name.c_str(), one.name});
+            }
+            own.choice("preset", preset, names,
+                       "settings to start from; other options are laid over it");
+        }
+        own.path("config", config, "FILE",
+                 "options from a file: name = value, or a run's params.json; options given here "
+                 "are laid over it");
+    }
+    Line(const Line&) = delete;
+    Line& operator=(const Line&) = delete;
+
+    void add_to(CLI::App& app);
+    void run();
+};
+
+std::string help_of(const Option& option) {
+    const bool shown = option.placeholder.find('|') != std::string::npos; // auto|cpu
+    std::string note = option.required && !option.positional ? "required"
+                       : shown                               ? ""
+                                                             : option.values;
+    if (!option.standard.empty() && !option.placeholder.empty()) {
+        note += (note.empty() ? "default " : "; default ") + shortened(option.standard);
+    }
+    return note.empty() ? option.help : fmt::format("{} ({})", option.help, note);
+}
+
+void Line::add_to(CLI::App& app) {
+    for (const Options* options : {&own, &verb.options}) {
+        for (const Option& option : options->all()) {
+            CLI::Option* added = nullptr;
+            std::vector<std::string>& texts = given[option.name]; // empty: not given
+            if (option.placeholder.empty()) {
+                added = app.add_flag_callback(
+                    option.flag(), [&texts] { texts = {"true"}; }, option.help);
+            } else if (option.repeated) {
+                added = app.add_option(option.flag(), texts, help_of(option))
+                            ->required(option.required);
+            } else {
+                added = app.add_option_function<std::string>(
+                               option.flag(), [&texts](const std::string& text) { texts = {text}; },
+                               help_of(option))
+                            ->option_text(option.placeholder)
+                            ->required(option.positional);
+            }
+            added->group(option.group.empty() ? "Options" : option.group);
+        }
+    }
+    std::string examples = "Examples:";
+    for (const std::string& example : verb.examples) {
+        examples += "\n  patchforge " + example;
+    }
+    app.footer(verb.examples.empty() ? "" : examples);
+}
+
+// What a file gives.
+struct FileOptions {
+    Given given;
+    bool record = false; // a run's params.json, which says everything, defaults too
+};
+
+// The options of a params.json that this verb has: it holds facts about the run, too.
+FileOptions read_record(const std::filesystem::path& file, const Options& options) {
+    FileOptions result{{}, true};
+    for (const auto& [name, value] : read_parameters_file(file)) {
+        const std::string text = parameter_text(value);
+        const Option* option = options.find(name);
+        if (option && !option->positional && !text.empty()) {
+            result.given[name] = {text};
+        }
+    }
+    return result;
+}
+
+// `preset` is the command line's own: it may stand in a file, too.
+FileOptions read_lines(const std::filesystem::path& file, const Options& options,
+                       const Options& own) {
+    std::vector<std::string> known;
+    for (const Options* some : {&options, &own}) {
+        for (const Option& option : some->all()) {
+            if (!option.positional && option.name != "config") {
+                known.push_back(option.name);
+            }
+        }
+    }
+    FileOptions result;
+    for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(file.string())) {
+        if (!item.parents.empty()) {
+            throw std::invalid_argument(fmt::format(
+                "{}: sections are not read; write lines of name = value", item.parents.front()));
+        }
+        const std::string name = name_of_flag(item.name);
+        if (std::find(known.begin(), known.end(), name) == known.end()) {
+            throw std::invalid_argument(
+                fmt::format("{}: there is no such option{}", item.name, suggestion(name, known)));
+        }
+        if (!result.given.emplace(name, std::vector{fmt::format("{}", fmt::join(item.inputs, ","))})
+                 .second) {
+            throw std::invalid_argument(item.name + ": stands twice; leave one of them out");
+        }
+    }
+    return result;
+}
+
+FileOptions read_config(const std::filesystem::path& file, const Options& options,
+                        const Options& own) {
+    std::ifstream in(file);
+    if (!in || !std::filesystem::is_regular_file(file)) {
+        throw std::invalid_argument("cannot be read; check the path");
+    }
+    return (in >> std::ws).peek() == '{' ? read_record(file, options)
+                                         : read_lines(file, options, own);
+}
+
+// Calls `what`; its complaints begin with the file.
+template <class F>
+auto naming(const std::filesystem::path& file, F what) {
+    try {
+        return what();
+    } catch (const std::runtime_error& error) { // CLI11's are such, too
+        throw std::invalid_argument(fmt::format("--config {}: {}", file.string(), error.what()));
+    } catch (const std::invalid_argument& error) {
+        throw std::invalid_argument(fmt::format("--config {}: {}", file.string(), error.what()));
+    }
+}
+
+// Sets an option of the command line's own, where it has that option, and takes it out of `given`.
+void take(Given& given, Options& own, const std::string& name) {
+    if (const auto found = given.find(name); found != given.end() && own.find(name)) {
+        Given taken;
+        taken.insert(given.extract(found));
+        own.apply(taken);
+    }
+}
+
+// The preset, the file and what was given are laid over each other, in this order.
+void Line::run() {
+    std::erase_if(given, [](const auto& one) { return one.second.empty(); });
+    take(given, own, "config");
+    FileOptions file;
+    if (!config.empty()) {
+        file = naming(config, [&] { return read_config(config, verb.options, own); });
+        naming(config, [&] { take(file.given, own, "preset"); });
+    }
+    take(given, own, "preset");
+    for (const Preset& one : verb.presets) {
+        if (one.name == preset) {
+            verb.options.apply(one);
+        }
+    }
+    verb.options.refuse_contradictions(given, file.given);
+    verb.options.give_way(file.given, given);
+    naming(config, [&] {
+        if (!file.record) {
+            verb.options.refuse_contradictions(file.given, given);
+        }
+        verb.options.apply(file.given);
+    });
+    verb.options.apply(given);
+    for (const Option& option : verb.options.all()) {
+        if (option.required && !given.contains(option.name) && !file.given.contains(option.name)) {
+            throw std::invalid_argument(
+                fmt::format("{}: is required: {}", option.flag(), option.help));
+        }
+    }
+    verb.run();
+}
+
+// The App that a call got to, and its name: "patchforge train gan".
+std::pair<const CLI::App*, std::string> reached(const CLI::App& app) {
+    std::string name = app.get_name();
+    const CLI::App* at = &app;
+    while (!at->get_subcommands().empty()) {
+        at = at->get_subcommands().front();
+        name += ' ' + at->get_name();
+    }
+    return {at, name};
+}
+
+// What CLI11 has against a call, with the nearest right word for a wrong one.
+std::string explain(const CLI::App& app, const CLI::ParseError& error) {
+    const auto [at, name] = reached(app);
+    const std::vector<std::string> unknown = app.remaining(true);
+    std::vector<std::string> known;
+    for (const CLI::App* verb : at->get_subcommands([](const CLI::App*) { return true; })) {
+        known.push_back(verb->get_name());
+    }
+    const bool verb_missing = !known.empty() && !unknown.empty();
+    for (const CLI::Option* option : at->get_options()) {
+        known.push_back(option->get_name());
+    }
+    std::string text = error.what();
+    if (verb_missing) {
+        text = unknown.front() + ": there is no such verb or option";
+    } else if (!unknown.empty()) {
+        text = unknown.front() + ": there is no such option";
+    }
+    if (!unknown.empty()) {
+        const std::string& word = unknown.front();
+        text += suggestion(word.substr(0, word.find('=')), known);
+    }
+    return fmt::format("{}; see {} --help", text, name);
+}
+
+// `patchforge help` and its words.
+struct Help {
+    std::vector<std::string> words;
+    bool markdown = false;
+    CLI::App* app;
+
+    explicit Help(CLI::App& program)
+        : app(program.add_subcommand("help", "explain a verb, as its --help does")) {
+        app->add_option("verb", words, "for example train gan; without one, the list of verbs");
+        app->add_flag("--markdown", markdown, "all verbs and their options as a page");
+    }
+};
+
+void print_help(const CLI::App& program, const Help& help,
+                const std::vector<std::unique_ptr<Line>>& lines) {
+    if (help.markdown) {
+        std::vector<const Verb*> verbs;
+        for (const auto& line : lines) {
+            verbs.push_back(&line->verb);
+        }
+        fmt::print("{}", option_page(verbs));
+        return;
+    }
+    const CLI::App* at = &program;
+    std::string name = program.get_name();
+    for (const std::string& word : help.words) {
+        std::vector<std::string> known;
+        const CLI::App* next = nullptr;
+        for (const CLI::App* one : at->get_subcommands([](const CLI::App*) { return true; })) {
+            known.push_back(one->get_name());
+            next = one->get_name() == word ? one : next;
+        }
+        if (!next) {
+            throw std::invalid_argument(
+                fmt::format("{}: there is no such verb{}; see patchforge --help", word,
+                            suggestion(word, known)));
+        }
+        name += ' ' + word;
+        at = next;
+    }
+    fmt::print("{}", at->get_formatter()->make_help(at, name, CLI::AppFormatMode::Normal));
+}
+
+} // namespace
+
+int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
+    CLI::App app(
+        "Trains GANs and classifiers on small image patches, and forges images that fool them.",
+        "patchforge");
+    app.get_formatter()->column_width(36);
+    app.set_version_flag("--version", version_text());
+    app.require_subcommand(1);
+    app.failure_message([](const CLI::App*, const CLI::Error&) { return std::string(); });
+    std::vector<std::unique_ptr<Line>> lines;
+    Line* called = nullptr;
+    std::map<std::string, CLI::App*> parents;
+    for (Verb& verb : verbs) {
+        // "train gan": a verb of its own within `train`.
+        const std::size_t space = verb.name.find(' ');
+        CLI::App* parent = &app;
+        if (space != std::string::npos) {
+            const std::string first = verb.name.substr(0, space);
+            CLI::App*& group = parents[first];
+            if (!group) {
+                group = app.add_subcommand(first, first == "train"
+                                                      ? "train a network"
+                                                      : "walk through a generator's latent space");
+                group->require_subcommand(1);
+            }
+            parent = group;
+        }
+        CLI::App* own = parent->add_subcommand(
+            space == std::string::npos ? verb.name : verb.name.substr(space + 1), verb.summary);
+        lines.push_back(std::make_unique<Line>(std::move(verb)));
+        lines.back()->add_to(*own);
+        own->callback([&called, line = lines.back().get()] { called = line; });
+    }
+    const Help help(app);
+    try {
+        app.parse(argc, argv);
+        if (help.app->parsed()) {
+            print_help(app, help, lines);
+        } else {
+            called->run();
+        }
+        return 0;
+    } catch (const CLI::ParseError& error) {
+        if (error.get_exit_code() == 0) { // --help and --version
+            return app.exit(error);
+        }
+        return report(explain(app, error), 2);
+    } catch (const std::invalid_argument& error) {
+        return report(error.what(), 2);
+    } catch (const std::exception& error) {
+        return report(error.what(), 1);
+    }
+}
+
+} // namespace patchforge

@@ -1,0 +1,106 @@
+#include "host/cli/option_page.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+
+#include "host/options/option_table.h"
+
+namespace patchforge {
+
+namespace {
+
+// The groups that at least three verbs have in the same words, "Device" for example.
+std::vector<OptionGroup> shared_groups(const std::vector<std::vector<OptionGroup>>& of_verbs) {
+    std::vector<OptionGroup> shared;
+    for (const std::vector<OptionGroup>& groups : of_verbs) {
+        for (const OptionGroup& group : groups) {
+            const auto same = [&](const OptionGroup& other) {
+                return other.name == group.name && other.rows == group.rows;
+            };
+            const auto verbs =
+                std::count_if(of_verbs.begin(), of_verbs.end(), [&](const auto& others) {
+                    return std::any_of(others.begin(), others.end(), same);
+                });
+            const bool named =
+                std::any_of(shared.begin(), shared.end(),
+                            [&](const OptionGroup& other) { return other.name == group.name; });
+            if (!group.name.empty() && verbs >= 3 && !named) {
+                shared.push_back(group);
+            }
+        }
+    }
+    return shared;
+}
+
+// As pages in Markdown make one of a heading.
+std::string anchor(std::string heading) {
+    for (char& c : heading) {
+        c = c == ' ' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+    }
+    return heading;
+}
+
+} // namespace
+
+std::string option_page(const std::vector<const Verb*>& verbs) {
+    std::vector<std::vector<OptionGroup>> of_verbs;
+    for (const Verb* verb : verbs) {
+        of_verbs.push_back(option_groups(verb->options, verb->presets));
+    }
+    const std::vector<OptionGroup> shared = shared_groups(of_verbs);
+    std::string page =
+        "# Options\n\n"
+        "Every verb with its options, as the program describes them; `make option-tables` writes "
+        "this page, and `patchforge help VERB` shows one of them.\n\n"
+        "Every verb takes `--help` and `--config FILE`: a file with a line `name = value` an "
+        "option (`lr_d = 0.0002`, `strict = true`, `hidden_dims = [256, 256]`), or the "
+        "params.json of a run. Settings are laid over each other: defaults, `--preset` where a "
+        "verb has presets, the file, the command line.\n";
+    for (const OptionGroup& group : shared) {
+        page += fmt::format("\n## {}\n\nOptions of several verbs.\n\n{}", group.name,
+                            option_table({{"", group.rows}}));
+    }
+    for (std::size_t i = 0; i < verbs.size(); ++i) {
+        const Verb& verb = *verbs[i];
+        page += fmt::format("\n## patchforge {}\n\n{}{}.\n\n", verb.name,
+                            static_cast<char>(std::toupper(verb.summary.front())),
+                            verb.summary.substr(1));
+        for (const std::string& example : verb.examples) {
+            page += fmt::format("    patchforge {}\n", example);
+        }
+        if (!verb.presets.empty()) {
+            std::string names;
+            for (const Preset& preset : verb.presets) {
+                names += (names.empty() ? "" : ", ") + preset.name;
+            }
+            page += fmt::format("\n`--preset` starts from the settings of one of {} ({}); other "
+                                "options are laid over them.\n",
+                                names, verb.standard_preset);
+        }
+        std::vector<OptionGroup> rest;
+        std::string elsewhere;
+        for (const OptionGroup& group : of_verbs[i]) {
+            const bool once =
+                std::any_of(shared.begin(), shared.end(), [&](const OptionGroup& other) {
+                    return other.name == group.name && other.rows == group.rows;
+                });
+            if (once) {
+                elsewhere += fmt::format("{}[{}](#{})", elsewhere.empty() ? "" : ", ", group.name,
+                                         anchor(group.name));
+            } else {
+                rest.push_back(group);
+            }
+        }
+        if (!rest.empty()) {
+            page += '\n' + option_table(rest);
+        }
+        if (!elsewhere.empty()) {
+            page += fmt::format("\nAnd the options of {}.\n", elsewhere);
+        }
+    }
+    return page;
+}
+
+} // namespace patchforge
