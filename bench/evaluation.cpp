@@ -15,12 +15,12 @@
 #include "bench/measure.h"
 #include "data/open_data_set.h"
 #include "data/split.h"
+#include "host/distance/frechet_distance.h"
 #include "host/evaluate/evaluate.h"
-#include "host/evaluate/frechet_distance.h"
 #include "host/evaluate/memorisation.h"
-#include "host/evaluate/pca.h"
-#include "host/evaluate/philox_sequence.h"
 #include "host/evaluate/random_network.h"
+#include "host/numerics/pca.h"
+#include "host/numerics/philox_sequence.h"
 
 namespace patchforge::bench {
 namespace {

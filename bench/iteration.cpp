@@ -15,8 +15,8 @@
 #include <vector>
 
 #include "bench/measure.h"
+#include "host/gan/gan_trainer.h"
 #include "host/run/version.h"
-#include "host/train/gan_trainer.h"
 
 namespace patchforge::bench {
 namespace {

@@ -13,9 +13,9 @@
 
 #include "bench/measure.h"
 #include "data/open_data_set.h"
+#include "host/gan/gan_run.h"
+#include "host/gan/gan_trainer.h"
 #include "host/run/version.h"
-#include "host/train/gan_run.h"
-#include "host/train/gan_trainer.h"
 
 namespace patchforge::bench {
 namespace {

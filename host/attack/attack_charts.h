@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "host/attack/attack_table.h"
-#include "host/run/chart.h"
+#include "host/page/chart.h"
 
 namespace patchforge {
 

@@ -9,7 +9,7 @@
 #include <stdexcept>
 
 #include "host/model/class_names.h"
-#include "host/run/image_grid.h"
+#include "host/page/image_grid.h"
 
 namespace patchforge {
 

@@ -17,9 +17,9 @@
 #include "host/attack/loaded_victim.h"
 #include "host/attack/output_folder.h"
 #include "host/attack/sanity_checks.h"
-#include "host/run/chart.h"
+#include "host/page/chart.h"
+#include "host/page/report.h"
 #include "host/run/progress.h"
-#include "host/run/report.h"
 #include "host/run/version.h"
 
 namespace patchforge {

@@ -7,7 +7,7 @@
 #include <numeric>
 #include <stdexcept>
 
-#include "host/train/classifier_data.h"
+#include "host/classifier/classifier_data.h"
 
 namespace patchforge {
 

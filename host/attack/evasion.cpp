@@ -16,10 +16,10 @@
 #include "host/attack/output_folder.h"
 #include "host/model/classifier_members.h"
 #include "host/model/load_generator.h"
-#include "host/run/chart.h"
-#include "host/run/image_grid.h"
+#include "host/page/chart.h"
+#include "host/page/image_grid.h"
+#include "host/page/report.h"
 #include "host/run/progress.h"
-#include "host/run/report.h"
 #include "host/run/version.h"
 
 namespace patchforge {

@@ -9,6 +9,8 @@
 #include <stdexcept>
 
 #include "data/split.h"
+#include "host/classifier/classifier_data.h"
+#include "host/classifier/synthetic_training.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/evaluate/evaluation_report.h"
@@ -17,11 +19,9 @@
 #include "host/model/classifier_model.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
+#include "host/page/report.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
-#include "host/run/report.h"
-#include "host/train/classifier_data.h"
-#include "host/train/synthetic_training.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {

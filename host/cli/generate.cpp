@@ -12,7 +12,7 @@
 #include "host/model/class_names.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
-#include "host/run/image_grid.h"
+#include "host/page/image_grid.h"
 #include "host/run/progress.h"
 
 namespace patchforge {

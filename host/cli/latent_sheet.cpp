@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "data/png.h"
-#include "host/run/image_grid.h"
+#include "host/page/image_grid.h"
 
 namespace patchforge {
 

@@ -8,18 +8,18 @@
 
 #include "host/attack/attack_job.h"
 #include "host/attack/evasion.h"
+#include "host/classifier/classifier_report.h"
+#include "host/classifier/classifier_run.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/gan/gan_presets.h"
+#include "host/gan/gan_report.h"
+#include "host/gan/gan_run.h"
 #include "host/options/data_options.h"
+#include "host/page/report.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
-#include "host/run/report.h"
 #include "host/run/run_folder.h"
-#include "host/train/classifier_report.h"
-#include "host/train/classifier_run.h"
-#include "host/train/gan_presets.h"
-#include "host/train/gan_report.h"
-#include "host/train/gan_run.h"
 
 namespace patchforge {
 

@@ -5,12 +5,12 @@
 #include <memory>
 #include <optional>
 
+#include "host/classifier/classifier_run.h"
+#include "host/classifier/detector_task.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/options/data_options.h"
 #include "host/run/progress.h"
-#include "host/train/classifier_run.h"
-#include "host/train/detector_task.h"
 
 namespace patchforge {
 

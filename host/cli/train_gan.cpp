@@ -3,10 +3,10 @@
 
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/gan/gan_presets.h"
+#include "host/gan/gan_run.h"
 #include "host/options/data_options.h"
 #include "host/run/progress.h"
-#include "host/train/gan_presets.h"
-#include "host/train/gan_run.h"
 
 namespace patchforge {
 

@@ -1,10 +1,10 @@
 #include "host/evaluate/evaluate.h"
 
-#include "host/evaluate/frechet_distance.h"
-#include "host/evaluate/kernel_distance.h"
-#include "host/evaluate/neighbourhood.h"
-#include "host/evaluate/philox_sequence.h"
-#include "host/evaluate/sliced_distance.h"
+#include "host/distance/frechet_distance.h"
+#include "host/distance/kernel_distance.h"
+#include "host/distance/neighbourhood.h"
+#include "host/distance/sliced_distance.h"
+#include "host/numerics/philox_sequence.h"
 
 #include <algorithm>
 #include <chrono>

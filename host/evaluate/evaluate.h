@@ -1,8 +1,8 @@
 // All measures that compare two sets of features, as lines ready to be written.
 #pragma once
 
-#include "host/evaluate/features.h"
 #include "host/evaluate/metric_lines.h"
+#include "host/numerics/features.h"
 
 namespace patchforge {
 

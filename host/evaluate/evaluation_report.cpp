@@ -7,8 +7,8 @@
 #include <limits>
 #include <vector>
 
-#include "host/run/image_grid.h"
-#include "host/run/report.h"
+#include "host/page/image_grid.h"
+#include "host/page/report.h"
 
 namespace patchforge {
 

@@ -7,8 +7,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "host/distance/inception_score.h"
 #include "host/evaluate/evaluate.h"
-#include "host/evaluate/inception_score.h"
 
 namespace patchforge {
 

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <memory>
 
-#include "host/evaluate/pca.h"
+#include "host/numerics/pca.h"
 
 namespace patchforge {
 

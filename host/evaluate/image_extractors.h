@@ -5,10 +5,10 @@
 #include <functional>
 #include <vector>
 
-#include "host/evaluate/features.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/evaluate/random_network.h"
 #include "host/model/classifier_model.h"
+#include "host/numerics/features.h"
 
 namespace patchforge {
 

@@ -1,6 +1,6 @@
 #include "host/evaluate/memorisation.h"
 
-#include "host/evaluate/k_means.h"
+#include "host/numerics/k_means.h"
 
 #include <fmt/format.h>
 

@@ -4,7 +4,7 @@
 // of each other and would hide copying.
 #pragma once
 
-#include "host/evaluate/distances.h"
+#include "host/numerics/distances.h"
 
 namespace patchforge {
 

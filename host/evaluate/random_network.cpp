@@ -1,9 +1,9 @@
 #include "host/evaluate/random_network.h"
 
-#include "host/evaluate/linear_algebra.h"
 #include "host/evaluate/metric_lines.h"
-#include "host/evaluate/parallel.h"
-#include "host/evaluate/philox_sequence.h"
+#include "host/numerics/linear_algebra.h"
+#include "host/numerics/parallel.h"
+#include "host/numerics/philox_sequence.h"
 
 #include <fmt/format.h>
 

@@ -8,7 +8,7 @@
 // Philox with the layer as its stream; there is no bias.
 #pragma once
 
-#include "host/evaluate/features.h"
+#include "host/numerics/features.h"
 
 #include <string>
 

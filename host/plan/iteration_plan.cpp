@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "host/train/gan_networks.h"
-#include "host/train/gan_trainer.h"
+#include "host/gan/gan_networks.h"
+#include "host/gan/gan_trainer.h"
 
 namespace patchforge {
 namespace {

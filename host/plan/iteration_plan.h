@@ -14,7 +14,7 @@
 #include <optional>
 #include <vector>
 
-#include "host/train/gan_options.h"
+#include "host/gan/gan_options.h"
 #include "kernels/backend.h"
 #include "kernels/launch_trace.h"
 

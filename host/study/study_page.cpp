@@ -1,9 +1,9 @@
 #include "host/study/study_page.h"
 
 #include "data/atomic_file.h"
-#include "host/evaluate/philox_sequence.h"
-#include "host/run/base64.h"
-#include "host/run/page_style.h"
+#include "host/numerics/philox_sequence.h"
+#include "host/page/base64.h"
+#include "host/page/page_style.h"
 #include "host/study/study_script.h"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 // Whole training iterations of a plain GAN in one call, for devices on which one kernel can keep the
 // weights of both wide layers beside its arithmetic (docs/persistent.md). The same iteration as
-// host/train/gan_trainer.h records, with the same random numbers; only the order of sums differs.
+// host/gan/gan_trainer.h records, with the same random numbers; only the order of sums differs.
 #pragma once
 
 #include <string>

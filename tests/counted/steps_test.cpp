@@ -2,9 +2,9 @@
 // patches of 7500 pixels, hidden layers of 256.
 #include <gtest/gtest.h>
 
+#include "host/classifier/classifier_trainer.h"
+#include "host/gan/gan_trainer.h"
 #include "host/plan/iteration_plan.h"
-#include "host/train/classifier_trainer.h"
-#include "host/train/gan_trainer.h"
 #include "tests/counted/counted_bytes.h"
 #include "tests/host/attack/attacked_models.h"
 #include "tests/host/train/random_patches.h"

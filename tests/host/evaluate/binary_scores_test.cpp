@@ -1,6 +1,6 @@
 #include "host/evaluate/binary_scores.h"
 
-#include "host/evaluate/philox_sequence.h"
+#include "host/numerics/philox_sequence.h"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 #include "host/evaluate/evaluate.h"
 
-#include "host/evaluate/frechet_distance.h"
-#include "host/evaluate/parallel.h"
-#include "tests/host/evaluate/feature_matrices.h"
+#include "host/distance/frechet_distance.h"
+#include "host/numerics/parallel.h"
+#include "tests/host/distance/feature_matrices.h"
 #include "tests/host/temporary_folder.h"
 
 #include <gtest/gtest.h>

@@ -1,6 +1,6 @@
 #include "host/evaluate/evaluation_report.h"
 
-#include "host/run/report.h"
+#include "host/page/report.h"
 #include "tests/host/evaluate/images.h"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 // The extractors that need no classifier: principal components and the random network.
-#include "host/evaluate/moments.h"
-#include "host/evaluate/pca.h"
 #include "host/evaluate/random_network.h"
-#include "tests/host/evaluate/feature_matrices.h"
+#include "host/numerics/moments.h"
+#include "host/numerics/pca.h"
+#include "tests/host/distance/feature_matrices.h"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 #include "host/evaluate/image_evaluation.h"
 
-#include "host/evaluate/frechet_distance.h"
+#include "host/distance/frechet_distance.h"
 #include "tests/host/evaluate/images.h"
 
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "host/evaluate/image_extractors.h"
-#include "host/evaluate/philox_sequence.h"
+#include "host/numerics/philox_sequence.h"
 
 #include <algorithm>
 

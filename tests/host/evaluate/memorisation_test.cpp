@@ -1,7 +1,7 @@
 #include "host/evaluate/memorisation.h"
 
-#include "host/evaluate/k_means.h"
-#include "tests/host/evaluate/feature_matrices.h"
+#include "host/numerics/k_means.h"
+#include "tests/host/distance/feature_matrices.h"
 
 #include <gtest/gtest.h>
 

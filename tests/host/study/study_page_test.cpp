@@ -1,4 +1,4 @@
-#include "host/run/base64.h"
+#include "host/page/base64.h"
 #include "host/study/study_page.h"
 #include "host/study/study_score.h"
 #include "tests/host/study/study_pictures.h"

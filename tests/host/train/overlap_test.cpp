@@ -3,8 +3,8 @@
 // enough.
 #include <gtest/gtest.h>
 
-#include "host/train/classifier_trainer.h"
-#include "host/train/gan_trainer.h"
+#include "host/classifier/classifier_trainer.h"
+#include "host/gan/gan_trainer.h"
 #include "kernels/cuda/device.h"
 #include "kernels/launch_trace.h"
 #include "tests/host/attack/attacked_models.h"

@@ -1,0 +1,149 @@
+#include "host/classifier/classifier_data.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <stdexcept>
+
+#include "data/split.h"
+#include "host/model/class_names.h"
+#include "host/model/classifier_members.h"
+#include "host/run/parameters_file.h"
+#include "host/run/run_folder.h"
+
+namespace patchforge {
+
+PatchRows rows_of(const PackedSet& set) {
+    return {set.pixels(), set.count(), set.channels(), set.height(), set.width(), set.labels(), {}};
+}
+
+std::vector<std::uint8_t> bytes_of(const PatchRows& patches) {
+    const auto width = static_cast<std::size_t>(patches.pixels_per_patch());
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(patches.used()) * width);
+    for (std::int64_t i = 0; i < patches.used(); ++i) {
+        std::memcpy(bytes.data() + static_cast<std::size_t>(i) * width,
+                    patches.pixels + static_cast<std::size_t>(patches.row(i)) * width, width);
+    }
+    return bytes;
+}
+
+std::vector<std::int32_t> labels_of(const PatchRows& patches) {
+    std::vector<std::int32_t> labels;
+    for (std::int64_t i = 0; i < patches.used(); ++i) {
+        labels.push_back(patches.labels[static_cast<std::size_t>(patches.row(i))]);
+    }
+    return labels;
+}
+
+void OwnedPatches::append(const PatchRows& patches) {
+    const std::vector<std::uint8_t> more_bytes = bytes_of(patches);
+    const std::vector<std::int32_t> more_labels = labels_of(patches);
+    bytes.insert(bytes.end(), more_bytes.begin(), more_bytes.end());
+    labels.insert(labels.end(), more_labels.begin(), more_labels.end());
+}
+
+PatchRows OwnedPatches::rows(const PatchRows& like) const {
+    return {bytes.data(), std::ssize(labels), like.channels, like.height, like.width, labels, {}};
+}
+
+namespace {
+
+// Patients, or a share of the rows, of `among` (empty: of all).
+Split split_of(const PackedSet& set, const char* option, double patients, std::uint64_t seed,
+               std::vector<std::int32_t> among) {
+    SplitOptions options{.seed = seed, .among = std::move(among)};
+    if (patients < 1) {
+        options.test_fraction = patients;
+    } else {
+        options.test_patients = std::llround(patients);
+    }
+    if (!set.patient_names().empty()) {
+        try {
+            return split_by_patient(set, options);
+        } catch (const std::runtime_error& error) {
+            throw std::runtime_error(fmt::format("{} {}: {}", option, patients, error.what()));
+        }
+    }
+    if (patients >= 1) {
+        throw std::invalid_argument(
+            fmt::format("{} {}: the set knows no patients; give a share below 1{}", option,
+                        patients, option == std::string("--test-patients") ? " or --test" : ""));
+    }
+    return split_by_row(set, options);
+}
+
+} // namespace
+
+ClassifierData classifier_data(const PackedSet& set, const PackedSet* test,
+                               const DataSplit& split) {
+    ClassifierData data{rows_of(set), rows_of(test ? *test : set), "a set of its own"};
+    if (test) {
+        if (test->channels() != set.channels() || test->height() != set.height() ||
+            test->width() != set.width() ||
+            !std::ranges::equal(test->class_names(), set.class_names())) {
+            throw std::invalid_argument(fmt::format("--test {}: its patches or classes are not "
+                                                    "those of --data {}; give a set of the same "
+                                                    "kind",
+                                                    test->path().string(), set.path().string()));
+        }
+    } else {
+        const Split sides = split_of(set, "--test-patients", split.test_patients, split.seed, {});
+        data.how = sides.test_patients.empty()
+                       ? "patches held out: the set knows no patients"
+                       : fmt::format("{} patients held out", sides.test_patients.size());
+        data.train.subset = sides.train;
+        data.test.subset = sides.test;
+    }
+    if (split.validation_patients > 0) {
+        const Split sides = split_of(set, "--validation-patients", split.validation_patients,
+                                     split.seed, data.train.subset);
+        data.validation = data.train;
+        data.validation->subset = sides.test;
+        data.train.subset = sides.train;
+    }
+    return data;
+}
+
+void add_training_patches(ClassifierData& data, const PackedSet& set, const PackedSet& extra) {
+    const std::vector<std::int32_t> numbers = match_classes(extra.class_names(), set.class_names());
+    if (extra.channels() != set.channels() || extra.height() != set.height() ||
+        extra.width() != set.width() || numbers.empty() || std::ranges::count(numbers, -1) > 0) {
+        throw std::invalid_argument(fmt::format(
+            "--extra-data {}: its patches or classes are not those of --data {}; give a set of the "
+            "same kind, such as `attack --save` or `generate --class` writes",
+            extra.path().string(), set.path().string()));
+    }
+    auto owned = std::make_shared<OwnedPatches>();
+    owned->append(data.train);
+    const auto first = owned->labels.size();
+    owned->append(rows_of(extra));
+    for (std::size_t i = first; i < owned->labels.size(); ++i) {
+        owned->labels[i] =
+            owned->labels[i] < 0 ? -1 : numbers[static_cast<std::size_t>(owned->labels[i])];
+    }
+    data.train = owned->rows(data.train);
+    data.owned.push_back(owned);
+}
+
+std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const PackedSet& set) {
+    const std::filesystem::path folder = classifier_members(run).front();
+    if (!is_run_folder(folder)) {
+        return std::nullopt;
+    }
+    std::map<std::string, std::string> told;
+    for (const auto& [name, value] : read_parameters(folder)) {
+        told[name] = parameter_text(value);
+    }
+    if (told["data_hash"] != fmt::format("{:016x}", set.content_hash()) ||
+        !told.contains("test_patients") || !told.contains("validation_patients") ||
+        !told.contains("split_seed")) {
+        return std::nullopt;
+    }
+    return DataSplit{std::stod(told["test_patients"]), std::stod(told["validation_patients"]),
+                     std::stoull(told["split_seed"]), !told["test"].empty()};
+}
+
+} // namespace patchforge

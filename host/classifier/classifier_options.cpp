@@ -1,0 +1,118 @@
+#include "host/classifier/classifier_options.h"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <stdexcept>
+
+namespace patchforge {
+
+double AdversarialTraining::step_size() const {
+    if (method == Method::fgsm) {
+        return epsilon;
+    }
+    return alpha > 0 ? alpha : 2.5 * epsilon / static_cast<double>(steps);
+}
+
+std::string AdversarialTraining::name() const {
+    return method == Method::none   ? "none"
+           : method == Method::fgsm ? "fgsm"
+                                    : fmt::format("pgd-{}", steps);
+}
+
+void set_adversarial_method(AdversarialTraining& training, const std::string& name) {
+    using Method = AdversarialTraining::Method;
+    training.steps = 1;
+    if (name == "none" || name == "fgsm") {
+        training.method = name == "none" ? Method::none : Method::fgsm;
+        return;
+    }
+    training.method = Method::pgd;
+    const char* end = name.data() + name.size();
+    if (name.starts_with("pgd-")) {
+        const auto read = std::from_chars(name.data() + 4, end, training.steps);
+        if (read.ec == std::errc() && read.ptr == end && training.steps >= 1 &&
+            training.steps <= 1000) {
+            return;
+        }
+    }
+    throw std::invalid_argument(fmt::format(
+        "--adversarial-training {}: no such attack; use none, fgsm or pgd-K with K from 1 to 1000, "
+        "e.g. pgd-5",
+        name));
+}
+
+void describe_plain(Options& options, ClassifierOptions& classifier) {
+    ClassifierOptions& o = classifier;
+    options.group("Data");
+    options.number("test_patients", o.test_patients, {1e-6, 1e6},
+                   "patients held out for testing: a share below 1, or a number");
+    options.number("validation_patients", o.validation_patients, {0, 1e6},
+                   "of the others, to choose the best epoch by: a share below 1, or a number; 0: "
+                   "the test patches choose");
+    options.number("split_seed", o.split_seed, any_seed,
+                   "of the choice of patients, whatever --seed is");
+
+    options.group("Network");
+    options.widths("hidden_dims", o.hidden_dims, "widths of the hidden layers");
+    options.choice<bool>("head", o.binary_head, {{"softmax", false}, {"binary", true}},
+                         "one logit a class, or one for two classes");
+    options.number("dropout", o.dropout, {0, 0.999}, "behind each hidden layer");
+    options.number("leaky_slope", o.leaky_slope, {1e-6, 0.999999}, "of the leaky ReLU");
+
+    options.group("Training");
+    options.number("epochs", o.epochs, {1, 1000000}, "passes over the data").changeable();
+    options.number("batch_size", o.batch_size, {1, 65536}, "patches a batch");
+    options.number("lr", o.learning_rate, {1e-12, 1}, "Adam's learning rate");
+    options.number("b1", o.beta1, {0, 0.999999}, "Adam's first decay");
+    options.number("b2", o.beta2, {0, 0.9999999}, "Adam's second decay");
+    options.number("adam_eps", o.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    options.choice<ClassWeights>(
+        "class_weights", o.class_weights,
+        {{"none", ClassWeights::none}, {"balanced", ClassWeights::balanced}},
+        "balanced: rare classes count more, by N / (K n_k)");
+    options.choice<Augmentation>("augment", o.augmentation,
+                                 {{"none", Augmentation::none}, {"flips", Augmentation::flips}},
+                                 "flips: every patch mirrored and turned anew each time");
+    options.number("noise", o.noise, {0, 1},
+                   "deviation of normal noise on training pixels, in [0, 1] units");
+    options
+        .number("patience", o.patience, {0, 1000000},
+                "epochs without a better score before stopping (0: never)")
+        .changeable();
+    options.number("seed", o.seed, any_seed, "of everything random but the split");
+}
+
+void describe(Options& options, ClassifierOptions& classifier) {
+    describe_plain(options, classifier);
+    options.group("Defences");
+    AdversarialTraining& a = classifier.adversarial;
+    options.custom(
+        "adversarial_training", "ATTACK",
+        "forge against the network in every step: none, fgsm, pgd-K",
+        [&a](const std::string& text) { set_adversarial_method(a, text); },
+        [&a]() -> ParameterValue { return a.name(); });
+    options.fraction("adv_eps", a.epsilon, {1e-9, 1}, "its budget (L-infinity, [0, 1] units)")
+        .beside("adversarial_training");
+    options.fraction("adv_alpha", a.alpha, {0, 1}, "its step size; 0: 2.5 eps / K")
+        .beside("adversarial_training")
+        .recorded_as([&a]() -> ParameterValue { return a.step_size(); });
+    options.number("adv_weight", a.weight, {0, 1000}, "w of L(x) + w L(x_adv)")
+        .beside("adversarial_training");
+    options
+        .number("logit_pairing", a.pairing, {0, 1000},
+                "lambda of lambda ||z(x) - z(x_adv)||^2, added to the loss")
+        .beside("adversarial_training");
+}
+
+void ClassifierOptions::validate() const {
+    check_ranges(*this);
+    if (adversarial.pairing > 0 && !adversarial.active()) {
+        throw std::invalid_argument(
+            fmt::format("--logit-pairing {}: pairs logits of clean and adversarial patches, and "
+                        "there are none; give --adversarial-training pgd-K too",
+                        adversarial.pairing));
+    }
+}
+
+} // namespace patchforge

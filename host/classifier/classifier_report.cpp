@@ -1,0 +1,95 @@
+#include "host/classifier/classifier_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "host/page/chart.h"
+#include "host/page/report.h"
+#include "host/run/run_folder.h"
+#include "host/run/version.h"
+
+namespace patchforge {
+
+void add_classifier_sections(Report& report, const std::filesystem::path& run) {
+    report.section("Training the classifier");
+    const Metrics metrics = read_metrics(run / "metrics.csv");
+    if (metrics.rows.empty()) {
+        report.paragraph("No epoch was finished yet.");
+    } else {
+        const std::vector<double> balanced = metrics.column("balanced_accuracy");
+        const bool adversarial =
+            std::ranges::count(metrics.columns, "robust_balanced_accuracy") > 0;
+        const std::vector<double> robust =
+            adversarial ? metrics.column("robust_balanced_accuracy") : balanced;
+        const std::vector<double> score = metrics.column("score");
+        bool validated = false;
+        for (const auto& [name, value] : read_parameters(run)) {
+            validated = validated || (name == "validation_patches" && parameter_text(value) != "0");
+        }
+        const auto best = std::max_element(score.begin(), score.end()) - score.begin();
+        const auto at_best = [&](const char* column) {
+            return fmt::format("{:.3f}", metrics.column(column)[static_cast<std::size_t>(best)]);
+        };
+        std::vector<std::pair<std::string, std::string>> figures = {
+            {at_best("balanced_accuracy"), "balanced accuracy"},
+            {at_best("auc"), "AUC"},
+            {at_best("sensitivity"), "sensitivity"},
+            {at_best("specificity"), "specificity"},
+            {fmt::format("{}", best + 1), "best epoch"}};
+        if (adversarial) {
+            figures.insert(figures.begin() + 1,
+                           {at_best("robust_balanced_accuracy"), "the same under attack"});
+        }
+        report.key_figures(figures);
+        report.note(
+            fmt::format("On the test patches, at the epoch with the best {} {}{}",
+                        adversarial ? "mean of both balanced accuracies" : "balanced accuracy",
+                        validated ? "on the validation patches: others, of other patients."
+                                  : "there; that choice flatters these figures a little.",
+                        adversarial ? " The attack is the one it was trained with; judge it "
+                                      "by a stronger one (patchforge attack)."
+                                    : ""));
+        const std::vector<double> epoch = metrics.column("epoch");
+        report.chart(chart_svg({.title = "Cross-entropy",
+                                .x_label = "epoch",
+                                .y_label = "loss (nats)",
+                                .series = {{"training", epoch, metrics.column("train_loss")},
+                                           {"test", epoch, metrics.column("test_loss")}},
+                                .references = {}}),
+                     "Mean cross-entropy; the training value is taken with dropout.");
+        std::vector<Series> scores = {{"balanced accuracy", epoch, balanced},
+                                      {"AUC", epoch, metrics.column("auc")},
+                                      {"sensitivity", epoch, metrics.column("sensitivity")},
+                                      {"specificity", epoch, metrics.column("specificity")}};
+        if (adversarial) {
+            scores.push_back({"balanced accuracy under attack", epoch, robust});
+        }
+        report.chart(chart_svg({.title = "Scores on the test patches",
+                                .x_label = "epoch",
+                                .y_label = "share",
+                                .series = scores,
+                                .references = {{0.5, "chance (two classes)"}}}),
+                     "Scores on the test patches after each epoch.");
+    }
+    report.subsection("Settings");
+    std::vector<std::pair<std::string, std::string>> facts;
+    for (const auto& [name, value] : read_parameters(run)) {
+        facts.emplace_back(name, parameter_text(value));
+    }
+    facts.emplace_back("patchforge", version_text());
+    report.facts(facts);
+}
+
+void write_classifier_report(const std::filesystem::path& run, double training_seconds) {
+    Report report(run.filename().string() + ": a classifier of image patches",
+                  training_seconds > 0
+                      ? fmt::format("One training run, {:.1f} s of training.", training_seconds)
+                      : "One training run.");
+    add_classifier_sections(report, run);
+    report.write(run / "report.html");
+}
+
+} // namespace patchforge

@@ -1,0 +1,84 @@
+#include "host/classifier/classifier_scores.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "host/classifier/classifier_data.h"
+#include "host/evaluate/binary_scores.h"
+
+namespace patchforge {
+
+ClassifierScores score_logits(std::span<const float> logits, std::span<const std::int32_t> labels,
+                              std::int64_t classes) {
+    const std::vector<float> probabilities = softmax_of(logits, classes);
+    const std::vector<std::int32_t> called = argmax_of(logits, classes);
+    ClassifierScores scores;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        const float* row = logits.data() + static_cast<std::int64_t>(i) * classes;
+        const double largest = *std::max_element(row, row + classes);
+        double sum = 0;
+        for (std::int64_t k = 0; k < classes; ++k) {
+            sum += std::exp(row[k] - largest);
+        }
+        scores.loss += largest + std::log(sum) - row[labels[i]];
+        scores.accuracy += called[i] == labels[i];
+    }
+    const auto count = static_cast<double>(labels.size());
+    scores.loss /= count;
+    scores.accuracy /= count;
+    scores.balanced_accuracy = balanced_accuracy_of(called, labels, classes);
+
+    std::int64_t judged = 0; // classes with patches of and beside them
+    for (std::int64_t k = classes == 2 ? 1 : 0; k < classes; ++k) {
+        std::vector<float> score;
+        std::vector<float> hit;
+        std::vector<std::uint8_t> positive;
+        for (std::size_t i = 0; i < labels.size(); ++i) {
+            score.push_back(
+                probabilities[i * static_cast<std::size_t>(classes) + static_cast<std::size_t>(k)]);
+            hit.push_back(called[i] == k ? 1.0f : 0.0f);
+            positive.push_back(labels[i] == k);
+        }
+        const std::int64_t positives = std::count(positive.begin(), positive.end(), 1);
+        if (positives == 0 || positives == std::ssize(positive)) {
+            continue;
+        }
+        const BinaryScores one = binary_scores(hit, positive);
+        scores.auc += area_under_curve(score, positive);
+        scores.sensitivity += one.sensitivity;
+        scores.specificity += one.specificity;
+        ++judged;
+    }
+    const auto divisor = static_cast<double>(std::max<std::int64_t>(judged, 1));
+    scores.auc /= divisor;
+    scores.sensitivity /= divisor;
+    scores.specificity /= divisor;
+    return scores;
+}
+
+ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches) {
+    return score_logits(model.logits(bytes_of(patches)), labels_of(patches), model.class_count());
+}
+
+double balanced_accuracy_of(std::span<const std::int32_t> called,
+                            std::span<const std::int32_t> labels, std::int64_t classes) {
+    std::vector<double> right(static_cast<std::size_t>(classes));
+    std::vector<double> count(static_cast<std::size_t>(classes));
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        const auto label = static_cast<std::size_t>(labels[i]);
+        right[label] += called[i] == labels[i];
+        ++count[label];
+    }
+    double recalls = 0;
+    double present = 0;
+    for (std::size_t k = 0; k < count.size(); ++k) {
+        if (count[k] > 0) {
+            recalls += right[k] / count[k];
+            ++present;
+        }
+    }
+    return recalls / present;
+}
+
+} // namespace patchforge

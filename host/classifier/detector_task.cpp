@@ -1,0 +1,108 @@
+#include "host/classifier/detector_task.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+
+#include "host/attack/attack_runner.h"
+#include "host/model/classifier_members.h"
+#include "host/run/progress.h"
+
+namespace patchforge {
+
+namespace {
+
+// Clean patches with label 0, then their adversarial examples with label 1.
+std::shared_ptr<const OwnedPatches>
+clean_and_forged(const std::vector<const ClassifierModel*>& members, const PatchRows& patches,
+                 const AttackOptions& options, double epsilon, const std::string& title) {
+    const AttackSet set{bytes_of(patches), labels_of(patches), {}};
+    AttackRunner runner(members, nullptr, set, options);
+    ProgressBar bar(title, set.count(), "patches");
+    const AttackResult result =
+        runner.run(epsilon, 0, [&](std::int64_t done) { bar.update(done); });
+    auto owned = std::make_shared<OwnedPatches>();
+    owned->bytes = set.levels;
+    owned->bytes.insert(owned->bytes.end(), result.levels.begin(), result.levels.end());
+    owned->labels.assign(set.labels.size(), 0);
+    owned->labels.resize(2 * set.labels.size(), 1);
+    return owned;
+}
+
+} // namespace
+
+void describe(Options& options, DetectorOptions& detector) {
+    options.group("Detector");
+    options
+        .path("model", detector.model, "FOLDER|FILE", "the classifier that it stands in front of")
+        .must_be_given()
+        .unrecorded();
+    options
+        .choice<AttackMethod>("attack", detector.attack,
+                              {{"fgsm", AttackMethod::fgsm},
+                               {"pgd", AttackMethod::pgd},
+                               {"mifgsm", AttackMethod::mifgsm}},
+                              "what it learns to see")
+        .unrecorded();
+    options.fraction("eps", detector.epsilon, {1e-9, 1}, "budget of that attack").unrecorded();
+    options.number("steps", detector.steps, {0, 10000}, "0: the attack's own").unrecorded();
+}
+
+ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& options,
+                             ClassifierOptions& classifier, const DeviceOptions& device) {
+    check_ranges(options);
+    if (const auto split = split_of_run(options.model, set)) {
+        if (!split->whole_set) {
+            classifier.test_patients = split->test_patients;
+        }
+        classifier.validation_patients = split->validation_patients;
+        classifier.split_seed = split->seed;
+    }
+    const auto backend = device.make();
+    const auto models = load_members(*backend, options.model);
+    std::vector<const ClassifierModel*> members;
+    std::string hashes;
+    for (const auto& model : models) {
+        members.push_back(model.get());
+        hashes += (hashes.empty() ? "" : " ") + model->hash();
+    }
+    const ClassifierFormat& attacked = members.front()->format();
+    if (attacked.channels != set.channels() || attacked.height != set.height() ||
+        attacked.width != set.width()) {
+        throw std::invalid_argument(fmt::format(
+            "--data {}: holds {} x {} x {} patches, --model {} takes {} x {} x {}; give "
+            "data of the model's size",
+            set.path().string(), set.channels(), set.height(), set.width(), options.model.string(),
+            attacked.channels, attacked.height, attacked.width));
+    }
+    AttackOptions attack;
+    attack.method = options.attack;
+    attack.steps = options.steps;
+    attack.seed = classifier.seed;
+
+    ClassifierTask task{"train detector", attacked, {}, {}};
+    task.format.class_names = {"clean", "adversarial"};
+    task.format.binary_head = classifier.binary_head;
+    task.data = classifier_data(
+        set, nullptr,
+        {classifier.test_patients, classifier.validation_patients, classifier.split_seed});
+    const auto forge = [&](PatchRows& rows, const char* title) {
+        task.data.owned.push_back(clean_and_forged(members, rows, attack, options.epsilon, title));
+        rows = task.data.owned.back()->rows(rows);
+    };
+    forge(task.data.train, "attack, to train");
+    if (task.data.validation) {
+        forge(*task.data.validation, "attack, to choose");
+    }
+    forge(task.data.test, "attack, to test");
+    task.about = {{"model", options.model.string()},
+                  {"model_hash", hashes},
+                  {"attack", attack.text(attacked.pixels())},
+                  {"eps", fmt::format("{}", options.epsilon)},
+                  {"data", set.path().string()},
+                  {"data_hash", fmt::format("{:016x}", set.content_hash())},
+                  {"test", std::string()}};
+    return task;
+}
+
+} // namespace patchforge

@@ -1,0 +1,237 @@
+#include "host/gan/gan_options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+namespace patchforge {
+
+namespace {
+
+// In the order of GanLoss, then what is a wasserstein loss with a penalty.
+constexpr std::array<const char*, 6> loss_names = {"ns",    "minimax", "lsgan",
+                                                   "hinge", "wgan",    "wgan-gp"};
+
+const Choices<Activation> activations = {{"identity", Activation::identity},
+                                         {"relu", Activation::relu},
+                                         {"leaky_relu", Activation::leaky_relu},
+                                         {"tanh", Activation::tanh},
+                                         {"sigmoid", Activation::sigmoid}};
+const Choices<Normalisation> normalisations = {{"none", Normalisation::none},
+                                               {"batch", Normalisation::batch},
+                                               {"virtual", Normalisation::virtual_batch}};
+const Choices<LatentDistribution> latents = {{"normal", LatentDistribution::normal},
+                                             {"uniform", LatentDistribution::uniform}};
+
+} // namespace
+
+std::vector<std::string> gan_loss_names() {
+    return {loss_names.begin(), loss_names.end()};
+}
+
+std::string gan_loss_name(const GanOptions& options) {
+    const bool penalised = options.loss == GanLoss::wasserstein && options.lambda_gp > 0;
+    return penalised ? loss_names.back() : loss_names[static_cast<std::size_t>(options.loss)];
+}
+
+void choose_loss(GanOptions& options, const std::string& name) {
+    const auto found = std::find(loss_names.begin(), loss_names.end(), name);
+    if (found == loss_names.end()) {
+        throw std::invalid_argument(fmt::format("--loss {}: no such loss; use one of {}", name,
+                                                fmt::join(loss_names, ", ")));
+    }
+    const bool penalised = name == "wgan-gp";
+    options.loss =
+        penalised ? GanLoss::wasserstein : static_cast<GanLoss>(found - loss_names.begin());
+    options.lambda_gp = penalised ? 10 : 0;
+    options.clip_value = name == "wgan" ? 0.01 : 0;
+}
+
+void describe(Options& options, GanOptions& gan) {
+    using Whole = Range<std::int64_t>;
+    options.group("Network");
+    options.number("latent_dim", gan.latent_dim, {1, 65536}, "numbers in a latent code");
+    options.custom(
+        "hidden_dim", "N", "width of both hidden layers",
+        [&gan](const std::string& text) {
+            gan.hidden_dims = parse_widths("--hidden-dim", text + ',' + text);
+        },
+        nullptr);
+    options
+        .widths("hidden_dims", gan.hidden_dims,
+                "widths of the hidden layers of both networks, e.g. 512,256")
+        .unrecorded();
+    options.only_one_of({"hidden_dim", "hidden_dims"});
+    const auto widths_of_one = [&](const char* name, std::vector<std::int64_t>& own,
+                                   const char* help) {
+        options.widths(name, own, help).recorded_as([&gan, &own]() -> ParameterValue {
+            return fmt::format("{}", fmt::join(own.empty() ? gan.hidden_dims : own, ","));
+        });
+    };
+    widths_of_one("hidden_dims_d", gan.hidden_dims_d, "of the discriminator alone");
+    widths_of_one("hidden_dims_g", gan.hidden_dims_g, "of the generator alone");
+    options.choice("activation_d", gan.activation_d, activations,
+                   "of the discriminator's hidden layers");
+    options.choice("activation_g", gan.activation_g, activations,
+                   "of the generator's hidden layers");
+    options.choice("norm_d", gan.normalisation_d, normalisations,
+                   "normalisation of the discriminator's hidden layers");
+    options.choice("norm_g", gan.normalisation_g, normalisations,
+                   "normalisation of the generator's hidden layers");
+    options.number("minibatch_discrimination", gan.closeness_columns, {0, 1024},
+                   "columns that tell the discriminator how close rows are (0: none)");
+    options
+        .number("minibatch_size", gan.closeness_size, {1, 1024},
+                "numbers each of these columns is made of")
+        .beside("minibatch_discrimination");
+    options.toggle("conditional", gan.conditional, "both networks are told the class");
+    options.number("components", gan.components, {0, 4096},
+                   "principal components both networks see patches through (0: pixels)");
+    options.number("dropout", gan.dropout, {0, 0.999}, "of the discriminator");
+    options.number("leaky_slope", gan.leaky_slope, {1e-6, 0.999999}, "slope of the leaky ReLU");
+    options.choice("z", gan.latent, latents, "distribution of the latent codes");
+
+    options.group("Training");
+    Option& epochs =
+        options.number("epochs", gan.epochs, Whole{1, 1000000}, "passes over the data");
+    epochs.set = [&gan, set = epochs.set](const std::string& text) {
+        set(text);
+        gan.steps = 0; // of a preset
+    };
+    options.number("steps", gan.steps, {0, 1000000000000},
+                   "iterations instead of epochs (0: by --epochs)");
+    options.only_one_of({"steps", "epochs"});
+    options.number("batch_size", gan.batch_size, {1, 65536}, "patches a batch");
+    constexpr Range<double> rates = {1e-12, 1};
+    Option& rate =
+        options.number("lr", gan.learning_rate_d, rates, "learning rate of both networks");
+    rate.unrecorded().set = [&gan, set = rate.set](const std::string& text) {
+        set(text);
+        gan.learning_rate_g = gan.learning_rate_d;
+    };
+    options.number("lr_d", gan.learning_rate_d, rates, "learning rate of the discriminator");
+    options.number("lr_g", gan.learning_rate_g, rates, "learning rate of the generator");
+    options.number("b1", gan.beta1, {0, 0.999999}, "Adam's first decay");
+    options.number("b2", gan.beta2, {0, 0.9999999}, "Adam's second decay");
+    options.number("adam_eps", gan.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    options
+        .custom(
+            "loss", fmt::format("{}", fmt::join(loss_names, "|")),
+            "ns: non-saturating; wgan and wgan-gp set their clip value and penalty",
+            [&gan](const std::string& text) { choose_loss(gan, text); },
+            [&gan]() -> ParameterValue { return gan_loss_name(gan); })
+        .values = fmt::format("{}", fmt::join(loss_names, ", "));
+    options.number("lambda_gp", gan.lambda_gp, {0, 1e6},
+                   "weight of the gradient penalty (wgan-gp: 10)");
+    options.number("clip_value", gan.clip_value, {0, 1e6},
+                   "bound of the discriminator's weights (wgan: 0.01; 0: none)");
+    options.toggle("feature_matching", gan.feature_matching,
+                   "the generator matches the mean of D's last hidden layer");
+    options.number("lambda_pixel", gan.lambda_pixel, {0, 1e6},
+                   "weight of the L1 distance to the batch's (unpaired) patches");
+    options.number("lambda_history", gan.lambda_history, {0, 1e6},
+                   "weight of historical averaging");
+    options.number("instance_noise", gan.instance_noise, {0, 10},
+                   "deviation of noise on the discriminator's inputs, pixels in [-1, 1]");
+    options
+        .number("instance_noise_steps", gan.instance_noise_steps, {0, 1000000000000},
+                "iteration at which it has fallen to 0 (0: it stays)")
+        .beside("instance_noise");
+    options.number("decay_epoch", gan.decay_epoch, {-1, 1e9},
+                   "epoch from which both learning rates fall to 0 (-1: never)");
+    options.number("ema", gan.ema, {0, 0.9999999},
+                   "decay of the averaged generator that samples come from (0: none)");
+    options.toggle("persistent", gan.persistent,
+                   "one kernel for many iterations instead of a recorded one: small batches of a "
+                   "plain GAN on a Hopper GPU");
+    options.number("real_label", gan.real_label, {0.01, 1},
+                   "target of real patches (one-sided label smoothing)");
+    options.number("n_critic", gan.n_critic, {1, 100}, "discriminator steps an iteration");
+    options.toggle("drop_last", gan.drop_last,
+                   "leave out the partial batch at the end of an epoch");
+    options.number("seed", gan.seed, any_seed, "of everything random");
+}
+
+void GanOptions::validate() const {
+    check_ranges(*this);
+    if (real_label != 1 && loss != GanLoss::non_saturating && loss != GanLoss::minimax) {
+        throw std::invalid_argument(fmt::format(
+            "--real-label {}: label smoothing needs a logistic loss; use --loss ns or minimax",
+            real_label));
+    }
+    const auto together = [](bool wrong, const char* options, const char* reason) {
+        if (wrong) {
+            throw std::invalid_argument(
+                fmt::format("{}: {}; leave one of them out", options, reason));
+        }
+    };
+    const bool piecewise_linear = activation_d == Activation::relu ||
+                                  activation_d == Activation::leaky_relu ||
+                                  activation_d == Activation::identity;
+    together(lambda_gp > 0 && !piecewise_linear, "--lambda-gp, --activation-d",
+             "the penalty's gradient is worked out for relu and leaky_relu");
+    together(lambda_gp > 0 && normalisation_d != Normalisation::none, "--lambda-gp, --norm-d",
+             "the penalty is on each row's slope, which normalisation makes the batch's");
+    together(lambda_gp > 0 && closeness_columns > 0, "--lambda-gp, --minibatch-discrimination",
+             "the penalty is on each row's slope, which other rows must not change");
+    together(closeness_columns > 0 && normalisation_d == Normalisation::virtual_batch,
+             "--minibatch-discrimination, --norm-d virtual",
+             "the reference rows are no part of the batch whose rows are compared");
+    together(batch_size == 1 && (normalisation_d == Normalisation::batch ||
+                                 normalisation_g == Normalisation::batch),
+             "--batch-size 1, --norm-d or --norm-g batch", "one row has no variance");
+}
+
+void GanOptions::validate_for(std::int64_t patches) const {
+    const bool batch_normalised =
+        normalisation_d == Normalisation::batch || normalisation_g == Normalisation::batch;
+    if (batch_normalised && !drop_last && patches % batch_size == 1) {
+        throw std::invalid_argument(fmt::format(
+            "--batch-size {}: the last batch of an epoch of {} patches is one row, which has no "
+            "variance to normalise by; give --drop-last or another size",
+            batch_size, patches));
+    }
+}
+
+GanEquilibrium gan_equilibrium(GanLoss loss, double real_label) {
+    switch (loss) {
+    case GanLoss::non_saturating:
+    case GanLoss::minimax: {
+        // D minimises -r ln D - (1 - r) ln(1 - D) - ln(1 - D): D* = r / 2.
+        const double d = real_label / 2;
+        const double fake = -std::log(1 - d);
+        return {d, -real_label * std::log(d) - (1 - real_label) * std::log(1 - d) + fake,
+                loss == GanLoss::minimax ? -fake : -std::log(d)};
+    }
+    case GanLoss::least_squares:
+        // Outputs 1/2 for both: 1/8 + 1/8, and (1/2 - 1)^2 / 2.
+        return {1 / (1 + std::exp(-0.5)), 0.25, 0.125};
+    case GanLoss::hinge:
+        return {0.5, 2, 0};
+    case GanLoss::wasserstein: {
+        constexpr double open = std::numeric_limits<double>::quiet_NaN();
+        return {open, 0, open};
+    }
+    }
+    throw std::logic_error("gan_equilibrium: unknown loss");
+}
+
+std::string gan_rest_text(const GanOptions& options) {
+    const GanEquilibrium rest = gan_equilibrium(options.loss, options.real_label);
+    std::string text =
+        fmt::format("If fakes were distributed like the patches: d_loss {:.4f}", rest.loss_d);
+    text += std::isnan(rest.loss_g) ? ", g_loss anything, patches and fakes scored alike"
+                                    : fmt::format(", g_loss {:.4f}, D(x) = D(G(z)) = {:.2f}",
+                                                  rest.loss_g, rest.probability);
+    if (options.feature_matching || options.lambda_pixel > 0 || options.lambda_history > 0 ||
+        (options.lambda_gp > 0 && options.loss != GanLoss::wasserstein)) {
+        text += "; the added terms move that";
+    }
+    return text;
+}
+
+} // namespace patchforge

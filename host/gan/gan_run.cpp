@@ -1,0 +1,302 @@
+#include "host/gan/gan_run.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "data/png.h"
+#include "data/split.h"
+#include "host/files/safetensors.h"
+#include "host/gan/gan_health.h"
+#include "host/gan/gan_monitor.h"
+#include "host/gan/gan_report.h"
+#include "host/gan/gan_trainer.h"
+#include "host/model/image_generator.h"
+#include "host/page/image_grid.h"
+#include "host/train/training.h"
+
+namespace patchforge {
+
+namespace {
+
+constexpr std::int64_t grid_images = 64;
+constexpr int grid_columns = 8;
+
+PatchRows checked_rows(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options) {
+    PatchRows rows = training_rows(set, options.test_patients, gan.seed);
+    gan.validate_for(rows.used());
+    return rows;
+}
+
+std::vector<std::string> class_names(const PackedSet& set, const GanTrainer& trainer) {
+    const auto names = set.class_names();
+    return {names.begin(), names.begin() + trainer.classes()};
+}
+
+class GanFamily final : public Family {
+  public:
+    GanFamily(Backend& backend, const PackedSet& set, const GanOptions& gan,
+              const GanRunOptions& options)
+        : backend_(backend), options_(options), rows_(checked_rows(set, gan, options)),
+          trainer_(backend, gan, rows_, options.run.placement),
+          format_{set.channels(), set.height(), set.width(),
+                  gan.latent == LatentDistribution::normal ? "normal" : "uniform",
+                  class_names(set, trainer_)},
+          sampler_(trainer_.sampling_generator(), format_), probe_(backend, trainer_, rows_),
+          latents_(sampler_.latents(grid_images, gan.seed, Purpose::fixed_latent)),
+          monitor_(gan.loss) {
+        if (options.evaluation.interval > 0) {
+            evaluation_ = std::make_unique<GanEvaluation>(
+                backend, sampler_, evaluation_rows(set, options.test_patients, gan.seed),
+                options.evaluation, options.run.device.backend.threads);
+        }
+    }
+
+    const PatchRows& rows() const { return rows_; }
+
+    std::string kind() const override { return "train gan"; }
+    TrainingSchedule schedule() const override {
+        const auto interval = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+        return {interval(options_.log_interval), interval(options_.sample_interval),
+                interval(options_.evaluation.interval), interval(options_.checkpoint_interval)};
+    }
+    std::vector<std::string> metrics() const override { return GanMetrics::names(); }
+    std::vector<MetricColumn> columns() const override;
+    std::map<std::string, const Network*> networks() override {
+        return {{"generator", &trainer_.generator()}, {"discriminator", &trainer_.discriminator()}};
+    }
+    std::string rates() const override { return "--lr, --lr-d or --lr-g"; }
+    std::uint64_t step() const override { return trainer_.step(); }
+    std::uint64_t total_steps() const override { return trainer_.total_steps(); }
+    std::vector<std::vector<double>> run(std::int64_t count) override;
+    CheckpointFiles checkpoint() override;
+    void restore(const std::filesystem::path& checkpoint) override {
+        trainer_.restore(checkpoint.string());
+    }
+    void remember(TrainingRun& run, const Metrics& logged) override;
+    void introduce(TrainingRun& run) override;
+    std::vector<double> look(TrainingRun& run, const IntervalMeans& means) override;
+    void sample(TrainingRun& run) override;
+    void evaluate(TrainingRun& run) override;
+    void report(TrainingRun& run) override { write_gan_report(run.folder()); }
+
+  private:
+    const GanOptions& gan() const { return trainer_.options(); }
+    // The network's weights with what makes its outputs pictures.
+    std::vector<std::byte> encoded_generator(const Network& network) const {
+        TensorFile weights = network.weights();
+        format_.write(weights);
+        return encode_safetensors(weights.tensors, weights.metadata);
+    }
+
+    Backend& backend_;
+    GanRunOptions options_;
+    PatchRows rows_;
+    GanTrainer trainer_;
+    GeneratorFormat format_;
+    ImageGenerator sampler_;
+    GanProbe probe_;
+    std::vector<float> latents_;
+    GanMonitor monitor_;
+    std::unique_ptr<GanEvaluation> evaluation_; // null: never
+};
+
+// No column stands for what is not computed.
+std::vector<MetricColumn> GanFamily::columns() const {
+    std::vector<MetricColumn> columns = {{"epoch", ""},
+                                         {"d_loss_real", "loss/d_real"},
+                                         {"d_loss_fake", "loss/d_fake"},
+                                         {"d_loss", "loss/d"},
+                                         {"g_loss", "loss/g"},
+                                         {"D_x", "prob/D_x"},
+                                         {"D_G_z", "prob/D_Gz"},
+                                         {"d_accuracy", ""}};
+    if (gan().lambda_gp > 0) {
+        columns.push_back({"gradient_penalty", ""});
+    }
+    if (gan().lambda_pixel > 0) {
+        columns.push_back({"pixel_distance", ""});
+    }
+    for (const GanHealthColumn& column : gan_health_columns(gan())) {
+        columns.push_back({column.name, column.tag});
+    }
+    return columns;
+}
+
+std::vector<std::vector<double>> GanFamily::run(std::int64_t count) {
+    std::vector<std::vector<double>> all;
+    for (const GanMetrics& metrics : trainer_.run(count)) {
+        all.push_back(metrics.values());
+    }
+    return all;
+}
+
+CheckpointFiles GanFamily::checkpoint() {
+    CheckpointFiles files = trainer_.checkpoint();
+    files["generator.safetensors"] = encoded_generator(trainer_.generator());
+    if (gan().ema > 0) {
+        files["generator_ema.safetensors"] = encoded_generator(trainer_.sampling_generator());
+    }
+    return files;
+}
+
+void GanFamily::remember(TrainingRun& run, const Metrics& logged) {
+    for (std::size_t row = 0; row < logged.rows.size(); ++row) {
+        monitor_.look(static_cast<std::uint64_t>(logged.rows[row][0]), gan_signs(logged, row));
+    }
+    forget_evaluations(run.folder(), static_cast<std::int64_t>(step()));
+    if (evaluation_) {
+        evaluation_->remember(run.folder());
+    }
+}
+
+void GanFamily::introduce(TrainingRun& run) {
+    run.log(fmt::format("Device: {}", backend_.description()));
+    run.log(fmt::format("Data: {} patches of {} x {} x {}, batches of {}, {} a epoch{}",
+                        rows_.used(), rows_.channels, rows_.height, rows_.width, gan().batch_size,
+                        trainer_.batches_per_epoch(), trainer_.streamed() ? ", streamed" : ""));
+    run.log(fmt::format("Discriminator: {} parameters, generator: {}",
+                        trainer_.discriminator().shape().parameter_count(),
+                        trainer_.generator().shape().parameter_count()));
+    run.log(gan_rest_text(gan()));
+    const std::filesystem::path real = run.folder() / "images" / "real.png";
+    if (!std::filesystem::exists(real)) {
+        std::vector<Image> patches;
+        const std::int64_t shown = std::min(grid_images, rows_.used());
+        for (std::int64_t i = 0; i < shown; ++i) {
+            const std::uint8_t* patch =
+                rows_.pixels + rows_.row(i * rows_.used() / shown) * rows_.pixels_per_patch();
+            patches.push_back({rows_.width,
+                               rows_.height,
+                               rows_.channels,
+                               {patch, patch + rows_.pixels_per_patch()}});
+        }
+        write_png(real, image_grid(patches, grid_columns));
+    }
+    const Tensor latents =
+        make_f32("latents", {grid_images, sampler_.latent_dim()}, latents_.data());
+    write_safetensors(run.folder() / "latents.safetensors", {latents},
+                      {{"latent", format_.latent}});
+}
+
+std::vector<double> GanFamily::look(TrainingRun& run, const IntervalMeans& means) {
+    const auto mean = [&](const char* name) { return means.mean(name); };
+    const double loss_d = mean("d_loss_real") + mean("d_loss_fake");
+    const std::uint64_t per_epoch = trainer_.steps_per_epoch();
+    const std::uint64_t epoch = (step() - 1) / per_epoch + 1;
+    const std::uint64_t epochs = (trainer_.total_steps() + per_epoch - 1) / per_epoch;
+    run.log(fmt::format("Epoch [{}/{}], Step [{}/{}], d_loss: {:.4f}, g_loss: {:.4f}, D(x): "
+                        "{:.2f}, D(G(z)): {:.2f}",
+                        epoch, epochs, (step() - 1) % per_epoch + 1, per_epoch, loss_d,
+                        mean("g_loss"), mean("D_x"), mean("D_G_z")));
+    const GanHealth health = probe_.look();
+    for (const std::string& warning :
+         monitor_.look(step(), {mean("D_x"), mean("D_G_z"), loss_d, mean("g_loss"), health})) {
+        run.log("Warning: " + warning);
+    }
+    std::vector<double> values = {static_cast<double>(epoch),
+                                  mean("d_loss_real"),
+                                  mean("d_loss_fake"),
+                                  loss_d,
+                                  mean("g_loss"),
+                                  mean("D_x"),
+                                  mean("D_G_z"),
+                                  mean("d_accuracy")};
+    for (const auto& [measured, name] : {std::pair(gan().lambda_gp > 0, "gradient_penalty"),
+                                         std::pair(gan().lambda_pixel > 0, "pixel_distance")}) {
+        if (measured) {
+            values.push_back(mean(name));
+        }
+    }
+    for (const GanHealthColumn& column : gan_health_columns(gan())) {
+        values.push_back(health.*column.value);
+    }
+    return values;
+}
+
+void GanFamily::sample(TrainingRun& run) {
+    const Image grid = image_grid(sampler_.images(latents_), grid_columns);
+    const std::filesystem::path images = run.folder() / "images";
+    write_png(images / fmt::format("fake_step_{:07}.png", step()), grid);
+    if (step() == trainer_.total_steps()) {
+        write_png(images / "final.png", grid);
+    }
+    run.image("fixed_fake", grid);
+}
+
+void GanFamily::evaluate(TrainingRun& run) {
+    if (!evaluation_) {
+        return;
+    }
+    const GanScore score = evaluation_->measure(run.folder(), static_cast<std::int64_t>(step()));
+    run.log(fmt::format(
+        "Evaluation [{}]: Fréchet distance {:.5g}, kernel distance {:.4g} ± {:.2g} in {}, {} fakes "
+        "against {} {} patches{}",
+        step(), score.frechet_distance, score.kernel_distance, score.kernel_deviation,
+        evaluation_->extractor().name, options_.evaluation.count, evaluation_->real_count(),
+        options_.test_patients > 0 ? "held-out" : "training", score.best ? " (best)" : ""));
+    run.scalar("evaluation/frechet_distance", score.frechet_distance);
+    run.scalar("evaluation/kernel_distance", score.kernel_distance);
+    if (score.best) {
+        run.write_best(gan().ema > 0 ? "generator_ema.safetensors" : "generator.safetensors",
+                       encoded_generator(trainer_.sampling_generator()));
+    }
+}
+
+} // namespace
+
+void describe(Options& options, GanRunOptions& run) {
+    options.group("Run");
+    options.number("log_interval", run.log_interval, {1, 1000000000}, "iterations a logged line");
+    options
+        .number("sample_interval", run.sample_interval, {0, 1000000000},
+                "iterations a grid of fakes (0: at the end)")
+        .changeable();
+    options
+        .number("checkpoint_interval", run.checkpoint_interval, {0, 1000000000},
+                "iterations a checkpoint (0: at the end)")
+        .changeable();
+    options.number("test_patients", run.test_patients, {0, 1000000},
+                   "patients left out of training (0: none)");
+    // How fakes are evaluated may change: every line says how it was measured, and only those of
+    // one way are compared.
+    describe(options, run.evaluation);
+    describe(options, run.run);
+}
+
+PatchRows training_rows(const PackedSet& set, std::int64_t test_patients, std::uint64_t seed) {
+    PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
+                   set.labels(), {}};
+    if (test_patients > 0) {
+        rows.subset = split_by_patient(set, {.test_patients = test_patients, .seed = seed}).train;
+    }
+    return rows;
+}
+
+PatchRows evaluation_rows(const PackedSet& set, std::int64_t test_patients, std::uint64_t seed) {
+    PatchRows rows = training_rows(set, 0, seed);
+    if (test_patients > 0) {
+        rows.subset = split_by_patient(set, {.test_patients = test_patients, .seed = seed}).test;
+    }
+    return rows;
+}
+
+bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options) {
+    gan.validate();
+    check_ranges(options);
+    const auto backend = options.run.device.make();
+    GanFamily family(*backend, set, gan, options);
+    const PatchRows& rows = family.rows();
+    RunRecord record = record_of(gan, options);
+    record.changeable_fact("data", set.path().string());
+    record.fact("data_hash", fmt::format("{:016x}", set.content_hash()));
+    record.fact("data_patches", rows.used());
+    record.fact("patch", fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
+    record.changeable_fact("device", backend->name());
+    if (gan.decay_epoch < 0) { // else the rates of every iteration depend on the length
+        record.rules.may_change.insert(record.rules.may_change.end(), {"epochs", "steps"});
+    }
+    return train(family, options.run, record);
+}
+
+} // namespace patchforge

@@ -1,0 +1,499 @@
+#include "host/gan/gan_trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+
+#include "host/files/safetensors.h"
+
+namespace patchforge {
+
+namespace {
+
+// Where an iteration's metrics lie.
+constexpr std::int64_t metrics_of_g = DiscriminatorMetrics::count;
+constexpr std::int64_t penalty_metric = metrics_of_g + GeneratorMetrics::count;
+constexpr std::int64_t pixel_metric = penalty_metric + 1;
+constexpr std::int64_t metric_count = pixel_metric + 1;
+
+// Classes of the patches used; 0 when nobody asks.
+std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
+    std::int64_t classes = 0;
+    for (std::int64_t i = 0; options.conditional && i < patches.used(); ++i) {
+        const std::int64_t label =
+            patches.labels.empty() ? -1 : patches.labels[static_cast<std::size_t>(patches.row(i))];
+        if (label < 0) {
+            throw std::invalid_argument(
+                "--conditional: some patches have no class; give patches in folders by class");
+        }
+        classes = std::max(classes, label + 1);
+    }
+    return classes;
+}
+
+std::int64_t reference_rows(Normalisation normalisation, std::int64_t batch) {
+    return normalisation == Normalisation::virtual_batch ? batch : 0;
+}
+
+OptimiserOptions optimiser_options(const GanOptions& options, double learning_rate, double clip) {
+    return {.learning_rate = learning_rate,
+            .beta1 = options.beta1,
+            .beta2 = options.beta2,
+            .epsilon = options.adam_epsilon,
+            .clip = clip,
+            .history = options.lambda_history};
+}
+
+// Whether the fakes of D's step and of G's are independent rows of one batch: one D step, a G whose
+// rows know nothing of each other, and nothing put between G's output and D.
+bool draws_fakes_together(const GanOptions& options) {
+    return options.n_critic == 1 && !options.conditional && !options.feature_matching &&
+           options.lambda_pixel == 0 && options.instance_noise == 0 &&
+           options.normalisation_g == Normalisation::none &&
+           options.normalisation_d != Normalisation::virtual_batch;
+}
+
+} // namespace
+
+std::vector<std::string> GanMetrics::names() {
+    return {"d_loss_real", "d_loss_fake",      "D_x",           "D_G_z", "d_accuracy",
+            "g_loss",      "gradient_penalty", "pixel_distance"};
+}
+
+std::vector<double> GanMetrics::values() const {
+    return {loss_d_real, loss_d_fake, probability_real, probability_fake,
+            accuracy_d,  loss_g,      gradient_penalty, pixel_distance};
+}
+
+GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
+                       Placement placement)
+    : backend_(backend), options_(options), pixels_(patches.pixels_per_patch()),
+      classes_(classes_of(options, patches)),
+      iterations_(
+          backend, patches,
+          {options.batch_size, options.drop_last, options.n_critic, options.seed, placement},
+          metric_count),
+      batch_(iterations_.source().rows_of_draw(0)),
+      reference_d_(reference_rows(options.normalisation_d, batch_)),
+      reference_g_(reference_rows(options.normalisation_g, batch_)),
+      fakes_together_(draws_fakes_together(options)),
+      generator_(backend, generator_shape(options, pixels_, classes_, reference_g_)),
+      discriminator_(backend, discriminator_shape(options, pixels_, classes_, reference_d_)),
+      average_(generator_, options.ema),
+      optimiser_g_(generator_, optimiser_options(options, options.learning_rate_g, 0), false),
+      optimiser_d_(discriminator_,
+                   optimiser_options(options, options.learning_rate_d, options.clip_value),
+                   options.lambda_gp > 0),
+      generator_pass_(generator_, reference_g_ + (fakes_together_ ? 2 : 1) * batch_),
+      discriminator_pass_(discriminator_, reference_d_ + 2 * batch_),
+      latent_(backend,
+              (reference_g_ + (fakes_together_ ? 2 : 1) * batch_) * generator_.shape().inputs()),
+      samples_(backend, (reference_d_ + (fakes_together_ ? 3 : 2) * batch_) * pixels_) {
+    const std::int64_t batch = batch_;
+    const std::int64_t rows = reference_d_ + 2 * batch;
+    const std::int64_t inputs = discriminator_.shape().inputs();
+    generator_.initialise(options.seed, 0);
+    discriminator_.initialise(options.seed, 1);
+    if (options.components > 0) {
+        const PatchComponents components = fit_patch_components(patches, options.components);
+        set_projection(discriminator_, components);
+        set_reconstruction(generator_, components);
+    }
+    if (classes_ > 0) {
+        drawn_latent_ = DeviceArray<float>(backend, (reference_g_ + batch) * options.latent_dim);
+        inputs_ = DeviceArray<float>(backend, rows * inputs);
+        row_numbers_ = DeviceArray<std::int32_t>(backend, batch);
+        labels_ = DeviceArray<std::int32_t>(backend, rows);
+    }
+    if (options.instance_noise > 0) {
+        noisy_ = DeviceArray<float>(backend, rows * pixels_);
+    }
+    if (options.lambda_gp > 0) {
+        between_ = DeviceArray<float>(backend, batch * inputs);
+        penalty_ = std::make_unique<GradientPenalty>(discriminator_, batch, pixels_);
+    }
+    if (options.lambda_pixel > 0) {
+        row_values_ = DeviceArray<float>(backend, batch);
+    }
+    if (options.feature_matching) {
+        const auto& layers = discriminator_.shape().layers;
+        feature_means_ = DeviceArray<float>(backend, 3 * layers[layers.size() - 2].outputs);
+        ones_ = DeviceArray<float>(backend, batch);
+        backend.fill(ones_.view(), 1);
+    }
+    if (classes_ > 0 || reference_d_ > 0 || reference_g_ > 0 || options.lambda_pixel > 0 ||
+        options.feature_matching) {
+        d_inputs_ = DeviceArray<float>(backend, rows * inputs);
+    }
+    set_reference_rows(patches);
+    average_.restart();
+    total_steps_ = options.steps > 0
+                       ? static_cast<std::uint64_t>(options.steps)
+                       : static_cast<std::uint64_t>(options.epochs) * steps_per_epoch();
+    decay_rates();
+    iterations_.define([this](const IterationPattern& pattern) { enqueue_iteration(pattern); });
+    if (options.persistent) {
+        require_persistent();
+        iterations_.run_whole([this](const IterationPattern& pattern, std::int64_t times) {
+            backend_.gan_iterations(persistent_iterations(pattern.rows.front()), times);
+        });
+    }
+}
+
+void GanTrainer::decay_rates() {
+    const auto start =
+        static_cast<std::uint64_t>(options_.decay_epoch * static_cast<double>(steps_per_epoch()));
+    if (options_.decay_epoch >= 0 && start < total_steps_) {
+        const auto critic = static_cast<std::uint64_t>(options_.n_critic);
+        optimiser_d_.decay(start * critic, total_steps_ * critic);
+        optimiser_g_.decay(start, total_steps_);
+    }
+}
+
+// The reference of virtual batches never changes: patches evenly spaced, and codes of their own.
+void GanTrainer::set_reference_rows(const PatchRows& patches) {
+    const auto patch_of = [&](std::int64_t row, std::int64_t of) {
+        return patches.row(row * patches.used() / of);
+    };
+    if (reference_d_ > 0) {
+        std::vector<float> host(static_cast<std::size_t>(reference_d_ * pixels_));
+        std::vector<std::int32_t> labels;
+        for (std::int64_t r = 0; r < reference_d_; ++r) {
+            const std::int64_t row = patch_of(r, reference_d_);
+            const std::uint8_t* patch = patches.pixels + row * pixels_;
+            std::transform(patch, patch + pixels_, host.begin() + r * pixels_,
+                           [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1; });
+            labels.push_back(classes_ > 0 ? patches.labels[static_cast<std::size_t>(row)] : 0);
+        }
+        samples_.upload(host.data(), reference_d_ * pixels_);
+        if (classes_ > 0) {
+            labels_.upload(labels.data(), reference_d_);
+        }
+    }
+    if (reference_g_ > 0) {
+        const std::int64_t columns = generator_.shape().inputs();
+        const Matrix<float> latent = latent_.matrix(reference_g_, columns);
+        const Matrix<float> drawn =
+            classes_ > 0 ? drawn_latent_.matrix(reference_g_, options_.latent_dim) : latent;
+        draw_latent(drawn, Purpose::fixed_latent, {nullptr, 1, 1}); // draw 0 is the grids'
+        if (classes_ > 0) {
+            backend_.copy_columns(latent, 0, drawn, 0, options_.latent_dim);
+            std::vector<std::int32_t> labels;
+            for (std::int64_t r = 0; r < reference_g_; ++r) {
+                labels.push_back(
+                    patches.labels[static_cast<std::size_t>(patch_of(r, reference_g_))]);
+            }
+            DeviceArray<std::int32_t> on_device(backend_, reference_g_);
+            on_device.upload(labels.data(), reference_g_);
+            backend_.one_hot(latent, options_.latent_dim, classes_, on_device.view());
+            backend_.synchronise(); // before the labels' memory goes
+        }
+    }
+}
+
+void GanTrainer::draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot) {
+    const Matrix<float> patches = samples_.matrix(first + rows, pixels_).row_range(first, rows);
+    if (classes_ == 0) {
+        iterations_.source().gather(patches, {}, draw, slot, PixelRange::signed_unit);
+        return;
+    }
+    const Vector<std::int32_t> numbers = row_numbers_.view().part(0, rows);
+    iterations_.source().gather(patches, numbers, draw, slot, PixelRange::signed_unit);
+    backend_.gather_labels(labels_.view().part(first, rows), iterations_.source().labels(),
+                           numbers);
+}
+
+void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw) {
+    const RandomStream random{options_.seed, static_cast<std::uint32_t>(purpose), draw};
+    if (options_.latent == LatentDistribution::normal) {
+        backend_.fill_normal(latent.flat(), 0, 1, random);
+    } else {
+        backend_.fill_uniform(latent.flat(), -1, 1, random);
+    }
+}
+
+// A conditional GAN's fakes take the classes of the patches of the same batch, which lie behind the
+// reference rows.
+void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose,
+                            StepCount draw) {
+    const Matrix<float> codes = latent_.matrix(reference_g_ + rows, generator_.shape().inputs());
+    const Matrix<float> fresh = codes.row_range(reference_g_, rows);
+    const Matrix<float> fakes = samples_.matrix(first + rows, pixels_).row_range(first, rows);
+    if (classes_ == 0) {
+        draw_latent(fresh, purpose, draw);
+    } else {
+        const Matrix<float> drawn = drawn_latent_.matrix(rows, options_.latent_dim);
+        const Vector<std::int32_t> labels = labels_.view().part(reference_d_, rows);
+        draw_latent(drawn, purpose, draw);
+        backend_.copy_columns(fresh, 0, drawn, 0, options_.latent_dim);
+        backend_.one_hot(fresh, options_.latent_dim, classes_, labels);
+        if (first != reference_d_) {
+            backend_.copy(labels_.data() + first, labels.data,
+                          static_cast<std::size_t>(rows) * sizeof(std::int32_t));
+        }
+    }
+    const DropoutSource training{true, options_.seed, 0, {}, 1};
+    if (reference_g_ == 0) {
+        generator_pass_.forward(codes, training, fakes);
+    } else {
+        const Matrix<float> all = generator_pass_.forward(codes, training);
+        backend_.copy(fakes.data, all.row_range(reference_g_, rows).data,
+                      static_cast<std::size_t>(fakes.size()) * sizeof(float));
+    }
+}
+
+// G's weights pass through memory once for both, and four kernels less wait for each other.
+void GanTrainer::draw_fakes_of_both_steps(std::int64_t rows) {
+    const StepCount count = iterations_.count();
+    const Matrix<float> codes = latent_.matrix(2 * rows, generator_.shape().inputs());
+    draw_latent(codes.row_range(0, rows), Purpose::latent_discriminator, count);
+    draw_latent(codes.row_range(rows, rows), Purpose::latent_generator, count);
+    generator_pass_.forward(codes, {true, options_.seed, 0, {}, 1},
+                            samples_.matrix(3 * rows, pixels_).row_range(rows, 2 * rows));
+    generator_pass_.keep_rows(rows, rows);
+}
+
+Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t noise_draw) {
+    Matrix<float> seen = samples_.matrix(rows, pixels_);
+    if (options_.instance_noise > 0) {
+        const Matrix<float> noisy = noisy_.matrix(rows, pixels_);
+        backend_.copy(noisy.data, seen.data, static_cast<std::size_t>(seen.size()) * sizeof(float));
+        const StepCount draw = iterations_.count(options_.n_critic + 1, noise_draw);
+        backend_.add_noise(
+            noisy.row_range(reference_d_, rows - reference_d_).flat(),
+            {static_cast<float>(options_.instance_noise), iterations_.count(),
+             static_cast<std::uint64_t>(options_.instance_noise_steps)},
+            {options_.seed, static_cast<std::uint32_t>(Purpose::instance_noise), draw});
+        seen = noisy;
+    }
+    if (classes_ > 0) {
+        const Matrix<float> inputs = inputs_.matrix(rows, pixels_ + classes_);
+        backend_.copy_columns(inputs, 0, seen, 0, pixels_);
+        backend_.one_hot(inputs, pixels_, classes_, labels_.view().part(0, rows));
+        seen = inputs;
+    }
+    return seen;
+}
+
+void GanTrainer::discriminator_step(std::int64_t draw, std::int64_t rows, int slot) {
+    const StepCount count = iterations_.count(options_.n_critic, draw);
+    draw_patches(reference_d_, rows, draw, slot);
+    if (fakes_together_) {
+        draw_fakes_of_both_steps(rows);
+    } else {
+        draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator, count);
+    }
+    const Matrix<float> logit = discriminator_pass_.forward(
+        shown(reference_d_ + 2 * rows, draw),
+        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_discriminator_step),
+         count, 2});
+    const Matrix<float> d_logit = discriminator_pass_.output_gradient();
+    if (reference_d_ > 0) {
+        backend_.fill(d_logit.flat(), 0);
+    }
+    backend_.discriminator_loss(d_logit.row_range(reference_d_, 2 * rows).flat(),
+                                iterations_.metrics(0, DiscriminatorMetrics::count),
+                                logit.row_range(reference_d_, 2 * rows).flat(), rows, options_.loss,
+                                static_cast<float>(options_.real_label));
+    if (penalty_) {
+        optimiser_d_.step(discriminator_pass_, count, [&](Vector<float> gradients) {
+            add_gradient_penalty(gradients, rows, count);
+        });
+    } else {
+        optimiser_d_.step(discriminator_pass_, count);
+    }
+}
+
+// Between patches and fakes, each row at a place of its own; without noise.
+void GanTrainer::add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw) {
+    const Matrix<float> samples = samples_.matrix(reference_d_ + 2 * rows, pixels_);
+    const RandomStream random{options_.seed, static_cast<std::uint32_t>(Purpose::gradient_penalty),
+                              draw};
+    const Matrix<float> patches = samples.row_range(reference_d_, rows);
+    const Matrix<float> fakes = samples.row_range(reference_d_ + rows, rows);
+    Matrix<float> between = between_.matrix(rows, pixels_);
+    if (classes_ > 0) {
+        // The fakes are not needed any more: their place takes the points between.
+        backend_.interpolate_rows(fakes, patches, fakes, random);
+        between = between_.matrix(rows, pixels_ + classes_);
+        backend_.copy_columns(between, 0, fakes, 0, pixels_);
+        backend_.one_hot(between, pixels_, classes_, labels_.view().part(reference_d_, rows));
+    } else {
+        backend_.interpolate_rows(between, patches, fakes, random);
+    }
+    penalty_->add_gradient(gradients, iterations_.metrics(penalty_metric), between,
+                           static_cast<float>(options_.lambda_gp));
+}
+
+void GanTrainer::generator_step(std::int64_t rows, int slot) {
+    const StepCount count = iterations_.count();
+    const bool with_patches = options_.feature_matching || options_.lambda_pixel > 0;
+    if (with_patches) {
+        draw_patches(reference_d_ + rows, rows, options_.n_critic - 1, slot);
+    }
+    if (!fakes_together_) {
+        draw_fakes(reference_d_, rows, Purpose::latent_generator, count);
+    }
+    const std::int64_t groups = options_.feature_matching ? 2 : 1;
+    const Matrix<float> logit = discriminator_pass_.forward(
+        fakes_together_ ? samples_.matrix(3 * rows, pixels_).row_range(2 * rows, rows)
+                        : shown(reference_d_ + groups * rows, options_.n_critic),
+        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_generator_step), count,
+         groups});
+    const Matrix<float> d_logit = discriminator_pass_.output_gradient();
+    if (reference_d_ > 0) {
+        backend_.fill(d_logit.flat(), 0);
+    }
+    backend_.generator_loss(d_logit.row_range(reference_d_, rows).flat(),
+                            iterations_.metrics(metrics_of_g, GeneratorMetrics::count),
+                            logit.row_range(reference_d_, rows).flat(), options_.loss);
+    std::int64_t from = discriminator_.layer_count() - 1;
+    if (options_.feature_matching) {
+        match_features(rows);
+        from -= 1;
+    }
+    if (d_inputs_.size() == 0) {
+        discriminator_pass_.backward_input(generator_pass_.output_gradient(),
+                                           generator_pass_.epilogue(generator_.layer_count() - 1));
+    } else {
+        generator_output_gradient(rows, from);
+    }
+    optimiser_g_.step(generator_pass_, count);
+    average_.follow();
+}
+
+void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from) {
+    const Matrix<float> d_inputs = d_inputs_.matrix(discriminator_pass_.output_gradient().rows,
+                                                    discriminator_.shape().inputs());
+    discriminator_pass_.backward_input(d_inputs, {}, from);
+    const Matrix<float> all = generator_pass_.output_gradient();
+    const Matrix<float> d_fakes = all.row_range(reference_g_, rows);
+    if (reference_g_ > 0) {
+        backend_.fill(all.flat(), 0);
+    }
+    backend_.copy_columns(d_fakes, 0, d_inputs.row_range(reference_d_, rows), 0, pixels_);
+    if (options_.lambda_pixel > 0) {
+        const Matrix<float> samples = samples_.matrix(reference_d_ + 2 * rows, pixels_);
+        const Matrix<float> fakes = samples.row_range(reference_d_, rows);
+        const Matrix<float> patches = samples.row_range(reference_d_ + rows, rows);
+        const Matrix<float> distance = row_values_.matrix(rows, 1);
+        backend_.add_l1_gradient(
+            d_fakes.flat(), fakes.flat(), patches.flat(),
+            static_cast<float>(options_.lambda_pixel / static_cast<double>(rows * pixels_)));
+        backend_.row_norms(distance.flat(), fakes, patches, Norm::l1);
+        backend_.column_mean(iterations_.metrics(pixel_metric), distance);
+        backend_.affine(iterations_.metrics(pixel_metric), iterations_.metrics(pixel_metric),
+                        1.0f / static_cast<float>(pixels_), 0);
+    }
+    const std::int64_t last = generator_.layer_count() - 1;
+    backend_.activation_gradient(all, all, generator_pass_.output(last),
+                                 generator_pass_.epilogue(last));
+}
+
+// L = mean over the H features of (mean over fakes - mean over patches)^2, so each fake's feature j
+// has the gradient 2 / (H B) * difference j: a rank-one product with a column of ones.
+void GanTrainer::match_features(std::int64_t rows) {
+    const std::int64_t hidden = discriminator_.layer_count() - 2;
+    const Matrix<float> features = discriminator_pass_.output(hidden);
+    const std::int64_t width = features.columns;
+    const Vector<float> means = feature_means_.view();
+    const Vector<float> of_fakes = means.part(0, width), of_patches = means.part(width, width);
+    const Vector<float> difference = means.part(2 * width, width);
+    const Vector<float> loss = iterations_.metrics(metrics_of_g + GeneratorMetrics::loss);
+    backend_.column_mean(of_fakes, features.row_range(reference_d_, rows));
+    backend_.column_mean(of_patches, features.row_range(reference_d_ + rows, rows));
+    backend_.weighted_sum(difference, of_fakes, 1, of_patches, -1, {}, 0);
+    backend_.linear_forward({loss.data, 1, 1}, {difference.data, 1, width},
+                            {difference.data, 1, width}, {}, {});
+    backend_.affine(loss, loss, 1.0f / static_cast<float>(width), 0);
+    backend_.affine(difference, difference, 2.0f / static_cast<float>(width * rows), 0);
+    const Matrix<float> d = discriminator_pass_.gradient(hidden);
+    backend_.fill(d.flat(), 0);
+    backend_.linear_forward(d.row_range(reference_d_, rows), ones_.matrix(rows, 1),
+                            {difference.data, width, 1}, {}, {});
+    backend_.activation_gradient(d, d, features, discriminator_pass_.epilogue(hidden));
+}
+
+void GanTrainer::enqueue_iteration(const IterationPattern& pattern) {
+    for (std::size_t draw = 0; draw < pattern.rows.size(); ++draw) {
+        discriminator_step(static_cast<std::int64_t>(draw), pattern.rows[draw], pattern.slot);
+    }
+    generator_step(pattern.rows.back(), pattern.slot);
+}
+
+GanIterations GanTrainer::persistent_iterations(std::int64_t rows) const {
+    const auto layer = [](const Network& network, std::int64_t l) {
+        const LayerShape& shape = network.shape().layers[static_cast<std::size_t>(l)];
+        return TrainedLayer{network.weight_state(l), network.bias_state(l), shape.activation,
+                            shape.slope, shape.dropout};
+    };
+    GanIterations job;
+    for (std::int64_t l = 0; l < 3; ++l) {
+        job.generator[l] = layer(generator_, l);
+        job.discriminator[l] = layer(discriminator_, l);
+    }
+    job.latent = options_.latent_dim;
+    job.hidden = generator_.shape().layers.front().outputs;
+    job.pixels = pixels_;
+    job.rows = rows;
+    job.patches = iterations_.source().pixels();
+    job.plan = iterations_.source().plan();
+    job.seed = options_.seed;
+    job.normal_codes = options_.latent == LatentDistribution::normal;
+    job.loss = options_.loss;
+    job.real_label = static_cast<float>(options_.real_label);
+    job.adam_d = optimiser_d_.adam({});
+    job.adam_g = optimiser_g_.adam({});
+    job.step = iterations_.device_step();
+    job.history = iterations_.history();
+    return job;
+}
+
+void GanTrainer::require_persistent() const {
+    const auto refuse = [](const std::string& what) {
+        throw std::invalid_argument("--persistent: " + what +
+                                    "; leave it out, or see docs/persistent.md");
+    };
+    const auto widths = [](const Network& network) {
+        std::vector<std::int64_t> outputs;
+        for (const LayerShape& layer : network.shape().layers) {
+            outputs.push_back(layer.outputs);
+        }
+        outputs.pop_back();
+        return outputs;
+    };
+    if (!fakes_together_ || !generator_.plain() || !discriminator_.plain() || average_ ||
+        options_.components > 0 || !optimiser_d_.fused() || !optimiser_g_.fused()) {
+        refuse(
+            "it takes a plain GAN, without terms and layers beyond losses, dropout and clipping");
+    }
+    const std::vector<std::int64_t> hidden = widths(generator_);
+    if (hidden.size() != 2 || hidden[0] != hidden[1] || widths(discriminator_) != hidden) {
+        refuse("it takes two hidden layers of one width in both networks");
+    }
+    if (streamed()) {
+        refuse("it takes patches that lie on the device, not streamed ones");
+    }
+    if (const std::string reason = backend_.why_no_gan_iterations(
+            persistent_iterations(iterations_.source().rows_of_draw(0)));
+        !reason.empty()) {
+        refuse(reason);
+    }
+}
+
+std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
+    std::vector<GanMetrics> metrics;
+    for (const std::vector<float>& row : iterations_.run(count)) {
+        const float* g = row.data() + DiscriminatorMetrics::count;
+        metrics.push_back(
+            {row[DiscriminatorMetrics::loss_real], row[DiscriminatorMetrics::loss_fake],
+             row[DiscriminatorMetrics::probability_real],
+             row[DiscriminatorMetrics::probability_fake], row[DiscriminatorMetrics::accuracy],
+             g[GeneratorMetrics::loss], row[penalty_metric], row[pixel_metric]});
+    }
+    return metrics;
+}
+
+} // namespace patchforge

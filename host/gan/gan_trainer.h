@@ -1,0 +1,144 @@
+// The GAN's training step, recorded once and replayed. Everything an iteration changes lies on the
+// device: weights, moments, the step number, the metrics.
+//
+// One iteration (Goodfellow et al. 2014, with the order of steps of the usual PyTorch tutorial):
+//     n_critic times:  x = a batch of real patches, z fresh
+//                      D on the 2B rows [x; G(z)], loss on real + loss on fake, one Adam step of D
+//     once:            z fresh, D(G(z)), loss against "real", gradient through D, one Adam step of
+//                      G
+// D reads real and fake rows as one batch: its weights pass through memory once for both. With one
+// D step an iteration, G makes the fakes of both steps in one pass: nothing changes it in between.
+// A plain run's gradients go straight into Adam; terms that add to a gradient (a penalty,
+// historical averaging) and layers with statistics take the way over a gradient in memory.
+// With options.persistent one kernel runs the iterations (docs/persistent.md).
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/gan/gan_networks.h"
+#include "host/gan/gan_options.h"
+#include "host/gan/gradient_penalty.h"
+#include "host/model/network.h"
+#include "host/train/average.h"
+#include "host/train/iterations.h"
+#include "host/train/optimiser.h"
+#include "kernels/backend.h"
+
+namespace patchforge {
+
+struct GanMetrics {
+    double loss_d_real = 0;
+    double loss_d_fake = 0;
+    double probability_real = 0; // D(x)
+    double probability_fake = 0; // D(G(z)), in the D step
+    double accuracy_d = 0;
+    double loss_g = 0;
+    double gradient_penalty = 0; // weighted, as it enters D's loss beside the two terms above
+    double pixel_distance = 0;   // mean |G(z) - x|, unweighted
+
+    double loss_d() const { return loss_d_real + loss_d_fake; }
+
+    // The same by name, in this order.
+    static std::vector<std::string> names();
+    std::vector<double> values() const;
+};
+
+class GanTrainer {
+  public:
+    // options must be valid. Weights are initialised from options.seed.
+    GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
+               Placement placement = Placement::automatic);
+
+    std::uint64_t step() const { return iterations_.step(); } // iterations done
+    std::uint64_t total_steps() const { return total_steps_; }
+    std::int64_t batches_per_epoch() const { return iterations_.source().batches_per_epoch(); }
+    // Iterations an epoch takes, rounded up.
+    std::uint64_t steps_per_epoch() const { return iterations_.per_epoch(); }
+    bool streamed() const { return iterations_.source().streamed(); }
+    Network& generator() { return generator_; }
+    Network& discriminator() { return discriminator_; }
+    // What samples come from: the average of the generator's weights, if one is kept.
+    Network& sampling_generator() { return average_.network(); }
+    std::int64_t classes() const { return classes_; } // of a conditional GAN, else 0
+    const GanOptions& options() const { return options_; }
+
+    // Runs `count` iterations, at most maximum_run, and returns the metrics of each.
+    static constexpr std::int64_t maximum_run = Iterations::maximum_run;
+    std::vector<GanMetrics> run(std::int64_t count);
+
+    // Records the next iteration and forgets it again: for `plan`, which looks at what is recorded.
+    void record_iteration() { iterations_.record_next(); }
+
+    // The state between two iterations as files: generator.safetensors, discriminator.safetensors
+    // (weights by PyTorch's names), generator_ema.safetensors if an average is kept, and
+    // state.safetensors (moments, means of historical averaging, the step).
+    std::map<std::string, std::vector<std::byte>> checkpoint() const;
+    void restore(const std::string& folder);
+
+  private:
+    void enqueue_iteration(const IterationPattern& pattern);
+    // The same iterations for one kernel, with `rows` true rows a batch.
+    GanIterations persistent_iterations(std::int64_t rows) const;
+    // std::invalid_argument saying what stands against it.
+    void require_persistent() const;
+    void discriminator_step(std::int64_t draw, std::int64_t rows, int slot);
+    void generator_step(std::int64_t rows, int slot);
+    void set_reference_rows(const PatchRows& patches);
+    // From decay_epoch to the end of the run.
+    void decay_rates();
+
+    // Patches of draw `draw` into rows of samples_ from `first` on, their labels into labels_.
+    void draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot);
+    void draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw);
+    // G of fresh codes into rows of samples_ from `first` on.
+    void draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw);
+    // For both steps at once, where nothing changes G or looks at its batch in between: patches in
+    // rows 0 to B of samples_, fakes for D's step behind them, fakes for G's step at the end.
+    void draw_fakes_of_both_steps(std::int64_t rows);
+    // What D is shown of the first `rows` rows of samples_: with noise, with class columns.
+    Matrix<const float> shown(std::int64_t rows, std::int64_t noise_draw);
+    void add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw);
+    // From D's last hidden layer: the difference of the means over fakes and over patches.
+    void match_features(std::int64_t rows);
+    // The gradient by the fakes, at the output of G's last Linear.
+    void generator_output_gradient(std::int64_t rows, std::int64_t from);
+
+    Backend& backend_;
+    GanOptions options_;
+    std::int64_t pixels_;
+    std::int64_t classes_ = 0;
+    Iterations iterations_;
+    std::int64_t batch_;           // rows of a full batch
+    std::int64_t reference_d_ = 0; // rows of a virtual batch, before all others
+    std::int64_t reference_g_ = 0;
+    bool fakes_together_ = false; // draw_fakes_of_both_steps
+    Network generator_;
+    Network discriminator_;
+    Average average_;
+    Optimiser optimiser_g_;
+    Optimiser optimiser_d_;
+    Pass generator_pass_;
+    Pass discriminator_pass_;
+    std::unique_ptr<GradientPenalty> penalty_;
+    DeviceArray<float> latent_; // [reference + B, latent_dim + classes], or of both steps
+    DeviceArray<float>
+        samples_; // [reference + 2B, pixels]: D step: patches, then fakes; G step: fakes
+    // Only where the options need them:
+    DeviceArray<float> drawn_latent_;       // [B, latent_dim], before class columns
+    DeviceArray<float> noisy_;              // as samples_
+    DeviceArray<float> inputs_;             // [reference + 2B, pixels + classes]
+    DeviceArray<float> d_inputs_;           // as inputs_
+    DeviceArray<float> between_;            // [B, pixels + classes]: where the slope is penalised
+    DeviceArray<float> row_values_;         // [B]
+    DeviceArray<float> ones_;               // [B]
+    DeviceArray<float> feature_means_;      // [3, width of D's last hidden layer]
+    DeviceArray<std::int32_t> row_numbers_; // [B]
+    DeviceArray<std::int32_t> labels_;      // of the rows of samples_
+    std::uint64_t total_steps_ = 0;
+};
+
+} // namespace patchforge

@@ -1,0 +1,408 @@
+#include "host/page/chart.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+#include "data/atomic_file.h"
+#include "host/page/markup.h"
+
+namespace patchforge {
+
+namespace {
+
+// The drawing's own units. A page shows it `enlarged`, and on a phone as wide as the screen: narrow
+// enough to be read there without scrolling.
+constexpr double width = 480;
+constexpr double enlarged = 1.2;
+constexpr double left = 62;
+constexpr double right = 14;
+constexpr double plot_height = 220;
+constexpr double legend_row = 20;
+constexpr double below = 46; // tick texts and the name of the x axis
+constexpr std::size_t points_drawn = 500;
+constexpr std::size_t series_limit = 8;
+
+// Four colours; then the same dashed, so that nobody has to tell eight colours apart.
+std::string colour(std::size_t index) {
+    return fmt::format("var(--series-{})", index % 4 + 1);
+}
+const char* dashes(std::size_t index) {
+    return index < 4 ? "" : " stroke-dasharray=\"5 3\"";
+}
+
+struct Range {
+    double low = std::numeric_limits<double>::infinity();
+    double high = -std::numeric_limits<double>::infinity();
+
+    void take(double value) {
+        low = std::min(low, value);
+        high = std::max(high, value);
+    }
+    bool empty() const { return !(low <= high); }
+};
+
+// Values to positions along one axis. Logarithmic axes work on log10.
+struct Axis {
+    bool logarithmic = false;
+    Range range; // in log10 when logarithmic
+    double begin = 0;
+    double end = 0; // positions of range.low and range.high
+
+    bool shows(double value) const { return std::isfinite(value) && (!logarithmic || value > 0); }
+    double scaled(double value) const { return logarithmic ? std::log10(value) : value; }
+    double at(double value) const {
+        return begin + (scaled(value) - range.low) / (range.high - range.low) * (end - begin);
+    }
+
+    std::vector<double> ticks(int about) const {
+        if (!logarithmic) {
+            return axis_ticks(range.low, range.high, about);
+        }
+        std::vector<double> result;
+        const auto first = static_cast<int>(std::ceil(range.low - 1e-9));
+        const auto last = static_cast<int>(std::floor(range.high + 1e-9));
+        const int every = std::max(1, (last - first) / about + 1);
+        for (int power = first; power <= last; power += every) {
+            const double value = std::pow(10.0, power);
+            if (shows(value)) { // not so where the margin leaves the range of a double
+                result.push_back(value);
+            }
+        }
+        if (result.size() < 3) { // less than two decades: 1, 2, 5 as well
+            for (int power = first - 1; power <= last; ++power) {
+                for (const double digit : {2.0, 5.0}) {
+                    const double value = digit * std::pow(10.0, power);
+                    if (std::log10(value) >= range.low && std::log10(value) <= range.high) {
+                        result.push_back(value);
+                    }
+                }
+            }
+            std::sort(result.begin(), result.end());
+        }
+        return result;
+    }
+
+    // Room around the data: none needed along x; along y lines must not lie on the frame.
+    void settle(bool with_margin) {
+        if (range.low == range.high) {
+            const double room = range.low == 0 ? 1 : std::abs(range.low) * 0.1;
+            range = {range.low - room, range.high + room};
+        } else if (with_margin) {
+            const double room = (range.high - range.low) * 0.05;
+            const bool from_zero = !logarithmic && range.low >= 0 && range.low < room * 4;
+            range = {from_zero ? 0 : range.low - room, range.high + room};
+        }
+    }
+};
+
+struct Drawing {
+    std::string body;
+    double height = 0;
+};
+
+std::string text_element(double x, double y, const char* anchor, const std::string& words,
+                         const std::string& extra = "") {
+    return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>", x, y,
+                       anchor, extra, escaped(words));
+}
+
+// The legend's rows above the plot; returns the y below it.
+double draw_legend(std::string& body, const std::vector<Series>& series) {
+    double y = 16;
+    if (series.size() < 2 && (series.empty() || series[0].name.empty())) {
+        return y;
+    }
+    double x = left;
+    for (std::size_t i = 0; i < series.size(); ++i) {
+        const double needed = 26 + 6.9 * static_cast<double>(series[i].name.size()) + 16;
+        if (x + needed > width - right && x > left) {
+            x = left;
+            y += legend_row;
+        }
+        body += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" "
+                            "stroke=\"{}\" stroke-width=\"2.5\"{}/>",
+                            x, x + 20, y - 4, y - 4, colour(i), dashes(i));
+        body += text_element(x + 26, y, "start", series[i].name);
+        x += needed;
+    }
+    return y + 14;
+}
+
+void draw_axes(std::string& body, const Axis& x, const Axis& y, const Chart& chart) {
+    for (const double tick : y.ticks(5)) {
+        body += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
+                            "y2=\"{:.1f}\"/>",
+                            x.begin, x.end, y.at(tick), y.at(tick));
+        body += text_element(left - 8, y.at(tick) + 4, "end", tick_text(tick));
+    }
+    for (const double tick : x.ticks(6)) {
+        body += fmt::format("<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
+                            "y2=\"{:.1f}\"/>",
+                            x.at(tick), x.at(tick), y.begin, y.begin + 4);
+        // The outermost numbers must not stick out of the drawing.
+        body += text_element(std::min(x.at(tick), width - 4), y.begin + 18,
+                             x.at(tick) > width - 24 ? "end" : "middle", tick_text(tick));
+    }
+    body += fmt::format("<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
+                        "y2=\"{:.1f}\"/>",
+                        x.begin, x.end, y.begin, y.begin);
+    body += text_element((x.begin + x.end) / 2, y.begin + 38, "middle", chart.x_label);
+    const double middle = (y.begin + y.end) / 2;
+    body += text_element(14, middle, "middle", chart.y_label,
+                         fmt::format(" transform=\"rotate(-90 14 {:.1f})\"", middle));
+}
+
+void draw_series(std::string& body, const Series& series, std::size_t index, ChartKind kind,
+                 const Axis& x, const Axis& y) {
+    std::string path;
+    std::string marks;
+    bool pen_down = false;
+    double previous = 0;
+    for (const std::size_t i : thinned(series.y, points_drawn)) {
+        if (!x.shows(series.x[i]) || !y.shows(series.y[i])) {
+            pen_down = false;
+            continue;
+        }
+        const double across = x.at(series.x[i]);
+        const double up = y.at(series.y[i]);
+        if (pen_down && kind == ChartKind::step) {
+            path += fmt::format("L{:.1f} {:.1f}", across, previous);
+        }
+        path += fmt::format("{}{:.1f} {:.1f}", pen_down ? 'L' : 'M', across, up);
+        if (kind == ChartKind::points) {
+            marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>",
+                                 across, up, colour(index));
+        }
+        previous = up;
+        pen_down = true;
+    }
+    body += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" "
+                        "stroke-linejoin=\"round\" stroke-linecap=\"round\"{}/>{}",
+                        path, colour(index), dashes(index), marks);
+}
+
+void draw_references(std::string& body, const Chart& chart, const Axis& x, const Axis& y) {
+    for (const ReferenceLine& line : chart.references) {
+        if (!y.shows(line.y)) {
+            continue;
+        }
+        const double at = y.at(line.y);
+        body += fmt::format("<line class=\"reference\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
+                            "y2=\"{:.1f}\"/>",
+                            x.begin, x.end, at, at);
+        body += text_element(x.end - 4, at - 5, "end", line.label, " class=\"soft over\"");
+    }
+}
+
+Drawing draw(const Chart& chart) {
+    if (chart.series.size() > series_limit) {
+        throw std::invalid_argument(
+            fmt::format("chart '{}': {} series are too many; give at most {}", chart.title,
+                        chart.series.size(), series_limit));
+    }
+    Axis x{chart.log_x, {}, left, width - right};
+    Axis y{chart.log_y, {}, 0, 0};
+    for (const Series& series : chart.series) {
+        if (series.x.size() != series.y.size()) {
+            throw std::invalid_argument(
+                fmt::format("chart '{}': the series '{}' has {} x and {} y; give as many of both",
+                            chart.title, series.name, series.x.size(), series.y.size()));
+        }
+        for (std::size_t i = 0; i < series.x.size(); ++i) {
+            if (x.shows(series.x[i]) && y.shows(series.y[i])) {
+                x.range.take(x.scaled(series.x[i]));
+                y.range.take(y.scaled(series.y[i]));
+            }
+        }
+    }
+    Drawing drawing;
+    if (x.range.empty()) {
+        drawing.height = 60;
+        drawing.body =
+            text_element(width / 2, 34, "middle", "no values to draw", " class=\"soft\"");
+        return drawing;
+    }
+    for (const ReferenceLine& line : chart.references) {
+        if (y.shows(line.y)) {
+            y.range.take(y.scaled(line.y));
+        }
+    }
+    x.settle(false);
+    y.settle(true);
+    y.end = draw_legend(drawing.body, chart.series);
+    y.begin = y.end + plot_height;
+    drawing.height = y.begin + below;
+    draw_axes(drawing.body, x, y, chart);
+    for (std::size_t i = 0; i < chart.series.size(); ++i) {
+        draw_series(drawing.body, chart.series[i], i, chart.kind, x, y);
+    }
+    draw_references(drawing.body, chart, x, y);
+    return drawing;
+}
+
+constexpr const char* drawing_style =
+    "<style>.chart text{font:13px system-ui,sans-serif;fill:var(--ink)}"
+    ".chart text.soft{fill:var(--soft)}"
+    ".chart .over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}"
+    ".chart .grid{stroke:var(--line);stroke-width:1}.chart .axis{stroke:var(--soft)}"
+    ".chart .reference{stroke:var(--soft);stroke-dasharray:4 4}</style>";
+
+// The page's variables, for a drawing that stands alone.
+constexpr const char* standalone_style =
+    "<style>:root{--ink:#1d232b;--soft:#5a6572;--line:#d5d9d6;--paper:#fbfbf9;--series-1:#1f6fa8;"
+    "--series-2:#c0601b;--series-3:#2f8050;--series-4:#8a4a9e}"
+    "@media (prefers-color-scheme:dark){:root{--ink:#e4e8ec;--soft:#9da8b4;--line:#38414b;"
+    "--paper:#15191e;--series-1:#6db3e8;--series-2:#ec9c5b;--series-3:#72c792;"
+    "--series-4:#c996da}}</style><rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>";
+
+std::string svg(const Chart& chart, bool standalone) {
+    const Drawing drawing = draw(chart);
+    return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" "
+                       "viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{6:.0f}\" height=\"{7:.0f}\" "
+                       "aria-label=\"{2}\"><title>{2}</title>{3}{4}{5}</svg>",
+                       width, drawing.height, escaped(chart.title),
+                       standalone ? standalone_style : "", drawing_style, drawing.body,
+                       width * enlarged, drawing.height * enlarged);
+}
+
+} // namespace
+
+std::vector<double> axis_ticks(double low, double high, int about) {
+    const double rough = (high - low) / std::max(1, about);
+    const double power = std::pow(10.0, std::floor(std::log10(rough)));
+    double step = 10 * power;
+    for (const double digit : {1.0, 2.0, 5.0}) {
+        if (digit * power >= rough * (1 - 1e-9)) {
+            step = digit * power;
+            break;
+        }
+    }
+    std::vector<double> ticks;
+    const double first = std::ceil(low / step - 1e-9);
+    const auto count = static_cast<int>(std::floor(high / step + 1e-9) - first) + 1;
+    for (int i = 0; i < count; ++i) {
+        ticks.push_back((first + i) * step + 0.0); // + 0: no -0
+    }
+    return ticks;
+}
+
+std::string tick_text(double value) {
+    const double size = std::abs(value);
+    if (size >= 1e6 && size < 1e9) {
+        return fmt::format("{:.4g}M", value / 1e6);
+    }
+    if (size >= 1e4 && size < 1e6) {
+        return fmt::format("{:.4g}k", value / 1e3);
+    }
+    if (size == 0 || (size >= 1e-3 && size < 1e4)) {
+        return fmt::format("{:.4g}", value);
+    }
+    const double exponent = std::floor(std::log10(size));
+    return fmt::format("{:.3g}e{:.0f}", value / std::pow(10.0, exponent), exponent);
+}
+
+std::vector<std::size_t> thinned(const std::vector<double>& y, std::size_t at_most) {
+    std::vector<std::size_t> kept;
+    if (y.size() <= at_most || at_most < 4) {
+        for (std::size_t i = 0; i < y.size(); ++i) {
+            kept.push_back(i);
+        }
+        return kept;
+    }
+    // The inner points in stretches, of each the lowest and the highest in their order.
+    const std::size_t stretches = (at_most - 2) / 2;
+    const std::size_t inner = y.size() - 2;
+    kept.push_back(0);
+    for (std::size_t stretch = 0; stretch < stretches; ++stretch) {
+        const std::size_t begin = 1 + stretch * inner / stretches;
+        const std::size_t end = 1 + (stretch + 1) * inner / stretches;
+        std::size_t lowest = begin;
+        std::size_t highest = begin;
+        for (std::size_t i = begin; i < end; ++i) {
+            if (y[i] < y[lowest] || std::isnan(y[lowest])) {
+                lowest = i;
+            }
+            if (y[i] > y[highest] || std::isnan(y[highest])) {
+                highest = i;
+            }
+        }
+        kept.push_back(std::min(lowest, highest));
+        if (lowest != highest) {
+            kept.push_back(std::max(lowest, highest));
+        }
+    }
+    kept.push_back(y.size() - 1);
+    return kept;
+}
+
+std::string chart_svg(const Chart& chart) {
+    return svg(chart, false);
+}
+
+void write_chart(const std::filesystem::path& path, const Chart& chart) {
+    write_file_atomically(path, std::string_view(svg(chart, true)));
+}
+
+std::string histogram_svg(const Histogram& histogram) {
+    if (histogram.bins < 1 || histogram.bins > 200) {
+        throw std::invalid_argument(
+            fmt::format("histogram '{}': {} bins are not possible; give 1 to "
+                        "200",
+                        histogram.title, histogram.bins));
+    }
+    Range range{histogram.low, histogram.high};
+    if (!(histogram.low < histogram.high)) {
+        range = {};
+        for (const Series& series : histogram.series) {
+            for (const double value : series.y) {
+                if (std::isfinite(value)) {
+                    range.take(value);
+                }
+            }
+        }
+        if (range.low == range.high) {
+            range = {range.low - 0.5, range.high + 0.5};
+        }
+    }
+    Chart chart{histogram.title,
+                histogram.x_label,
+                histogram.y_label,
+                ChartKind::step,
+                false,
+                false,
+                {},
+                {}};
+    const double bin_width = (range.high - range.low) / histogram.bins;
+    for (const Series& series : histogram.series) {
+        std::vector<double> shares(static_cast<std::size_t>(histogram.bins), 0.0);
+        double total = 0;
+        for (const double value : series.y) {
+            if (std::isfinite(value)) {
+                const double bin = std::floor((value - range.low) / bin_width);
+                shares[static_cast<std::size_t>(std::clamp(bin, 0.0, histogram.bins - 1.0))] += 1;
+                total += 1;
+            }
+        }
+        Series outline{series.name, {}, {}};
+        if (total > 0) {
+            outline = {series.name, {range.low}, {0}}; // up from the axis and down to it again
+            for (int bin = 0; bin < histogram.bins; ++bin) {
+                outline.x.push_back(range.low + bin * bin_width);
+                outline.y.push_back(shares[static_cast<std::size_t>(bin)] / total);
+            }
+            outline.x.push_back(range.high);
+            outline.y.push_back(outline.y.back());
+            outline.x.push_back(range.high);
+            outline.y.push_back(0);
+        }
+        chart.series.push_back(std::move(outline));
+    }
+    return chart_svg(chart);
+}
+
+} // namespace patchforge

@@ -1,0 +1,66 @@
+// Our training against PyTorch's, from the same weights, patches, noise and masks: gan_trace.json
+// was recorded in float64 by record_gan_trace.py beside it.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <fstream>
+
+#include "host/files/safetensors.h"
+#include "host/gan/gan_trainer.h"
+#include "tests/host/train/trace.h"
+#include "tests/kernels/backends.h"
+
+namespace patchforge {
+namespace {
+
+class GanTrace : public testing::BackendTest {};
+
+TEST_P(GanTrace, FollowsPyTorch) {
+    std::ifstream file("tests/host/gan/gan_trace.json");
+    ASSERT_TRUE(file) << "run the tests from the repository's root";
+    const nlohmann::json trace = nlohmann::json::parse(file);
+    const int side = trace["side"];
+    const int channels = trace["channels"];
+    const std::int64_t count = trace["count"];
+    const std::int64_t pixels = std::int64_t{channels} * side * side;
+    const std::vector<std::uint8_t> bytes = testing::trace_patches(count, pixels);
+    const PatchRows patches{bytes.data(), count, channels, side, side, {}, {}};
+    for (const nlohmann::json& run : trace["runs"]) {
+        GanOptions options;
+        options.batch_size = trace["batch_size"];
+        options.latent_dim = trace["latent_dim"];
+        options.hidden_dims = {trace["hidden"], trace["hidden"]};
+        options.dropout = trace["dropout"];
+        options.learning_rate_d = options.learning_rate_g = trace["lr"];
+        options.seed = trace["seed"];
+        options.steps = trace["steps"];
+        options.beta1 = run["beta1"];
+        options.real_label = run["real_label"];
+        GanTrainer trainer(backend(), options, patches);
+        const std::string name =
+            "beta1 " + run["beta1"].dump() + ", real label " + run["real_label"].dump();
+        const std::vector<GanMetrics> ours = trainer.run(options.steps);
+        for (std::size_t step = 0; step < ours.size(); ++step) {
+            // Losses of order 1 in float32: a few dozen roundings of 6e-8.
+            testing::expect_near(
+                {ours[step].loss_d_real, ours[step].loss_d_fake, ours[step].probability_real,
+                 ours[step].probability_fake, ours[step].loss_g},
+                run["losses"][step], 5e-6, name + ", losses of step " + std::to_string(step));
+        }
+        // Adam moves a weight by up to 8 * 2e-3; a tolerance of 1/300 of that tells every error of
+        // the update's form from rounding.
+        testing::expect_near(
+            testing::flat(trainer.generator().weights(), trainer.generator().shape()),
+            run["generator"], 5e-5, name + ", generator");
+        testing::expect_near(
+            testing::flat(trainer.discriminator().weights(), trainer.discriminator().shape()),
+            run["discriminator"], 5e-5, name + ", discriminator");
+    }
+}
+
+PATCHFORGE_ON_EVERY_BACKEND(GanTrace);
+
+} // namespace
+} // namespace patchforge

@@ -1,0 +1,222 @@
+// What must hold for the recorded iteration whatever it is run on.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <numeric>
+
+#include "host/files/safetensors.h"
+#include "host/gan/gan_trainer.h"
+#include "tests/host/train/random_patches.h"
+#include "tests/kernels/backends.h"
+
+namespace patchforge {
+namespace {
+
+constexpr unsigned seed = 91;
+
+GanOptions small_options() {
+    GanOptions options;
+    options.batch_size = 4;
+    options.latent_dim = 5;
+    options.hidden_dims = {33, 16};
+    options.seed = seed;
+    options.steps = 100;
+    return options;
+}
+
+void write_files(const std::filesystem::path& folder,
+                 const std::map<std::string, std::vector<std::byte>>& files) {
+    std::filesystem::create_directories(folder);
+    for (const auto& [name, bytes] : files) {
+        std::ofstream(folder / name, std::ios::binary)
+            .write(reinterpret_cast<const char*>(bytes.data()),
+                   static_cast<std::streamsize>(bytes.size()));
+    }
+}
+
+class GanTrainerTest : public testing::BackendTest {};
+
+TEST_P(GanTrainerTest, ResumedRunEndsInTheSameBytes) {
+    const testing::RandomPatches patches(seed, 11, 1, 5, 7);
+    GanTrainer whole(backend(), small_options(), patches.rows);
+    whole.run(13);
+
+    GanTrainer first(backend(), small_options(), patches.rows);
+    first.run(5);
+    const auto folder = std::filesystem::temp_directory_path() /
+                        ("patchforge-resume-" + GetParam() + std::to_string(::getpid()));
+    write_files(folder, first.checkpoint());
+    GanTrainer second(backend(), small_options(), patches.rows);
+    second.run(2); // what it did before must not matter
+    second.restore(folder.string());
+    std::filesystem::remove_all(folder);
+    EXPECT_EQ(second.step(), 5u);
+    second.run(8);
+    EXPECT_EQ(whole.checkpoint(), second.checkpoint());
+}
+
+TEST_P(GanTrainerTest, HowRunsAreCutDoesNotMatter) {
+    const testing::RandomPatches patches(seed, 50, 1, 5, 7);
+    GanTrainer whole(backend(), small_options(), patches.rows);
+    whole.run(27); // unrolled recordings, then single ones
+    GanTrainer single(backend(), small_options(), patches.rows);
+    for (int i = 0; i < 27; ++i) {
+        single.run(1);
+    }
+    EXPECT_EQ(whole.checkpoint(), single.checkpoint());
+}
+
+TEST_P(GanTrainerTest, StreamedPatchesTrainLikeResidentOnes) {
+    testing::RandomPatches patches(seed, 23, 3, 4, 5);
+    patches.rows.subset = {0, 2, 3, 5, 7, 11, 13, 17, 19, 21, 22};
+    GanOptions options = small_options();
+    options.n_critic = 2;
+    GanTrainer resident(backend(), options, patches.rows, Placement::resident);
+    GanTrainer streamed(backend(), options, patches.rows, Placement::streamed);
+    ASSERT_FALSE(resident.streamed());
+    ASSERT_TRUE(streamed.streamed());
+    resident.run(9);
+    streamed.run(9);
+    EXPECT_EQ(resident.checkpoint(), streamed.checkpoint());
+}
+
+// A learning rate too small to change a float32 weight of this size freezes a network: the other
+// step must then leave its bytes alone.
+TEST_P(GanTrainerTest, EachStepChangesItsOwnNetworkOnly) {
+    const testing::RandomPatches patches(seed, 8, 1, 5, 7);
+    const auto weights = [](Network& network) {
+        std::vector<std::vector<std::byte>> bytes;
+        for (const Tensor& tensor : network.weights().tensors) {
+            bytes.push_back(tensor.bytes);
+        }
+        return bytes;
+    };
+    GanOptions frozen_d = small_options();
+    frozen_d.learning_rate_d = 1e-30;
+    GanTrainer trainer_g(backend(), frozen_d, patches.rows);
+    const auto d_before = weights(trainer_g.discriminator());
+    const auto g_before = weights(trainer_g.generator());
+    trainer_g.run(3);
+    EXPECT_EQ(d_before, weights(trainer_g.discriminator()));
+    EXPECT_NE(g_before, weights(trainer_g.generator()));
+
+    GanOptions frozen_g = small_options();
+    frozen_g.learning_rate_g = 1e-30;
+    GanTrainer trainer_d(backend(), frozen_g, patches.rows);
+    trainer_d.run(3);
+    EXPECT_EQ(g_before, weights(trainer_d.generator()));
+    EXPECT_NE(d_before, weights(trainer_d.discriminator()));
+}
+
+TEST_P(GanTrainerTest, TrueSizeOfTheLastBatch) {
+    const testing::RandomPatches patches(seed, 11, 1, 5, 7);
+    GanOptions options = small_options();
+    GanTrainer trainer(backend(), options, patches.rows);
+    EXPECT_EQ(trainer.batches_per_epoch(), 3);
+    options.drop_last = true;
+    GanTrainer dropping(backend(), options, patches.rows);
+    EXPECT_EQ(dropping.batches_per_epoch(), 2);
+    for (const GanMetrics& metrics : trainer.run(7)) {
+        for (const double value : metrics.values()) {
+            EXPECT_TRUE(std::isfinite(value));
+        }
+    }
+}
+
+PATCHFORGE_ON_EVERY_BACKEND(GanTrainerTest);
+
+TEST(GanTrainer, ThreadsDoNotChangeABit) {
+    const testing::RandomPatches patches(seed, 40, 3, 20, 20);
+    GanOptions options = small_options();
+    options.batch_size = 33;
+    options.hidden_dims = {64, 64};
+    std::vector<std::map<std::string, std::vector<std::byte>>> results;
+    for (const int threads : {1, 2, 3}) {
+        const auto backend = make_cpu_backend({threads});
+        GanTrainer trainer(*backend, options, patches.rows);
+        trainer.run(5);
+        results.push_back(trainer.checkpoint());
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+}
+
+TEST(GanTrainer, CpuAndCudaAgreeAtFullSize) {
+    if (const std::string reason = testing::why_missing("cuda"); !reason.empty()) {
+        GTEST_SKIP() << reason;
+    }
+    const testing::RandomPatches patches(seed, 40, 3, 50, 50);
+    GanOptions options;
+    options.batch_size = 10;
+    options.seed = seed;
+    std::vector<std::vector<GanMetrics>> runs;
+    for (const char* name : {"cpu", "cuda"}) {
+        const auto backend = testing::make_backend_under_test(name);
+        GanTrainer trainer(*backend, options, patches.rows);
+        runs.push_back(trainer.run(3));
+    }
+    for (std::size_t step = 0; step < runs[0].size(); ++step) {
+        const GanMetrics& a = runs[0][step];
+        const GanMetrics& b = runs[1][step];
+        // The first losses differ by rounding only; Adam's first steps have the size of the
+        // learning rate whatever the gradient, so later ones by what a flipped sign of a tiny
+        // gradient makes.
+        const double tolerance = step == 0 ? 2e-6 : 2e-4;
+        EXPECT_FALSE(!(std::abs(a.loss_d() - b.loss_d()) <= tolerance))
+            << "step " << step << ": " << a.loss_d() << " " << b.loss_d();
+        EXPECT_FALSE(!(std::abs(a.loss_g - b.loss_g) <= tolerance))
+            << "step " << step << ": " << a.loss_g << " " << b.loss_g;
+    }
+}
+
+TEST(GanOptions, RefusesNonsenseByName) {
+    const auto refused = [](auto change) {
+        GanOptions options;
+        change(options);
+        try {
+            options.validate();
+        } catch (const std::invalid_argument& error) {
+            return std::string(error.what());
+        }
+        return std::string();
+    };
+    EXPECT_NE(refused([](GanOptions& o) { o.batch_size = 0; }).find("--batch-size 0"),
+              std::string::npos);
+    EXPECT_NE(refused([](GanOptions& o) { o.learning_rate_g = -1; }).find("--lr-g -1"),
+              std::string::npos);
+    EXPECT_NE(refused([](GanOptions& o) { o.beta1 = 1; }).find("--b1 1"), std::string::npos);
+    EXPECT_NE(refused([](GanOptions& o) { o.dropout = std::nan(""); }).find("--dropout"),
+              std::string::npos);
+    EXPECT_EQ(refused([](GanOptions&) {}), "");
+}
+
+TEST(GanOptions, EquilibriaOfTheLogisticLosses) {
+    const GanEquilibrium plain = gan_equilibrium(GanLoss::non_saturating, 1);
+    EXPECT_NEAR(plain.loss_d, 1.386294361, 1e-9);
+    EXPECT_NEAR(plain.loss_g, 0.693147181, 1e-9);
+    const GanEquilibrium smooth = gan_equilibrium(GanLoss::non_saturating, 0.9);
+    EXPECT_NEAR(smooth.probability, 0.45, 1e-12);
+    EXPECT_NEAR(smooth.loss_d, 1.376277627, 1e-9);
+    EXPECT_NEAR(smooth.loss_g, 0.798507696, 1e-9);
+    const GanEquilibrium smoother = gan_equilibrium(GanLoss::non_saturating, 0.75);
+    EXPECT_NEAR(smoother.probability, 0.375, 1e-12);
+    EXPECT_NEAR(smoother.loss_d, 1.323126476, 1e-9);
+    EXPECT_NEAR(smoother.loss_g, 0.980829253, 1e-9);
+}
+
+// Published counts of this network at several sizes, hidden width 256.
+TEST(GanShapes, ParameterCounts) {
+    GanOptions options;
+    EXPECT_EQ(discriminator_shape(options, 7500).parameter_count(), 1986305);
+    EXPECT_EQ(generator_shape(options, 7500).parameter_count(), 2009932);
+    EXPECT_EQ(discriminator_shape(options, 784).parameter_count(), 267009);
+    options.latent_dim = 100;
+    EXPECT_EQ(generator_shape(options, 3072).parameter_count(), 881152);
+    EXPECT_EQ(discriminator_shape(options, 7500).layers[2].weight_name(), "6.weight");
+    EXPECT_EQ(generator_shape(options, 7500).layers[2].weight_name(), "4.weight");
+}
+
+} // namespace
+} // namespace patchforge

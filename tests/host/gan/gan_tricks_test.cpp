@@ -1,0 +1,439 @@
+// The options of GAN training: each does what its name says, resumes exactly, and does the same on
+// every backend.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <random>
+
+#include "host/files/safetensors.h"
+#include "host/gan/gan_presets.h"
+#include "host/gan/gan_trainer.h"
+#include "tests/kernels/backends.h"
+
+namespace patchforge {
+namespace {
+
+constexpr unsigned seed = 57;
+constexpr std::int64_t pixels = 35;
+
+// Two kinds of patches, dark and bright, with noise: something that can be learned.
+struct Patches {
+    std::vector<std::uint8_t> bytes;
+    std::vector<std::int32_t> labels;
+    PatchRows rows;
+
+    explicit Patches(std::int64_t count) {
+        std::mt19937 engine(seed);
+        for (std::int64_t i = 0; i < count; ++i) {
+            labels.push_back(static_cast<std::int32_t>(i % 2));
+            for (std::int64_t j = 0; j < pixels; ++j) {
+                bytes.push_back(static_cast<std::uint8_t>((i % 2 ? 150 : 40) + engine() % 60));
+            }
+        }
+        rows = {bytes.data(), count, 1, 5, 7, labels, {}};
+    }
+};
+
+GanOptions small_options() {
+    GanOptions options;
+    options.batch_size = 4;
+    options.latent_dim = 5;
+    options.hidden_dims = {33, 16};
+    options.seed = seed;
+    options.steps = 100;
+    return options;
+}
+
+struct Variant {
+    const char* name;
+    void (*apply)(GanOptions&);
+};
+const std::vector<Variant>& variants() {
+    static const std::vector<Variant> all = {
+        {"minimax", [](GanOptions& o) { choose_loss(o, "minimax"); }},
+        {"lsgan", [](GanOptions& o) { choose_loss(o, "lsgan"); }},
+        {"hinge, rates and widths of their own",
+         [](GanOptions& o) {
+             choose_loss(o, "hinge");
+             o.learning_rate_d = 4e-4;
+             o.hidden_dims_d = {19};
+             o.hidden_dims_g = {7, 8, 9};
+             o.activation_g = Activation::leaky_relu;
+             o.activation_d = Activation::tanh;
+         }},
+        {"wgan", [](GanOptions& o) { choose_loss(o, "wgan"), o.n_critic = 3; }},
+        {"wgan-gp", [](GanOptions& o) { choose_loss(o, "wgan-gp"), o.n_critic = 2; }},
+        {"decay", [](GanOptions& o) { o.decay_epoch = 1, o.n_critic = 2; }},
+        {"ema", [](GanOptions& o) { o.ema = 0.9; }},
+        {"instance noise",
+         [](GanOptions& o) { o.instance_noise = 0.2, o.instance_noise_steps = 9, o.n_critic = 2; }},
+        {"pixel loss", [](GanOptions& o) { o.lambda_pixel = 5; }},
+        {"feature matching", [](GanOptions& o) { o.feature_matching = true; }},
+        {"historical averaging", [](GanOptions& o) { o.lambda_history = 0.1; }},
+        {"batch normalisation",
+         [](GanOptions& o) {
+             o.normalisation_d = o.normalisation_g = Normalisation::batch;
+             o.ema = 0.5;
+         }},
+        {"virtual batch normalisation",
+         [](GanOptions& o) {
+             o.normalisation_d = o.normalisation_g = Normalisation::virtual_batch;
+             o.feature_matching = true;
+         }},
+        {"minibatch discrimination", [](GanOptions& o) { o.closeness_columns = 6; }},
+        {"conditional", [](GanOptions& o) { o.conditional = true; }},
+        {"components", [](GanOptions& o) { o.components = 3; }},
+        {"everything at once",
+         [](GanOptions& o) {
+             choose_loss(o, "wgan-gp");
+             o.conditional = true;
+             o.components = 4;
+             o.normalisation_g = Normalisation::virtual_batch;
+             o.instance_noise = 0.1;
+             o.ema = 0.9;
+             o.lambda_history = 0.01;
+             o.lambda_pixel = 1;
+             o.feature_matching = true;
+         }},
+    };
+    return all;
+}
+
+class GanVariants : public testing::BackendTest {};
+
+TEST_P(GanVariants, EveryOneResumesExactly) {
+    const Patches patches(11);
+    for (const Variant& variant : variants()) {
+        SCOPED_TRACE(variant.name);
+        GanOptions options = small_options();
+        variant.apply(options);
+        options.validate();
+        GanTrainer whole(backend(), options, patches.rows);
+        for (const GanMetrics& metrics : whole.run(11)) {
+            for (const double value : metrics.values()) {
+                EXPECT_TRUE(std::isfinite(value));
+            }
+        }
+        GanTrainer first(backend(), options, patches.rows);
+        first.run(5);
+        const auto folder = std::filesystem::temp_directory_path() /
+                            ("patchforge-tricks-" + GetParam() + std::to_string(::getpid()));
+        std::filesystem::create_directories(folder);
+        for (const auto& [name, bytes] : first.checkpoint()) {
+            std::ofstream(folder / name, std::ios::binary)
+                .write(reinterpret_cast<const char*>(bytes.data()),
+                       static_cast<std::streamsize>(bytes.size()));
+        }
+        GanTrainer second(backend(), options, patches.rows, Placement::streamed);
+        second.run(2);
+        second.restore(folder.string());
+        std::filesystem::remove_all(folder);
+        second.run(6);
+        EXPECT_EQ(whole.checkpoint(), second.checkpoint());
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, GanVariants, ::testing::Values("cpu", "cuda"),
+                         [](const auto& info) { return std::string(info.param); });
+
+// What each does to training is the host loop's doing, the same on every backend: shown on the CPU.
+class GanTricks : public ::testing::Test {
+  protected:
+    Backend& backend() { return *backend_; }
+
+  private:
+    std::unique_ptr<Backend> backend_ = make_cpu_backend();
+};
+
+std::vector<float> flat_weights(Network& network) {
+    std::vector<float> host(static_cast<std::size_t>(network.all().value.size));
+    network.backend().download(host.data(), network.all().value.data, host.size() * sizeof(float));
+    return host;
+}
+
+TEST_F(GanTricks, AverageFollowsTheGenerator) {
+    const Patches patches(12);
+    GanOptions options = small_options();
+    options.ema = 0.75;
+    GanTrainer trainer(backend(), options, patches.rows);
+    std::vector<float> first = flat_weights(trainer.generator());
+    std::vector<double> expected(first.begin(), first.end());
+    for (int step = 0; step < 6; ++step) {
+        trainer.run(1);
+        const std::vector<float> now = flat_weights(trainer.generator());
+        for (std::size_t e = 0; e < now.size(); ++e) {
+            expected[e] = 0.75 * expected[e] + 0.25 * now[e];
+        }
+    }
+    const std::vector<float> average = flat_weights(trainer.sampling_generator());
+    double moved = 0;
+    for (std::size_t e = 0; e < average.size(); ++e) {
+        ASSERT_FALSE(!(std::abs(average[e] - expected[e]) <= 1e-6)) << e;
+        moved = std::max(moved, static_cast<double>(std::abs(average[e] - first[e])));
+    }
+    EXPECT_GT(moved, 1e-4);
+    EXPECT_TRUE(trainer.checkpoint().contains("generator_ema.safetensors"));
+}
+
+TEST_F(GanTricks, ClippedWeightsStayInTheirBounds) {
+    const Patches patches(12);
+    GanOptions options = small_options();
+    choose_loss(options, "wgan");
+    options.learning_rate_d = 0.01;
+    GanTrainer trainer(backend(), options, patches.rows);
+    trainer.run(5);
+    double largest = 0, largest_g = 0;
+    for (const float weight : flat_weights(trainer.discriminator())) {
+        largest = std::max(largest, static_cast<double>(std::abs(weight)));
+    }
+    for (const float weight : flat_weights(trainer.generator())) {
+        largest_g = std::max(largest_g, static_cast<double>(std::abs(weight)));
+    }
+    EXPECT_EQ(largest, static_cast<double>(0.01f));
+    EXPECT_GT(largest_g, 0.1);
+}
+
+// With the decay from the first epoch on, step s of N has the rate lr (N - s) / N.
+TEST_F(GanTricks, RatesFallToZeroAtTheEnd) {
+    const Patches patches(12);
+    GanOptions options = small_options();
+    options.steps = 20;
+    options.decay_epoch = 0;
+    options.n_critic = 2;
+    options.beta1 = 0; // each step is of the size of the rate
+    options.beta2 = 0;
+    GanTrainer trainer(backend(), options, patches.rows);
+    for (int step = 0; step < 20; ++step) {
+        const auto g_before = flat_weights(trainer.generator());
+        const auto d_before = flat_weights(trainer.discriminator());
+        trainer.run(1);
+        const auto largest_step = [](const std::vector<float>& a, const std::vector<float>& b) {
+            double largest = 0;
+            for (std::size_t e = 0; e < a.size(); ++e) {
+                largest = std::max(largest, static_cast<double>(std::abs(a[e] - b[e])));
+            }
+            return largest;
+        };
+        const double rate = 2e-4 * (20 - step) / 20;
+        EXPECT_NEAR(largest_step(g_before, flat_weights(trainer.generator())), rate, 3e-7);
+        // Two steps of D, the second at half an iteration later.
+        EXPECT_NEAR(largest_step(d_before, flat_weights(trainer.discriminator())),
+                    2 * rate - 2e-4 / 40, 3e-7);
+    }
+}
+
+TEST_F(GanTricks, NoiseReachesTheDiscriminator) {
+    const Patches patches(12);
+    GanOptions plain = small_options(), noisy = small_options();
+    noisy.instance_noise = 0.5;
+    GanTrainer without(backend(), plain, patches.rows), with(backend(), noisy, patches.rows);
+    const double first = without.run(1)[0].loss_d(), second = with.run(1)[0].loss_d();
+    EXPECT_GT(std::abs(first - second), 1e-6);
+    EXPECT_LT(std::abs(first - second), 0.1);
+}
+
+TEST_F(GanTricks, PixelLossPullsFakesToThePatches) {
+    Patches patches(40);
+    for (std::int32_t row = 1; row < 40; row += 2) {
+        patches.rows.subset.push_back(row); // the bright ones, at 0.41 +- 0.23
+    }
+    GanOptions options = small_options();
+    options.learning_rate_g = 0.005;
+    options.lambda_pixel = 100;
+    GanTrainer trainer(backend(), options, patches.rows);
+    const double before = trainer.run(1)[0].pixel_distance;
+    const double after = trainer.run(80).back().pixel_distance;
+    // The median is 0.12 from them on average.
+    EXPECT_GT(before, 0.3);
+    EXPECT_LT(after, 0.16);
+}
+
+TEST_F(GanTricks, FeatureMatchingBringsTheMeansTogether) {
+    const Patches patches(64);
+    GanOptions options = small_options();
+    options.batch_size = 32;
+    options.dropout = 0;
+    options.feature_matching = true;
+    options.learning_rate_d = 1e-30; // the features stay
+    options.learning_rate_g = 0.003;
+    GanTrainer trainer(backend(), options, patches.rows);
+    const double before = trainer.run(1)[0].loss_g;
+    const double after = trainer.run(80).back().loss_g;
+    EXPECT_GT(before, 0);
+    EXPECT_LT(after, before / 5);
+}
+
+TEST_F(GanTricks, HistoricalAveragingHoldsWeightsBack) {
+    const Patches patches(40);
+    const auto distance = [&](double lambda) {
+        GanOptions options = small_options();
+        options.beta1 = 0.5;
+        options.lambda_history = lambda;
+        GanTrainer trainer(backend(), options, patches.rows);
+        const auto before = flat_weights(trainer.generator());
+        trainer.run(40);
+        const auto after = flat_weights(trainer.generator());
+        double squares = 0;
+        for (std::size_t e = 0; e < after.size(); ++e) {
+            squares += std::pow(after[e] - before[e], 2);
+        }
+        return std::sqrt(squares);
+    };
+    EXPECT_LT(distance(100), 0.7 * distance(1e-9));
+}
+
+TEST_F(GanTricks, PenaltyBringsTheSlopeToOne) {
+    const Patches patches(40);
+    GanOptions options = small_options();
+    choose_loss(options, "wgan-gp");
+    options.learning_rate_d = 0.003;
+    GanTrainer trainer(backend(), options, patches.rows);
+    const double before = trainer.run(1)[0].gradient_penalty;
+    const double after = trainer.run(60).back().gradient_penalty;
+    EXPECT_GT(before, 5); // a slope near 0 costs 10
+    EXPECT_LT(after, 2);
+}
+
+TEST_F(GanTricks, ConditionalNetworksAreToldTheClass) {
+    const Patches patches(40);
+    GanOptions options = small_options();
+    options.conditional = true;
+    options.batch_size = 16;
+    options.learning_rate_g = options.learning_rate_d = 0.002;
+    GanTrainer trainer(backend(), options, patches.rows);
+    EXPECT_EQ(trainer.classes(), 2);
+    EXPECT_EQ(trainer.generator().shape().inputs(), 7);
+    EXPECT_EQ(trainer.discriminator().shape().inputs(), pixels + 2);
+    trainer.run(400);
+    // Same codes, other class: darker and brighter pictures.
+    Pass pass(trainer.generator(), 2, false);
+    DeviceArray<float> codes(backend(), 14);
+    const std::vector<float> host = {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1};
+    codes.upload(host.data(), 14);
+    const Matrix<float> fakes = pass.forward(codes.matrix(2, 7));
+    std::vector<float> answer(2 * pixels);
+    backend().download(answer.data(), fakes.data, answer.size() * sizeof(float));
+    double dark = 0, bright = 0;
+    for (std::int64_t j = 0; j < pixels; ++j) {
+        dark += answer[static_cast<std::size_t>(j)] / double{pixels};
+        bright += answer[static_cast<std::size_t>(pixels + j)] / double{pixels};
+    }
+    EXPECT_LT(dark, -0.1);
+    EXPECT_GT(bright, 0.1);
+
+    PatchRows unlabelled = patches.rows;
+    unlabelled.labels = {};
+    EXPECT_THROW(GanTrainer(backend(), options, unlabelled), std::invalid_argument);
+}
+
+TEST_F(GanTricks, ComponentsAreFixedAndFit) {
+    const Patches patches(40);
+    GanOptions options = small_options();
+    options.components = 2;
+    GanTrainer trainer(backend(), options, patches.rows);
+    Network& g = trainer.generator();
+    Network& d = trainer.discriminator();
+    const auto fixed = [&](Network& network, const std::string& name) {
+        return network.weights().at(name).bytes;
+    };
+    const auto g_before = fixed(g, "5.weight"), d_before = fixed(d, "0.weight");
+    trainer.run(5);
+    EXPECT_EQ(g_before, fixed(g, "5.weight"));
+    EXPECT_EQ(d_before, fixed(d, "0.weight"));
+
+    // D's coordinates of the patches have mean 0 and variance 1, and G's last layer undoes them.
+    std::vector<float> host;
+    for (const std::uint8_t byte : patches.bytes) {
+        host.push_back(static_cast<float>(byte) / 127.5f - 1);
+    }
+    DeviceArray<float> patches_on_device(backend(), 40 * pixels), coordinates(backend(), 80),
+        rebuilt(backend(), 40 * pixels);
+    patches_on_device.upload(host.data(), patches_on_device.size());
+    backend().linear_forward(coordinates.matrix(40, 2), patches_on_device.matrix(40, pixels),
+                             d.weight(0), d.bias(0), {});
+    const std::int64_t last = g.layer_count() - 1;
+    backend().linear_forward(rebuilt.matrix(40, pixels), coordinates.matrix(40, 2), g.weight(last),
+                             g.bias(last), {Activation::tanh, 0.2f, 0, {}});
+    std::vector<float> c(80), r(host.size());
+    coordinates.download(c.data(), 80);
+    rebuilt.download(r.data(), rebuilt.size());
+    for (std::size_t k = 0; k < 2; ++k) {
+        double mean = 0, variance = 0;
+        for (std::size_t i = 0; i < 40; ++i) {
+            mean += c[2 * i + k] / 40;
+            variance += c[2 * i + k] * c[2 * i + k] / 39;
+        }
+        EXPECT_NEAR(mean, 0, 1e-4);
+        EXPECT_NEAR(variance, 1, 1e-3);
+    }
+    double squares = 0;
+    for (std::size_t e = 0; e < r.size(); ++e) {
+        squares += std::pow(r[e] - host[e], 2) / static_cast<double>(r.size());
+    }
+    // What is left is the pixels' own noise of 0.14 and what tanh bends; patches themselves vary by
+    // 0.45.
+    EXPECT_LT(std::sqrt(squares), 0.17);
+
+    options.components = 40;
+    EXPECT_THROW(GanTrainer(backend(), options, patches.rows), std::invalid_argument);
+}
+
+TEST(GanVariants, CpuAndCudaAgree) {
+    if (const std::string reason = testing::why_missing("cuda"); !reason.empty()) {
+        GTEST_SKIP() << reason;
+    }
+    const Patches patches(23);
+    for (const Variant& variant : variants()) {
+        SCOPED_TRACE(variant.name);
+        GanOptions options = small_options();
+        variant.apply(options);
+        std::vector<std::vector<GanMetrics>> runs;
+        for (const char* name : {"cpu", "cuda"}) {
+            const auto backend = testing::make_backend_under_test(name);
+            GanTrainer trainer(*backend, options, patches.rows);
+            runs.push_back(trainer.run(4));
+        }
+        for (std::size_t step = 0; step < 4; ++step) {
+            const GanMetrics &a = runs[0][step], &b = runs[1][step];
+            // Adam turns a gradient's rounding into a step of the size of the rate.
+            const double tolerance = step == 0 ? 1e-5 : 2e-3;
+            for (const auto& [x, y] :
+                 {std::pair(a.loss_d(), b.loss_d()), std::pair(a.loss_g, b.loss_g),
+                  std::pair(a.gradient_penalty, b.gradient_penalty),
+                  std::pair(a.pixel_distance, b.pixel_distance)}) {
+                EXPECT_FALSE(!(std::abs(x - y) <= tolerance * (1 + std::abs(x))))
+                    << "step " << step << ": " << x << " " << y;
+            }
+        }
+    }
+}
+
+TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
+    const auto refused = [](auto change) {
+        GanOptions options;
+        change(options);
+        EXPECT_THROW(options.validate(), std::invalid_argument);
+    };
+    refused([](GanOptions& o) { o.lambda_gp = 10, o.activation_d = Activation::tanh; });
+    refused([](GanOptions& o) { o.lambda_gp = 10, o.normalisation_d = Normalisation::batch; });
+    refused([](GanOptions& o) { o.lambda_gp = 10, o.closeness_columns = 8; });
+    refused([](GanOptions& o) {
+        o.closeness_columns = 8, o.normalisation_d = Normalisation::virtual_batch;
+    });
+    refused([](GanOptions& o) { o.batch_size = 1, o.normalisation_g = Normalisation::batch; });
+    refused([](GanOptions& o) { o.ema = 1; });
+    refused([](GanOptions& o) { o.real_label = 0.9, choose_loss(o, "hinge"); });
+    for (const Preset& preset : gan_presets()) {
+        EXPECT_NO_THROW(gan_preset(preset.name).validate()) << preset.name;
+    }
+    for (const std::string& name : gan_loss_names()) {
+        GanOptions options;
+        choose_loss(options, name);
+        EXPECT_EQ(gan_loss_name(options), name);
+    }
+}
+
+} // namespace
+} // namespace patchforge
