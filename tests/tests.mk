@@ -19,6 +19,7 @@ TEST_LIBRARIES_data := $B/libdata.a
 TEST_LIBRARIES_ptxas := $B/libdata.a
 PLANTED_BUGS := $(wildcard tests/simt/planted/*.c*)
 TEST_LIBRARIES_simt := $(PLANTED_BUGS:%=$B/simt/%.o) $B/libsimt.a
+TEST_LIBRARIES_ptx := $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_oracle := $B/libkernels.a
 TEST_LIBRARIES_ladder := $(patsubst %,$B/simt/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu \
     tests/kernels/backends.cpp) $B/libcuda_simt.a $B/libkernels.a
@@ -55,6 +56,29 @@ $B/tests/kernels-asan: $(patsubst %,$B/simt-asan/%.o,$(SIMT_SOURCES) $(CUDA_SOUR
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -fsanitize=address -o $@ $^ -lgtest $(LIBRARIES)
 TEST_BINARIES += $(addprefix $B/tests/,fuzz simt-checked kernels-checked kernels-reverse kernels-random)
+
+# The same tests with the shipped PTX in place of the kernels' text, for each architecture; tests/ptx reads and
+# runs it, with whatever vectors this machine has.
+PTX_ISA := $(shell grep -q -w avx2 /proc/cpuinfo 2> /dev/null && echo -mavx2 -mfma)
+$B/simt/tests/ptx/%.cpp.o: BASE += -O3 -fno-strict-aliasing -fno-math-errno -fno-trapping-math $(PTX_ISA)
+$B/on-ptx: $(patsubst %,$B/simt/%.o,$(filter-out %_test.cpp,$(wildcard tests/ptx/*.cpp)) tests/main.cpp \
+        $(wildcard tests/kernels/*.cpp tests/host/model/*.cpp tests/host/train/*.cpp)) \
+        $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
+	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
+define ON_PTX_RULE
+$B/tests/on-ptx-sm_$(1): $B/on-ptx $(CUDA_SOURCES:%=$B/ptx/sm_$(1)/%.ptx)
+	@mkdir -p $$(@D)
+	@printf '#!/bin/sh\nPATCHFORGE_PTX=%s exec %s --gtest_filter="*cuda*" "$$$$@"\n' $B/ptx/sm_$(1) $$< > $$@
+	@chmod +x $$@
+endef
+$(foreach sm,$(SM),$(eval $(call ON_PTX_RULE,$(sm))))
+# Without nvcc there is no PTX, and the runner is told so.
+$B/tests/on-ptx: tests/tests.mk
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\n%s\n%s\n' 'echo "skipped because nvcc is not here: the shipped PTX was not run"' \
+	    'echo 0 0 1 > $${PATCHFORGE_TEST_SUMMARY:-/dev/null}' > $@
+	@chmod +x $@
+TEST_BINARIES += $(if $(HAVE_CUDA),$(SM:%=$B/tests/on-ptx-sm_%),$B/tests/on-ptx)
 
 $B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt $B/patchforge-checked
 

@@ -1,10 +1,14 @@
 # What nvcc made of the kernels; read by the Makefile.
 
-# What nvcc says of every kernel, for every architecture; needs no GPU.
-PTX := $(CUDA_SOURCES:%=$B/ptx/%.ptx)
-$B/ptx/%.cu.ptx: %.cu $B/architectures.txt
-	@mkdir -p $(@D)
-	$(NVCC) -std=c++20 -I. -O3 -arch=compute_$(NEWEST_SM) -MD -MP -ptx $< -o $@ 2> $@.log || { cat $@.log; exit 1; }
+# What nvcc says of every kernel, for every architecture; needs no GPU. The PTX is what ptxas makes the shipped
+# machine code of: the same flags.
+define PTX_RULE
+$B/ptx/sm_$(1)/%.cu.ptx: %.cu
+	@mkdir -p $$(@D)
+	$$(NVCC) -std=c++20 -I. -O3 -lineinfo -arch=compute_$(1) -MD -MP -ptx $$< -o $$@ 2> $$@.log || { cat $$@.log; exit 1; }
+endef
+$(foreach sm,$(sort $(SM)),$(eval $(call PTX_RULE,$(sm))))
+PTX := $(CUDA_SOURCES:%=$B/ptx/sm_$(NEWEST_SM)/%.ptx)
 
 # And what the machine code says. Where no cuobjdump is installed, the one from PyPI is put into $B.
 DISASSEMBLER := $B/disassembler/nvidia/cu13/bin/cuobjdump
@@ -25,7 +29,7 @@ sass: $(SASS)
 
 CHECK_PTXAS = $(MAKE) --no-print-directory sass || rm -rf $B/sass; \
     tests/check_ptxas.sh $(1) kernels/cuda/ptxas_budget.txt kernels/cuda/instruction_claims.txt \
-    $B/nvcc/kernels/cuda $B/ptx/kernels/cuda $B/sass/kernels/cuda
+    $B/nvcc/kernels/cuda $B/ptx/sm_$(NEWEST_SM)/kernels/cuda $B/sass/kernels/cuda
 check-ptxas: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## compare registers, spills, shared memory and instructions of every kernel with the budget
 	@$(call CHECK_PTXAS,check)
 ptxas-budget: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## write the budget that check-ptxas compares with

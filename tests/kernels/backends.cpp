@@ -33,6 +33,11 @@ std::string instruction_set(const std::string& backend) {
 
 } // namespace
 
+std::string shown_name(const std::string& backend) {
+    const bool ptx = backend.starts_with("cuda") && std::getenv("PATCHFORGE_PTX");
+    return ptx ? "cuda_ptx" + backend.substr(4) : backend;
+}
+
 Precision precision_of(const std::string& backend) {
     return backend.ends_with("_tf32")   ? Precision::tf32
            : backend.ends_with("_bf16") ? Precision::bf16

@@ -6,6 +6,7 @@
 //     cpu_avx2, cpu_avx512
 //     cuda           the CUDA backend: its kernels run by the executor in tests/simt, or by a GPU,
 //                    and overlapping where that can be (the executor then checks that they wait)
+//     cuda_ptx       what `cuda` is called where tests/ptx runs the shipped PTX instead of the text
 //     cpu_tf32, cpu_bf16, cuda_tf32, cuda_bf16
 //                    both with linear layers in that precision, for the suites that ask for it
 #pragma once
@@ -33,6 +34,8 @@ class ScopedVariable {
     bool was_set_ = false;
 };
 
+// What a backend is called in the names of tests.
+std::string shown_name(const std::string& backend);
 // What the backend of this name rounds the operands of linear layers to.
 Precision precision_of(const std::string& backend);
 // Empty when the backend can be made here, otherwise why not.
@@ -57,11 +60,11 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
 #define PATCHFORGE_ON_EVERY_BACKEND(Suite)                                                         \
     INSTANTIATE_TEST_SUITE_P(                                                                      \
         Every, Suite, ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512", "cuda"),  \
-        [](const auto& info) { return std::string(info.param); })
+        [](const auto& info) { return ::patchforge::testing::shown_name(info.param); })
 
 #define PATCHFORGE_IN_EVERY_PRECISION(Suite)                                                       \
-    INSTANTIATE_TEST_SUITE_P(Rounded, Suite,                                                       \
-                             ::testing::Values("cpu_tf32", "cpu_bf16", "cuda_tf32", "cuda_bf16"),  \
-                             [](const auto& info) { return std::string(info.param); })
+    INSTANTIATE_TEST_SUITE_P(                                                                      \
+        Rounded, Suite, ::testing::Values("cpu_tf32", "cpu_bf16", "cuda_tf32", "cuda_bf16"),       \
+        [](const auto& info) { return ::patchforge::testing::shown_name(info.param); })
 
 } // namespace patchforge::testing

@@ -127,9 +127,9 @@ TEST_P(LinearTest, Forward) {
         const oracle::DoubleMatrix expected = oracle::activate(z.value, epilogue);
         std::vector<double> tolerance;
         for (std::size_t e = 0; e < expected.values.size(); ++e) {
-            tolerance.push_back(epilogue_bound(z.value.values[e],
-                                               sum_bound(inputs + 1, z.magnitude.values[e]),
-                                               expected.values[e], named.dropout));
+            tolerance.push_back(epilogue_bound(
+                z.value.values[e], sum_bound(inputs + 1, z.magnitude.values[e], precision()),
+                expected.values[e], named.dropout));
             if (!epilogue.keeps(e)) {
                 tolerance.back() = 0;
             }
@@ -144,8 +144,8 @@ struct InputGradient {
 
 InputGradient expected_input_gradient(const oracle::DoubleMatrix& dz,
                                       const oracle::DoubleMatrix& weight,
-                                      const std::vector<float>& x,
-                                      const oracle::Epilogue& previous) {
+                                      const std::vector<float>& x, const oracle::Epilogue& previous,
+                                      Precision precision) {
     const oracle::Products product = oracle::linear_input_gradient(dz, weight);
     InputGradient expected;
     for (std::size_t e = 0; e < product.value.values.size(); ++e) {
@@ -153,7 +153,7 @@ InputGradient expected_input_gradient(const oracle::DoubleMatrix& dz,
         const double y = x.empty() ? 0 : x[e];
         expected.value.push_back(d * previous.derivative(y, e));
         expected.tolerance.push_back(derivative_bound(
-            d, sum_bound(weight.rows, product.magnitude.values[e]), previous, y, e));
+            d, sum_bound(weight.rows, product.magnitude.values[e], precision), previous, y, e));
     }
     return expected;
 }
@@ -179,9 +179,9 @@ TEST_P(LinearTest, InputGradient) {
             dx.matrix(batch, inputs), dz_on_device.matrix(batch, outputs),
             weight_on_device.matrix(outputs, inputs), x_view, named.at(step));
 
-        const InputGradient expected =
-            expected_input_gradient(operand(batch, {batch, outputs, dz}),
-                                    operand(batch, {outputs, inputs, weight}), x, previous);
+        const InputGradient expected = expected_input_gradient(
+            operand(batch, {batch, outputs, dz}), operand(batch, {outputs, inputs, weight}), x,
+            previous, precision());
         expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
     });
 }
@@ -218,7 +218,8 @@ TEST_P(LinearTest, WeightGradient) {
                                      static_cast<std::int64_t>(e) % expected.value.columns,
                                      before[e]);
                     }
-                    tolerance.push_back(sum_bound(batch + 1, expected.magnitude.values[e]));
+                    tolerance.push_back(
+                        sum_bound(batch + 1, expected.magnitude.values[e], precision()));
                 }
                 expect_close(actual.values(), expected.value.values, tolerance,
                              expected.value.columns, what);
@@ -259,7 +260,7 @@ TEST_P(LinearTest, WeightGradientAdam) {
             const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
             weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
                                                               operand(batch, {batch, inputs, x})),
-                               batch, adam, step.value());
+                               batch, adam, step.value(), precision());
             weight.compare(inputs, "weight");
             if (has_bias) {
                 bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
@@ -291,11 +292,11 @@ TEST_P(LinearTest, BackwardAdam) {
         const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
         const InputGradient expected = expected_input_gradient(
             operand(batch, dz_exact), operand(batch, weight.expected_weight(outputs, inputs)), x,
-            previous);
+            previous, precision());
         expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
         weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
                                                           operand(batch, {batch, inputs, x})),
-                           batch, adam, step.value());
+                           batch, adam, step.value(), precision());
         weight.compare(inputs, "weight");
         if (has_bias) {
             bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());

@@ -120,10 +120,10 @@ class TensorUnderAdam {
     }
     // ... along a gradient that is a sum of `terms` products.
     void expect_step(const oracle::Products& gradient, std::int64_t terms, const Adam& adam,
-                     std::uint64_t step) {
+                     std::uint64_t step, Precision precision = Precision::float32) {
         std::vector<double> error;
         for (const double magnitude : gradient.magnitude.values) {
-            error.push_back(sum_bound(terms, magnitude));
+            error.push_back(sum_bound(terms, magnitude, precision));
         }
         expect_step(gradient.value.values, error, adam, step);
     }

@@ -10,6 +10,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <type_traits>
 #include <vector>
 
@@ -91,11 +92,20 @@ struct LaunchGeometry {
     const char* name = "";
     double declared_bytes = 0; // what the launcher says that the operands hold
 };
+struct KernelArgument {
+    const void* bytes;
+    std::size_t size, alignment;
+};
 // What every thread of a launch runs: a kernel with its arguments, copied when it was launched.
 struct ThreadBody {
     std::shared_ptr<const void> closure;
     void (*call)(const void* closure);
+    const void* kernel; // its address, and where its arguments lie, for an Engine
+    std::vector<KernelArgument> arguments;
 };
+// Runs launches in the executor's place (tests/ptx). False: leaves this one to the executor.
+using Engine = bool (*)(const LaunchGeometry& geometry, const ThreadBody& body);
+void set_engine(Engine engine);
 // Runs `body` once for every thread of the grid, or records it if the stream is captured.
 void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream, ThreadBody body);
 
@@ -108,9 +118,21 @@ void launch(void (*kernel)(Parameters...), const LaunchGeometry& geometry, cudaS
             std::type_identity_t<Parameters>... arguments) {
     const auto closure = [=]() SIMT_NOT_CHECKED { kernel(arguments...); };
     using Closure = decltype(closure);
+    struct Launched {
+        Closure closure;
+        std::tuple<Parameters...> arguments;
+    };
     const auto call = [](const void* pointer)
-                          SIMT_NOT_CHECKED { (*static_cast<Closure*>(pointer))(); };
-    launch_threads(geometry, stream, {std::make_shared<Closure>(closure), call});
+                          SIMT_NOT_CHECKED { static_cast<const Launched*>(pointer)->closure(); };
+    const auto launched =
+        std::make_shared<const Launched>(closure, std::tuple<Parameters...>(arguments...));
+    const auto list = std::apply(
+        [](const auto&... argument) {
+            return std::vector<KernelArgument>{
+                {&argument, sizeof argument, alignof(decltype(argument))}...};
+        },
+        launched->arguments);
+    launch_threads(geometry, stream, {launched, call, reinterpret_cast<const void*>(kernel), list});
 }
 
 // The shared memory of the block that calls. Poisoned with signalling NaNs when the block starts.

@@ -93,12 +93,11 @@ std::vector<unsigned> scheduled_order(unsigned n, std::uint64_t& random) {
     return order;
 }
 
-void Executor::check_limits() const {
+void check_limits(const LaunchGeometry& geometry) {
     const auto refuse = [&](const std::string& what) {
-        throw Failure(Finding::limit, fmt::format("kernel {}: {}", geometry_.name, what));
+        throw Failure(Finding::limit, fmt::format("kernel {}: {}", geometry.name, what));
     };
-    const auto& [grid, block, shared_bytes, cooperative, overlaps, name, declared_bytes] =
-        geometry_;
+    const auto& [grid, block, shared_bytes, cooperative, overlaps, name, declared_bytes] = geometry;
     if (block == 0 || block > most_threads || block % 32 != 0) {
         refuse(fmt::format("{} threads a block; a multiple of 32 from 32 to {} is needed", block,
                            most_threads));
@@ -131,7 +130,7 @@ void Executor::run(const LaunchGeometry& geometry, const ThreadBody& body) {
     static std::mutex one_at_a_time;
     const std::lock_guard lock(one_at_a_time);
     geometry_ = geometry;
-    check_limits();
+    check_limits(geometry);
     body_ = &body;
     random_ = schedule().seed + 0x9e3779b97f4a7c15ull * ++launches_;
     error_ = nullptr;

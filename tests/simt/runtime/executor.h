@@ -108,7 +108,6 @@ class Executor {
     std::string describe_current() const;
 
   private:
-    void check_limits() const;
     void start_block(Block& block, unsigned linear_index);
     void finish_block(Block& block);
     void run_ready();
@@ -147,6 +146,9 @@ class Executor {
 };
 
 extern Executor executor;
+
+// Throws a Failure for more than a GPU has.
+void check_limits(const LaunchGeometry& geometry);
 
 // The schedule's order of n things: 0..n-1, reversed or shuffled.
 std::vector<unsigned> scheduled_order(unsigned n, std::uint64_t& random);
