@@ -1,8 +1,11 @@
 // Convolutional layers. Sums run over channels, then lines and columns of the kernel; those of a
-// weight over pictures, then lines and columns of the map.
+// weight lane by lane over the positions of a few pictures, then over those few pictures in their
+// order.
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/cpu/cpu_backend.h"
+#include "kernels/cpu/window_maps.h"
 
 namespace patchforge {
 namespace {
@@ -46,143 +49,252 @@ void fold_back(float* weight, const float* folded, const ConvolutionShape& shape
     }
 }
 
-// Positions n of the small map, in [first, last), whose place n * stride + offset lies in [0, size).
-struct Range {
-    int first, last;
-    Range(int offset, int stride, int size, int positions)
-        : first(offset >= 0 ? 0 : (-offset + stride - 1) / stride),
-          last(std::clamp((size - 1 - offset) / stride + 1, 0, positions)) {
-        if (offset > size - 1) {
-            last = 0;
-        }
-        first = std::min(first, last);
+// Rows of the result that are worked on together: as many as a tile of registers has.
+constexpr std::int64_t channels_of_tile = 8;
+// Positions of all classes before the next tile: 8 rows of them are 64 KiB.
+constexpr std::int64_t positions_of_block = 2048;
+// So many units are a task each, which lays out its maps by itself; fewer are cut further.
+constexpr std::int64_t tasks_by_unit_from = 8;
+// Maps of a weight gradient that are laid out at a time: 512 KiB.
+constexpr std::int64_t floats_of_chunk = 1 << 17;
+// Interleaved pictures have to be transposed, there and back.
+constexpr double worth_interleaving = 1.1;
+
+std::int64_t pieces(std::int64_t size, std::int64_t piece) {
+    return (size + piece - 1) / piece;
+}
+
+double filled(std::int64_t rows, int lanes) {
+    return static_cast<double>(rows) / static_cast<double>(pieces(rows, lanes) * lanes);
+}
+
+// `things` cut into pieces of at most `most`, all of nearly the same size.
+struct Share {
+    std::int64_t first, count;
+    Share(std::int64_t things, std::int64_t most, std::int64_t piece) {
+        const std::int64_t total = pieces(things, most);
+        first = things * piece / total;
+        count = things * (piece + 1) / total - first;
     }
 };
 
-// Calls line(small offset, large offset, count) for the lines of two maps that a tap of the kernel
-// brings together; along them the large map is read every `stride` elements.
-template <class Line>
-void for_lines(const ConvolutionWindow& w, int a, int b, Line line) {
-    const int down = a * w.dilation - w.padding, right = b * w.dilation - w.padding;
-    const Range rows(down, w.stride, w.large.height, w.small.height);
-    const Range columns(right, w.stride, w.large.width, w.small.width);
-    for (int r = rows.first; r < rows.last; ++r) {
-        line(r * w.small.width + columns.first,
-             (r * w.stride + down) * w.large.width + columns.first * w.stride + right,
-             columns.last - columns.first);
-    }
-}
-
 } // namespace
 
-// The window's operations on all rows; finish(row, channel) when a map is complete.
-template <class Finish>
-void CpuBackend::gather(const ConvolutionWindow& w, float* small, const float* large,
-                        const float* weight, std::int64_t rows, const Finish& finish) {
-    const std::int64_t small_map = w.small.plane();
-    const std::int64_t large_map = w.large.plane();
-    const int inputs = w.large.channels / w.groups;
-    pool_.parallel_for(rows * w.small.channels, [&](std::int64_t task) {
-        const std::int64_t row = task / w.small.channels, o = task % w.small.channels;
-        float* const to = small + task * small_map;
-        std::fill_n(to, small_map, 0.0f);
-        const float* tap = weight + o * inputs * w.kernel_height * w.kernel_width;
-        for (int i = 0; i < inputs; ++i) {
-            const float* const from =
-                large + row * w.large.size() + (w.groups > 1 ? o : i) * large_map;
-            for (int a = 0; a < w.kernel_height; ++a) {
-                for (int b = 0; b < w.kernel_width; ++b, ++tap) {
-                    for_lines(w, a, b, [&](int s, int l, int count) {
-                        for (int n = 0; n < count; ++n) {
-                            to[s + n] += *tap * from[l + n * w.stride];
-                        }
-                    });
+// Weights of a scatter, by classes: [large channels, small channels, taps of the class] each.
+const float* CpuBackend::weights_by_class(const ConvolutionWindow& w, const WindowLayout& layout,
+                                          const float* weight) {
+    const std::int64_t taps = w.kernel_height * w.kernel_width;
+    const std::int64_t depth = w.groups > 1 ? 1 : w.small.channels;
+    const std::int64_t inputs = w.large.channels / w.groups;
+    float* const packed = window_weights_.at_least(w.weights());
+    pool_.parallel_for(w.large.channels, [&](std::int64_t i) {
+        std::int64_t before = 0; // taps of the classes before
+        for (const WindowLayout::Class& result : layout.classes) {
+            const auto count = static_cast<std::int64_t>(result.tap.size());
+            float* to = packed + w.large.channels * depth * before + i * depth * count;
+            for (std::int64_t o = 0; o < depth; ++o) {
+                const float* const from = weight + (w.groups > 1 ? i : o * inputs + i) * taps;
+                for (const int tap : result.tap) {
+                    *to++ = from[tap];
                 }
             }
+            before += count;
         }
-        finish(row, o);
+    });
+    return packed;
+}
+
+// out = sums of a window over `from` (kernels/cpu/window_layout.h), each begun with its channel's
+// bias; finish(picture, channel, first, count) once numbers of a map are complete.
+template <class Finish>
+void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<float> out,
+                             const float* from, const float* weight, const float* bias,
+                             const Finish& finish) {
+    const std::int64_t units = pieces(out.rows, layout.lanes);
+    const std::int64_t depth = layout.from.channels / groups;
+    const std::int64_t outputs = layout.to.channels;
+    const std::int64_t line = std::int64_t{layout.pitch} * layout.lanes;
+    const auto classes = static_cast<std::int64_t>(layout.classes.size());
+    const std::int64_t lines =
+        std::clamp<std::int64_t>(positions_of_block / (classes * line), 1, layout.lines);
+    const std::int64_t blocks = pieces(layout.lines, lines);
+    const std::int64_t tile = groups > 1 ? 1 : channels_of_tile;
+    const std::int64_t tiles = pieces(outputs, tile);
+    const std::int64_t channel_of_sums = pieces(lines * line, 16) * 16 + 16;
+    const std::int64_t class_of_sums = tile * channel_of_sums;
+    const std::int64_t sums_size = classes * class_of_sums;
+    const auto of_unit = [&](auto* map, std::int64_t unit, const Extent& extent,
+                             std::int64_t channel) {
+        const std::int64_t first = unit * layout.lanes;
+        return ChannelOf<std::remove_reference_t<decltype(*map)>>{
+            map + first * extent.size() + channel * extent.plane(), extent.size(),
+            std::min<std::int64_t>(layout.lanes, out.rows - first)};
+    };
+    const auto lay_out_channel = [&](float* maps, std::int64_t unit, std::int64_t channel) {
+        lay_out(vector_, layout, maps + channel * layout.channel(), 0,
+                of_unit(from, unit, layout.from, channel));
+    };
+    const auto work_on = [&](const float* maps, float* sums, std::int64_t unit, std::int64_t block,
+                             std::int64_t which) {
+        const Share share(outputs, tile, which);
+        const float* const x = maps + (groups > 1 ? share.first * layout.channel() : 0);
+        const auto first_line = static_cast<int>(block * lines);
+        const float* weights = weight;
+        for (std::int64_t c = 0; c < classes; ++c) {
+            const WindowLayout::Class& result = layout.classes[static_cast<std::size_t>(c)];
+            const auto taps = static_cast<std::int64_t>(result.tap.size());
+            const std::int64_t height = std::min<std::int64_t>(lines, result.lines - first_line);
+            // Lines one by one where pictures are interleaved: what is between them costs more.
+            const std::int64_t runs = layout.lanes > 1 ? height : std::min<std::int64_t>(height, 1);
+            const std::int64_t count = layout.lanes > 1
+                                           ? result.columns * std::int64_t{layout.lanes}
+                                           : (height - 1) * line + result.columns;
+            for (std::int64_t run = 0; run < runs; ++run) {
+                vector_.window_sums(sums + c * class_of_sums + run * line, channel_of_sums,
+                                    x + (first_line + run) * line, layout.channel(), depth,
+                                    result.offset.data(), taps,
+                                    weights + share.first * depth * taps, depth * taps,
+                                    bias ? bias + share.first : nullptr, share.count, count);
+            }
+            weights += outputs * depth * taps;
+        }
+        const int stride = layout.to_stride;
+        const std::int64_t first = std::int64_t{stride} * first_line * layout.to.width;
+        const std::int64_t end =
+            std::min(first + stride * lines * layout.to.width, layout.to.plane());
+        for (std::int64_t r = 0; r < share.count; ++r) {
+            const auto to = of_unit(out.data, unit, layout.to, share.first + r);
+            take_result(vector_, layout, to, sums + r * channel_of_sums, class_of_sums, first_line,
+                        static_cast<int>(lines));
+            for (std::int64_t picture = 0; picture < to.pictures; ++picture) {
+                finish(unit * layout.lanes + picture, share.first + r, first, end - first);
+            }
+        }
+    };
+    if (units >= tasks_by_unit_from) {
+        pool_.parallel_for(units, [&](std::int64_t unit) {
+            float* const maps = thread_scratch(layout.size() + sums_size);
+            float* const sums = maps + layout.size();
+            for (std::int64_t channel = 0; channel < layout.from.channels; ++channel) {
+                lay_out_channel(maps, unit, channel);
+            }
+            for (std::int64_t task = 0; task < blocks * tiles; ++task) {
+                work_on(maps, sums, unit, task / tiles, task % tiles);
+            }
+        });
+        return;
+    }
+    float* const maps = window_maps_.at_least(units * layout.size());
+    pool_.parallel_for(units * layout.from.channels, [&](std::int64_t task) {
+        const std::int64_t unit = task / layout.from.channels;
+        lay_out_channel(maps + unit * layout.size(), unit, task % layout.from.channels);
+    });
+    pool_.parallel_for(units * blocks * tiles, [&](std::int64_t task) {
+        const std::int64_t unit = task / (blocks * tiles);
+        work_on(maps + unit * layout.size(), thread_scratch(sums_size), unit, task / tiles % blocks,
+                task % tiles);
     });
 }
 
 template <class Finish>
-void CpuBackend::scatter(const ConvolutionWindow& w, float* large, const float* small,
-                         const float* weight, std::int64_t rows, const Finish& finish) {
-    const std::int64_t small_map = w.small.plane();
-    const std::int64_t large_map = w.large.plane();
-    const int inputs = w.large.channels / w.groups;
-    pool_.parallel_for(rows * w.large.channels, [&](std::int64_t task) {
-        const std::int64_t row = task / w.large.channels, i = task % w.large.channels;
-        float* const to = large + task * large_map;
-        std::fill_n(to, large_map, 0.0f);
-        for (std::int64_t o = w.groups > 1 ? i : 0; o < (w.groups > 1 ? i + 1 : w.small.channels);
-             ++o) {
-            const float* const from = small + row * w.small.size() + o * small_map;
-            const float* tap =
-                weight + (o * inputs + (w.groups > 1 ? 0 : i)) * w.kernel_height * w.kernel_width;
-            for (int a = 0; a < w.kernel_height; ++a) {
-                for (int b = 0; b < w.kernel_width; ++b, ++tap) {
-                    for_lines(w, a, b, [&](int s, int l, int count) {
-                        for (int n = 0; n < count; ++n) {
-                            to[l + n * w.stride] += *tap * from[s + n];
-                        }
-                    });
-                }
-            }
-        }
-        finish(row, i);
-    });
+void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const float* large,
+                        const float* weight, const float* bias, const Finish& finish) {
+    const WindowLayout layout = WindowLayout::gather(w);
+    const bool interleaves =
+        filled(small.rows, vector_.lanes) > worth_interleaving * layout.used(vector_.lanes);
+    move_window(interleaves ? WindowLayout::gather(w, 1, vector_.lanes) : layout, w.groups, small,
+                large, weight, bias, finish);
 }
 
+template <class Finish>
+void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const float* small,
+                         const float* weight, const float* bias, const Finish& finish) {
+    const WindowLayout layout = WindowLayout::scatter(w);
+    const bool interleaves =
+        filled(large.rows, vector_.lanes) > worth_interleaving * layout.used(vector_.lanes);
+    move_window(interleaves ? WindowLayout::scatter(w, vector_.lanes) : layout, w.groups, large,
+                small, weights_by_class(w, layout, weight), bias, finish);
+}
+
+// Some pictures at a time, laid out by all threads; then each task sums one channel's taps under a
+// few channels of the small map. So every weight is summed by one thread, picture after picture.
 void CpuBackend::correlate(const ConvolutionWindow& w, float* weight, const float* small,
                            const float* large, std::int64_t rows) {
-    const std::int64_t small_map = w.small.plane();
-    const std::int64_t large_map = w.large.plane();
-    const int inputs = w.large.channels / w.groups;
-    pool_.parallel_for(std::int64_t{w.small.channels} * inputs, [&](std::int64_t task) {
-        const std::int64_t o = task / inputs, i = w.groups > 1 ? o : task % inputs;
-        float* to = weight + task * w.kernel_height * w.kernel_width;
-        for (int a = 0; a < w.kernel_height; ++a) {
-            for (int b = 0; b < w.kernel_width; ++b, ++to) {
-                float sum = 0;
-                for (std::int64_t row = 0; row < rows; ++row) {
-                    const float* const from = small + row * w.small.size() + o * small_map;
-                    const float* const under = large + row * w.large.size() + i * large_map;
-                    for_lines(w, a, b, [&](int s, int l, int count) {
-                        for (int n = 0; n < count; ++n) {
-                            sum += from[s + n] * under[l + n * w.stride];
-                        }
-                    });
-                }
-                *to = sum;
+    const std::int64_t inputs = w.large.channels / w.groups;
+    const std::int64_t taps = w.kernel_height * w.kernel_width;
+    const WindowLayout alone = WindowLayout::gather(w);
+    const double share = static_cast<double>(w.small.plane()) / static_cast<double>(alone.picture);
+    const int lanes = filled(rows, vector_.lanes) > worth_interleaving * share ? vector_.lanes : 1;
+    const std::int64_t units = pieces(rows, lanes);
+    const std::int64_t of_picture = alone.size() + w.small.channels * alone.picture;
+    const int together =
+        lanes > 1
+            ? 1
+            : static_cast<int>(std::clamp<std::int64_t>(floats_of_chunk / of_picture, 1, rows));
+    const WindowLayout layout = WindowLayout::gather(w, together, lanes);
+    const WindowLayout::Class& result = layout.classes.front();
+    const std::int64_t small_channel = pieces(together * layout.picture, 16) * 16;
+    float* const maps = window_maps_.at_least(layout.size() + w.small.channels * small_channel);
+    float* const under = maps + layout.size();
+    const std::int64_t tile = w.groups > 1 ? 1 : channels_of_tile;
+    for (std::int64_t first = 0; first < units; first += together) {
+        const std::int64_t count = std::min<std::int64_t>(together, units - first);
+        const auto of_unit = [&](const float* map, std::int64_t unit, const Extent& extent,
+                                 std::int64_t channel) {
+            return ChannelOf<const float>{
+                map + unit * lanes * extent.size() + channel * extent.plane(), extent.size(),
+                std::min<std::int64_t>(lanes, rows - unit * lanes)};
+        };
+        const std::int64_t channels = w.large.channels + w.small.channels;
+        pool_.parallel_for(count * channels, [&](std::int64_t task) {
+            const std::int64_t place = task / channels, channel = task % channels;
+            if (channel < w.large.channels) {
+                lay_out(vector_, layout, maps + channel * layout.channel(), static_cast<int>(place),
+                        of_unit(large, first + place, w.large, channel));
+                return;
             }
-        }
-    });
+            const std::int64_t o = channel - w.large.channels;
+            float* const to = under + o * small_channel;
+            lay_out_result(vector_, layout, to + place * layout.picture,
+                           of_unit(small, first + place, w.small, o));
+            if (place == count - 1) {
+                std::fill(to + count * layout.picture, to + small_channel, 0.0f);
+            }
+        });
+        const bool interleaved = lanes > 1;
+        pool_.parallel_for(pieces(w.small.channels, tile) * inputs, [&](std::int64_t task) {
+            const Share share(w.small.channels, tile, task / inputs);
+            const std::int64_t i = task % inputs;
+            vector_.window_products(
+                weight + (share.first * inputs + i) * taps, inputs * taps,
+                under + share.first * small_channel, small_channel,
+                maps + (w.groups > 1 ? share.first : i) * layout.channel(), result.offset.data(),
+                taps, share.count, interleaved ? result.lines : 1,
+                std::int64_t{layout.pitch} * lanes,
+                interleaved ? std::int64_t{result.columns} * lanes : count * layout.picture,
+                first > 0);
+        });
+    }
 }
 
 void CpuBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,
                                      Vector<const float> weight, Vector<const float> bias,
                                      const Epilogue& epilogue, const ConvolutionShape& shape) {
     const EpilogueArguments arguments = epilogue_arguments(epilogue);
-    const std::int64_t map = shape.out().plane();
-    const bool plain = epilogue.is_identity() && bias.empty();
-    const auto finish = [&](std::int64_t row, std::int64_t channel) {
-        float* const at = y.data + row * y.columns + channel * map;
-        if (!bias.empty()) {
-            for (std::int64_t e = 0; e < map; ++e) {
-                at[e] += bias.data[channel];
-            }
-        }
-        if (!plain) {
-            vector_.activate(at, at, nullptr, map, static_cast<std::uint64_t>(at - y.data),
-                             arguments);
+    const auto finish = [&](std::int64_t row, std::int64_t channel, std::int64_t first,
+                            std::int64_t count) {
+        if (!epilogue.is_identity()) {
+            const std::int64_t at = row * y.columns + channel * shape.out().plane() + first;
+            vector_.activate(y.data + at, y.data + at, nullptr, count,
+                             static_cast<std::uint64_t>(at), arguments);
         }
     };
     const ConvolutionWindow window = convolution_window(shape);
     const Operands operands = window_operands(shape, weight, x);
     if (shape.kind == ConvolutionKind::convolution) {
-        gather(window, y.data, operands.map, operands.weight, y.rows, finish);
+        gather(window, y, operands.map, operands.weight, bias.data_or_null(), finish);
     } else {
-        scatter(window, y.data, operands.map, operands.weight, y.rows, finish);
+        scatter(window, y, operands.map, operands.weight, bias.data_or_null(), finish);
     }
 }
 
@@ -191,20 +303,20 @@ void CpuBackend::convolution_input_gradient(Matrix<float> dx, Matrix<const float
                                             const Epilogue& previous,
                                             const ConvolutionShape& shape) {
     const EpilogueArguments arguments = epilogue_arguments(previous);
-    const std::int64_t map = shape.in.plane();
-    const auto finish = [&](std::int64_t row, std::int64_t channel) {
+    const auto finish = [&](std::int64_t row, std::int64_t channel, std::int64_t first,
+                            std::int64_t count) {
         if (!previous.is_identity()) {
-            const std::int64_t at = row * dx.columns + channel * map;
-            vector_.activation_gradient(dx.data + at, dx.data + at, x.data + at, map,
+            const std::int64_t at = row * dx.columns + channel * shape.in.plane() + first;
+            vector_.activation_gradient(dx.data + at, dx.data + at, x.data + at, count,
                                         static_cast<std::uint64_t>(at), arguments);
         }
     };
     const ConvolutionWindow window = convolution_window(shape);
     const Operands operands = window_operands(shape, weight, dz);
     if (shape.kind == ConvolutionKind::convolution) {
-        scatter(window, dx.data, operands.map, operands.weight, dx.rows, finish);
+        scatter(window, dx, operands.map, operands.weight, nullptr, finish);
     } else {
-        gather(window, dx.data, operands.map, operands.weight, dx.rows, finish);
+        gather(window, dx, operands.map, operands.weight, nullptr, finish);
     }
 }
 

@@ -14,6 +14,8 @@
 
 namespace patchforge {
 
+class WindowLayout;
+
 // 64-byte aligned memory that grows when more is asked for, losing what it held.
 class AlignedFloats {
   public:
@@ -239,12 +241,17 @@ class CpuBackend final : public Backend {
     };
     Operands window_operands(const ConvolutionShape& shape, Vector<const float> weight,
                              Matrix<const float> map);
+    const float* weights_by_class(const ConvolutionWindow& window, const WindowLayout& layout,
+                                  const float* weight);
     template <class Finish>
-    void gather(const ConvolutionWindow& window, float* small, const float* large,
-                const float* weight, std::int64_t rows, const Finish& finish);
+    void move_window(const WindowLayout& layout, int groups, Matrix<float> out, const float* from,
+                     const float* weight, const float* bias, const Finish& finish);
     template <class Finish>
-    void scatter(const ConvolutionWindow& window, float* large, const float* small,
-                 const float* weight, std::int64_t rows, const Finish& finish);
+    void gather(const ConvolutionWindow& window, Matrix<float> small, const float* large,
+                const float* weight, const float* bias, const Finish& finish);
+    template <class Finish>
+    void scatter(const ConvolutionWindow& window, Matrix<float> large, const float* small,
+                 const float* weight, const float* bias, const Finish& finish);
     void correlate(const ConvolutionWindow& window, float* weight, const float* small,
                    const float* large, std::int64_t rows);
     // The gradients by weights and bias, in the workspace and in `gradient`.
@@ -274,6 +281,7 @@ class CpuBackend final : public Backend {
     Precision precision_;
     AlignedFloats workspace_;
     AlignedFloats rounded_left_, rounded_right_;
+    AlignedFloats window_weights_, window_maps_; // of convolutions
 };
 
 // What the vector functions take, with the draw or step looked up now.

@@ -41,6 +41,7 @@ struct AdamArguments {
 
 struct VectorKernels {
     const char* name;
+    int lanes; // floats of a vector
 
     // y = epilogue(z + bias), elements `first` ... of the whole matrix; bias may be null.
     void (*activate)(float* y, const float* z, const float* bias, std::int64_t count,
@@ -102,6 +103,32 @@ struct VectorKernels {
                                 const float* b, std::int64_t b_stride, std::int64_t rows,
                                 std::int64_t columns, std::int64_t depth, const AdamArguments& adam,
                                 float* scratch);
+
+    // Convolutions, on maps as kernels/cpu/window_layout.h lays them out.
+    // out [rows, count] = start [rows] (null: 0) + sums over channels i and taps t of
+    //     weight[r * weight_stride + i * taps + t] * x[i * channel_stride + offset[t] + p]
+    // Whole vectors are read from x and written to out, past `count` too.
+    void (*window_sums)(float* out, std::int64_t out_stride, const float* x,
+                        std::int64_t channel_stride, std::int64_t channels,
+                        const std::int64_t* offset, std::int64_t taps, const float* weight,
+                        std::int64_t weight_stride, const float* start, std::int64_t rows,
+                        std::int64_t count);
+    // c [rows, taps] = sums over p of a[r * a_stride + p] * x[offset[t] + p]; added to c when
+    // `accumulate`. p runs through `runs` runs of `count` numbers, run_stride apart; count is rounded
+    // up to whole vectors, so a has to have zeros there.
+    void (*window_products)(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                            const float* x, const std::int64_t* offset, std::int64_t taps,
+                            std::int64_t rows, std::int64_t runs, std::int64_t run_stride,
+                            std::int64_t count, bool accumulate);
+    // A line's numbers dealt out to two lines in turn, and back: `count` in all.
+    void (*deal_line)(float* even, float* odd, const float* from, std::int64_t count);
+    void (*join_lines)(float* to, const float* even, const float* odd, std::int64_t count);
+    // to [count, lanes] = from [pictures <= lanes, count], transposed, zeros for those that lack;
+    // and back.
+    void (*interleave_pictures)(float* to, const float* from, std::int64_t from_stride,
+                                std::int64_t pictures, std::int64_t count);
+    void (*separate_pictures)(float* to, std::int64_t to_stride, const float* from,
+                              std::int64_t pictures, std::int64_t count);
 };
 
 // Depth of the pieces in which products with a long depth are summed: a panel of 48 columns is then

@@ -31,6 +31,12 @@ PATCHFORGE_DECLARE(multiply_transposed);
 PATCHFORGE_DECLARE(multiply);
 PATCHFORGE_DECLARE(multiply_outer);
 PATCHFORGE_DECLARE(multiply_outer_adam);
+PATCHFORGE_DECLARE(window_sums);
+PATCHFORGE_DECLARE(window_products);
+PATCHFORGE_DECLARE(deal_line);
+PATCHFORGE_DECLARE(join_lines);
+PATCHFORGE_DECLARE(interleave_pictures);
+PATCHFORGE_DECLARE(separate_pictures);
 
 #undef PATCHFORGE_DECLARE
 

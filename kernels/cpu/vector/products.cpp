@@ -96,8 +96,7 @@ void pack(float* packed, const float* b, std::int64_t b_stride, std::int64_t dep
     }
 }
 
-// b [columns, depth] into the panels of its transpose: squares of lanes x lanes are transposed by
-// log2(lanes) rounds of interleaving row i with row i + lanes / 2.
+// b [columns, depth] into the panels of its transpose, by squares of lanes x lanes.
 void pack_transposed(float* packed, const float* b, std::int64_t b_stride, std::int64_t depth,
                      std::int64_t columns) {
     for (std::int64_t first = 0; first < columns; first += panel_columns) {
@@ -115,19 +114,7 @@ void pack_transposed(float* packed, const float* b, std::int64_t b_stride, std::
                                     ? load_up_to(b + (first + v * lanes + i) * b_stride + k, valid)
                                     : Floats{};
                 }
-#pragma GCC unroll 4
-                for (int round = 1; round < lanes; round *= 2) {
-                    Floats next[lanes];
-#pragma GCC unroll 8
-                    for (int i = 0; i < lanes / 2; ++i) {
-                        next[2 * i] = interleave_first(square[i], square[i + lanes / 2]);
-                        next[2 * i + 1] = interleave_second(square[i], square[i + lanes / 2]);
-                    }
-#pragma GCC unroll 16
-                    for (int i = 0; i < lanes; ++i) {
-                        square[i] = next[i];
-                    }
-                }
+                transpose(square);
                 if (valid == lanes) {
 #pragma GCC unroll 16
                     for (int i = 0; i < lanes; ++i) {

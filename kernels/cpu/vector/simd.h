@@ -158,4 +158,21 @@ static inline Floats interleave_second(Floats a, Floats b) {
                              reinterpret_cast<Ints>(lane / 2 + (lane & 1) * lanes + lanes / 2));
 }
 
+// log2(lanes) rounds of interleaving row i with row i + lanes / 2.
+static inline void transpose(Floats (&square)[lanes]) {
+#pragma GCC unroll 4
+    for (int round = 1; round < lanes; round *= 2) {
+        Floats next[lanes];
+#pragma GCC unroll 8
+        for (int i = 0; i < lanes / 2; ++i) {
+            next[2 * i] = interleave_first(square[i], square[i + lanes / 2]);
+            next[2 * i + 1] = interleave_second(square[i], square[i + lanes / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) {
+            square[i] = next[i];
+        }
+    }
+}
+
 } // namespace patchforge::PATCHFORGE_ISA

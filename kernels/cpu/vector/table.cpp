@@ -1,4 +1,5 @@
 #include "kernels/cpu/vector/functions.h"
+#include "kernels/cpu/vector/simd.h"
 
 #define PATCHFORGE_TEXT_OF(name) #name
 #define PATCHFORGE_TEXT(name) PATCHFORGE_TEXT_OF(name)
@@ -7,6 +8,7 @@ namespace patchforge::PATCHFORGE_ISA {
 
 const VectorKernels kernels = {
     .name = PATCHFORGE_TEXT(PATCHFORGE_ISA),
+    .lanes = lanes,
     .activate = activate,
     .activation_gradient = activation_gradient,
     .adam = adam,
@@ -24,6 +26,12 @@ const VectorKernels kernels = {
     .multiply = multiply,
     .multiply_outer = multiply_outer,
     .multiply_outer_adam = multiply_outer_adam,
+    .window_sums = window_sums,
+    .window_products = window_products,
+    .deal_line = deal_line,
+    .join_lines = join_lines,
+    .interleave_pictures = interleave_pictures,
+    .separate_pictures = separate_pictures,
 };
 
 } // namespace patchforge::PATCHFORGE_ISA

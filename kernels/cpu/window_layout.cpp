@@ -1,0 +1,143 @@
+#include "kernels/cpu/window_layout.h"
+
+#include <algorithm>
+
+namespace patchforge {
+namespace {
+
+constexpr std::int64_t alignment = 16; // numbers; also what the last vector may read past the end
+
+int floor_divide(int a, int b) {
+    return a >= 0 ? a / b : -((b - 1 - a) / b);
+}
+
+int ceil_divide(int a, int b) {
+    return -floor_divide(-a, b);
+}
+
+std::int64_t round_up(std::int64_t size) {
+    return (size + alignment - 1) / alignment * alignment;
+}
+
+} // namespace
+
+WindowLayout WindowLayout::gather(const ConvolutionWindow& window, int together, int lanes) {
+    return WindowLayout(window, true, together, lanes);
+}
+
+WindowLayout WindowLayout::scatter(const ConvolutionWindow& window, int lanes) {
+    return WindowLayout(window, false, 1, lanes);
+}
+
+WindowLayout::WindowLayout(const ConvolutionWindow& w, bool gathers, int together_, int lanes_)
+    : from(gathers ? w.large : w.small), to(gathers ? w.small : w.large), together(together_),
+      lanes(lanes_), from_stride(gathers ? w.stride : 1), to_stride(gathers ? 1 : w.stride) {
+    // What a tap reads for position 0 of a class: the position of the gather's window, or the one
+    // whose tap meets the class's first number, where that is a whole number of strides away.
+    const auto reads = [&](int first, int tap) {
+        return gathers ? tap * w.dilation - w.padding : first + w.padding - tap * w.dilation;
+    };
+    for (int row = 0; row < to_stride; ++row) {
+        for (int column = 0; column < to_stride; ++column) {
+            std::vector<Tap> taps;
+            for (int a = 0; a < w.kernel_height; ++a) {
+                for (int b = 0; b < w.kernel_width; ++b) {
+                    const int down = reads(row, a), right = reads(column, b);
+                    if (down % to_stride == 0 && right % to_stride == 0) {
+                        taps.push_back(
+                            {down / to_stride, right / to_stride, a * w.kernel_width + b});
+                    }
+                }
+            }
+            add_class(row, column, taps);
+        }
+    }
+    place();
+}
+
+void WindowLayout::add_class(int row, int column, const std::vector<Tap>& taps) {
+    Class added{row,
+                column,
+                std::max(0, ceil_divide(to.height - row, to_stride)),
+                std::max(0, ceil_divide(to.width - column, to_stride)),
+                {},
+                {}};
+    for (const Tap& tap : taps) {
+        added.tap.push_back(tap.index);
+        const int phase_row = tap.row - floor_divide(tap.row, from_stride) * from_stride;
+        const int phase_column = tap.column - floor_divide(tap.column, from_stride) * from_stride;
+        if (std::ranges::none_of(phases, [&](const Phase& phase) {
+                return phase.row == phase_row && phase.column == phase_column;
+            })) {
+            phases.push_back({phase_row, phase_column, 0, 0, 0, 0});
+        }
+    }
+    classes.push_back(added);
+    taps_.push_back(taps);
+}
+
+void WindowLayout::place() {
+    pitch = lines = 1;
+    for (const Class& result : classes) {
+        pitch = std::max(pitch, result.columns);
+        lines = std::max(lines, result.lines);
+    }
+    int most_top = 0, most_left = 0;
+    for (Phase& phase : phases) {
+        int needed_lines = 0, needed_columns = 0; // from the phase's first on
+        for (std::size_t c = 0; c < classes.size(); ++c) {
+            for (const Tap& tap : taps_[c]) {
+                const int down = floor_divide(tap.row, from_stride);
+                const int right = floor_divide(tap.column, from_stride);
+                if (tap.row - down * from_stride == phase.row &&
+                    tap.column - right * from_stride == phase.column) {
+                    phase.top = std::max(phase.top, -down);
+                    phase.left = std::max(phase.left, -right);
+                    needed_lines = std::max(needed_lines, classes[c].lines + down);
+                    needed_columns = std::max(needed_columns, classes[c].columns + right);
+                }
+            }
+        }
+        phase.lines =
+            std::clamp(ceil_divide(from.height - phase.row, from_stride), 0, needed_lines);
+        phase.columns =
+            std::clamp(ceil_divide(from.width - phase.column, from_stride), 0, needed_columns);
+        // A read past a line's numbers meets zeros: its own, or those before the next line.
+        pitch = std::max({pitch, needed_columns, phase.left + phase.columns});
+        lines = std::max({lines, needed_lines, phase.top + phase.lines});
+        most_top = std::max(most_top, phase.top);
+        most_left = std::max(most_left, phase.left);
+    }
+    picture = std::int64_t{lines} * pitch * lanes;
+    plane = round_up(picture * together + (most_top * pitch + most_left) * lanes + alignment);
+    for (std::size_t p = 0; p < phases.size(); ++p) {
+        phases[p].base = static_cast<std::int64_t>(p) * plane;
+    }
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+        for (const Tap& tap : taps_[c]) {
+            const int down = floor_divide(tap.row, from_stride);
+            const int right = floor_divide(tap.column, from_stride);
+            const auto phase = std::ranges::find_if(phases, [&](const Phase& candidate) {
+                return tap.row - down * from_stride == candidate.row &&
+                       tap.column - right * from_stride == candidate.column;
+            });
+            classes[c].offset.push_back(
+                phase->base +
+                (std::int64_t{down + phase->top} * pitch + right + phase->left) * lanes);
+        }
+    }
+}
+
+double WindowLayout::used(int vector) const {
+    double counting = 0, worked = 0;
+    for (const Class& result : classes) {
+        const std::int64_t taps = static_cast<std::int64_t>(result.tap.size());
+        const std::int64_t positions =
+            result.lines > 0 ? std::int64_t{result.lines - 1} * pitch + result.columns : 0;
+        counting += static_cast<double>(taps * result.lines * result.columns);
+        worked += static_cast<double>(taps * ((positions + vector - 1) / vector * vector));
+    }
+    return worked > 0 ? counting / worked : 1;
+}
+
+} // namespace patchforge

@@ -1,0 +1,70 @@
+// How maps lie in scratch memory while a window moves over them (kernels/convolution_shape.h), so that
+// every product of a convolution is a product of a weight by a run of consecutive numbers.
+//
+// The positions of the window are numbered line by line, with `pitch` numbers a line, and the map
+// under it is copied so that a tap of the kernel finds its numbers for positions p, p + 1, ... at
+// offset + p, offset + p + 1, ... Zeros stand around the lines; those after one are those before the
+// next, so pitch is often the map's width + 1, or the width itself. At a few positions between the
+// lines the sums mean nothing; nobody reads them.
+//
+//     gather with stride s    the map is dealt out to s x s phases: every s-th line and column
+//     scatter with stride s   the result is put together from s x s classes, each with the taps that
+//                             reach it: no zeros are inserted, nothing is multiplied by them
+//
+// Small maps leave many positions between the lines. With a large batch `lanes` pictures are then
+// interleaved number by number, and lines are worked on one by one.
+#pragma once
+
+#include <vector>
+
+#include "kernels/convolution_shape.h"
+
+namespace patchforge {
+
+class WindowLayout {
+  public:
+    // Every stride-th line and column of the map that is read, from (row, column) on.
+    struct Phase {
+        int row, column;
+        int top, left;         // zeros before them, lines and numbers
+        int lines, columns;    // that are read
+        std::int64_t base = 0; // of its plane
+    };
+    // Every stride-th line and column of the result, from (row, column) on.
+    struct Class {
+        int row, column;
+        int lines, columns;
+        std::vector<int> tap;             // a * kernel_width + b
+        std::vector<std::int64_t> offset; // of each tap
+    };
+
+    // `together` pictures lie side by side; or, interleaved, `lanes` of them in one.
+    static WindowLayout gather(const ConvolutionWindow& window, int together = 1, int lanes = 1);
+    static WindowLayout scatter(const ConvolutionWindow& window, int lanes = 1);
+
+    Extent from, to;
+    int together, lanes;
+    int from_stride, to_stride;
+    std::vector<Phase> phases;
+    std::vector<Class> classes;
+    int pitch = 0, lines = 0; // of a picture, zeros among them
+    std::int64_t picture = 0; // numbers: lines * pitch * lanes
+    std::int64_t plane = 0;   // of a phase, all pictures, and what taps read past them
+    std::int64_t channel() const { return static_cast<std::int64_t>(phases.size()) * plane; }
+    std::int64_t size() const { return from.channels * channel(); }
+
+    // The share of what vectors of `vector` numbers work on that counts, line after line in one run.
+    double used(int vector) const;
+
+  private:
+    struct Tap {
+        int row, column, index;
+    };
+    WindowLayout(const ConvolutionWindow& window, bool gathers, int together, int lanes);
+    void add_class(int row, int column, const std::vector<Tap>& taps);
+    void place();
+
+    std::vector<std::vector<Tap>> taps_; // of each class
+};
+
+} // namespace patchforge
