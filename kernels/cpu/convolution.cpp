@@ -116,13 +116,18 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
     const std::int64_t line = std::int64_t{layout.pitch} * layout.lanes;
     const auto classes = static_cast<std::int64_t>(layout.classes.size());
     const std::int64_t lines =
-        std::clamp<std::int64_t>(positions_of_block / (classes * line), 1, layout.lines);
+        layout.lanes > 1
+            ? layout.lines
+            : std::clamp<std::int64_t>(positions_of_block / (classes * line), 1, layout.lines);
     const std::int64_t blocks = pieces(layout.lines, lines);
     const std::int64_t tile = groups > 1 ? 1 : channels_of_tile;
     const std::int64_t tiles = pieces(outputs, tile);
     const std::int64_t channel_of_sums = pieces(lines * line, 16) * 16 + 16;
     const std::int64_t class_of_sums = tile * channel_of_sums;
-    const std::int64_t sums_size = classes * class_of_sums;
+    const WindowMaps arranged(vector_, layout, class_of_sums);
+    // Where positions and numbers are the same, sums go to the map itself.
+    const bool in_place = classes == 1 && layout.lanes == 1 && layout.pitch == layout.to.width;
+    const std::int64_t sums_size = in_place ? 0 : classes * class_of_sums;
     const auto of_unit = [&](auto* map, std::int64_t unit, const Extent& extent,
                              std::int64_t channel) {
         const std::int64_t first = unit * layout.lanes;
@@ -130,15 +135,19 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
             map + first * extent.size() + channel * extent.plane(), extent.size(),
             std::min<std::int64_t>(layout.lanes, out.rows - first)};
     };
-    const auto lay_out_channel = [&](float* maps, std::int64_t unit, std::int64_t channel) {
-        lay_out(vector_, layout, maps + channel * layout.channel(), 0,
-                of_unit(from, unit, layout.from, channel));
+    const auto lay_out = [&](float* maps, std::int64_t unit, std::int64_t channel) {
+        arranged.lay_out(maps + channel * layout.channel(),
+                         of_unit(from, unit, layout.from, channel));
     };
     const auto work_on = [&](const float* maps, float* sums, std::int64_t unit, std::int64_t block,
                              std::int64_t which) {
         const Share share(outputs, tile, which);
         const float* const x = maps + (groups > 1 ? share.first * layout.channel() : 0);
         const auto first_line = static_cast<int>(block * lines);
+        const int stride = layout.to_stride;
+        const std::int64_t first = std::int64_t{stride} * first_line * layout.to.width;
+        const std::int64_t end =
+            std::min(first + stride * lines * layout.to.width, layout.to.plane());
         const float* weights = weight;
         for (std::int64_t c = 0; c < classes; ++c) {
             const WindowLayout::Class& result = layout.classes[static_cast<std::size_t>(c)];
@@ -149,8 +158,11 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
             const std::int64_t count = layout.lanes > 1
                                            ? result.columns * std::int64_t{layout.lanes}
                                            : (height - 1) * line + result.columns;
+            float* const to = in_place
+                                  ? of_unit(out.data, unit, layout.to, share.first).first + first
+                                  : sums + c * class_of_sums;
             for (std::int64_t run = 0; run < runs; ++run) {
-                vector_.window_sums(sums + c * class_of_sums + run * line, channel_of_sums,
+                vector_.window_sums(to + run * line, in_place ? layout.to.plane() : channel_of_sums,
                                     x + (first_line + run) * line, layout.channel(), depth,
                                     result.offset.data(), taps,
                                     weights + share.first * depth * taps, depth * taps,
@@ -158,14 +170,12 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
             }
             weights += outputs * depth * taps;
         }
-        const int stride = layout.to_stride;
-        const std::int64_t first = std::int64_t{stride} * first_line * layout.to.width;
-        const std::int64_t end =
-            std::min(first + stride * lines * layout.to.width, layout.to.plane());
         for (std::int64_t r = 0; r < share.count; ++r) {
             const auto to = of_unit(out.data, unit, layout.to, share.first + r);
-            take_result(vector_, layout, to, sums + r * channel_of_sums, class_of_sums, first_line,
-                        static_cast<int>(lines));
+            if (!in_place) {
+                arranged.take_result(to, sums + r * channel_of_sums, first_line,
+                                     static_cast<int>(lines));
+            }
             for (std::int64_t picture = 0; picture < to.pictures; ++picture) {
                 finish(unit * layout.lanes + picture, share.first + r, first, end - first);
             }
@@ -176,7 +186,7 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
             float* const maps = thread_scratch(layout.size() + sums_size);
             float* const sums = maps + layout.size();
             for (std::int64_t channel = 0; channel < layout.from.channels; ++channel) {
-                lay_out_channel(maps, unit, channel);
+                lay_out(maps, unit, channel);
             }
             for (std::int64_t task = 0; task < blocks * tiles; ++task) {
                 work_on(maps, sums, unit, task / tiles, task % tiles);
@@ -187,7 +197,7 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
     float* const maps = window_maps_.at_least(units * layout.size());
     pool_.parallel_for(units * layout.from.channels, [&](std::int64_t task) {
         const std::int64_t unit = task / layout.from.channels;
-        lay_out_channel(maps + unit * layout.size(), unit, task % layout.from.channels);
+        lay_out(maps + unit * layout.size(), unit, task % layout.from.channels);
     });
     pool_.parallel_for(units * blocks * tiles, [&](std::int64_t task) {
         const std::int64_t unit = task / (blocks * tiles);
@@ -233,32 +243,26 @@ void CpuBackend::correlate(const ConvolutionWindow& w, float* weight, const floa
             : static_cast<int>(std::clamp<std::int64_t>(floats_of_chunk / of_picture, 1, rows));
     const WindowLayout layout = WindowLayout::gather(w, together, lanes);
     const WindowLayout::Class& result = layout.classes.front();
-    const std::int64_t small_channel = pieces(together * layout.picture, 16) * 16;
+    const std::int64_t small_channel = pieces(together * layout.picture, 16) * 16 + 16;
+    const WindowMaps arranged(vector_, layout, 0);
     float* const maps = window_maps_.at_least(layout.size() + w.small.channels * small_channel);
     float* const under = maps + layout.size();
     const std::int64_t tile = w.groups > 1 ? 1 : channels_of_tile;
     for (std::int64_t first = 0; first < units; first += together) {
         const std::int64_t count = std::min<std::int64_t>(together, units - first);
-        const auto of_unit = [&](const float* map, std::int64_t unit, const Extent& extent,
-                                 std::int64_t channel) {
-            return ChannelOf<const float>{
-                map + unit * lanes * extent.size() + channel * extent.plane(), extent.size(),
-                std::min<std::int64_t>(lanes, rows - unit * lanes)};
+        const auto of_unit = [&](const float* map, const Extent& extent, std::int64_t channel) {
+            const std::int64_t picture = first * lanes;
+            return ChannelOf<const float>{map + picture * extent.size() + channel * extent.plane(),
+                                          extent.size(),
+                                          std::min<std::int64_t>(count * lanes, rows - picture)};
         };
-        const std::int64_t channels = w.large.channels + w.small.channels;
-        pool_.parallel_for(count * channels, [&](std::int64_t task) {
-            const std::int64_t place = task / channels, channel = task % channels;
-            if (channel < w.large.channels) {
-                lay_out(vector_, layout, maps + channel * layout.channel(), static_cast<int>(place),
-                        of_unit(large, first + place, w.large, channel));
-                return;
-            }
+        pool_.parallel_for(w.large.channels + w.small.channels, [&](std::int64_t channel) {
             const std::int64_t o = channel - w.large.channels;
-            float* const to = under + o * small_channel;
-            lay_out_result(vector_, layout, to + place * layout.picture,
-                           of_unit(small, first + place, w.small, o));
-            if (place == count - 1) {
-                std::fill(to + count * layout.picture, to + small_channel, 0.0f);
+            if (o < 0) {
+                arranged.lay_out(maps + channel * layout.channel(),
+                                 of_unit(large, w.large, channel));
+            } else {
+                arranged.lay_out_result(under + o * small_channel, of_unit(small, w.small, o));
             }
         });
         const bool interleaved = lanes > 1;

@@ -107,7 +107,7 @@ struct VectorKernels {
     // Convolutions, on maps as kernels/cpu/window_layout.h lays them out.
     // out [rows, count] = start [rows] (null: 0) + sums over channels i and taps t of
     //     weight[r * weight_stride + i * taps + t] * x[i * channel_stride + offset[t] + p]
-    // Whole vectors are read from x and written to out, past `count` too.
+    // Whole vectors are read from x, past `count` too.
     void (*window_sums)(float* out, std::int64_t out_stride, const float* x,
                         std::int64_t channel_stride, std::int64_t channels,
                         const std::int64_t* offset, std::int64_t taps, const float* weight,
@@ -120,15 +120,24 @@ struct VectorKernels {
                             const float* x, const std::int64_t* offset, std::int64_t taps,
                             std::int64_t rows, std::int64_t runs, std::int64_t run_stride,
                             std::int64_t count, bool accumulate);
-    // A line's numbers dealt out to two lines in turn, and back: `count` in all.
-    void (*deal_line)(float* even, float* odd, const float* from, std::int64_t count);
-    void (*join_lines)(float* to, const float* even, const float* odd, std::int64_t count);
-    // to [count, lanes] = from [pictures <= lanes, count], transposed, zeros for those that lack;
-    // and back.
-    void (*interleave_pictures)(float* to, const float* from, std::int64_t from_stride,
-                                std::int64_t pictures, std::int64_t count);
-    void (*separate_pictures)(float* to, std::int64_t to_stride, const float* from,
-                              std::int64_t pictures, std::int64_t count);
+    // `lines` lines of `count` numbers, each followed by zeros up to `width`.
+    void (*copy_lines)(float* to, std::int64_t to_stride, const float* from,
+                       std::int64_t from_stride, std::int64_t lines, std::int64_t count,
+                       std::int64_t width);
+    // Lines of `count` numbers, those with even numbers to one map and the others to another (or
+    // nowhere: null), of each so many as wanted and then zeros up to to_stride.
+    void (*deal_lines)(float* even, std::int64_t evens, float* odd, std::int64_t odds,
+                       std::int64_t to_stride, const float* from, std::int64_t from_stride,
+                       std::int64_t lines, std::int64_t count);
+    // And back: lines of `count` numbers in all. Whole vectors are read.
+    void (*join_lines)(float* to, std::int64_t to_stride, const float* even, const float* odd,
+                       std::int64_t from_stride, std::int64_t lines, std::int64_t count);
+    // Number e of `pictures` <= lanes maps to to[place[e]] ... , `lanes` side by side with zeros for
+    // those that lack; nowhere where place[e] < 0. And back.
+    void (*interleave_maps)(float* to, const std::int32_t* place, const float* from,
+                            std::int64_t from_stride, std::int64_t pictures, std::int64_t count);
+    void (*separate_maps)(float* to, std::int64_t to_stride, const float* from,
+                          const std::int32_t* place, std::int64_t pictures, std::int64_t count);
 };
 
 // Depth of the pieces in which products with a long depth are summed: a panel of 48 columns is then

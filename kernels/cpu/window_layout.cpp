@@ -128,6 +128,36 @@ void WindowLayout::place() {
     }
 }
 
+std::vector<std::int32_t> WindowLayout::places_read() const {
+    std::vector<std::int32_t> places(static_cast<std::size_t>(from.plane()), -1);
+    for (const Phase& phase : phases) {
+        for (int line = 0; line < phase.lines; ++line) {
+            for (int c = 0; c < phase.columns; ++c) {
+                const int row = line * from_stride + phase.row;
+                const int column = c * from_stride + phase.column;
+                places[static_cast<std::size_t>(row * from.width + column)] =
+                    static_cast<std::int32_t>(
+                        phase.base +
+                        ((line + phase.top) * std::int64_t{pitch} + c + phase.left) * lanes);
+            }
+        }
+    }
+    return places;
+}
+
+std::vector<std::int32_t> WindowLayout::places_of_result(std::int64_t class_stride) const {
+    std::vector<std::int32_t> places;
+    for (int row = 0; row < to.height; ++row) {
+        for (int column = 0; column < to.width; ++column) {
+            const int number = row % to_stride * to_stride + column % to_stride;
+            places.push_back(static_cast<std::int32_t>(
+                number * class_stride +
+                (row / to_stride * std::int64_t{pitch} + column / to_stride) * lanes));
+        }
+    }
+    return places;
+}
+
 double WindowLayout::used(int vector) const {
     double counting = 0, worked = 0;
     for (const Class& result : classes) {

@@ -53,6 +53,11 @@ class WindowLayout {
     std::int64_t channel() const { return static_cast<std::int64_t>(phases.size()) * plane; }
     std::int64_t size() const { return from.channels * channel(); }
 
+    // Where an interleaved picture's numbers lie: those that are read, in the planes (-1: not read),
+    // and those of the result, in sums whose classes are class_stride apart.
+    std::vector<std::int32_t> places_read() const;
+    std::vector<std::int32_t> places_of_result(std::int64_t class_stride) const;
+
     // The share of what vectors of `vector` numbers work on that counts, line after line in one run.
     double used(int vector) const;
 

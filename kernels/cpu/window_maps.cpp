@@ -3,120 +3,105 @@
 #include <algorithm>
 
 namespace patchforge {
-namespace {
 
-std::vector<float>& line_buffer(std::size_t size) {
-    thread_local std::vector<float> buffer;
-    buffer.resize(std::max(buffer.size(), size));
-    return buffer;
+WindowMaps::WindowMaps(const VectorKernels& vector, const WindowLayout& layout,
+                       std::int64_t class_stride)
+    : vector_(vector), layout_(layout), class_stride_(class_stride) {
+    if (layout.lanes > 1) {
+        read_ = layout.places_read();
+        result_ = layout.places_of_result(class_stride);
+    }
 }
 
-} // namespace
-
-void lay_out(const VectorKernels& vector, const WindowLayout& layout, float* to, int place,
-             ChannelOf<const float> from) {
-    const int stride = layout.from_stride, lanes = layout.lanes, width = layout.from.width;
-    for (const WindowLayout::Phase& phase : layout.phases) {
-        // What taps read past the planes is zero as well.
-        std::fill_n(to + phase.base + place * layout.picture,
-                    place == 0 ? layout.plane : layout.picture, 0.0f);
-    }
-    if (lanes == 1 && stride == 1) {
-        const WindowLayout::Phase& phase = layout.phases.front();
-        float* at = to + place * layout.picture + phase.top * layout.pitch + phase.left;
-        for (int line = 0; line < phase.lines; ++line, at += layout.pitch) {
-            std::copy_n(from.first + std::int64_t{line} * width, phase.columns, at);
-        }
+void WindowMaps::lay_out(float* to, ChannelOf<const float> from) const {
+    const WindowLayout& l = layout_;
+    if (l.lanes > 1) {
+        std::fill_n(to, l.channel(), 0.0f);
+        vector_.interleave_maps(to, read_.data(), from.first, from.picture_stride, from.pictures,
+                                l.from.plane());
         return;
     }
-    // A line of all pictures, or its even and odd numbers.
-    const std::size_t half = static_cast<std::size_t>((width + 1) / 2);
-    std::vector<float>& line = line_buffer(static_cast<std::size_t>(width * lanes) + 1);
-    for (int row = 0; row < layout.from.height; ++row) {
-        const float* const source = from.first + std::int64_t{row} * width;
-        const int u = row / stride;
-        bool fetched = false;
-        for (const WindowLayout::Phase& phase : layout.phases) {
-            if (phase.row != row % stride || u >= phase.lines) {
-                continue;
-            }
-            if (!fetched && lanes > 1) {
-                vector.interleave_pictures(line.data(), source, from.picture_stride, from.pictures,
-                                           width);
-            } else if (!fetched && stride == 2) {
-                vector.deal_line(line.data(), line.data() + half, source, width);
-            }
-            fetched = true;
-            float* const target = to + phase.base + place * layout.picture +
-                                  (std::int64_t{u + phase.top} * layout.pitch + phase.left) * lanes;
-            if (lanes > 1) {
-                for (int c = 0; c < phase.columns; ++c) {
-                    std::copy_n(line.data() + (c * stride + phase.column) * lanes, lanes,
-                                target + c * lanes);
-                }
-            } else if (stride == 2) {
-                std::copy_n(line.data() + static_cast<std::size_t>(phase.column) * half,
-                            phase.columns, target);
-            } else {
-                for (int c = 0; c < phase.columns; ++c) {
-                    target[c] = source[c * stride + phase.column];
-                }
+    for (const WindowLayout::Phase& phase : l.phases) {
+        const std::int64_t head = std::int64_t{phase.top} * l.pitch + phase.left;
+        const std::int64_t tail = std::int64_t{phase.top + phase.lines} * l.pitch + phase.left;
+        for (std::int64_t picture = 0; picture < from.pictures; ++picture) {
+            float* const at = to + phase.base + picture * l.picture;
+            std::fill_n(at, head, 0.0f);
+            lay_out_phase(at + head, phase, from.first + picture * from.picture_stride);
+            const bool last = picture + 1 == from.pictures;
+            std::fill(at + tail,
+                      std::max(at + tail, last ? to + phase.base + l.plane : at + l.picture), 0.0f);
+        }
+    }
+}
+
+void WindowMaps::lay_out_phase(float* to, const WindowLayout::Phase& phase,
+                               const float* from) const {
+    const WindowLayout& l = layout_;
+    const std::int64_t width = l.from.width;
+    if (phase.lines == 0) {
+        return;
+    }
+    from += phase.row * width;
+    if (l.from_stride == 1) {
+        vector_.copy_lines(to, l.pitch, from, width, phase.lines, phase.columns, l.pitch);
+    } else if (l.from_stride == 2) {
+        vector_.deal_lines(phase.column == 0 ? to : nullptr, phase.columns,
+                           phase.column == 1 ? to : nullptr, phase.columns, l.pitch, from,
+                           2 * width, phase.lines, width);
+    } else {
+        for (int line = 0; line < phase.lines; ++line, from += l.from_stride * width) {
+            for (int c = 0; c < l.pitch; ++c) {
+                *to++ = c < phase.columns ? from[c * l.from_stride + phase.column] : 0.0f;
             }
         }
     }
 }
 
-void lay_out_result(const VectorKernels& vector, const WindowLayout& layout, float* to,
-                    ChannelOf<const float> from) {
-    const int lanes = layout.lanes, width = layout.to.width;
-    std::fill_n(to, layout.picture, 0.0f);
-    for (int line = 0; line < layout.to.height; ++line, to += layout.pitch * lanes) {
-        const float* const source = from.first + std::int64_t{line} * width;
-        if (lanes > 1) {
-            vector.interleave_pictures(to, source, from.picture_stride, from.pictures, width);
+void WindowMaps::lay_out_result(float* to, ChannelOf<const float> from) const {
+    const WindowLayout& l = layout_;
+    if (l.lanes > 1) {
+        std::fill_n(to, l.picture, 0.0f);
+        vector_.interleave_maps(to, result_.data(), from.first, from.picture_stride, from.pictures,
+                                l.to.plane());
+        return;
+    }
+    const std::int64_t written = std::int64_t{l.to.height} * l.pitch;
+    for (std::int64_t picture = 0; picture < from.pictures; ++picture, to += l.picture) {
+        vector_.copy_lines(to, l.pitch, from.first + picture * from.picture_stride, l.to.width,
+                           l.to.height, l.to.width, l.pitch);
+        std::fill_n(to + written, l.picture - written, 0.0f);
+    }
+    std::fill_n(to, vector_.lanes, 0.0f);
+}
+
+void WindowMaps::take_result(ChannelOf<float> to, const float* sums, int first_line,
+                             int lines) const {
+    const WindowLayout& l = layout_;
+    if (l.lanes > 1) {
+        vector_.separate_maps(to.first, to.picture_stride, sums, result_.data(), to.pictures,
+                              l.to.plane());
+        return;
+    }
+    const std::int64_t width = l.to.width;
+    for (int row = 0; row < l.to_stride; ++row) {
+        const int count =
+            std::min(lines, (l.to.height - row + l.to_stride - 1) / l.to_stride - first_line);
+        if (count <= 0) {
+            continue;
+        }
+        const float* const from = sums + row * l.to_stride * class_stride_;
+        float* const at = to.first + (std::int64_t{first_line} * l.to_stride + row) * width;
+        if (l.to_stride == 1) {
+            vector_.copy_lines(at, width, from, l.pitch, count, width, width);
+        } else if (l.to_stride == 2) {
+            vector_.join_lines(at, 2 * width, from, from + class_stride_, l.pitch, count, width);
         } else {
-            std::copy_n(source, width, to);
-        }
-    }
-}
-
-void take_result(const VectorKernels& vector, const WindowLayout& layout, ChannelOf<float> to,
-                 const float* sums, std::int64_t class_stride, int first_line, int lines) {
-    const int stride = layout.to_stride, lanes = layout.lanes, width = layout.to.width;
-    const std::int64_t part = (width + stride - 1) / stride; // numbers of a class in a line
-    std::vector<float>& separated =
-        line_buffer(static_cast<std::size_t>(part * stride * lanes) + 1);
-    const int last = std::min(stride * (first_line + lines), layout.to.height);
-    for (int line = stride * first_line; line < last; ++line) {
-        float* const target = to.first + std::int64_t{line} * width;
-        const float* const source = sums + line % stride * stride * class_stride +
-                                    std::int64_t{line / stride - first_line} * layout.pitch * lanes;
-        if (stride == 1 && lanes == 1) {
-            std::copy_n(source, width, target);
-            continue;
-        }
-        if (stride == 1) {
-            vector.separate_pictures(target, to.picture_stride, source, to.pictures, width);
-            continue;
-        }
-        const float* from[2] = {source, source + class_stride};
-        for (int c = 0; lanes > 1 && c < stride; ++c) {
-            vector.separate_pictures(separated.data() + c * lanes * part, part,
-                                     source + c * class_stride, to.pictures,
-                                     (width - c + stride - 1) / stride);
-        }
-        for (std::int64_t picture = 0; picture < to.pictures; ++picture) {
-            float* const at = target + picture * to.picture_stride;
-            if (lanes > 1) {
-                from[0] = separated.data() + picture * part;
-                from[1] = from[0] + lanes * part;
-            }
-            if (stride == 2) {
-                vector.join_lines(at, from[0], from[1], width);
-                continue;
-            }
-            for (int c = 0; c < width; ++c) {
-                at[c] = from[0][c % stride * (from[1] - from[0]) + c / stride];
+            for (int line = 0; line < count; ++line) {
+                for (int c = 0; c < width; ++c) {
+                    at[line * l.to_stride * width + c] =
+                        from[c % l.to_stride * class_stride_ + line * l.pitch + c / l.to_stride];
+                }
             }
         }
     }

@@ -1,5 +1,4 @@
-// Maps on their way into a WindowLayout and results on their way out of it, a channel at a time, of one
-// picture or of up to `lanes` interleaved ones.
+// Maps on their way into a WindowLayout and results on their way out of it.
 #pragma once
 
 #include "kernels/cpu/dispatch.h"
@@ -7,27 +6,36 @@
 
 namespace patchforge {
 
-// Pictures of a map [picture, ...]: the first one's numbers of this channel, and how far the next
-// one's are away.
+// One channel of some pictures: the first one's numbers, and how far the next one's are away.
 template <class T>
 struct ChannelOf {
     T* first;
     std::int64_t picture_stride;
-    std::int64_t pictures;
+    std::int64_t pictures; // at most as many as the layout has together, or interleaves
 };
 
-// The map that is read, into its phases at `to`, as picture number `place`.
-void lay_out(const VectorKernels& vector, const WindowLayout& layout, float* to, int place,
-             ChannelOf<const float> from);
+// Moves single channels. One may be used by several threads.
+class WindowMaps {
+  public:
+    // Sums of positions of a class lie class_stride after those of the class before.
+    WindowMaps(const VectorKernels& vector, const WindowLayout& layout, std::int64_t class_stride);
 
-// A map of the size of the result, line under line of positions, zeros between them: what products
-// with the above are summed over. For layouts with one class.
-void lay_out_result(const VectorKernels& vector, const WindowLayout& layout, float* to,
-                    ChannelOf<const float> from);
+    // A channel that is read, into the planes of its phases.
+    void lay_out(float* to, ChannelOf<const float> from) const;
+    // A channel of the size of the result as positions, with zeros between the lines and up to a
+    // whole vector after the last: what products with the above are summed over. For one class.
+    void lay_out_result(float* to, ChannelOf<const float> from) const;
+    // The sums of positions from line `first_line` of each class on into the lines of the map that
+    // they belong to. Interleaved layouts: all lines at once.
+    void take_result(ChannelOf<float> to, const float* sums, int first_line, int lines) const;
 
-// Sums of positions `first_line` ... of every class, classes `class_stride` apart, into the lines of
-// the map that they belong to.
-void take_result(const VectorKernels& vector, const WindowLayout& layout, ChannelOf<float> to,
-                 const float* sums, std::int64_t class_stride, int first_line, int lines);
+  private:
+    void lay_out_phase(float* to, const WindowLayout::Phase& phase, const float* from) const;
+
+    const VectorKernels& vector_;
+    const WindowLayout& layout_;
+    std::int64_t class_stride_;
+    std::vector<std::int32_t> read_, result_; // places, of interleaved layouts
+};
 
 } // namespace patchforge

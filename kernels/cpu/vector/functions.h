@@ -33,10 +33,11 @@ PATCHFORGE_DECLARE(multiply_outer);
 PATCHFORGE_DECLARE(multiply_outer_adam);
 PATCHFORGE_DECLARE(window_sums);
 PATCHFORGE_DECLARE(window_products);
-PATCHFORGE_DECLARE(deal_line);
+PATCHFORGE_DECLARE(copy_lines);
+PATCHFORGE_DECLARE(deal_lines);
 PATCHFORGE_DECLARE(join_lines);
-PATCHFORGE_DECLARE(interleave_pictures);
-PATCHFORGE_DECLARE(separate_pictures);
+PATCHFORGE_DECLARE(interleave_maps);
+PATCHFORGE_DECLARE(separate_maps);
 
 #undef PATCHFORGE_DECLARE
 

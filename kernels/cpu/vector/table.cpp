@@ -28,10 +28,11 @@ const VectorKernels kernels = {
     .multiply_outer_adam = multiply_outer_adam,
     .window_sums = window_sums,
     .window_products = window_products,
-    .deal_line = deal_line,
+    .copy_lines = copy_lines,
+    .deal_lines = deal_lines,
     .join_lines = join_lines,
-    .interleave_pictures = interleave_pictures,
-    .separate_pictures = separate_pictures,
+    .interleave_maps = interleave_maps,
+    .separate_maps = separate_maps,
 };
 
 } // namespace patchforge::PATCHFORGE_ISA

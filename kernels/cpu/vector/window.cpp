@@ -1,5 +1,5 @@
-// The inner loops of convolutions: products of weights by runs of numbers, and what brings maps into
-// that shape (kernels/cpu/window_layout.h).
+// The inner loops of convolutions: products of weights by runs of numbers
+// (kernels/cpu/window_layout.h).
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/vector/functions.h"
 #include "kernels/cpu/vector/simd.h"
@@ -42,6 +42,7 @@ struct Sums {
     const float* weight;
     std::int64_t weight_stride;
     const float* start; // null: zeros
+    std::int64_t count;
 };
 
 template <int rows, int vectors>
@@ -80,7 +81,8 @@ void sums_tile(const Sums& s, std::int64_t first_row, std::int64_t first) {
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) {
-            store(s.out + (first_row + r) * s.out_stride + first + v * lanes, sum[r][v]);
+            store_up_to(s.out + (first_row + r) * s.out_stride + first + v * lanes, sum[r][v],
+                        s.count - first - v * lanes);
         }
     }
 }
@@ -183,8 +185,8 @@ void window_sums(float* out, std::int64_t out_stride, const float* x, std::int64
                  std::int64_t channels, const std::int64_t* offset, std::int64_t taps,
                  const float* weight, std::int64_t weight_stride, const float* start,
                  std::int64_t rows, std::int64_t count) {
-    const Sums sums{out,    out_stride, x,      channel_stride, channels,
-                    offset, taps,       weight, weight_stride,  start};
+    const Sums sums{out,    out_stride,    x,     channel_stride, channels, offset, taps,
+                    weight, weight_stride, start, count};
     const Pieces row_tiles(rows, tall);
     for (std::int64_t tile = 0; tile < row_tiles.count; ++tile) {
         const int height = row_tiles.of(tile);
@@ -209,72 +211,6 @@ void window_products(float* c, std::int64_t c_stride, const float* a, std::int64
         for (std::int64_t group = 0; group < groups.count; ++group) {
             products_tiles[height - 1][groups.of(group) - 1](products, row_tiles.first(tile),
                                                              groups.first(group));
-        }
-    }
-}
-
-// Numbers 0, 2, 4, ... and 1, 3, 5, ... of a line, and back.
-void deal_line(float* even, float* odd, const float* from, std::int64_t count) {
-    const Ints evens = reinterpret_cast<Ints>(lane_numbers() * 2);
-    std::int64_t at = 0;
-    for (; at + 2 * lanes <= count; at += 2 * lanes) {
-        const Floats first = load(from + at), second = load(from + at + lanes);
-        store(even + at / 2, __builtin_shuffle(first, second, evens));
-        store(odd + at / 2, __builtin_shuffle(first, second, evens + 1));
-    }
-    for (; at < count; ++at) {
-        (at % 2 == 0 ? even : odd)[at / 2] = from[at];
-    }
-}
-
-void join_lines(float* to, const float* even, const float* odd, std::int64_t count) {
-    std::int64_t at = 0;
-    for (; at + 2 * lanes <= count; at += 2 * lanes) {
-        const Floats first = load(even + at / 2), second = load(odd + at / 2);
-        store(to + at, interleave_first(first, second));
-        store(to + at + lanes, interleave_second(first, second));
-    }
-    for (; at < count; ++at) {
-        to[at] = (at % 2 == 0 ? even : odd)[at / 2];
-    }
-}
-
-// Squares of lanes x lanes are transposed; pictures beyond the last one count as zeros.
-void interleave_pictures(float* to, const float* from, std::int64_t from_stride,
-                         std::int64_t pictures, std::int64_t count) {
-    for (std::int64_t at = 0; at < count; at += lanes) {
-        const std::int64_t valid = smaller(lanes, count - at);
-        Floats square[lanes];
-#pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) {
-            square[i] = i < pictures ? load_up_to(from + i * from_stride + at, valid) : Floats{};
-        }
-        transpose(square);
-        if (valid == lanes) {
-#pragma GCC unroll 16
-            for (int i = 0; i < lanes; ++i) {
-                store(to + (at + i) * lanes, square[i]);
-            }
-        } else {
-            for (int i = 0; i < valid; ++i) {
-                store(to + (at + i) * lanes, square[i]);
-            }
-        }
-    }
-}
-
-void separate_pictures(float* to, std::int64_t to_stride, const float* from, std::int64_t pictures,
-                       std::int64_t count) {
-    for (std::int64_t at = 0; at < count; at += lanes) {
-        const std::int64_t valid = smaller(lanes, count - at);
-        Floats square[lanes];
-#pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) {
-            square[i] = i < valid ? load(from + (at + i) * lanes) : Floats{};
-        }
-        transpose(square);
-        for (int i = 0; i < pictures; ++i) {
-            store_up_to(to + i * to_stride + at, square[i], valid);
         }
     }
 }

@@ -1,0 +1,129 @@
+// Lines of maps on their way: copied with other distances, dealt out in turn, joined, and interleaved
+// with those of other pictures. Whole vectors are written where the lines after will cover what is too
+// much, and parts of them where none will.
+#include "kernels/cpu/dispatch.h"
+#include "kernels/cpu/vector/functions.h"
+#include "kernels/cpu/vector/simd.h"
+
+namespace patchforge::PATCHFORGE_ISA {
+namespace {
+
+std::int64_t smaller(std::int64_t a, std::int64_t b) {
+    return a < b ? a : b;
+}
+
+// The first n numbers; zeros from there on, for any n.
+Floats load_or_zero(const float* from, std::int64_t n) {
+    return n >= lanes ? load(from) : n > 0 ? load_part(from, n) : Floats{};
+}
+
+Floats zeros_from(Floats v, std::int64_t n) {
+    const Ints lane = reinterpret_cast<Ints>(lane_numbers());
+    const Ints limit = static_cast<std::int32_t>(n < lanes ? (n > 0 ? n : 0) : lanes) - Ints{};
+    return lane < limit ? v : Floats{};
+}
+
+void store_before(float* to, Floats v, const float* end) {
+    if (to < end) {
+        store_up_to(to, v, end - to);
+    }
+}
+
+} // namespace
+
+void copy_lines(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride,
+                std::int64_t lines, std::int64_t count, std::int64_t width) {
+    const float* const end = to + (lines - 1) * to_stride + width;
+    for (std::int64_t line = 0; line < lines; ++line, to += to_stride, from += from_stride) {
+        for (std::int64_t at = 0; at < width; at += lanes) {
+            store_before(to + at, load_or_zero(from + at, count - at), end);
+        }
+    }
+}
+
+void deal_lines(float* even, std::int64_t evens, float* odd, std::int64_t odds,
+                std::int64_t to_stride, const float* from, std::int64_t from_stride,
+                std::int64_t lines, std::int64_t count) {
+    const Ints pick = reinterpret_cast<Ints>(lane_numbers() * 2);
+    const std::int64_t size = (lines - 1) * to_stride + to_stride;
+    const float* const even_end = even + size;
+    const float* const odd_end = odd + size;
+    for (std::int64_t line = 0; line < lines; ++line, from += from_stride) {
+        for (std::int64_t at = 0; at < to_stride; at += lanes) {
+            const std::int64_t left = count - 2 * at;
+            const Floats first = load_or_zero(from + 2 * at, left);
+            const Floats second = load_or_zero(from + 2 * at + lanes, left - lanes);
+            if (even) {
+                const Floats v = __builtin_shuffle(first, second, pick);
+                store_before(even + line * to_stride + at, zeros_from(v, evens - at), even_end);
+            }
+            if (odd) {
+                const Floats v = __builtin_shuffle(first, second, pick + 1);
+                store_before(odd + line * to_stride + at, zeros_from(v, odds - at), odd_end);
+            }
+        }
+    }
+}
+
+void join_lines(float* to, std::int64_t to_stride, const float* even, const float* odd,
+                std::int64_t from_stride, std::int64_t lines, std::int64_t count) {
+    for (std::int64_t line = 0; line < lines; ++line) {
+        float* const target = to + line * to_stride;
+        const float* const end = target + count; // the lines between are not this call's
+        for (std::int64_t at = 0; 2 * at < count; at += lanes) {
+            const Floats first = load(even + line * from_stride + at);
+            const Floats second = load(odd + line * from_stride + at);
+            store_before(target + 2 * at, interleave_first(first, second), end);
+            if (2 * at + lanes < count) {
+                store_before(target + 2 * at + lanes, interleave_second(first, second), end);
+            }
+        }
+    }
+}
+
+// By squares of lanes x lanes.
+void interleave_maps(float* to, const std::int32_t* place, const float* from,
+                     std::int64_t from_stride, std::int64_t pictures, std::int64_t count) {
+    for (std::int64_t at = 0; at < count; at += lanes) {
+        const std::int64_t valid = smaller(lanes, count - at);
+        Floats square[lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) {
+            square[i] = i < pictures ? load_up_to(from + i * from_stride + at, valid) : Floats{};
+        }
+        transpose(square);
+        alignas(64) float numbers[lanes * lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) {
+            store(numbers + i * lanes, square[i]);
+        }
+        for (std::int64_t i = 0; i < valid; ++i) {
+            if (place[at + i] >= 0) {
+                store(to + place[at + i], load(numbers + i * lanes));
+            }
+        }
+    }
+}
+
+void separate_maps(float* to, std::int64_t to_stride, const float* from, const std::int32_t* place,
+                   std::int64_t pictures, std::int64_t count) {
+    for (std::int64_t at = 0; at < count; at += lanes) {
+        const std::int64_t valid = smaller(lanes, count - at);
+        Floats square[lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) {
+            square[i] = load(from + place[at + (i < valid ? i : 0)]);
+        }
+        transpose(square);
+        alignas(64) float numbers[lanes * lanes];
+#pragma GCC unroll 16
+        for (int i = 0; i < lanes; ++i) {
+            store(numbers + i * lanes, square[i]);
+        }
+        for (std::int64_t i = 0; i < pictures; ++i) {
+            store_up_to(to + i * to_stride + at, load(numbers + i * lanes), valid);
+        }
+    }
+}
+
+} // namespace patchforge::PATCHFORGE_ISA
