@@ -1,6 +1,4 @@
-// Convolutional layers. Sums run over channels, then lines and columns of the kernel; those of a
-// weight lane by lane over the positions of a few pictures, then over those few pictures in their
-// order.
+// Convolutional layers: sums over channels, then lines and columns of the kernel.
 #include <algorithm>
 #include <type_traits>
 
@@ -34,29 +32,12 @@ void fold(float* folded, const float* weight, const ConvolutionShape& shape) {
     }
 }
 
-// The gradient of the 3x3 from the folded one's: each weight went into two lines and columns.
-void fold_back(float* weight, const float* folded, const ConvolutionShape& shape) {
-    for (int o = 0; o < shape.out_channels; ++o) {
-        for (int i = 0; i < shape.in.channels; ++i) {
-            const float* const from = folded + (std::int64_t{i} * shape.out_channels + o) * 16;
-            for (int a = 0; a < 3; ++a) {
-                for (int b = 0; b < 3; ++b, ++weight) {
-                    const float* const at = from + (2 - a) * 4 + 2 - b;
-                    *weight = at[0] + at[1] + (at[4] + at[5]);
-                }
-            }
-        }
-    }
-}
-
 // Rows of the result that are worked on together: as many as a tile of registers has.
 constexpr std::int64_t channels_of_tile = 8;
 // Positions of all classes before the next tile: 8 rows of them are 64 KiB.
 constexpr std::int64_t positions_of_block = 2048;
 // So many units are a task each, which lays out its maps by itself; fewer are cut further.
 constexpr std::int64_t tasks_by_unit_from = 8;
-// Maps of a weight gradient that are laid out at a time: 512 KiB.
-constexpr std::int64_t floats_of_chunk = 1 << 17;
 // Interleaved pictures have to be transposed, there and back.
 constexpr double worth_interleaving = 1.1;
 
@@ -226,61 +207,6 @@ void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const 
                 small, weights_by_class(w, layout, weight), bias, finish);
 }
 
-// Some pictures at a time, laid out by all threads; then each task sums one channel's taps under a
-// few channels of the small map. So every weight is summed by one thread, picture after picture.
-void CpuBackend::correlate(const ConvolutionWindow& w, float* weight, const float* small,
-                           const float* large, std::int64_t rows) {
-    const std::int64_t inputs = w.large.channels / w.groups;
-    const std::int64_t taps = w.kernel_height * w.kernel_width;
-    const WindowLayout alone = WindowLayout::gather(w);
-    const double share = static_cast<double>(w.small.plane()) / static_cast<double>(alone.picture);
-    const int lanes = filled(rows, vector_.lanes) > worth_interleaving * share ? vector_.lanes : 1;
-    const std::int64_t units = pieces(rows, lanes);
-    const std::int64_t of_picture = alone.size() + w.small.channels * alone.picture;
-    const int together =
-        lanes > 1
-            ? 1
-            : static_cast<int>(std::clamp<std::int64_t>(floats_of_chunk / of_picture, 1, rows));
-    const WindowLayout layout = WindowLayout::gather(w, together, lanes);
-    const WindowLayout::Class& result = layout.classes.front();
-    const std::int64_t small_channel = pieces(together * layout.picture, 16) * 16 + 16;
-    const WindowMaps arranged(vector_, layout, 0);
-    float* const maps = window_maps_.at_least(layout.size() + w.small.channels * small_channel);
-    float* const under = maps + layout.size();
-    const std::int64_t tile = w.groups > 1 ? 1 : channels_of_tile;
-    for (std::int64_t first = 0; first < units; first += together) {
-        const std::int64_t count = std::min<std::int64_t>(together, units - first);
-        const auto of_unit = [&](const float* map, const Extent& extent, std::int64_t channel) {
-            const std::int64_t picture = first * lanes;
-            return ChannelOf<const float>{map + picture * extent.size() + channel * extent.plane(),
-                                          extent.size(),
-                                          std::min<std::int64_t>(count * lanes, rows - picture)};
-        };
-        pool_.parallel_for(w.large.channels + w.small.channels, [&](std::int64_t channel) {
-            const std::int64_t o = channel - w.large.channels;
-            if (o < 0) {
-                arranged.lay_out(maps + channel * layout.channel(),
-                                 of_unit(large, w.large, channel));
-            } else {
-                arranged.lay_out_result(under + o * small_channel, of_unit(small, w.small, o));
-            }
-        });
-        const bool interleaved = lanes > 1;
-        pool_.parallel_for(pieces(w.small.channels, tile) * inputs, [&](std::int64_t task) {
-            const Share share(w.small.channels, tile, task / inputs);
-            const std::int64_t i = task % inputs;
-            vector_.window_products(
-                weight + (share.first * inputs + i) * taps, inputs * taps,
-                under + share.first * small_channel, small_channel,
-                maps + (w.groups > 1 ? share.first : i) * layout.channel(), result.offset.data(),
-                taps, share.count, interleaved ? result.lines : 1,
-                std::int64_t{layout.pitch} * lanes,
-                interleaved ? std::int64_t{result.columns} * lanes : count * layout.picture,
-                first > 0);
-        });
-    }
-}
-
 void CpuBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,
                                      Vector<const float> weight, Vector<const float> bias,
                                      const Epilogue& epilogue, const ConvolutionShape& shape) {
@@ -339,67 +265,6 @@ CpuBackend::Operands CpuBackend::window_operands(const ConvolutionShape& shape,
     }
     return {rounded(weights, rounded_from_rows, rounded_left_).data,
             rounded(map, rounded_from_rows, rounded_right_).data};
-}
-
-const float* CpuBackend::convolution_gradient(Matrix<const float> dz, Matrix<const float> x,
-                                              const ConvolutionShape& shape) {
-    if (shape.rounds(dz.rows)) {
-        dz = rounded(dz, rounded_from_rows, rounded_left_);
-        x = rounded(x, rounded_from_rows, rounded_right_);
-    }
-    const ConvolutionWindow window = convolution_window(shape);
-    float* const gradient = workspace(shape.weights() + window.weights());
-    if (shape.kind == ConvolutionKind::convolution) {
-        correlate(window, gradient, dz.data, x.data, dz.rows);
-        return gradient;
-    }
-    if (shape.kind == ConvolutionKind::transposed) {
-        correlate(window, gradient, x.data, dz.data, dz.rows);
-        return gradient;
-    }
-    correlate(window, gradient + shape.weights(), x.data, dz.data, dz.rows);
-    fold_back(gradient, gradient + shape.weights(), shape);
-    return gradient;
-}
-
-void CpuBackend::convolution_bias_gradient(float* gradient, Matrix<const float> dz,
-                                           const ConvolutionShape& shape) {
-    const std::int64_t map = dz.columns / shape.out_channels;
-    pool_.parallel_for(shape.out_channels, [&](std::int64_t channel) {
-        double sum = 0;
-        for (std::int64_t row = 0; row < dz.rows; ++row) {
-            sum += vector_.sum(dz.data + row * dz.columns + channel * map, map);
-        }
-        gradient[channel] = static_cast<float>(sum);
-    });
-}
-
-void CpuBackend::convolution_weight_gradient(Vector<float> d_weight, Vector<float> d_bias,
-                                             Matrix<const float> dz, Matrix<const float> x,
-                                             bool accumulate, const ConvolutionShape& shape) {
-    const auto put = [&](Vector<float> to, const float* from) {
-        for (std::int64_t e = 0; e < to.size; ++e) {
-            to.data[e] = accumulate ? to.data[e] + from[e] : from[e];
-        }
-    };
-    put(d_weight, convolution_gradient(dz, x, shape));
-    if (!d_bias.empty()) {
-        float* const gradient = workspace(d_bias.size);
-        convolution_bias_gradient(gradient, dz, shape);
-        put(d_bias, gradient);
-    }
-}
-
-void CpuBackend::convolution_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
-                                                  Matrix<const float> dz, Matrix<const float> x,
-                                                  const Adam& settings,
-                                                  const ConvolutionShape& shape) {
-    adam(weight, {convolution_gradient(dz, x, shape), weight.value.size}, settings);
-    if (!bias.value.empty()) {
-        float* const gradient = workspace(bias.value.size);
-        convolution_bias_gradient(gradient, dz, shape);
-        adam(bias, {gradient, bias.value.size}, settings);
-    }
 }
 
 } // namespace patchforge

@@ -189,7 +189,7 @@ class CpuBackend final : public Backend {
     void one_hot(Matrix<float> to, std::int64_t first, std::int64_t classes,
                  Vector<const std::int32_t> label) override;
 
-    // convolution.cpp
+    // convolution.cpp, convolution_gradient.cpp
     void convolution_forward(Matrix<float> y, Matrix<const float> x, Vector<const float> weight,
                              Vector<const float> bias, const Epilogue& epilogue,
                              const ConvolutionShape& shape) override;
@@ -254,6 +254,8 @@ class CpuBackend final : public Backend {
                  const float* weight, const float* bias, const Finish& finish);
     void correlate(const ConvolutionWindow& window, float* weight, const float* small,
                    const float* large, std::int64_t rows);
+    void correlate_depthwise(const ConvolutionWindow& window, float* weight, const float* small,
+                             const float* large, std::int64_t rows);
     // The gradients by weights and bias, in the workspace and in `gradient`.
     const float* convolution_gradient(Matrix<const float> dz, Matrix<const float> x,
                                       const ConvolutionShape& shape);

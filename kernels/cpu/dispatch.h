@@ -39,6 +39,22 @@ struct AdamArguments {
     float clip; // infinity: not clamped
 };
 
+// sums[r, v] = over pictures, lines and columns the sum of a[r] * b[offset[v] ...], a vector each;
+// added to what is there when `accumulate`.
+struct OuterProducts {
+    struct Walk {
+        const float* first;
+        std::int64_t step, line, picture; // to the next column, line, picture
+    };
+    float* sums;
+    std::int64_t row_stride, vector_stride;
+    std::int64_t rows, vectors;
+    Walk a, b;
+    const std::int64_t* offset;
+    std::int64_t pictures, lines, columns;
+    bool accumulate;
+};
+
 struct VectorKernels {
     const char* name;
     int lanes; // floats of a vector
@@ -113,13 +129,11 @@ struct VectorKernels {
                         const std::int64_t* offset, std::int64_t taps, const float* weight,
                         std::int64_t weight_stride, const float* start, std::int64_t rows,
                         std::int64_t count);
-    // c [rows, taps] = sums over p of a[r * a_stride + p] * x[offset[t] + p]; added to c when
-    // `accumulate`. p runs through `runs` runs of `count` numbers, run_stride apart; count is rounded
-    // up to whole vectors, so a has to have zeros there.
-    void (*window_products)(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                            const float* x, const std::int64_t* offset, std::int64_t taps,
-                            std::int64_t rows, std::int64_t runs, std::int64_t run_stride,
-                            std::int64_t count, bool accumulate);
+    // c [taps] = sums over p of a[p] * x[offset[t] + p]; added to c when `accumulate`. `count` numbers
+    // are rounded up to whole vectors, so a has to end with zeros.
+    void (*window_dots)(float* c, const float* a, const float* x, const std::int64_t* offset,
+                        std::int64_t taps, std::int64_t count, bool accumulate);
+    void (*window_outer)(const OuterProducts& products);
     // `lines` lines of `count` numbers, each followed by zeros up to `width`.
     void (*copy_lines)(float* to, std::int64_t to_stride, const float* from,
                        std::int64_t from_stride, std::int64_t lines, std::int64_t count,
@@ -132,6 +146,11 @@ struct VectorKernels {
     // And back: lines of `count` numbers in all. Whole vectors are read.
     void (*join_lines)(float* to, std::int64_t to_stride, const float* even, const float* odd,
                        std::int64_t from_stride, std::int64_t lines, std::int64_t count);
+    // Channels from_stride apart, each `lines` lines of `width` numbers without gaps, side by side
+    // for each number. A vector less one is written past the last.
+    void (*channels_last)(float* to, std::int64_t to_line, std::int64_t to_step, const float* from,
+                          std::int64_t from_stride, std::int64_t channels, std::int64_t lines,
+                          std::int64_t width);
     // Number e of `pictures` <= lanes maps to to[place[e]] ... , `lanes` side by side with zeros for
     // those that lack; nowhere where place[e] < 0. And back.
     void (*interleave_maps)(float* to, const std::int32_t* place, const float* from,

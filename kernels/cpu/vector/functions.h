@@ -32,10 +32,12 @@ PATCHFORGE_DECLARE(multiply);
 PATCHFORGE_DECLARE(multiply_outer);
 PATCHFORGE_DECLARE(multiply_outer_adam);
 PATCHFORGE_DECLARE(window_sums);
-PATCHFORGE_DECLARE(window_products);
+PATCHFORGE_DECLARE(window_dots);
+PATCHFORGE_DECLARE(window_outer);
 PATCHFORGE_DECLARE(copy_lines);
 PATCHFORGE_DECLARE(deal_lines);
 PATCHFORGE_DECLARE(join_lines);
+PATCHFORGE_DECLARE(channels_last);
 PATCHFORGE_DECLARE(interleave_maps);
 PATCHFORGE_DECLARE(separate_maps);
 

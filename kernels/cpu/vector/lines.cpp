@@ -126,4 +126,39 @@ void separate_maps(float* to, std::int64_t to_stride, const float* from, const s
     }
 }
 
+// Blocks of channels from the last to the first: what a vector writes past its channels is covered
+// by the numbers that come later.
+void channels_last(float* to, std::int64_t to_line, std::int64_t to_step, const float* from,
+                   std::int64_t from_stride, std::int64_t channels, std::int64_t lines,
+                   std::int64_t width) {
+    for (std::int64_t block = (channels - 1) / lanes; block >= 0; --block) {
+        const std::int64_t present = smaller(lanes, channels - block * lanes);
+        const float* const of_block = from + block * lanes * from_stride;
+        float* line = to + block * lanes;
+        std::int64_t column = 0;
+        for (std::int64_t at = 0; at < lines * width; at += lanes) {
+            const std::int64_t valid = smaller(lanes, lines * width - at);
+            Floats square[lanes];
+#pragma GCC unroll 16
+            for (int i = 0; i < lanes; ++i) {
+                square[i] =
+                    i < present ? load_up_to(of_block + i * from_stride + at, valid) : Floats{};
+            }
+            transpose(square);
+            alignas(64) float numbers[lanes * lanes];
+#pragma GCC unroll 16
+            for (int i = 0; i < lanes; ++i) {
+                store(numbers + i * lanes, square[i]);
+            }
+            for (std::int64_t i = 0; i < valid; ++i) {
+                store(line + column * to_step, load(numbers + i * lanes));
+                if (++column == width) {
+                    column = 0;
+                    line += to_line;
+                }
+            }
+        }
+    }
+}
+
 } // namespace patchforge::PATCHFORGE_ISA

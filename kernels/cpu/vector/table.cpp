@@ -27,10 +27,12 @@ const VectorKernels kernels = {
     .multiply_outer = multiply_outer,
     .multiply_outer_adam = multiply_outer_adam,
     .window_sums = window_sums,
-    .window_products = window_products,
+    .window_dots = window_dots,
+    .window_outer = window_outer,
     .copy_lines = copy_lines,
     .deal_lines = deal_lines,
     .join_lines = join_lines,
+    .channels_last = channels_last,
     .interleave_maps = interleave_maps,
     .separate_maps = separate_maps,
 };

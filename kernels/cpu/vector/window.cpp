@@ -10,11 +10,11 @@ namespace {
 // Sums that stay in registers while the depth runs: up to `tall` x 3 vectors, or few x 6 where there
 // are few rows (three channels), so that enough of them are under way.
 #if defined(__AVX512F__)
-constexpr int tall = 8, few = 4;
+constexpr int tall = 8, few = 4, most_sums = 24;
 #elif defined(__AVX2__)
-constexpr int tall = 4, few = 2;
+constexpr int tall = 4, few = 2, most_sums = 12;
 #else
-constexpr int tall = 4, few = 1;
+constexpr int tall = 4, few = 1, most_sums = 8;
 #endif
 constexpr int narrow = 3, wide = 6;
 
@@ -87,61 +87,90 @@ void sums_tile(const Sums& s, std::int64_t first_row, std::int64_t first) {
     }
 }
 
-struct Products {
-    float* c;
-    std::int64_t c_stride;
-    const float* a;
-    std::int64_t a_stride;
-    const float* x;
-    const std::int64_t* offset;
-    std::int64_t runs, run_stride, count;
-    bool accumulate;
-};
-
 float total(Floats v) {
     const Quad q = fold(v);
     return (q[0] + q[1]) + (q[2] + q[3]);
 }
 
-template <int rows, int taps>
-void products_tile(const Products& p, std::int64_t first_row, std::int64_t first_tap) {
-    Floats sum[rows][taps] = {};
-    const float* const a = p.a + first_row * p.a_stride;
-    const float* x[taps];
+template <int taps>
+void dots_group(float* c, const float* a, const float* x, const std::int64_t* offset,
+                std::int64_t count, bool accumulate) {
+    Floats sum[taps] = {};
+    for (std::int64_t at = 0; at < count; at += lanes) {
+        const Floats factor = load(a + at);
 #pragma GCC unroll 8
-    for (int t = 0; t < taps; ++t) {
-        x[t] = p.x + p.offset[first_tap + t];
-    }
-    for (std::int64_t run = 0; run < p.runs; ++run) {
-        const std::int64_t end = run * p.run_stride + p.count;
-        for (std::int64_t at = run * p.run_stride; at < end; at += lanes) {
-            Floats b[taps];
-#pragma GCC unroll 8
-            for (int t = 0; t < taps; ++t) {
-                b[t] = load(x[t] + at);
-            }
-#pragma GCC unroll 8
-            for (int r = 0; r < rows; ++r) {
-                const Floats factor = load(a + r * p.a_stride + at);
-#pragma GCC unroll 8
-                for (int t = 0; t < taps; ++t) {
-                    sum[r][t] += factor * b[t];
-                }
-            }
+        for (int t = 0; t < taps; ++t) {
+            sum[t] += factor * load(x + offset[t] + at);
         }
     }
 #pragma GCC unroll 8
+    for (int t = 0; t < taps; ++t) {
+        c[t] = total(sum[t]) + (accumulate ? c[t] : 0);
+    }
+}
+
+template <int rows, int vectors>
+void outer_tile(const OuterProducts& p, std::int64_t first_row, std::int64_t first_vector) {
+    float* const to = p.sums + first_row * p.row_stride + first_vector * p.vector_stride;
+    Floats sum[rows][vectors];
+#pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
-        float* const to = p.c + (first_row + r) * p.c_stride + first_tap;
 #pragma GCC unroll 8
-        for (int t = 0; t < taps; ++t) {
-            to[t] = total(sum[r][t]) + (p.accumulate ? to[t] : 0);
+        for (int v = 0; v < vectors; ++v) {
+            sum[r][v] = p.accumulate ? load(to + r * p.row_stride + v * p.vector_stride) : Floats{};
+        }
+    }
+    for (std::int64_t picture = 0; picture < p.pictures; ++picture) {
+        for (std::int64_t line = 0; line < p.lines; ++line) {
+            const float* a = p.a.first + picture * p.a.picture + line * p.a.line + first_row;
+            const float* b[vectors];
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; ++v) {
+                b[v] = p.b.first + picture * p.b.picture + line * p.b.line +
+                       p.offset[first_vector + v];
+            }
+            std::int64_t at = 0;
+            for (std::int64_t column = 0; column < p.columns; ++column) {
+                Floats from[vectors];
+#pragma GCC unroll 8
+                for (int v = 0; v < vectors; ++v) {
+                    from[v] = load(b[v] + at);
+                }
+#pragma GCC unroll 16
+                for (int r = 0; r < rows; ++r) {
+                    const Floats factor = broadcast(a[r]);
+#pragma GCC unroll 8
+                    for (int v = 0; v < vectors; ++v) {
+                        sum[r][v] += factor * from[v];
+                    }
+                }
+                a += p.a.step;
+                at += p.b.step;
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) {
+            store(to + r * p.row_stride + v * p.vector_stride, sum[r][v]);
         }
     }
 }
 
 using SumsTile = void (*)(const Sums&, std::int64_t, std::int64_t);
-using ProductsTile = void (*)(const Products&, std::int64_t, std::int64_t);
+using OuterTile = void (*)(const OuterProducts&, std::int64_t, std::int64_t);
+using DotsGroup = void (*)(float*, const float*, const float*, const std::int64_t*, std::int64_t,
+                           bool);
+
+// Of those that the registers hold; null: too many.
+template <int rows, int vectors>
+constexpr OuterTile outer_tile_or_null() {
+    if constexpr (rows * vectors <= most_sums) {
+        return outer_tile<rows, vectors>;
+    }
+    return nullptr;
+}
 
 #define PATCHFORGE_NARROW(function, rows)                                                          \
     { function<rows, 1>, function<rows, 2>, function<rows, 3> }
@@ -173,7 +202,19 @@ using ProductsTile = void (*)(const Products&, std::int64_t, std::int64_t);
 #endif
 
 constexpr SumsTile sums_tiles[tall][wide] = PATCHFORGE_TILES(sums_tile);
-constexpr ProductsTile products_tiles[tall][wide] = PATCHFORGE_TILES(products_tile);
+#define PATCHFORGE_OUTER(rows)                                                                     \
+    {                                                                                              \
+        outer_tile_or_null<rows, 1>(), outer_tile_or_null<rows, 2>(),                              \
+            outer_tile_or_null<rows, 3>(), outer_tile_or_null<rows, 4>(),                          \
+            outer_tile_or_null<rows, 5>(), outer_tile_or_null<rows, 6>()                           \
+    }
+constexpr int most_rows = 12;
+constexpr OuterTile outer_tiles[most_rows][wide] = {
+    PATCHFORGE_OUTER(1), PATCHFORGE_OUTER(2),  PATCHFORGE_OUTER(3),  PATCHFORGE_OUTER(4),
+    PATCHFORGE_OUTER(5), PATCHFORGE_OUTER(6),  PATCHFORGE_OUTER(7),  PATCHFORGE_OUTER(8),
+    PATCHFORGE_OUTER(9), PATCHFORGE_OUTER(10), PATCHFORGE_OUTER(11), PATCHFORGE_OUTER(12)};
+constexpr DotsGroup dots_groups[wide] = {dots_group<1>, dots_group<2>, dots_group<3>,
+                                         dots_group<4>, dots_group<5>, dots_group<6>};
 
 int width_for(std::int64_t rows) {
     return rows <= few ? wide : narrow;
@@ -198,19 +239,25 @@ void window_sums(float* out, std::int64_t out_stride, const float* x, std::int64
     }
 }
 
-void window_products(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                     const float* x, const std::int64_t* offset, std::int64_t taps,
-                     std::int64_t rows, std::int64_t runs, std::int64_t run_stride,
-                     std::int64_t count, bool accumulate) {
-    const Products products{c,      c_stride, a,          a_stride, x,
-                            offset, runs,     run_stride, count,    accumulate};
-    const Pieces row_tiles(rows, tall);
+void window_dots(float* c, const float* a, const float* x, const std::int64_t* offset,
+                 std::int64_t taps, std::int64_t count, bool accumulate) {
+    const Pieces groups(taps, wide);
+    for (std::int64_t group = 0; group < groups.count; ++group) {
+        const std::int64_t first = groups.first(group);
+        dots_groups[groups.of(group) - 1](c + first, a, x, offset + first, count, accumulate);
+    }
+}
+
+void window_outer(const OuterProducts& products) {
+    const int beside = static_cast<int>(
+        smaller(products.vectors, products.rows >= tall ? narrow : smaller(wide, most_sums)));
+    const Pieces row_tiles(products.rows, static_cast<int>(smaller(most_rows, most_sums / beside)));
     for (std::int64_t tile = 0; tile < row_tiles.count; ++tile) {
-        const int height = row_tiles.of(tile);
-        const Pieces groups(taps, width_for(height));
+        const int rows = row_tiles.of(tile);
+        const Pieces groups(products.vectors, static_cast<int>(smaller(wide, most_sums / rows)));
         for (std::int64_t group = 0; group < groups.count; ++group) {
-            products_tiles[height - 1][groups.of(group) - 1](products, row_tiles.first(tile),
-                                                             groups.first(group));
+            outer_tiles[rows - 1][groups.of(group) - 1](products, row_tiles.first(tile),
+                                                        groups.first(group));
         }
     }
 }
