@@ -4,7 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <sstream>
 
 #include "tests/kernels/backends.h"
@@ -104,6 +106,34 @@ TEST_F(IterationPlanTest, NoMoreNodesThanBudgeted) {
         }
         EXPECT_NE(plan_text(p, {}).find("24 B"), std::string::npos);
     }
+}
+
+// The table in docs/architecture.md names the operations in their order.
+TEST_F(IterationPlanTest, IsTheTableOfTheArchitecture) {
+    std::ifstream page("docs/architecture.md");
+    std::vector<std::string> documented;
+    const std::regex operation("(two |three )?`([a-z_]+)`");
+    bool inside = false;
+    for (std::string line; std::getline(page, line);) {
+        inside = line == "| step | operations |" || (inside && line.starts_with('|'));
+        if (!inside) {
+            continue;
+        }
+        for (std::sregex_iterator found(line.begin(), line.end(), operation), end; found != end;
+             ++found) {
+            const std::string number = (*found)[1];
+            documented.insert(documented.end(),
+                              number.empty()     ? 1
+                              : number == "two " ? 2
+                                                 : 3,
+                              (*found)[2]);
+        }
+    }
+    std::vector<std::string> planned;
+    for (const PlannedKernel& kernel : plan(10).kernels) {
+        planned.push_back(kernel.launch.name);
+    }
+    EXPECT_EQ(documented, planned);
 }
 
 // Rounding changes no count. It parts linear_backward_adam from 9 rows on instead of from 33, which
