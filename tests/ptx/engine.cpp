@@ -79,8 +79,10 @@ void Library::add(const Module& module) {
             entries_.try_emplace(host_name(entry.name), Held{&module, &entry, std::nullopt});
         // A template's instance may stand in several files, as in C++; they are the same.
         if (!fresh && host_name(entry.name) != entry.name) {
-            throw TextError(fmt::format("{} and {} both have a kernel {}", module.path,
-                                        found->second.module->path, readable_name(found->first)));
+            throw TextError(fmt::format("{} and {} both have a kernel {}; if the source of one is "
+                                        "gone, remove the file",
+                                        module.path, found->second.module->path,
+                                        readable_name(found->first)));
         }
     }
 }

@@ -41,6 +41,11 @@ std::string host_name(std::string_view device_name);
 // Checks limits and arguments against the entry, then runs it. Throws simt::Failure.
 void launch(const Kernel& kernel, const simt::LaunchGeometry& geometry,
             const std::vector<simt::KernelArgument>& arguments);
+// The PTX that $PATCHFORGE_PTX names (engine_start.cpp).
+Library& shipped_library();
+// Entries that are found here are run instead of the shipped ones; null: none.
+void run_instead(Library* library);
+
 // Of all launches since the program started: instructions of warps, and the processor's time for them.
 struct Executed {
     std::uint64_t instructions = 0;

@@ -10,15 +10,13 @@ namespace ptx {
 
 namespace {
 
-Library& library() {
-    static Library& all = *new Library(std::getenv("PATCHFORGE_PTX")); // say_what_ran comes last
-    return all;
-}
+Library* instead = nullptr;
 
 // A kernel that a test brings along has no PTX; those of kernels/cuda all have.
 bool run_as_ptx(const simt::LaunchGeometry& geometry, const simt::ThreadBody& body) {
     const std::string name = function_at(body.kernel);
-    const Kernel* kernel = library().find(name);
+    const Kernel* kernel = instead ? instead->find(name) : nullptr;
+    kernel = kernel ? kernel : shipped_library().find(name);
     if (kernel) {
         launch(*kernel, geometry, body.arguments);
     } else if (name.starts_with("_ZN10patchforge4cuda") || name.empty()) {
@@ -29,7 +27,7 @@ bool run_as_ptx(const simt::LaunchGeometry& geometry, const simt::ThreadBody& bo
 
 // Kernels that no test launches are named where they are few: a run of some tests leaves out many.
 void say_what_ran() {
-    const auto unused = library().unused();
+    const auto unused = shipped_library().unused();
     const auto [instructions, seconds] = executed();
     std::printf("%.1f million instructions of warps in %.1f s, %.1f million a second; %zu kernels "
                 "never launched\n",
@@ -50,5 +48,14 @@ const bool started = [] {
 }();
 
 } // namespace
+
+Library& shipped_library() {
+    static Library& all = *new Library(std::getenv("PATCHFORGE_PTX")); // say_what_ran comes last
+    return all;
+}
+
+void run_instead(Library* library) {
+    instead = library;
+}
 
 } // namespace ptx

@@ -116,7 +116,7 @@ struct Launch {
     std::vector<std::byte> parameters;
     std::uint64_t executed = 0; // instructions of warps
     // The buffer of device memory that was touched last.
-    std::uint64_t buffer_start = 1, buffer_end = 0;
+    std::uint64_t buffer_start = 0, buffer_bytes = 0;
     bool must_wait = false; // for the kernel before, ahead of any access to device memory
 };
 

@@ -53,14 +53,20 @@ Mask lanes_that(const Warp& warp, const Addresses& address, Wrong wrong) {
                      address[static_cast<unsigned>(__builtin_ctz(wrong))], bytes, alignment));
 }
 
+// Addresses may be anything, so nothing is added to them that could pass the end of all numbers.
+bool within(u64 address, u64 bytes, u64 start, u64 size) {
+    return address >= start && bytes <= size && address - start <= size - bytes;
+}
+
 bool in_a_buffer(Launch& launch, u64 address, u64 bytes) {
-    if (address >= launch.buffer_start && address + bytes <= launch.buffer_end) {
+    if (within(address, bytes, launch.buffer_start, launch.buffer_bytes)) {
         return true;
     }
-    const auto* found = simt::allocation_of(in_device(address), bytes);
+    const auto* found =
+        address <= ~bytes ? simt::allocation_of(in_device(address), bytes) : nullptr;
     if (found) {
         launch.buffer_start = reinterpret_cast<u64>(found->start);
-        launch.buffer_end = launch.buffer_start + found->bytes;
+        launch.buffer_bytes = found->bytes;
     }
     return found != nullptr;
 }
@@ -104,7 +110,7 @@ void prepare(Warp& w, const Instruction& i, u64 bytes, Addresses& address) {
         check_device(w, i, address, bytes);
     } else {
         const Mask wrong = lanes_that(w, address, [&](u64 a) {
-            return a % bytes != 0 || a + bytes > w.block->launch->parameters.size();
+            return a % bytes != 0 || !within(a, bytes, 0, w.block->launch->parameters.size());
         });
         if (wrong) {
             fail(w, i, simt::Finding::out_of_bounds, wrong, "outside of the parameters");
@@ -266,7 +272,8 @@ void check_device(Warp& warp, const Instruction& i, const Addresses& address, u6
     if (span.bits % alignment != 0) {
         fail_misaligned(warp, i, address, bytes, alignment);
     }
-    if (span.low >= launch.buffer_start && span.high + bytes <= launch.buffer_end) {
+    if (span.low >= launch.buffer_start &&
+        within(span.high, bytes, launch.buffer_start, launch.buffer_bytes)) {
         return;
     }
     if (lanes_that(warp, address, [&](u64 a) { return !in_a_buffer(launch, a, bytes); })) {
@@ -283,12 +290,11 @@ void check_shared(Warp& warp, const Instruction& i, const Addresses& address, u6
         fail_misaligned(warp, i, address, bytes, bytes);
     }
     const u64 size = warp.block->shared_bytes;
-    if (span.low >= shared_window && span.high + bytes <= shared_window + size) {
+    if (span.low >= shared_window && within(span.high, bytes, shared_window, size)) {
         return;
     }
-    const Mask wrong = lanes_that(warp, address, [=](u64 a) {
-        return a < shared_window || a + bytes > shared_window + size;
-    });
+    const Mask wrong =
+        lanes_that(warp, address, [=](u64 a) { return !within(a, bytes, shared_window, size); });
     const u64 first = address[static_cast<unsigned>(__builtin_ctz(wrong))];
     fail(warp, i, simt::Finding::out_of_bounds, wrong,
          fmt::format("an access of {} bytes at byte {} of {} bytes of shared memory", bytes,

@@ -193,6 +193,8 @@ const std::vector<Fault>& faults() {
               "16 bytes"),
         found("PastSharedMemory", "%f4}, [%r10]", "%f4}, [%r10+16]", Finding::out_of_bounds,
               "of 1024 bytes of shared memory"),
+        found("AddressPastAllNumbers", "add.s64 %rd6, %rd1, %rd5", "sub.s64 %rd6, %rd5, 4",
+              Finding::out_of_bounds, "st.global.f32"),
         found("SharedAddressLost", "add.s32 %r8, %r6, %r7", "add.s32 %r8, 0, %r7",
               Finding::out_of_bounds, "shared memory"),
         found("TooManyValidBytes", "selp.b32 %r9, 16, 0", "selp.b32 %r9, 32, 0", Finding::limit,
