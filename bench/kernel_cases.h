@@ -52,7 +52,8 @@ struct Inputs {
           weight(backend, pixels * hidden, copies, 80),
           first_moment(backend, pixels * hidden, copies, 100),
           second_moment(backend, pixels * hidden, copies, 120), bias(backend, 3 * pixels, 1, 140),
-          statistics(backend, 2 * hidden), totals(backend, 2), steps(backend, 1),
+          statistics(backend, 2 * hidden), statistics_of_maps(backend, 24 * batch),
+          totals(backend, 2), sums(backend, 48 * batch), steps(backend, 1),
           bytes(backend, 2048 * pixels), levels(backend, batch * pixels), rows(backend, 2 * batch),
           labels(backend, 2048), order(backend, batch) {
         std::vector<std::uint8_t> values(static_cast<std::size_t>(bytes.size()));
@@ -68,7 +69,9 @@ struct Inputs {
             backend.fill_uniform(second_moment.vector(i, pixels * hidden), 1e-6f, 1e-4f,
                                  {.seed = 9, .purpose = 0, .draw = {}});
         }
-        backend.fill_uniform(statistics.view(), 0.5f, 1.0f, {.seed = 11, .purpose = 0, .draw = {}});
+        for (const auto& array : {statistics.view(), statistics_of_maps.view()}) {
+            backend.fill_uniform(array, 0.5f, 1.0f, {.seed = 11, .purpose = 0, .draw = {}});
+        }
         backend.fill_uniform(bias.vector(0, 3 * pixels), 1e-6f, 1e-4f,
                              {.seed = 10, .purpose = 0, .draw = {}});
     }
@@ -85,9 +88,11 @@ struct Inputs {
     Rotation wide, wide_out;     // [2B, pixels]
     Rotation narrow, narrow_out; // [2B, hidden]
     Rotation weight, first_moment, second_moment;
-    Rotation bias;                 // value and moments of up to `pixels`
-    DeviceArray<float> statistics; // mean and variance of hidden columns
+    Rotation bias;                         // value and moments of up to `pixels`
+    DeviceArray<float> statistics;         // mean and variance of hidden columns
+    DeviceArray<float> statistics_of_maps; // of 12 channels of every patch
     DeviceArray<double> totals;
+    DeviceArray<double> sums; // over those
     DeviceArray<std::uint64_t> steps;
     DeviceArray<std::uint8_t> bytes, levels;
     DeviceArray<std::int32_t> rows, labels;
@@ -98,6 +103,8 @@ struct Inputs {
 std::vector<Case> linear_cases(Backend& backend, const Inputs& in, std::int64_t batch);
 // The rest of a training iteration: data, random numbers, losses, normalisation, bookkeeping.
 std::vector<Case> training_cases(Backend& backend, const Inputs& in, std::int64_t batch);
+// What convolutional networks have besides convolutions and the above.
+std::vector<Case> map_cases(Backend& backend, const Inputs& in, std::int64_t batch);
 // What attacks and augmentation do to pixels.
 std::vector<Case> attack_cases(Backend& backend, const Inputs& in, std::int64_t batch);
 

@@ -22,7 +22,7 @@ void run(const Options& options) {
     for (const std::int64_t batch : options.batches) {
         const Inputs inputs(*backend, batch);
         std::vector<Case> cases;
-        for (const auto family : {linear_cases, training_cases, attack_cases}) {
+        for (const auto family : {linear_cases, training_cases, map_cases, attack_cases}) {
             std::ranges::move(family(*backend, inputs, batch), std::back_inserter(cases));
         }
         for (const Case& c : cases) {

@@ -20,10 +20,13 @@
 #include "kernels/operations/minibatch.h"
 #include "kernels/operations/noise.h"
 #include "kernels/operations/normalise.h"
+#include "kernels/operations/normalise_maps.h"
 #include "kernels/operations/optimiser.h"
 #include "kernels/operations/perturb.h"
+#include "kernels/operations/pool.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/regularise.h"
+#include "kernels/operations/resample.h"
 #include "kernels/precision.h"
 
 namespace patchforge {
@@ -50,10 +53,13 @@ class Backend : public ActivationOperations,
                 public MinibatchOperations,
                 public NoiseOperations,
                 public NormaliseOperations,
+                public NormaliseMapsOperations,
                 public OptimiserOperations,
                 public PerturbOperations,
+                public PoolOperations,
                 public ReduceOperations,
-                public RegulariseOperations {
+                public RegulariseOperations,
+                public ResampleOperations {
   public:
     ~Backend() override = default;
 

@@ -1,8 +1,11 @@
 // The size of a picture. A row of a matrix [B, channels * height * width] holds one, channel by
-// channel, each channel's lines from the top (NCHW).
+// channel, each channel's lines from the top (NCHW). Below 2^31 elements.
 #pragma once
 
 #include <cstdint>
+#include <string>
+
+#include "kernels/host_device.h"
 
 namespace patchforge {
 
@@ -11,8 +14,10 @@ struct Extent {
     int height = 0;
     int width = 0;
 
-    std::int64_t plane() const { return std::int64_t{height} * width; } // elements of a channel
-    std::int64_t size() const { return channels * plane(); }
+    PATCHFORGE_HOST_DEVICE int plane() const { return height * width; } // elements of a channel
+    PATCHFORGE_HOST_DEVICE int size() const { return channels * plane(); }
+
+    std::string text() const; // "3x50x50"
 
     friend bool operator==(const Extent&, const Extent&) = default;
 };

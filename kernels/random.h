@@ -8,11 +8,7 @@
 
 #include <cstdint>
 
-#if defined(__CUDACC__)
-#define PATCHFORGE_HOST_DEVICE __host__ __device__
-#else
-#define PATCHFORGE_HOST_DEVICE
-#endif
+#include "kernels/host_device.h"
 
 namespace patchforge {
 
@@ -29,7 +25,7 @@ enum class Purpose : std::uint32_t {
     generate = 81,
     dropout_classifier = 96, // + layer
     attack = 128,            // + use within the attack
-    augmentation = 160,
+    augmentation = 160,      // + use: 0 symmetries, 1 translation, 2 cutout, 3 stain
     gradient_penalty = 176,
     instance_noise = 177,
     latent_label = 178,

@@ -27,6 +27,15 @@ void CpuBackend::activate(Matrix<float> y, Matrix<const float> z, const Epilogue
     });
 }
 
+void CpuBackend::activate_sum(Matrix<float> y, Matrix<const float> a, Matrix<const float> b,
+                              const Epilogue& epilogue) {
+    const EpilogueArguments arguments = epilogue_arguments(epilogue);
+    for_pieces(y.size(), piece, [&](std::int64_t first, std::int64_t count) {
+        vector_.activate(y.data + first, a.data + first, b.data + first, count,
+                         static_cast<std::uint64_t>(first), arguments);
+    });
+}
+
 void CpuBackend::activation_gradient(Matrix<float> dz, Matrix<const float> dy,
                                      Matrix<const float> y, const Epilogue& epilogue) {
     const EpilogueArguments arguments = epilogue_arguments(epilogue);

@@ -54,6 +54,8 @@ class CpuBackend final : public Backend {
 
     // activation.cpp
     void activate(Matrix<float> y, Matrix<const float> z, const Epilogue& epilogue) override;
+    void activate_sum(Matrix<float> y, Matrix<const float> a, Matrix<const float> b,
+                      const Epilogue& epilogue) override;
     void activation_gradient(Matrix<float> dz, Matrix<const float> dy, Matrix<const float> y,
                              const Epilogue& epilogue) override;
 
@@ -178,6 +180,23 @@ class CpuBackend final : public Backend {
                             Matrix<const float> statistics, std::int64_t reference_rows,
                             Vector<const float> scale, bool accumulate) override;
 
+    // normalise_maps.cpp
+    void normalise_maps(Matrix<float> y, Matrix<float> statistics, const RunningStatistics& running,
+                        Vector<double> sums, Matrix<const float> x, const MapSets& sets,
+                        Vector<const float> scale, Vector<const float> shift,
+                        const Epilogue& epilogue) override;
+    void normalise_maps_by(Matrix<float> y, Matrix<const float> x, Matrix<const float> statistics,
+                           const MapSets& sets, Vector<const float> scale,
+                           Vector<const float> shift, const Epilogue& epilogue) override;
+    void normalise_maps_gradient(Matrix<float> dx, Vector<float> d_scale, Vector<float> d_shift,
+                                 Vector<double> sums, Matrix<const float> dy, Matrix<const float> x,
+                                 Matrix<const float> statistics, const MapSets& sets,
+                                 Vector<const float> scale, const Epilogue& previous,
+                                 bool accumulate) override;
+    void normalise_maps_by_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                                    Matrix<const float> statistics, const MapSets& sets,
+                                    Vector<const float> scale, const Epilogue& previous) override;
+
     // minibatch.cpp
     void minibatch_closeness(Matrix<float> o, Matrix<const float> m) override;
     void minibatch_closeness_gradient(Matrix<float> dm, Matrix<const float> d_o,
@@ -205,8 +224,18 @@ class CpuBackend final : public Backend {
                                           const Adam& adam, const ConvolutionShape& shape) override;
 
     // augment.cpp
-    void dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
+    void dihedral(Matrix<float> y, Matrix<const float> x, Extent extent,
                   const RandomStream& random) override;
+
+    // pool.cpp
+    void pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) override;
+    void pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                       const Pool& pool, const Epilogue& previous) override;
+
+    // resample.cpp
+    void resample(Matrix<float> y, Matrix<const float> x, const Resample& rule) override;
+    void resample_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                           const Resample& rule, const Epilogue& previous) override;
 
     // cpu_backend.cpp
     std::string why_no_gan_iterations(const GanIterations& job) const override;
@@ -264,6 +293,9 @@ class CpuBackend final : public Backend {
 
     void reduce(Vector<double> out, Vector<const float> x,
                 double (*reduction)(const float*, std::int64_t));
+    void normalise_set(float* y, const float* x, std::int64_t set, Matrix<const float> statistics,
+                       const MapSets& sets, Vector<const float> scale, Vector<const float> shift,
+                       const EpilogueArguments* epilogue);
     void bias_gradient_adam(const AdamTensor& bias, Matrix<const float> dz,
                             const AdamArguments& adam);
     void backward(Matrix<float> dx, const AdamTensor* updated, Matrix<const float> dz,

@@ -93,6 +93,17 @@ struct VectorKernels {
     void (*column_sums)(float* out, const float* a, std::int64_t a_stride, std::int64_t rows,
                         std::int64_t columns, bool accumulate);
 
+    // Adds to sums[0], sums[1]: sums of x - origin and of its square; of dy and of dy (x - mean).
+    void (*moments)(const float* x, std::int64_t count, float origin, double* sums);
+    void (*moments_of_gradient)(const float* dy, const float* x, std::int64_t count, float mean,
+                                double* sums);
+    // y = (x - mean) * factor + shift; y may be x
+    void (*standardise)(float* y, const float* x, std::int64_t count, float mean, float factor,
+                        float shift);
+    // dx = dy * factor + shift + (x - mean) * slope; dx may be dy
+    void (*standardise_gradient)(float* dx, const float* dy, const float* x, std::int64_t count,
+                                 float mean, float factor, float shift, float slope);
+
     // c [rows, columns] = a [rows, depth] * b [columns, depth]^T: for few rows; b is read once, in
     // its own order.
     void (*multiply_few_rows)(float* c, std::int64_t c_stride, const float* a,

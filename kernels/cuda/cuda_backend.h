@@ -45,6 +45,8 @@ class CudaBackend final : public Backend {
 
     // activation.cu
     void activate(Matrix<float> y, Matrix<const float> z, const Epilogue& epilogue) override;
+    void activate_sum(Matrix<float> y, Matrix<const float> a, Matrix<const float> b,
+                      const Epilogue& epilogue) override;
     void activation_gradient(Matrix<float> dz, Matrix<const float> dy, Matrix<const float> y,
                              const Epilogue& epilogue) override;
 
@@ -169,6 +171,23 @@ class CudaBackend final : public Backend {
                             Matrix<const float> statistics, std::int64_t reference_rows,
                             Vector<const float> scale, bool accumulate) override;
 
+    // normalise_maps.cu
+    void normalise_maps(Matrix<float> y, Matrix<float> statistics, const RunningStatistics& running,
+                        Vector<double> sums, Matrix<const float> x, const MapSets& sets,
+                        Vector<const float> scale, Vector<const float> shift,
+                        const Epilogue& epilogue) override;
+    void normalise_maps_by(Matrix<float> y, Matrix<const float> x, Matrix<const float> statistics,
+                           const MapSets& sets, Vector<const float> scale,
+                           Vector<const float> shift, const Epilogue& epilogue) override;
+    void normalise_maps_gradient(Matrix<float> dx, Vector<float> d_scale, Vector<float> d_shift,
+                                 Vector<double> sums, Matrix<const float> dy, Matrix<const float> x,
+                                 Matrix<const float> statistics, const MapSets& sets,
+                                 Vector<const float> scale, const Epilogue& previous,
+                                 bool accumulate) override;
+    void normalise_maps_by_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                                    Matrix<const float> statistics, const MapSets& sets,
+                                    Vector<const float> scale, const Epilogue& previous) override;
+
     // minibatch.cu
     void minibatch_closeness(Matrix<float> o, Matrix<const float> m) override;
     void minibatch_closeness_gradient(Matrix<float> dm, Matrix<const float> d_o,
@@ -196,8 +215,18 @@ class CudaBackend final : public Backend {
                                           const Adam& adam, const ConvolutionShape& shape) override;
 
     // augment.cu
-    void dihedral(Matrix<float> y, Matrix<const float> x, Extent shape,
+    void dihedral(Matrix<float> y, Matrix<const float> x, Extent extent,
                   const RandomStream& random) override;
+
+    // pool.cu
+    void pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) override;
+    void pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                       const Pool& pool, const Epilogue& previous) override;
+
+    // resample.cu
+    void resample(Matrix<float> y, Matrix<const float> x, const Resample& rule) override;
+    void resample_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                           const Resample& rule, const Epilogue& previous) override;
 
     // gan_iterations.cu
     std::string why_no_gan_iterations(const GanIterations& job) const override;

@@ -4,41 +4,13 @@
 // every eighth row; sums over rows are in float64 and meet in shared memory in the order of warps.
 // A hidden layer of 256 columns and 128 rows is 131 kB: it stays in L2 between the sweeps over its
 // rows (forward three, backward two), and the launch is what it costs.
-#include "kernels/cuda/block_sum.h"
+#include "kernels/cuda/column_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"
 
 namespace patchforge::cuda {
 namespace {
-
-constexpr unsigned columns_per_block = 32;
-constexpr unsigned warps_per_block = reduction_block / 32;
-
-template <int values>
-struct ColumnSumStorage {
-    double of_warp[values][warps_per_block][columns_per_block];
-};
-
-// Adds each value over the warps; every thread of a column gets the sums. Called by all threads.
-template <int values>
-__device__ void sum_over_warps(double (&value)[values], ColumnSumStorage<values>& storage) {
-    const unsigned lane = threadIdx.x % 32;
-    const unsigned warp = threadIdx.x / 32;
-    PATCHFORGE_UNROLL
-    for (int i = 0; i < values; ++i) {
-        storage.of_warp[i][warp][lane] = value[i];
-    }
-    __syncthreads();
-    PATCHFORGE_UNROLL
-    for (int i = 0; i < values; ++i) {
-        value[i] = 0.0;
-        for (unsigned other = 0; other < warps_per_block; ++other) {
-            value[i] += storage.of_warp[i][other][lane];
-        }
-    }
-    __syncthreads(); // the storage may be used again
-}
 
 // Of one row of one column: how d = z - mean becomes a d / sqrt(epsilon + a (v + w d^2)).
 struct Row {

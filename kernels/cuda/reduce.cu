@@ -8,16 +8,13 @@
 //     finish_iteration      one block: 4 B a metric and the step.
 #include <algorithm>
 
-#include "kernels/cuda/block_sum.h"
+#include "kernels/cuda/column_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"
 
 namespace patchforge::cuda {
 namespace {
-
-constexpr unsigned columns_per_block = 32;
-constexpr unsigned warps_per_block = reduction_block / 32;
 
 // The blocks' results, in the order of blocks, when the last block has arrived; see split_sum.h.
 __device__ bool arrives_last(unsigned* arrived) {
@@ -54,31 +51,21 @@ __global__ void __launch_bounds__(reduction_block)
     }
 }
 
-struct ColumnStorage {
-    double of_warp[warps_per_block][columns_per_block];
-};
-
 __global__ void __launch_bounds__(reduction_block)
     column_mean_kernel(float* out, const float* x, std::int64_t rows, std::int64_t columns) {
     begin_kernel();
-    auto& storage = shared<ColumnStorage>();
-    const unsigned lane = threadIdx.x % 32;
+    auto& storage = shared<ColumnSumStorage<1>>();
     const unsigned warp = threadIdx.x / 32;
-    const std::int64_t column = std::int64_t{blockIdx.x} * columns_per_block + lane;
-    double total = 0.0;
+    const std::int64_t column = std::int64_t{blockIdx.x} * columns_per_block + threadIdx.x % 32;
+    double total[1] = {0.0};
     if (column < columns) {
         for (std::int64_t row = warp; row < rows; row += warps_per_block) {
-            total += x[row * columns + column];
+            total[0] += x[row * columns + column];
         }
     }
-    storage.of_warp[warp][lane] = total;
-    __syncthreads();
+    sum_over_warps(total, storage);
     if (warp == 0 && column < columns) {
-        double all = 0.0;
-        for (unsigned other = 0; other < warps_per_block; ++other) {
-            all += storage.of_warp[other][lane];
-        }
-        out[column] = static_cast<float>(all / static_cast<double>(rows));
+        out[column] = static_cast<float>(total[0] / static_cast<double>(rows));
     }
 }
 
@@ -164,7 +151,7 @@ void CudaBackend::column_mean(Vector<float> out, Matrix<const float> x) {
     launch(column_mean_kernel,
            {.grid = blocks_for(x.columns, columns_per_block),
             .block = reduction_block,
-            .shared_bytes = sizeof(ColumnStorage),
+            .shared_bytes = sizeof(ColumnSumStorage<1>),
             .stream = stream_,
             .name = "column_mean",
             .work = {4.0 * x.size() + 4.0 * x.columns, 1.0 * x.size()}},

@@ -29,6 +29,10 @@ struct ActivationOperations {
     // y [B, N] = epilogue(z [B, N]). y may be z.
     virtual void activate(Matrix<float> y, Matrix<const float> z, const Epilogue& epilogue) = 0;
 
+    // y [B, N] = epilogue(a + b): the end of a residual block. y may be a or b.
+    virtual void activate_sum(Matrix<float> y, Matrix<const float> a, Matrix<const float> b,
+                              const Epilogue& epilogue) = 0;
+
     // dz [B, N] = dy * epilogue'(z), with the derivative worked out from the epilogue's output y:
     //     relu, leaky_relu: the sign of y | tanh 1 - t^2, sigmoid s(1 - s), with t, s the value
     //     before dropout's division | dropped elements 0, kept ones times 1/(1-p).

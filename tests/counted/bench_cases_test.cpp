@@ -14,7 +14,7 @@ TEST(KernelCases, TouchTheBytesTheyClaim) {
     constexpr std::int64_t batch = 10;
     std::unique_ptr<Inputs> inputs;
     count_traffic(*backend, [&] { inputs = std::make_unique<Inputs>(*backend, batch); });
-    for (const auto family : {linear_cases, training_cases, attack_cases}) {
+    for (const auto family : {linear_cases, training_cases, map_cases, attack_cases}) {
         for (const Case& c : family(*backend, *inputs, batch)) {
             SCOPED_TRACE(c.name);
             const auto kernels = count_traffic(*backend, [&] { c.enqueue(0); });

@@ -56,6 +56,30 @@ TEST_P(ActivationTest, Values) {
     }
 }
 
+TEST_P(ActivationTest, OfSums) {
+    for (const auto& [rows, columns] : shapes) {
+        for (const NamedEpilogue& named : every_epilogue()) {
+            SCOPED_TRACE(describe("rows", rows, "columns", columns, "epilogue", named.name));
+            const auto a = random_values(17, rows * columns, -2, 2);
+            const auto b = random_values(18, rows * columns, -2, 2);
+            const DeviceStep step(backend(), 3, 5, 2);
+            const oracle::Epilogue epilogue(named.at(step), step.value());
+            const auto a_on_device = GuardedArray<float>::input(backend(), a, 1);
+            const auto y = GuardedArray<float>::changing(backend(), b, 3);
+            backend().activate_sum(y.matrix(rows, columns), a_on_device.matrix(rows, columns),
+                                   y.matrix(rows, columns), named.at(step));
+            std::vector<double> expected, tolerance;
+            for (std::size_t e = 0; e < a.size(); ++e) {
+                const double z = double{a[e]} + b[e];
+                expected.push_back(epilogue.value(z, e));
+                tolerance.push_back(
+                    epilogue_bound(z, unit_roundoff * 4, expected.back(), named.dropout));
+            }
+            expect_close(y.values(), expected, tolerance, columns, "y");
+        }
+    }
+}
+
 TEST_P(ActivationTest, Gradients) {
     for (const auto& [rows, columns] : shapes) {
         for (const NamedEpilogue& named : every_epilogue()) {

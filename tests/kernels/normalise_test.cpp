@@ -2,6 +2,7 @@
 // differences of it.
 #include "tests/kernels/backends.h"
 #include "tests/kernels/comparison.h"
+#include "tests/kernels/differences.h"
 #include "tests/kernels/guarded_array.h"
 #include "tests/oracle/normalise.h"
 
@@ -115,38 +116,13 @@ TEST_P(NormaliseTest, Gradient) {
         oracle::DoubleMatrix zs(rows, columns, z);
         auto scales = oracle::to_double(scale), shifts = oracle::to_double(shift);
         const auto loss = [&] {
-            const auto result = oracle::normalise(zs, reference, scales, shifts);
-            double sum = 0;
-            for (std::size_t e = 0; e < dy.size(); ++e) {
-                sum += dy[e] * result.y.values[e];
-            }
-            return sum;
-        };
-        const auto difference = [&](double& number) {
-            const double before = number, h = 1e-5;
-            number = before + h;
-            const double above = loss();
-            number = before - h;
-            const double below = loss();
-            number = before;
-            return (above - below) / (2 * h);
-        };
-        // At most 300 elements of each: the loss is summed anew for every difference.
-        const auto check = [&](std::vector<double>& numbers, const std::vector<float>& claimed,
-                               const char* what) {
-            for (std::size_t e = 0; e < numbers.size(); e += 1 + numbers.size() / 300) {
-                const double measured = difference(numbers[e]);
-                const double error = std::fabs(measured - double{claimed[e]});
-                EXPECT_FALSE(!(error <= 2e-5 * (1 + std::fabs(measured))))
-                    << what << " " << e << ": difference " << measured << ", claimed "
-                    << claimed[e];
-            }
+            return dot(dy, oracle::normalise(zs, reference, scales, shifts).y.values);
         };
         if (reference > 1) {
-            check(zs.values, dz.values(), "z");
+            expect_slopes(zs.values, dz.values(), loss, 2e-5, "z");
         }
-        check(scales, d_scale.values(), "scale");
-        check(shifts, d_shift.values(), "shift");
+        expect_slopes(scales, d_scale.values(), loss, 2e-5, "scale");
+        expect_slopes(shifts, d_shift.values(), loss, 2e-5, "shift");
 
         const auto once_scale = d_scale.values(), once_shift = d_shift.values();
         const auto in_place = GuardedArray<float>::changing(backend(), dy, 2);

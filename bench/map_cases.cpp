@@ -1,0 +1,105 @@
+#include "bench/kernel_cases.h"
+
+namespace patchforge::bench {
+
+// Maps of 12 channels of 25 x 25, as many numbers as a patch has, and what makes them of others.
+std::vector<Case> map_cases(Backend& backend, const Inputs& in, std::int64_t batch) {
+    const Extent maps = {.channels = 12, .height = 25, .width = 25};
+    const Extent patch = {.channels = 3, .height = 50, .width = 50};
+    const double x = static_cast<double>(batch * pixels);
+    const double planes = static_cast<double>(batch * maps.channels);
+    const Epilogue relu = {.activation = Activation::relu};
+    const MapSets batchwise = {maps, batch, 1}, instances = {maps, 1, 1};
+    const auto resample = [=, &backend, &in](const char* name, const Resample& rule) {
+        return Case{name, 4 * static_cast<double>(batch * (rule.in.size() + rule.out().size())), 0,
+                    [=, &backend, &in](std::int64_t i) {
+                        backend.resample(in.wide_out.matrix(i, batch, rule.out().size()),
+                                         in.wide.matrix(i, batch, rule.in.size()), rule);
+                    }};
+    };
+    const auto resample_gradient = [=, &backend, &in](const char* name, const Resample& rule) {
+        return Case{name, 4 * static_cast<double>(batch * (rule.in.size() + rule.out().size())), 0,
+                    [=, &backend, &in](std::int64_t i) {
+                        backend.resample_gradient(in.wide_out.matrix(i, batch, rule.in.size()),
+                                                  in.wide.matrix(i, batch, rule.out().size()), {},
+                                                  rule, {});
+                    }};
+    };
+    const auto pool = [=, &backend, &in](const char* name, const Pool& rule) {
+        const double read = static_cast<double>(batch * maps.channels) * rule.vertical().covered() *
+                            rule.horizontal().covered();
+        return Case{name, 4 * (read + static_cast<double>(batch * rule.out().size())), 0,
+                    [=, &backend, &in](std::int64_t i) {
+                        backend.pool(in.wide_out.matrix(i, batch, rule.out().size()),
+                                     in.wide.matrix(i, batch, pixels), rule);
+                    }};
+    };
+    const auto pool_gradient = [=, &backend, &in](const char* name, const Pool& rule) {
+        const double read = rule.kind == PoolKind::maximum
+                                ? static_cast<double>(batch * maps.channels) *
+                                      rule.vertical().covered() * rule.horizontal().covered()
+                                : 0;
+        return Case{name, 4 * (x + read + static_cast<double>(batch * rule.out().size())), 0,
+                    [=, &backend, &in](std::int64_t i) {
+                        backend.pool_gradient(in.wide_out.matrix(i, batch, pixels),
+                                              in.narrow.matrix(i, batch, rule.out().size()),
+                                              in.wide.matrix(i, batch, pixels), rule, {});
+                    }};
+    };
+    const auto normalise = [=, &backend, &in](const char* name, const MapSets& sets) {
+        return Case{name, 12 * x + 32 * planes, 0, [=, &backend, &in](std::int64_t i) {
+                        backend.normalise_maps(in.wide_out.matrix(i, batch, pixels),
+                                               {in.narrow_out.at(i), 2, sets.count(batch)}, {},
+                                               {in.sums.data(), sets.sums(batch)},
+                                               in.wide.matrix(i, batch, pixels), sets,
+                                               in.bias.vector(0, maps.channels),
+                                               {in.bias.at(0) + pixels, maps.channels}, relu);
+                    }};
+    };
+    const auto normalise_gradient = [=, &backend, &in](const char* name, const MapSets& sets) {
+        return Case{name, 20 * x + 32 * planes, 0, [=, &backend, &in](std::int64_t i) {
+                        backend.normalise_maps_gradient(
+                            in.wide_out.matrix(i, batch, pixels), in.narrow_out.vector(i, 12),
+                            in.narrow_out.vector(i + 1, 12), {in.sums.data(), sets.sums(batch)},
+                            in.wide.matrix(i, batch, pixels), in.wide.matrix(i + 1, batch, pixels),
+                            {in.statistics_of_maps.data(), 2, sets.count(batch)}, sets,
+                            in.bias.vector(0, maps.channels), {}, false);
+                    }};
+    };
+    return {
+        normalise("normalise_maps, batch", batchwise),
+        normalise("normalise_maps, instance", instances),
+        normalise_gradient("normalise_maps_gradient, batch", batchwise),
+        normalise_gradient("normalise_maps_gradient, instance", instances),
+        {"normalise_maps_by", 8 * x, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.normalise_maps_by(
+                 in.wide_out.matrix(i, batch, pixels), in.wide.matrix(i, batch, pixels),
+                 {in.statistics_of_maps.data(), 2, maps.channels}, batchwise,
+                 in.bias.vector(0, maps.channels), {in.bias.at(0) + pixels, maps.channels}, relu);
+         }},
+        {"activate_sum relu", 12 * x, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.activate_sum(in.wide_out.matrix(i, batch, pixels),
+                                  in.wide.matrix(i, batch, pixels),
+                                  in.wide.matrix(i + 1, batch, pixels), relu);
+         }},
+        pool("pool, maximum 2/2", {.in = maps}),
+        pool("pool, maximum 3/2", {.in = maps, .kernel = 3, .padding = 1}),
+        pool("pool, average 2/2", {.kind = PoolKind::average, .in = maps}),
+        pool("pool, global average", {.kind = PoolKind::adaptive_average, .in = maps}),
+        pool_gradient("pool_gradient, maximum 2/2", {.in = maps}),
+        pool_gradient("pool_gradient, global average",
+                      {.kind = PoolKind::adaptive_average, .in = maps}),
+        resample("resample, reflection 1", {ResampleKind::reflection_padding, patch, 1, 1, 1, 1}),
+        resample("resample, nearest x2", {ResampleKind::nearest, {3, 50, 25}}),
+        resample("resample, bilinear x2", {ResampleKind::bilinear, {3, 50, 25}}),
+        resample("resample, shuffle 2", {ResampleKind::shuffle, {12, 25, 25}}),
+        resample_gradient("resample_gradient, reflection 1",
+                          {ResampleKind::reflection_padding, patch, 1, 1, 1, 1}),
+        resample_gradient("resample_gradient, nearest x2", {ResampleKind::nearest, {3, 50, 25}}),
+        resample_gradient("resample_gradient, bilinear x2", {ResampleKind::bilinear, {3, 50, 25}}),
+    };
+}
+
+} // namespace patchforge::bench
