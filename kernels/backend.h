@@ -18,6 +18,7 @@
 #include "kernels/operations/linear.h"
 #include "kernels/operations/loss.h"
 #include "kernels/operations/minibatch.h"
+#include "kernels/operations/modulate.h"
 #include "kernels/operations/noise.h"
 #include "kernels/operations/normalise.h"
 #include "kernels/operations/normalise_maps.h"
@@ -27,6 +28,8 @@
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/regularise.h"
 #include "kernels/operations/resample.h"
+#include "kernels/operations/spectral.h"
+#include "kernels/operations/stain.h"
 #include "kernels/precision.h"
 
 namespace patchforge {
@@ -51,6 +54,7 @@ class Backend : public ActivationOperations,
                 public LinearOperations,
                 public LossOperations,
                 public MinibatchOperations,
+                public ModulateOperations,
                 public NoiseOperations,
                 public NormaliseOperations,
                 public NormaliseMapsOperations,
@@ -59,7 +63,9 @@ class Backend : public ActivationOperations,
                 public PoolOperations,
                 public ReduceOperations,
                 public RegulariseOperations,
-                public ResampleOperations {
+                public ResampleOperations,
+                public SpectralOperations,
+                public StainOperations {
   public:
     ~Backend() override = default;
 

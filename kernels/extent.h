@@ -14,8 +14,10 @@ struct Extent {
     int height = 0;
     int width = 0;
 
-    PATCHFORGE_HOST_DEVICE int plane() const { return height * width; } // elements of a channel
-    PATCHFORGE_HOST_DEVICE int size() const { return channels * plane(); }
+    PATCHFORGE_HOST_DEVICE std::int64_t plane() const { // elements of a channel
+        return std::int64_t{height} * width;
+    }
+    PATCHFORGE_HOST_DEVICE std::int64_t size() const { return channels * plane(); }
 
     std::string text() const; // "3x50x50"
 

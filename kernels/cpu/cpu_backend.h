@@ -226,6 +226,39 @@ class CpuBackend final : public Backend {
     // augment.cpp
     void dihedral(Matrix<float> y, Matrix<const float> x, Extent extent,
                   const RandomStream& random) override;
+    void dihedral_gradient(Matrix<float> dx, Matrix<const float> dy, Extent extent,
+                           const RandomStream& random) override;
+    void translate(Matrix<float> y, Matrix<const float> x, Extent extent, int limit,
+                   const RandomStream& random) override;
+    void translate_gradient(Matrix<float> dx, Matrix<const float> dy, Extent extent, int limit,
+                            const RandomStream& random) override;
+    void cutout(Matrix<float> y, Matrix<const float> x, Extent extent, int side,
+                const RandomStream& random) override;
+
+    // modulate.cpp
+    void modulate(Matrix<float> y, Matrix<const float> x, Extent extent,
+                  const Modulation& modulation, const Epilogue& epilogue) override;
+    void modulate_gradient(Matrix<float> dx, Matrix<float> d_film, Vector<float> d_strength,
+                           Vector<double> sums, Matrix<const float> dy, Matrix<const float> x,
+                           Extent extent, const Modulation& modulation, const Epilogue& previous,
+                           bool accumulate) override;
+    void append_deviation(Matrix<float> y, Matrix<const float> x, Extent extent,
+                          std::int64_t group) override;
+    void append_deviation_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                                   Extent extent, std::int64_t group) override;
+
+    // spectral.cpp
+    void spectral_normalise(Vector<float> y, Vector<float> sigma, Vector<float> u, Vector<float> v,
+                            Vector<const float> weight, const SpectralMatrix& matrix,
+                            int iterations) override;
+    void spectral_gradient(Vector<float> d_weight, Vector<const float> dy, Vector<const float> y,
+                           Vector<const float> sigma, Vector<const float> u, Vector<const float> v,
+                           const SpectralMatrix& matrix, bool accumulate) override;
+
+    // stain.cpp
+    void jitter_stain(Matrix<float> y, Matrix<const float> x, const StainJitter& jitter) override;
+    void jitter_stain_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                               const StainJitter& jitter) override;
 
     // pool.cpp
     void pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) override;
@@ -291,6 +324,8 @@ class CpuBackend final : public Backend {
     void convolution_bias_gradient(float* gradient, Matrix<const float> dz,
                                    const ConvolutionShape& shape);
 
+    template <class Body>
+    void move_planes(Matrix<float> y, Matrix<const float> x, Extent extent, const Body& body);
     void reduce(Vector<double> out, Vector<const float> x,
                 double (*reduction)(const float*, std::int64_t));
     void normalise_set(float* y, const float* x, std::int64_t set, Matrix<const float> statistics,

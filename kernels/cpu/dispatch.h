@@ -55,6 +55,13 @@ struct OuterProducts {
     bool accumulate;
 };
 
+// Stain jitter of one picture (kernels/stain_change.h), of pixels that are half * x + offset in [0, 1].
+struct StainArguments {
+    float half, offset;
+    float matrix[3][3];
+    float shift[3];
+};
+
 struct VectorKernels {
     const char* name;
     int lanes; // floats of a vector
@@ -103,6 +110,14 @@ struct VectorKernels {
     // dx = dy * factor + shift + (x - mean) * slope; dx may be dy
     void (*standardise_gradient)(float* dx, const float* dy, const float* x, std::int64_t count,
                                  float mean, float factor, float shift, float slope);
+    // y = x * factor + shift + noise * strength; noise may be null, y may be x
+    void (*modulate)(float* y, const float* x, const float* noise, std::int64_t count, float factor,
+                     float shift, float strength);
+    // Three planes of `plane` pixels, one behind the other (kernels/operations/stain.h).
+    void (*jitter_stain)(float* y, const float* x, std::int64_t plane,
+                         const StainArguments& jitter);
+    void (*jitter_stain_gradient)(float* dx, const float* dy, const float* x, std::int64_t plane,
+                                  const StainArguments& jitter);
 
     // c [rows, columns] = a [rows, depth] * b [columns, depth]^T: for few rows; b is read once, in
     // its own order.

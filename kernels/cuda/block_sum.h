@@ -37,4 +37,26 @@ __device__ void sum_over_block(double (&value)[values], BlockSumStorage<values>&
     }
 }
 
+// The same, and every thread gets them.
+template <int values>
+struct SharedSums {
+    BlockSumStorage<values> parts;
+    double of_block[values];
+};
+template <int values>
+__device__ void share_sums(double (&value)[values], SharedSums<values>& storage) {
+    sum_over_block(value, storage.parts);
+    if (threadIdx.x == 0) {
+        PATCHFORGE_UNROLL
+        for (int i = 0; i < values; ++i) {
+            storage.of_block[i] = value[i];
+        }
+    }
+    __syncthreads();
+    PATCHFORGE_UNROLL
+    for (int i = 0; i < values; ++i) {
+        value[i] = storage.of_block[i];
+    }
+}
+
 } // namespace patchforge::cuda

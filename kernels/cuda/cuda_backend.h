@@ -217,6 +217,39 @@ class CudaBackend final : public Backend {
     // augment.cu
     void dihedral(Matrix<float> y, Matrix<const float> x, Extent extent,
                   const RandomStream& random) override;
+    void dihedral_gradient(Matrix<float> dx, Matrix<const float> dy, Extent extent,
+                           const RandomStream& random) override;
+    void translate(Matrix<float> y, Matrix<const float> x, Extent extent, int limit,
+                   const RandomStream& random) override;
+    void translate_gradient(Matrix<float> dx, Matrix<const float> dy, Extent extent, int limit,
+                            const RandomStream& random) override;
+    void cutout(Matrix<float> y, Matrix<const float> x, Extent extent, int side,
+                const RandomStream& random) override;
+
+    // modulate.cu
+    void modulate(Matrix<float> y, Matrix<const float> x, Extent extent,
+                  const Modulation& modulation, const Epilogue& epilogue) override;
+    void modulate_gradient(Matrix<float> dx, Matrix<float> d_film, Vector<float> d_strength,
+                           Vector<double> sums, Matrix<const float> dy, Matrix<const float> x,
+                           Extent extent, const Modulation& modulation, const Epilogue& previous,
+                           bool accumulate) override;
+    void append_deviation(Matrix<float> y, Matrix<const float> x, Extent extent,
+                          std::int64_t group) override;
+    void append_deviation_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                                   Extent extent, std::int64_t group) override;
+
+    // spectral.cu
+    void spectral_normalise(Vector<float> y, Vector<float> sigma, Vector<float> u, Vector<float> v,
+                            Vector<const float> weight, const SpectralMatrix& matrix,
+                            int iterations) override;
+    void spectral_gradient(Vector<float> d_weight, Vector<const float> dy, Vector<const float> y,
+                           Vector<const float> sigma, Vector<const float> u, Vector<const float> v,
+                           const SpectralMatrix& matrix, bool accumulate) override;
+
+    // stain.cu
+    void jitter_stain(Matrix<float> y, Matrix<const float> x, const StainJitter& jitter) override;
+    void jitter_stain_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
+                               const StainJitter& jitter) override;
 
     // pool.cu
     void pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) override;

@@ -20,42 +20,19 @@
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/instructions.h"
+#include "kernels/cuda/plane_sum.h"
 
 namespace patchforge::cuda {
 namespace {
 
-// From this many elements on a block sums a plane: with fewer, most of its threads had one to add.
-constexpr int plane_of_block = 1024;
 constexpr unsigned most_rows_of_grid = 65535;
 
-// sums[2 p], sums[2 p + 1] = the sums over plane p of two terms: terms(p) is what adds those of
-// element i to value[0] and value[1]. Called by all threads.
-template <unsigned warps, class Terms>
-__device__ void sum_over_planes(double* sums, std::int64_t planes, int plane,
-                                BlockSumStorage<2>& storage, const Terms& terms) {
-    constexpr unsigned threads = 32 * warps;
-    const std::int64_t p =
-        std::int64_t{blockIdx.x} * (reduction_block / threads) + threadIdx.x / threads;
-    double value[2] = {0.0, 0.0};
-    if (p < planes) {
-        const auto add = terms(p);
-        for (int i = static_cast<int>(threadIdx.x % threads); i < plane; i += threads) {
-            add(i, value);
-        }
-    }
-    if constexpr (warps == 1) {
-        PATCHFORGE_UNROLL
-        for (int distance = 16; distance > 0; distance /= 2) {
-            value[0] += __shfl_xor_sync(0xffffffffu, value[0], distance);
-            value[1] += __shfl_xor_sync(0xffffffffu, value[1], distance);
-        }
-    } else {
-        sum_over_block(value, storage);
-    }
-    if (p < planes && threadIdx.x % threads == 0) {
+// sums[2 p], sums[2 p + 1] = those of plane p.
+__device__ auto store_pairs(double* sums) {
+    return [=](std::int64_t p, const double(&value)[2]) {
         sums[2 * p] = value[0];
         sums[2 * p + 1] = value[1];
-    }
+    };
 }
 
 // Where the set's first element lies: its sums are about that one, so that none is small beside them.
@@ -74,16 +51,18 @@ __global__ void __launch_bounds__(reduction_block)
     map_moments_kernel(double* sums, const float* x, MapSets sets, std::int64_t planes) {
     begin_kernel();
     auto& storage = shared<BlockSumStorage<2>>();
-    sum_over_planes<warps>(sums, planes, sets.extent.plane(), storage, [&](std::int64_t p) {
+    const int plane = static_cast<int>(sets.extent.plane());
+    const auto terms = [&](std::int64_t p) {
         const int channels = sets.extent.channels;
         const double origin = x[first_of_set(sets, p / channels, static_cast<int>(p % channels))];
-        const float* of_plane = x + p * sets.extent.plane();
+        const float* of_plane = x + p * plane;
         return [=](int i, double(&value)[2]) {
             const double d = of_plane[i] - origin;
             value[0] += d;
             value[1] += d * d;
         };
-    });
+    };
+    sum_over_planes<warps>(planes, plane, storage, terms, store_pairs(sums));
 }
 
 template <unsigned warps>
@@ -92,18 +71,20 @@ __global__ void __launch_bounds__(reduction_block)
                              MapSets sets, std::int64_t planes, std::int64_t count) {
     begin_kernel();
     auto& storage = shared<BlockSumStorage<2>>();
-    sum_over_planes<warps>(sums, planes, sets.extent.plane(), storage, [&](std::int64_t p) {
+    const int plane = static_cast<int>(sets.extent.plane());
+    const auto terms = [&](std::int64_t p) {
         const int channels = sets.extent.channels;
         const std::int64_t set = sets.of(p / channels, static_cast<int>(p % channels));
         const double mean = statistics[set];
         const double inverse = inverse_deviation(statistics[count + set]);
-        const std::int64_t first = p * sets.extent.plane();
+        const std::int64_t first = p * plane;
         return [=](int i, double(&value)[2]) {
             const double g = dy[first + i];
             value[0] += g;
             value[1] += g * ((x[first + i] - mean) * inverse);
         };
-    });
+    };
+    sum_over_planes<warps>(planes, plane, storage, terms, store_pairs(sums));
 }
 
 // Adds the sums of plane at(m) times weight(m) over the members m = 0 ... of a set or a channel; the
@@ -282,10 +263,9 @@ __global__ void __launch_bounds__(256)
     }
 }
 
-LaunchShape plane_shape(std::int64_t planes, int plane, Stream stream, const char* name,
+LaunchShape plane_shape(std::int64_t planes, std::int64_t plane, Stream stream, const char* name,
                         double bytes, double operations) {
-    const std::int64_t of_block = plane >= plane_of_block ? 1 : reduction_block / 32;
-    return {.grid = blocks_for(planes, of_block),
+    return {.grid = blocks_for_planes(planes, plane),
             .block = reduction_block,
             .shared_bytes = sizeof(BlockSumStorage<2>),
             .stream = stream,

@@ -13,12 +13,12 @@ namespace patchforge::cuda {
 class PhiloxDraw {
   public:
     __device__ explicit PhiloxDraw(const RandomStream& stream)
+        : PhiloxDraw(stream, stream.draw.value()) {}
+    // ... at another draw than its own.
+    __device__ PhiloxDraw(const RandomStream& stream, std::uint64_t draw)
         : key_{static_cast<unsigned>(stream.seed), static_cast<unsigned>(stream.seed >> 32)},
-          purpose_(stream.purpose) {
-        const std::uint64_t draw = stream.draw.value();
-        draw_low_ = static_cast<unsigned>(draw);
-        draw_high_ = static_cast<unsigned>(draw >> 32);
-    }
+          purpose_(stream.purpose), draw_low_(static_cast<unsigned>(draw)),
+          draw_high_(static_cast<unsigned>(draw >> 32)) {}
 
     // Words of elements 4 * group ... 4 * group + 3.
     __device__ void words(std::uint32_t (&word)[4], std::uint32_t group) const {

@@ -61,9 +61,10 @@ __global__ void __launch_bounds__(256)
     begin_kernel();
     const ElementEpilogue previous(description);
     const int e = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
+    const int plane = to.height * to.width;
     for (std::int64_t row = blockIdx.y; row < rows && e < to.size(); row += gridDim.y) {
         const auto rule = rule_of_picture(rule_of_all, row);
-        const Pixel pixel = {e / to.plane(), e / to.width % to.height, e % to.width};
+        const Pixel pixel = {e / plane, e / to.width % to.height, e % to.width};
         const float* picture = x + row * from.size();
         float sum = 0.0f;
         PATCHFORGE_UNROLL

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -45,6 +46,40 @@ inline Picture dihedral(Picture picture, std::uint32_t word) {
         picture = swapped(picture);
     }
     return picture;
+}
+
+// y[i, j] = x[i - down, j - right].
+inline Picture translated(const Picture& picture, int down, int right) {
+    Picture result = picture;
+    for (int i = 0; i < static_cast<int>(picture.size()); ++i) {
+        for (int j = 0; j < static_cast<int>(picture[0].size()); ++j) {
+            const int row = i - down, column = j - right;
+            const bool inside = row >= 0 && row < static_cast<int>(picture.size()) && column >= 0 &&
+                                column < static_cast<int>(picture[0].size());
+            result[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] =
+                inside ? picture[static_cast<std::size_t>(row)][static_cast<std::size_t>(column)]
+                       : 0;
+        }
+    }
+    return result;
+}
+
+// A square of zeros whose centre, left of and above the middle of an even one, is [row, column].
+inline Picture cut(Picture picture, int side, int row, int column) {
+    for (int i = 0; i < static_cast<int>(picture.size()); ++i) {
+        for (int j = 0; j < static_cast<int>(picture[0].size()); ++j) {
+            if (i - row >= -(side / 2) && i - row < side - side / 2 && j - column >= -(side / 2) &&
+                j - column < side - side / 2) {
+                picture[static_cast<std::size_t>(i)][static_cast<std::size_t>(j)] = 0;
+            }
+        }
+    }
+    return picture;
+}
+
+// A number in 0 ... choices - 1 from a word.
+inline int chosen(std::uint32_t word, int choices) {
+    return static_cast<int>(std::floor(std::ldexp(static_cast<double>(word), -32) * choices));
 }
 
 } // namespace patchforge::oracle

@@ -75,6 +75,18 @@ void standardise(float* y, const float* x, std::int64_t count, float mean, float
     }
 }
 
+void modulate(float* y, const float* x, const float* noise, std::int64_t count, float factor,
+              float shift, float strength) {
+    for (std::int64_t i = 0; i < count; i += lanes) {
+        const std::int64_t n = count - i;
+        Floats value = load_up_to(x + i, n) * factor + shift;
+        if (noise) {
+            value += load_up_to(noise + i, n) * strength;
+        }
+        store_up_to(y + i, value, n);
+    }
+}
+
 void standardise_gradient(float* dx, const float* dy, const float* x, std::int64_t count,
                           float mean, float factor, float shift, float slope) {
     for (std::int64_t i = 0; i < count; i += lanes) {
