@@ -238,6 +238,33 @@ std::span<const T> values_of(const Tensor& tensor, const char* dtype) {
     return {reinterpret_cast<const T*>(tensor.bytes.data()), tensor.bytes.size() / sizeof(T)};
 }
 
+// Sign, exponent, fraction: a number is not finite where all bits of its exponent are set.
+template <class Bits>
+std::int64_t first_not_finite(std::span<const std::byte> bytes, Bits exponent) {
+    for (std::size_t i = 0; i < bytes.size() / sizeof(Bits); ++i) {
+        Bits bits;
+        std::memcpy(&bits, bytes.data() + i * sizeof bits, sizeof bits);
+        if ((bits & exponent) == exponent) {
+            return static_cast<std::int64_t>(i);
+        }
+    }
+    return -1;
+}
+
+// -1 where all are.
+std::int64_t first_not_finite(const Tensor& tensor) {
+    if (tensor.dtype == "F32") {
+        return first_not_finite<std::uint32_t>(tensor.bytes, 0x7F800000u);
+    }
+    if (tensor.dtype == "F64") {
+        return first_not_finite<std::uint64_t>(tensor.bytes, 0x7FF0000000000000u);
+    }
+    if (tensor.dtype == "F16") {
+        return first_not_finite<std::uint16_t>(tensor.bytes, 0x7C00u);
+    }
+    return tensor.dtype == "BF16" ? first_not_finite<std::uint16_t>(tensor.bytes, 0x7F80u) : -1;
+}
+
 } // namespace
 
 std::int64_t Tensor::size() const {
@@ -284,7 +311,16 @@ std::span<const std::int64_t> i64(const Tensor& tensor) {
 
 TensorFile read_safetensors(const std::filesystem::path& path) {
     const std::vector<std::uint8_t> bytes = read_bytes(path, max_file_bytes);
-    return decode_safetensors(std::as_bytes(std::span(bytes)), path.string());
+    TensorFile file = decode_safetensors(std::as_bytes(std::span(bytes)), path.string());
+    for (const Tensor& tensor : file.tensors) {
+        if (const std::int64_t place = first_not_finite(tensor); place >= 0) {
+            throw std::runtime_error(
+                fmt::format("{}: the tensor '{}' is not finite at element {}; take weights that "
+                            "are, say those of an earlier checkpoint",
+                            file.name, tensor.name, place));
+        }
+    }
+    return file;
 }
 
 TensorFile decode_safetensors(std::span<const std::byte> bytes, const std::string& name) {

@@ -44,7 +44,9 @@ std::span<const std::int64_t> i64(const Tensor& tensor);
 
 // Everything the format demands is checked: header length (at most 100,000,000 bytes) and JSON, no
 // duplicate keys, known types, sizes that agree with shapes, a data section covered without holes
-// or overlaps, and nothing after it. std::runtime_error names the file and the first fault.
+// or overlaps, and nothing after it. std::runtime_error names the file and the first fault. A file
+// that is read must hold finite numbers, too: weights, moments and latent codes with NaN or
+// infinity would be taken for results.
 TensorFile read_safetensors(const std::filesystem::path& path);
 TensorFile decode_safetensors(std::span<const std::byte> bytes, const std::string& name);
 

@@ -72,6 +72,46 @@ TEST(Safetensors, OrdersByTypeThenNameAndPadsTheHeader) {
               bytes);
 }
 
+// Every type of number, in its own bits: the largest finite one passes, infinity and NaN do not.
+TEST(Safetensors, ReadsFiniteNumbersAlone) {
+    const TemporaryFolder folder;
+    struct Type {
+        const char* name;
+        std::size_t bytes;
+        std::uint64_t largest, infinity, nan;
+    };
+    for (const Type& type :
+         {Type{"F16", 2, 0x7BFF, 0xFC00, 0x7E01}, Type{"BF16", 2, 0x7F7F, 0xFF80, 0x7F81},
+          Type{"F32", 4, 0x7F7FFFFF, 0xFF800000, 0x7FC00000},
+          Type{"F64", 8, 0x7FEFFFFFFFFFFFFF, 0xFFF0000000000000, 0x7FF0000000000001}}) {
+        for (const std::uint64_t bits : {type.largest, type.infinity, type.nan}) {
+            SCOPED_TRACE(testing::Message() << type.name << ' ' << std::hex << bits);
+            Tensor tensor{"0.weight", type.name, {1, 3}, std::vector<std::byte>(3 * type.bytes)};
+            std::memcpy(tensor.bytes.data() + 2 * type.bytes, &bits, type.bytes);
+            const float one = 1;
+            write_safetensors(folder / "w.safetensors", {tensor, make_f32("0.bias", {1}, &one)});
+            std::string fault;
+            try {
+                read_safetensors(folder / "w.safetensors");
+            } catch (const std::runtime_error& error) {
+                fault = error.what();
+            }
+            if (bits == type.largest) {
+                EXPECT_EQ(fault, "");
+            } else {
+                EXPECT_NE(fault.find("w.safetensors: the tensor '0.weight' is not finite at "
+                                     "element 2; "),
+                          std::string::npos)
+                    << fault;
+            }
+        }
+    }
+    // Whole numbers have all bits to themselves.
+    const std::int64_t whole = -1;
+    write_safetensors(folder / "n.safetensors", {make_i64("n", {1}, &whole)});
+    EXPECT_EQ(i64(read_safetensors(folder / "n.safetensors").at("n"))[0], -1);
+}
+
 TEST(Safetensors, RoundTripsThroughAFile) {
     const TemporaryFolder folder;
     const std::vector<float> values = {1.5F, -0.0F, 3e-39F, 1e38F, 0, 6};
