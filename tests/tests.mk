@@ -68,11 +68,12 @@ $B/on-ptx: $(patsubst %,$B/simt/%.o,$(filter-out %_test.cpp,$(wildcard tests/ptx
 # All of it on the newest architecture; on others the operations, whose PTX differs in a few kernels.
 ON_PTX_NEWEST := *cuda*:*Cuda*:*TensorCores*:PtxShipped*:*/PtxShipped*
 ON_PTX_OTHERS := Every/*cuda*:Rounded/*cuda*:PtxShipped*:*/PtxShipped*-*Gan*:*Classifier*:*Network*:*Layers*
+on_ptx_tests = $(if $(filter $(1),$(NEWEST_SM)),$(ON_PTX_NEWEST),$(ON_PTX_OTHERS))
 define ON_PTX_RULE
 $B/tests/on-ptx-sm_$(1): $B/on-ptx $(CUDA_SOURCES:%=$B/ptx/sm_$(1)/%.ptx)
 	@mkdir -p $$(@D)
-	@printf '#!/bin/sh\nPATCHFORGE_PTX=%s exec %s --gtest_filter="%s" "$$$$@"\n' $B/ptx/sm_$(1) $$< \
-	    '$(if $(filter $(1),$(NEWEST_SM)),$(ON_PTX_NEWEST),$(ON_PTX_OTHERS))' > $$@
+	@printf '#!/bin/sh\nPATCHFORGE_PTX=%s PATCHFORGE_PTX_ALL="%s" exec %s --gtest_filter="%s" "$$$$@"\n' \
+	    $B/ptx/sm_$(1) '$(ON_PTX_NEWEST)' $$< '$(call on_ptx_tests,$(1))' > $$@
 	@chmod +x $$@
 endef
 $(foreach sm,$(SM),$(eval $(call ON_PTX_RULE,$(sm))))
@@ -114,7 +115,8 @@ $B/test-gpu: $(GPU_TEST_OBJECTS) $B/libhost.a $B/libdata.a $B/libcuda.a $B/libke
 .PHONY: test-gpu sanitize-gpu build-test-gpu
 build-test-gpu: $(if $(HAVE_CUDA),$B/test-gpu)
 	@$(if $(HAVE_CUDA),:,echo "test-gpu: nvcc is not here; install the CUDA toolkit or copy build/test-gpu from elsewhere" && exit 1)
-test-gpu: build-test-gpu ## the same tests on a GPU: build/test-gpu runs wherever a driver is
+test-gpu: build-test-gpu $B/tests/ptx ## the same tests on a GPU: build/test-gpu runs wherever a driver is
+	$B/tests/ptx --gtest_filter='PtxForms.*'
 	$B/test-gpu
 sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sanitizer's four tools
 	@sanitizer=$$(command -v compute-sanitizer || ls $(CUDA_HOME)/bin/compute-sanitizer 2> /dev/null) || { \

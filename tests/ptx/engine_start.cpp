@@ -3,6 +3,7 @@
 #include "tests/ptx/engine.h"
 #include "tests/ptx/symbols.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 
@@ -32,7 +33,7 @@ void say_what_ran() {
     std::printf("%.1f million instructions of warps in %.1f s, %.1f million a second; %zu kernels "
                 "never launched\n",
                 static_cast<double>(instructions) / 1e6, seconds,
-                static_cast<double>(instructions) / 1e6 / seconds, unused.size());
+                static_cast<double>(instructions) / 1e6 / std::max(seconds, 1e-9), unused.size());
     for (const std::string& name : unused.size() < 10 ? unused : std::vector<std::string>()) {
         std::printf("  never launched: %s\n", name.c_str());
     }
@@ -50,7 +51,11 @@ const bool started = [] {
 } // namespace
 
 Library& shipped_library() {
-    static Library& all = *new Library(std::getenv("PATCHFORGE_PTX")); // say_what_ran comes last
+    const char* folder = std::getenv("PATCHFORGE_PTX");
+    if (!folder) {
+        throw TextError("PATCHFORGE_PTX names no folder of PTX; run build/tests/on-ptx-sm_90");
+    }
+    static Library& all = *new Library(folder); // say_what_ran comes last
     return all;
 }
 

@@ -80,24 +80,29 @@ void shift_right(Warp& w, const Instruction& i) {
     });
 }
 
+// PTX leaves open what a division by 0 gives; a GPU gives all ones and the dividend.
 template <class T>
 T quotient(T a, T b) {
-    if (b == 0) {
-        return static_cast<T>(-1);
+    const T divisor = b == 0 ? T{1} : b;
+    T result;
+    if constexpr (sizeof(T) < 8) {
+        // Exact for whole numbers of 32 bits, and unlike a division of those the machine has vectors
+        // for it. Through 64 bits, for the one quotient that does not fit.
+        result = static_cast<T>(
+            static_cast<std::int64_t>(static_cast<double>(a) / static_cast<double>(divisor)));
+    } else if (std::is_signed_v<T> && divisor == static_cast<T>(-1)) {
+        result = static_cast<T>(0 - static_cast<std::make_unsigned_t<T>>(a));
+    } else {
+        result = a / divisor;
     }
-    // The one quotient that does not fit.
-    if (std::is_signed_v<T> && b == static_cast<T>(-1)) {
-        return static_cast<T>(0 - static_cast<std::make_unsigned_t<T>>(a));
-    }
-    return a / b;
+    return b == 0 ? static_cast<T>(-1) : result;
 }
 
 template <class T>
 T remainder(T a, T b) {
-    if (b == 0) {
-        return a;
-    }
-    return std::is_signed_v<T> && b == static_cast<T>(-1) ? T{0} : static_cast<T>(a % b);
+    using U = std::common_type_t<std::make_unsigned_t<T>, unsigned>; // never a signed int
+    const U whole = static_cast<U>(quotient(a, b)) * static_cast<U>(b);
+    return static_cast<T>(static_cast<U>(a) - whole);
 }
 
 template <class T>
