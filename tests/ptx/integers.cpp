@@ -119,6 +119,21 @@ void move(Warp& w, const Instruction& i) {
     on_lanes(w, w.at<T>(i.d), [=](unsigned l) { return a[l]; });
 }
 
+// The lower bits of a, in b from bit c on. The number of bits and c are bytes; what would lie past
+// the end is left out.
+void insert_bits(Warp& w, const Instruction& i) {
+    const u32* a = w.at<u32>(i.a);
+    const u32* b = w.at<u32>(i.b);
+    const u32* c = w.at<u32>(i.c);
+    const u32* count = w.further<u32>(i, 0);
+    on_lanes(w, w.at<u32>(i.d), [=](unsigned l) {
+        const u32 first = c[l] & 255, bits = count[l] & 255;
+        const u64 ones = bits < 32 ? (u64{1} << bits) - 1 : ~u32{0};
+        const u64 shift = first < 32 ? first : 32; // all of it is past the end
+        return static_cast<u32>((b[l] & ~(ones << shift)) | (a[l] & ones) << shift);
+    });
+}
+
 void pack(Warp& w, const Instruction& i) {
     const u32* low = w.further<u32>(i, 0);
     const u32* high = w.further<u32>(i, 1);
@@ -223,6 +238,7 @@ std::vector<Form> integer_forms() {
         {"mad.wide.s32", "=l w w l", multiply_add_wide<std::int32_t, std::int64_t>},
         {"popc.b32", "=w w", unary<u32, [](u32 a) { return std::popcount(a); }>},
         {"clz.b32", "=w w", unary<u32, [](u32 a) { return std::countl_zero(a); }>},
+        {"bfi.b32", "=w w w w w", insert_bits},
         {"mov.b64", "=l w2", pack},
         {"mov.b64", "=w2 l", unpack},
         {"mov.pred", "=p p", on_predicates<[](Mask a, Mask) { return a; }>},

@@ -198,6 +198,18 @@ std::optional<FormStatement> whole_number_statement(const Form& form) {
             put(out, type->bits, shifted_right(number(in, 0, *type), in.get<std::uint32_t>(1)));
         });
     }
+    if (base == "bfi") {
+        return by_lane([](const Slots& in, Slots& out) {
+            std::uint32_t result = 0;
+            for (unsigned bit = 0; bit < 32; ++bit) {
+                const unsigned first = in.get<std::uint32_t>(2) % 256;
+                const bool inside = bit >= first && bit - first < in.get<std::uint32_t>(3) % 256;
+                const std::uint32_t from = in.get<std::uint32_t>(inside ? 0 : 1);
+                result |= (from >> (inside ? bit - first : bit) & 1) << bit;
+            }
+            out.set(result_slot, result);
+        });
+    }
     if (base == "popc" || base == "clz") {
         return by_lane([=](const Slots& in, Slots& out) {
             unsigned ones = 0, zeros = 0;
