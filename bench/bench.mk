@@ -4,7 +4,7 @@ BENCH_OBJECTS := $(patsubst %,$B/%.o,bench/measure.cpp bench/peak.cpp)
 $B/bench/peak.cpp.o: BASE += -O3 -ffp-contract=fast
 $B/bench/%: $B/bench/%.cpp.o $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
 	$(LINK) $(CUDA_LINK)
-$B/bench/kernels: $(patsubst %,$B/bench/%_cases.cpp.o,linear training map attack)
+$B/bench/kernels: $(patsubst %,$B/bench/%_cases.cpp.o,linear convolution training map attack)
 
 .PHONY: bench bench-peers bench-attack bench-precision cross-check
 BENCH_DEVICE ?= cpu

@@ -14,6 +14,7 @@ namespace patchforge::bench {
 
 constexpr std::int64_t pixels = 7500;
 constexpr std::int64_t hidden = 256;
+constexpr std::int64_t map_numbers = 16 * 50 * 50; // of a picture between convolutions, at most
 
 struct Case {
     std::string name;
@@ -49,6 +50,8 @@ struct Inputs {
           wide_out(backend, 2 * batch * pixels, copies, 20),
           narrow(backend, 2 * batch * hidden, copies, 40),
           narrow_out(backend, 2 * batch * hidden, copies, 60),
+          maps(backend, batch * map_numbers, copies, 160),
+          maps_out(backend, batch * map_numbers, copies, 180),
           weight(backend, pixels * hidden, copies, 80),
           first_moment(backend, pixels * hidden, copies, 100),
           second_moment(backend, pixels * hidden, copies, 120), bias(backend, 3 * pixels, 1, 140),
@@ -87,6 +90,7 @@ struct Inputs {
     int copies;
     Rotation wide, wide_out;     // [2B, pixels]
     Rotation narrow, narrow_out; // [2B, hidden]
+    Rotation maps, maps_out;     // [B, map_numbers]
     Rotation weight, first_moment, second_moment;
     Rotation bias;                         // value and moments of up to `pixels`
     DeviceArray<float> statistics;         // mean and variance of hidden columns
@@ -101,6 +105,8 @@ struct Inputs {
 
 // Layers: forward, gradients, gradients with Adam.
 std::vector<Case> linear_cases(Backend& backend, const Inputs& in, std::int64_t batch);
+// Convolutional layers of 50 x 50 networks: forward and the three gradients.
+std::vector<Case> convolution_cases(Backend& backend, const Inputs& in, std::int64_t batch);
 // The rest of a training iteration: data, random numbers, losses, normalisation, bookkeeping.
 std::vector<Case> training_cases(Backend& backend, const Inputs& in, std::int64_t batch);
 // What convolutional networks have besides convolutions and the above.

@@ -1,5 +1,5 @@
-// Every operation at the sizes of the GAN (hidden layers of 256, patches of 7500), each beside its
-// floor: bytes that it must move at the measured bandwidth, operations at the measured peak.
+// Every operation at the sizes of the GANs (hidden layers of 256, patches of 7500, convolutions of 16 to
+// 128 channels), each beside its floor: bytes that it must move at the measured bandwidth, operations at the measured peak.
 //
 // On a GPU the inputs rotate through copies that together exceed its caches. A CPU is measured as
 // the iteration uses it: whatever the caches keep from call to call, they keep.
@@ -22,7 +22,8 @@ void run(const Options& options) {
     for (const std::int64_t batch : options.batches) {
         const Inputs inputs(*backend, batch);
         std::vector<Case> cases;
-        for (const auto family : {linear_cases, training_cases, map_cases, attack_cases}) {
+        for (const auto family :
+             {linear_cases, convolution_cases, training_cases, map_cases, attack_cases}) {
             std::ranges::move(family(*backend, inputs, batch), std::back_inserter(cases));
         }
         for (const Case& c : cases) {

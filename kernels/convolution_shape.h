@@ -77,6 +77,11 @@ struct ConvolutionWindow {
         return std::int64_t{small.channels} * (large.channels / groups) * kernel_height *
                kernel_width;
     }
+    // Whether it has one position, from which it sees all of the large map: a matrix product.
+    bool is_product() const {
+        return groups == 1 && padding == 0 && small.plane() == 1 && large.height == kernel_height &&
+               large.width == kernel_width && (dilation == 1 || large.plane() == 1);
+    }
 };
 
 ConvolutionWindow convolution_window(const ConvolutionShape& shape);

@@ -25,7 +25,8 @@ TEST_LIBRARIES_ladder := $(patsubst %,$B/simt/%.o,$(LADDER_SOURCES) bench/persis
     tests/kernels/backends.cpp) $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_counted := $(CHECKED_OBJECTS) \
-    $(patsubst %,$B/bench/%.cpp.o,linear_cases training_cases map_cases attack_cases measure peak) \
+    $(patsubst %,$B/bench/%_cases.cpp.o,linear convolution training map attack) \
+    $B/bench/measure.cpp.o $B/bench/peak.cpp.o \
     $B/libhost.a $B/libdata.a $B/libkernels.a
 test_libraries = $(or $(TEST_LIBRARIES_$(1)),$B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a)
 $(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_libraries,$(folder:tests/%=%)))))

@@ -190,6 +190,13 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
 template <class Finish>
 void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const float* large,
                         const float* weight, const float* bias, const Finish& finish) {
+    if (w.is_product()) {
+        multiply_forward(small, {large, small.rows, w.large.size()},
+                         {weight, small.columns, w.large.size()}, {bias, bias ? small.columns : 0},
+                         {});
+        pool_.parallel_for(small.rows, [&](std::int64_t row) { finish(row, 0, 0, small.columns); });
+        return;
+    }
     const WindowLayout layout = WindowLayout::gather(w);
     const bool interleaves =
         filled(small.rows, vector_.lanes) > worth_interleaving * layout.used(vector_.lanes);
@@ -200,6 +207,19 @@ void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const f
 template <class Finish>
 void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const float* small,
                          const float* weight, const float* bias, const Finish& finish) {
+    if (w.is_product()) {
+        const std::int64_t plane = w.large.plane();
+        backward(large, nullptr, {small, large.rows, w.small.channels},
+                 {weight, w.small.channels, large.columns}, {}, {}, nullptr);
+        pool_.parallel_for(large.rows, [&](std::int64_t row) {
+            float* const at = large.data + row * large.columns;
+            for (std::int64_t e = 0; bias && e < large.columns; ++e) {
+                at[e] += bias[e / plane];
+            }
+            finish(row, 0, 0, large.columns);
+        });
+        return;
+    }
     const WindowLayout layout = WindowLayout::scatter(w);
     const bool interleaves =
         filled(large.rows, vector_.lanes) > worth_interleaving * layout.used(vector_.lanes);

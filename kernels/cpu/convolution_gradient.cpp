@@ -51,6 +51,12 @@ void CpuBackend::correlate(const ConvolutionWindow& w, float* weight, const floa
         correlate_depthwise(w, weight, small, large, rows);
         return;
     }
+    if (w.is_product()) {
+        multiply_weight_gradient({weight, w.small.channels, w.large.size()},
+                                 {small, rows, w.small.channels}, {large, rows, w.large.size()},
+                                 false);
+        return;
+    }
     const std::int64_t lanes = vector_.lanes;
     const std::int64_t inputs = w.large.channels, outputs = w.small.channels;
     const std::int64_t taps = w.kernel_height * w.kernel_width;

@@ -296,6 +296,12 @@ class CpuBackend final : public Backend {
     Matrix<const float> rounded(Matrix<const float> operand, std::int64_t rows,
                                 AlignedFloats& memory);
 
+    // linear_forward and the weights' part of linear_weight_gradient, of operands as they are.
+    void multiply_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
+                          Vector<const float> bias, const Epilogue& epilogue);
+    void multiply_weight_gradient(Matrix<float> d_weight, Matrix<const float> dz,
+                                  Matrix<const float> x, bool accumulate);
+
     // The operands of a window's products, folded and rounded where they have to be.
     struct Operands {
         const float* weight;

@@ -138,23 +138,27 @@ void CpuBackend::backward_by_outputs(Matrix<float> dx, const AdamTensor* updated
 void CpuBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d_bias,
                                         Matrix<const float> dz, Matrix<const float> x,
                                         bool accumulate) {
+    multiply_weight_gradient(d_weight, rounded(dz, dz.rows, rounded_left_),
+                             rounded(x, dz.rows, rounded_right_), accumulate);
+    for_pieces(d_bias.size, 512, [&](std::int64_t first, std::int64_t count) {
+        vector_.column_sums(d_bias.data + first, dz.data + first, dz.columns, dz.rows, count,
+                            accumulate);
+    });
+}
+
+void CpuBackend::multiply_weight_gradient(Matrix<float> d_weight, Matrix<const float> dz,
+                                          Matrix<const float> x, bool accumulate) {
     const std::int64_t columns = columns_of_block(dz.rows);
     const std::int64_t column_blocks = pieces(x.columns, columns);
     const std::int64_t rows = is_tall(d_weight) ? outputs_of_block : 256;
-    const Matrix<const float> left = rounded(dz, dz.rows, rounded_left_);
-    x = rounded(x, dz.rows, rounded_right_);
     pool_.parallel_for(column_blocks * pieces(dz.columns, rows), [&](std::int64_t task) {
         const std::int64_t i = task % column_blocks * columns;
         const std::int64_t o = task / column_blocks * rows;
         const std::int64_t count = std::min(columns, x.columns - i);
-        vector_.multiply_outer(d_weight.data + o * x.columns + i, x.columns, left.data + o,
+        vector_.multiply_outer(d_weight.data + o * x.columns + i, x.columns, dz.data + o,
                                dz.columns, x.data + i, x.columns, std::min(rows, dz.columns - o),
                                count, dz.rows, accumulate,
                                thread_scratch(scratch_size(dz.rows, count)));
-    });
-    for_pieces(d_bias.size, 512, [&](std::int64_t first, std::int64_t count) {
-        vector_.column_sums(d_bias.data + first, dz.data + first, dz.columns, dz.rows, count,
-                            accumulate);
     });
 }
 

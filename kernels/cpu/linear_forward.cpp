@@ -29,10 +29,15 @@ std::int64_t pieces(std::int64_t size, std::int64_t piece) {
 
 void CpuBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
                                 Vector<const float> bias, const Epilogue& epilogue) {
+    multiply_forward(y, rounded(x, y.rows, rounded_left_), rounded(weight, y.rows, rounded_right_),
+                     bias, epilogue);
+}
+
+void CpuBackend::multiply_forward(Matrix<float> y, Matrix<const float> x,
+                                  Matrix<const float> weight, Vector<const float> bias,
+                                  const Epilogue& epilogue) {
     const EpilogueArguments arguments = epilogue_arguments(epilogue);
     const std::int64_t batch = y.rows;
-    x = rounded(x, batch, rounded_left_);
-    weight = rounded(weight, batch, rounded_right_);
     const std::int64_t outputs = weight.rows;
     const std::int64_t inputs = weight.columns;
     const bool plain = epilogue.is_identity() && bias.empty();

@@ -9,12 +9,13 @@
 namespace patchforge::bench {
 namespace {
 
-TEST(KernelCases, TouchTheBytesTheyClaim) {
+using Family = std::vector<Case> (*)(Backend&, const Inputs&, std::int64_t);
+
+void expect_claims(std::int64_t batch, const std::vector<Family>& families) {
     const auto backend = make_cuda_backend(0);
-    constexpr std::int64_t batch = 10;
     std::unique_ptr<Inputs> inputs;
     count_traffic(*backend, [&] { inputs = std::make_unique<Inputs>(*backend, batch); });
-    for (const auto family : {linear_cases, training_cases, map_cases, attack_cases}) {
+    for (const Family family : families) {
         for (const Case& c : family(*backend, *inputs, batch)) {
             SCOPED_TRACE(c.name);
             const auto kernels = count_traffic(*backend, [&] { c.enqueue(0); });
@@ -30,6 +31,15 @@ TEST(KernelCases, TouchTheBytesTheyClaim) {
             }
         }
     }
+}
+
+TEST(KernelCases, TouchTheBytesTheyClaim) {
+    expect_claims(10, {linear_cases, training_cases, map_cases, attack_cases});
+}
+
+// A picture takes a convolution millions of products.
+TEST(KernelCases, ConvolutionsTouchTheBytesTheyClaim) {
+    expect_claims(1, {convolution_cases});
 }
 
 } // namespace

@@ -44,6 +44,7 @@ class EveryOperation {
         linear(33, 100, 129);
         linear(3, 7500, 31);
         linear(100, 31, 64);
+        convolutions();
         element_wise();
         losses();
         reductions();
@@ -108,6 +109,46 @@ class EveryOperation {
         outputs_.add("linear_backward_adam" + size, dx2);
         add("linear_backward_adam" + size, w2);
         add("linear_backward_adam, bias" + size, b2);
+    }
+
+    // A layer of each kind, with few pictures and with many: these are cut in other ways.
+    void convolutions() {
+        using enum ConvolutionKind;
+        const Epilogue epilogue = every_epilogue()[1].at(step_);
+        const Adam adam{.step = step_.count()};
+        for (const ConvolutionShape& shape :
+             {ConvolutionShape{convolution, {17, 9, 10}, 20, 3, 3, 1, 1},
+              ConvolutionShape{convolution, {3, 13, 13}, 16, 4, 4, 2, 1},
+              ConvolutionShape{convolution, {5, 8, 9}, 5, 3, 3, 2, 1, 1, 5},
+              ConvolutionShape{transposed, {12, 7, 7}, 9, 3, 3, 2, 1},
+              ConvolutionShape{upsampled, {16, 4, 4}, 8, 3, 3, 1, 1, 1, 1, -1}}) {
+            for (const std::int64_t batch : {2, 19}) {
+                const std::string layer = describe(" ", shape.text(), "batch", batch);
+                const Floats x = input(batch * shape.inputs());
+                const Floats dz = input(batch * shape.outputs());
+                const Floats weight = input(shape.weights()), bias = input(shape.out_channels);
+                const Floats y = output(batch * shape.outputs());
+                const Floats dx = output(batch * shape.inputs());
+                const Floats d_weight = output(shape.weights());
+                const Floats d_bias = output(shape.out_channels);
+                const auto xs = x.matrix(batch, shape.inputs());
+                const auto dzs = dz.matrix(batch, shape.outputs());
+                backend_.convolution_forward(y.matrix(batch, shape.outputs()), xs, weight.view(),
+                                             bias.view(), epilogue, shape);
+                backend_.convolution_input_gradient(dx.matrix(batch, shape.inputs()), dzs,
+                                                    weight.view(), xs, epilogue, shape);
+                backend_.convolution_weight_gradient(d_weight.view(), d_bias.view(), dzs, xs, false,
+                                                     shape);
+                const Tensor w = tensor(shape.weights()), b = tensor(shape.out_channels);
+                backend_.convolution_weight_gradient_adam(w.view(), b.view(), dzs, xs, adam, shape);
+                outputs_.add("forward" + layer, y);
+                outputs_.add("input gradient" + layer, dx);
+                outputs_.add("weight gradient" + layer, d_weight);
+                outputs_.add("bias gradient" + layer, d_bias);
+                add("weight gradient, Adam" + layer, w);
+                add("bias gradient, Adam" + layer, b);
+            }
+        }
     }
 
     void element_wise() {
