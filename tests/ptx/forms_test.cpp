@@ -4,7 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <unistd.h>
+
 #include <cmath>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <limits>
 #include <random>
 #include <set>
@@ -280,6 +285,44 @@ TEST(PtxForms, EachComputesWhatIsSaidOfIt) {
             EXPECT_TRUE(wrong.empty()) << "seed " << seed << ": " << wrong << "\n" << kernel.text;
         });
     EXPECT_GT(forms_seen, 211u);
+}
+
+// Where ptxas stands; empty if it does not.
+std::string assembler() {
+    std::istringstream folders(std::string(std::getenv("PATH")) + ":/usr/local/cuda/bin");
+    for (std::string folder; std::getline(folders, folder, ':');) {
+        if (std::filesystem::exists(folder + "/ptxas")) {
+            return folder + "/ptxas";
+        }
+    }
+    return {};
+}
+
+// The table holds what NVIDIA's assembler takes, and nothing else.
+TEST(PtxForms, EachIsTakenByTheAssembler) {
+    const std::string ptxas = assembler();
+    if (ptxas.empty()) {
+        GTEST_SKIP() << "ptxas is not here";
+    }
+    const auto path = std::filesystem::path(::testing::TempDir()) /
+                      ("patchforge_forms_" + std::to_string(getpid()) + ".ptx");
+    std::ofstream module(path);
+    unsigned entries = 0;
+    for (const Form& form : forms()) {
+        if (!without_result.contains(form.name)) {
+            const std::string text = one_instruction(form, target).text;
+            const auto entry = text.find(".visible");
+            const auto parameters = text.find('(', entry);
+            module << (entries == 0 ? text.substr(0, entry) : "") << ".visible .entry k" << entries
+                   << text.substr(parameters);
+            ++entries;
+        }
+    }
+    module.close();
+    const std::string command =
+        ptxas + " -arch=sm_" + std::to_string(target) + " '" + path.string() + "' -o /dev/null";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    std::filesystem::remove(path);
 }
 
 TEST(PtxForms, EachComputesTheSameOnAGpu) {

@@ -56,7 +56,7 @@ class Writer {
         }
         const std::string data = made_.has_data ? ",\n.param .align 16 .b8 data[16]" : "";
         made_.text = fmt::format(
-            ".version 9.0\n.target sm_{}\n.address_size 64\n"
+            ".version 7.8\n.target sm_{}\n.address_size 64\n"
             ".extern .shared .align 128 .b8 shared_memory[];\n"
             ".visible .entry one_instruction(\n.param .u64 inputs,\n.param .u64 outputs{}\n)\n{{\n"
             ".reg .b64 %in, %out, %thread;\n.reg .b32 %t, %b, %n, %word, %shared;\n"

@@ -41,6 +41,8 @@ struct OneInstruction {
     bool has_data = false; // takes memory as a parameter of 16 bytes, the same for all threads
 };
 
+// In a version of PTX that every driver since CUDA 11.8 takes.
+//
 // Where bar.red, vote and shfl are asked, all 32 lanes are there.
 OneInstruction one_instruction(const Form& form, unsigned target);
 

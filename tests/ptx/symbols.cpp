@@ -1,5 +1,7 @@
 #include "tests/ptx/symbols.h"
 
+#include "tests/simt/runtime/symbols.h"
+
 #include <elf.h>
 #include <link.h>
 
@@ -16,17 +18,6 @@ namespace {
 
 using Names = std::unordered_map<std::uintptr_t, std::string>;
 
-std::uintptr_t load_address() {
-    std::uintptr_t address = 0;
-    dl_iterate_phdr(
-        [](dl_phdr_info* info, std::size_t, void* result) {
-            *static_cast<std::uintptr_t*>(result) = info->dlpi_addr;
-            return 1; // the first entry is the program itself
-        },
-        &address);
-    return address;
-}
-
 // From the symbol table of the file: kernels in anonymous namespaces are in no other.
 Names read_names() {
     std::ifstream file("/proc/self/exe", std::ios::binary);
@@ -34,7 +25,7 @@ Names read_names() {
     const char* start = image.data();
     const auto* header = reinterpret_cast<const ElfW(Ehdr)*>(start);
     const auto* sections = reinterpret_cast<const ElfW(Shdr)*>(start + header->e_shoff);
-    const std::uintptr_t base = load_address();
+    const std::uintptr_t base = simt::load_address();
     Names names;
     for (unsigned s = 0; s < header->e_shnum; ++s) {
         if (sections[s].sh_type != SHT_SYMTAB) {

@@ -12,8 +12,6 @@
 
 namespace simt {
 
-namespace {
-
 std::uintptr_t load_address() {
     std::uintptr_t address = 0;
     dl_iterate_phdr(
@@ -24,6 +22,8 @@ std::uintptr_t load_address() {
         &address);
     return address;
 }
+
+namespace {
 
 bool is_wrapper(const std::string& place) {
     for (const char* name :
