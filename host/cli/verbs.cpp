@@ -19,6 +19,7 @@ std::vector<Verb> all_verbs() {
                     study_verb(),
                     attack_verb(),
                     evade_verb(),
+                    sweep_verb(),
                     tour_verb(),
                     plan_verb(),
                     info_verb(),

@@ -20,6 +20,7 @@ Verb latent_neighbours_verb();
 Verb pack_verb();
 Verb plan_verb();
 Verb study_verb();
+Verb sweep_verb();
 Verb tissue_verb();
 Verb tour_verb();
 Verb train_classifier_verb();

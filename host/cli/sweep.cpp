@@ -1,0 +1,67 @@
+// patchforge sweep: a grid of options and seeds, from a file.
+#include <fmt/format.h>
+
+#include <memory>
+#include <stdexcept>
+
+#include "host/cli/verbs.h"
+#include "host/sweep/sweep_file.h"
+#include "host/sweep/sweep_session.h"
+
+namespace patchforge {
+
+namespace {
+
+struct Call {
+    std::string file, out;
+    std::vector<std::string> settings, seeds;
+    int side_by_side = 1;
+    bool list = false;
+};
+
+void run(const Call& call) {
+    SweepCall sweep_call{call.file, call.out, {}, call.seeds};
+    for (const std::string& setting : call.settings) {
+        const std::size_t equals = setting.find('=');
+        if (equals == std::string::npos || equals == 0) {
+            throw std::invalid_argument(fmt::format("--set {}: is not NAME=VALUE", setting));
+        }
+        sweep_call.settings[setting.substr(0, equals)] = setting.substr(equals + 1);
+    }
+    const Sweep sweep = read_sweep(sweep_call);
+    if (!call.list) {
+        if (!run_sweep(sweep, call.out, call.side_by_side)) {
+            throw std::runtime_error(fmt::format("{}: not all runs finished", call.out));
+        }
+        return;
+    }
+    for (const auto* runs : {&sweep.preparations, &sweep.runs}) {
+        for (const SweepRun& one : *runs) {
+            for (const auto& words : one.commands) {
+                fmt::print("patchforge {}\n", fmt::join(words, " "));
+            }
+        }
+    }
+}
+
+} // namespace
+
+Verb sweep_verb() {
+    auto call = std::make_shared<Call>();
+    Verb verb{.name = "sweep",
+              .summary = "run a grid of options and seeds from a file; write means and spreads"};
+    Options& options = verb.options;
+    options.argument("file", call->file, "what to run: JSON, described in docs/sweep.md");
+    options.text("out", call->out, "FOLDER", "folder for runs and tables; a sweep there goes on")
+        .must_be_given();
+    options.list("set", call->settings, "NAME=VALUE,...", "values of {NAMES} in the file");
+    options.list("seeds", call->seeds, "LIST", "instead of those in the file");
+    options.number("side_by_side", call->side_by_side, {1, 64}, "runs at a time");
+    options.toggle("list", call->list, "print the commands and run none");
+    verb.examples = {"sweep bench/sweeps/gan_tricks.json --set data=dealt --out runs/tricks",
+                     "sweep losses.json --out runs/losses --seeds 0,1 --side-by-side 2"};
+    verb.run = [call] { run(*call); };
+    return verb;
+}
+
+} // namespace patchforge

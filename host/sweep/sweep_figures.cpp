@@ -1,0 +1,234 @@
+#include "host/sweep/sweep_figures.h"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <map>
+#include <stdexcept>
+
+namespace patchforge {
+
+namespace {
+
+using Row = std::map<std::string, std::string>;
+
+std::vector<std::string> csv_cells(const std::string& line) {
+    std::vector<std::string> cells(1);
+    bool quoted = false;
+    for (const char c : line) {
+        if (c == '"') {
+            quoted = !quoted;
+        } else if (c == ',' && !quoted) {
+            cells.emplace_back();
+        } else if (c != '\r') {
+            cells.back() += c;
+        }
+    }
+    return cells;
+}
+
+Row json_row(const nlohmann::json& value) {
+    Row row;
+    const nlohmann::json flat = value.flatten();
+    for (const auto& [path, leaf] : flat.items()) {
+        row[path.substr(1)] = leaf.is_string() ? leaf.get<std::string>() : leaf.dump();
+    }
+    return row;
+}
+
+std::vector<Row> read_rows(const std::filesystem::path& path) {
+    std::ifstream file(path);
+    std::vector<Row> rows;
+    if (path.extension() == ".json") {
+        rows.push_back(json_row(nlohmann::json::parse(file)));
+        return rows;
+    }
+    std::vector<std::string> columns;
+    for (std::string line; std::getline(file, line);) {
+        if (path.extension() == ".jsonl") {
+            rows.push_back(json_row(nlohmann::json::parse(line)));
+            continue;
+        }
+        const std::vector<std::string> cells = csv_cells(line);
+        if (columns.empty()) {
+            columns = cells;
+            continue;
+        }
+        Row& row = rows.emplace_back();
+        for (std::size_t i = 0; i < std::min(cells.size(), columns.size()); ++i) {
+            row[columns[i]] = cells[i];
+        }
+    }
+    return rows;
+}
+
+std::optional<double> number(const std::string& text) {
+    char* end = nullptr;
+    const double value = std::strtod(text.c_str(), &end);
+    return !text.empty() && *end == '\0' && std::isfinite(value) ? std::optional(value)
+                                                                 : std::nullopt;
+}
+
+bool same(const std::string& a, const std::string& b) {
+    const auto x = number(a);
+    const auto y = number(b);
+    return x && y ? std::abs(*x - *y) <= 1e-9 * std::abs(*y) : a == b;
+}
+
+bool counts(const Row& row, const Figure& figure) {
+    return std::all_of(figure.where.begin(), figure.where.end(), [&](const auto& condition) {
+        const auto found = row.find(condition.first);
+        return condition.second ? found != row.end() && same(found->second, *condition.second)
+                                : found == row.end();
+    });
+}
+
+std::optional<double> number_in(const Row& row, const std::string& name) {
+    const auto found = row.find(name);
+    return found == row.end() ? std::nullopt : number(found->second);
+}
+
+// Three digits, and not more than four decimals.
+std::string figure_text(double value, double scale) {
+    const int decimals =
+        scale == 0
+            ? 0
+            : std::clamp(2 - static_cast<int>(std::floor(std::log10(std::abs(scale)))), 0, 4);
+    return fmt::format("{:.{}f}", value, decimals);
+}
+
+std::string cell(const Spread& spread, const Spread& first) {
+    if (spread.count == 0) {
+        return "–";
+    }
+    std::string text = figure_text(spread.mean, spread.mean);
+    if (spread.count > 1) {
+        text += " ± " + figure_text(spread.deviation, spread.mean);
+    }
+    return text + (differ(spread, first) ? " †" : "");
+}
+
+std::string quoted(const std::string& text) {
+    std::string plain = text;
+    std::replace(plain.begin(), plain.end(), '"', '\'');
+    std::replace(plain.begin(), plain.end(), '\n', ' ');
+    return '"' + plain + '"';
+}
+
+} // namespace
+
+std::optional<double> read_figure(const Figure& figure, const std::filesystem::path& folder) {
+    const std::filesystem::path path = folder / figure.file;
+    if (!std::filesystem::exists(path)) {
+        return std::nullopt;
+    }
+    try {
+        std::optional<double> found, largest;
+        for (const Row& row : read_rows(path)) {
+            if (!counts(row, figure)) {
+                continue;
+            }
+            if (figure.of_largest.empty()) {
+                found = number_in(row, figure.value);
+            } else if (const auto by = number_in(row, figure.of_largest);
+                       by && (!largest || *by > *largest)) {
+                largest = by;
+                found = number_in(row, figure.value);
+            }
+        }
+        return found;
+    } catch (const nlohmann::json::exception& error) {
+        throw std::runtime_error(fmt::format("{}: {}", path.string(), error.what()));
+    }
+}
+
+Spread spread_of(std::span<const double> values) {
+    Spread spread;
+    spread.count = static_cast<std::int64_t>(values.size());
+    const auto count = static_cast<double>(values.size());
+    for (const double value : values) {
+        spread.mean += value / count;
+    }
+    for (const double value : values) {
+        spread.deviation += (value - spread.mean) * (value - spread.mean);
+    }
+    spread.deviation = values.size() < 2 ? 0 : std::sqrt(spread.deviation / (count - 1));
+    return spread;
+}
+
+bool differ(const Spread& a, const Spread& b) {
+    if (a.count < 2 || b.count < 2) {
+        return false;
+    }
+    const double error = std::sqrt(a.deviation * a.deviation / static_cast<double>(a.count) +
+                                   b.deviation * b.deviation / static_cast<double>(b.count));
+    return std::abs(a.mean - b.mean) > 2 * error;
+}
+
+std::string sweep_csv(const Sweep& sweep, std::span<const SweepOutcome> outcomes) {
+    std::string text = "variant,seed,state,seconds";
+    for (const Figure& figure : sweep.figures) {
+        text += ',' + quoted(figure.name);
+    }
+    text += '\n';
+    for (const SweepOutcome& one : outcomes) {
+        text += fmt::format("{},{},{},{:.3f}", quoted(one.run->variant), one.run->seed,
+                            quoted(one.failure.empty() ? "finished" : one.failure), one.seconds);
+        for (const auto& figure : one.figures) {
+            text += figure ? fmt::format(",{:.9g}", *figure) : ",";
+        }
+        text += '\n';
+    }
+    return text;
+}
+
+std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcomes,
+                       const std::string& made_with) {
+    std::string text =
+        fmt::format("# {}\n\nWritten by `patchforge sweep` with {}.\n", sweep.title, made_with);
+    text += "Mean ± standard deviation over n runs; †: the mean differs from the first row's by "
+            "more than twice the standard\n"
+            "error of the difference.\n";
+    text += sweep.about.empty() ? "" : sweep.about + '\n';
+    text += "\n| run | options | n |";
+    for (const Figure& figure : sweep.figures) {
+        text += fmt::format(" {} |", figure.name);
+    }
+    text += "\n|---|---|--:|";
+    for (std::size_t i = 0; i < sweep.figures.size(); ++i) {
+        text += "--:|";
+    }
+    text += '\n';
+    std::vector<Spread> first(sweep.figures.size());
+    for (std::size_t begin = 0, end = 0; begin < outcomes.size(); begin = end) {
+        std::int64_t finished = 0;
+        while (end < outcomes.size() &&
+               outcomes[end].run->variant == outcomes[begin].run->variant) {
+            finished += outcomes[end++].failure.empty();
+        }
+        const SweepRun& run = *outcomes[begin].run;
+        text += fmt::format("| {} | {} | {} |", run.variant,
+                            run.options.empty() ? "" : '`' + run.options + '`', finished);
+        for (std::size_t i = 0; i < sweep.figures.size(); ++i) {
+            std::vector<double> values;
+            for (std::size_t j = begin; j < end; ++j) {
+                if (outcomes[j].failure.empty() && outcomes[j].figures[i]) {
+                    values.push_back(*outcomes[j].figures[i]);
+                }
+            }
+            const Spread spread = spread_of(values);
+            text += fmt::format(" {} |", cell(spread, begin == 0 ? Spread{} : first[i]));
+            if (begin == 0) {
+                first[i] = spread;
+            }
+        }
+        text += '\n';
+    }
+    return text;
+}
+
+} // namespace patchforge

@@ -1,0 +1,287 @@
+#include "host/sweep/sweep_session.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <exception>
+#include <fstream>
+#include <mutex>
+#include <stdexcept>
+#include <thread>
+
+#include "data/atomic_file.h"
+#include "host/run/interrupt.h"
+#include "host/run/progress.h"
+#include "host/run/version.h"
+#include "host/sweep/sweep_figures.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Words = std::vector<std::string>;
+
+// Written before anything else: what stands in a folder with it may be replaced.
+constexpr const char* mark = "sweep.csv";
+
+fs::path beside(const fs::path& folder, const char* ending) {
+    fs::path file = folder;
+    file += ending;
+    return file;
+}
+
+std::string text_of(const Words& words) {
+    return fmt::format("{}", fmt::join(words, " "));
+}
+
+std::string last_line(const fs::path& log) {
+    std::ifstream file(log);
+    std::string last;
+    for (std::string line; std::getline(file, line);) {
+        last = line.empty() ? last : line.substr(line.rfind('\r') + 1);
+    }
+    const std::string prefix = "patchforge: error: ";
+    return last.starts_with(prefix) ? last.substr(prefix.size()) : last;
+}
+
+// <folder>.done: a line "seconds<tab>command" for each that is finished.
+class Finished {
+  public:
+    explicit Finished(const SweepRun& run) : run_(run), file_(beside(run.folder, ".done")) {
+        std::ifstream file(file_);
+        for (std::string line; std::getline(file, line);) {
+            const std::size_t tab = line.find('\t');
+            if (count_ >= run.commands.size() || tab == std::string::npos ||
+                line.substr(tab + 1) != text_of(run.commands[count_])) {
+                throw std::invalid_argument(
+                    fmt::format("{}: was made by other commands than the file has now; remove the "
+                                "folder {} and this file, or give "
+                                "another --out",
+                                file_.string(), run.folder.string()));
+            }
+            seconds_ += std::stod(line);
+            text_ += line + '\n';
+            ++count_;
+        }
+    }
+    std::size_t count() const { return count_; }
+    bool all() const { return count_ == run_.commands.size(); }
+    double seconds() const { return seconds_; }
+
+    void add(double seconds) {
+        text_ += fmt::format("{:.3f}\t{}\n", seconds, text_of(run_.commands[count_++]));
+        seconds_ += seconds;
+        write_file_atomically(file_, text_);
+    }
+
+  private:
+    const SweepRun& run_;
+    fs::path file_;
+    std::string text_;
+    std::size_t count_ = 0;
+    double seconds_ = 0;
+};
+
+bool is_inside(const fs::path& path, const fs::path& folder) {
+    const auto [at, end] = std::mismatch(folder.begin(), folder.end(), path.begin(), path.end());
+    return at == folder.end();
+}
+
+// What an interrupted command left: a training goes on with it, anything else begins anew.
+void prepare_to_run(Words& words, const fs::path& folder) {
+    const auto option = std::find(words.begin(), words.end(), "--out");
+    if (option == words.end() || option + 1 == words.end()) {
+        return;
+    }
+    const fs::path out = *(option + 1);
+    if (!is_inside(out, folder) || !fs::exists(out)) {
+        return;
+    }
+    if (words[0] == "train") {
+        words.emplace_back("--resume");
+    } else if (out != folder) {
+        fs::remove_all(out);
+    }
+}
+
+// The exit status, or -signal; output goes behind what `log` holds. Passes an interruption on.
+int run_command(const Words& words, const fs::path& log) {
+    Words arguments = {"patchforge"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    std::vector<char*> argv;
+    for (std::string& argument : arguments) {
+        argv.push_back(argument.data());
+    }
+    argv.push_back(nullptr);
+    const int output = open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+    const pid_t parent = getpid();
+    const pid_t child = output < 0 ? -1 : fork();
+    if (child == 0) { // nothing here may allocate: other threads may have held the heap's lock
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // a sweep that is killed leaves no training behind
+        const int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        if (getppid() == parent && dup2(input, 0) >= 0 && dup2(output, 1) >= 0 &&
+            dup2(output, 2) >= 0) {
+            execv("/proc/self/exe", argv.data());
+        }
+        _exit(127);
+    }
+    if (child < 0) {
+        throw std::runtime_error(
+            fmt::format("{}: cannot start the program: {}", log.string(), std::strerror(errno)));
+    }
+    close(output);
+    bool told = false;
+    int status = 0;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (interrupted() && !told) {
+            kill(child, SIGTERM);
+            told = true;
+        }
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+// Empty when all its commands are finished, else what went wrong.
+std::string finish(const SweepRun& run, Finished& finished) {
+    const fs::path log = beside(run.folder, ".log");
+    while (!finished.all() && !interrupted()) {
+        Words words = run.commands[finished.count()];
+        prepare_to_run(words, run.folder);
+        std::ofstream(log, std::ios::app) << "$ patchforge " << text_of(words) << std::endl;
+        const auto start = std::chrono::steady_clock::now();
+        const int status = run_command(words, log);
+        const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
+        const std::string said = last_line(log);
+        if (status != 0) {
+            return status < 0 ? fmt::format("signal {}", -status) : said;
+        }
+        // A training that a signal stopped has ended well, at a checkpoint.
+        if (interrupted() || said.ends_with("--resume")) {
+            return "interrupted";
+        }
+        finished.add(passed.count());
+    }
+    return finished.all() ? "" : "interrupted";
+}
+
+void write_tables(const Sweep& sweep, const fs::path& out, std::vector<SweepOutcome>& outcomes) {
+    for (SweepOutcome& one : outcomes) {
+        one.figures.clear();
+        for (const Figure& figure : sweep.figures) {
+            one.figures.push_back(one.failure.empty() ? read_figure(figure, one.run->folder)
+                                                      : std::nullopt);
+        }
+    }
+    write_file_atomically(out / mark, sweep_csv(sweep, outcomes));
+    write_file_atomically(out / "sweep.md", sweep_page(sweep, outcomes, version_text()));
+}
+
+std::string told(const SweepRun& run) {
+    return run.variant + (run.seed.empty() ? "" : ", seed " + run.seed);
+}
+
+} // namespace
+
+bool run_sweep(const Sweep& sweep, const fs::path& out, int side_by_side) {
+    if (fs::exists(out) && !fs::is_empty(out) && !fs::exists(out / mark)) {
+        throw std::invalid_argument(
+            fmt::format("--out {}: no sweep made this folder; name another one", out.string()));
+    }
+    std::vector<Finished> prepared, finished;
+    for (const SweepRun& run : sweep.preparations) {
+        prepared.emplace_back(run);
+    }
+    std::vector<SweepOutcome> outcomes;
+    for (const SweepRun& run : sweep.runs) {
+        finished.emplace_back(run);
+        outcomes.push_back(
+            {&run, finished.back().all() ? "" : "not run yet", finished.back().seconds(), {}});
+        fs::create_directories(run.folder.parent_path());
+    }
+    write_tables(sweep, out, outcomes);
+
+    const InterruptScope scope;
+    for (std::size_t i = 0; i < sweep.preparations.size(); ++i) {
+        const SweepRun& run = sweep.preparations[i];
+        if (prepared[i].all() || interrupted()) {
+            continue;
+        }
+        print_line(fmt::format("preparing {}", run.variant));
+        const std::string failure = finish(run, prepared[i]);
+        if (!failure.empty() && !interrupted()) {
+            throw std::runtime_error(fmt::format("{}: {}; see {}", run.variant, failure,
+                                                 beside(run.folder, ".log").string()));
+        }
+    }
+
+    const auto begun = static_cast<std::int64_t>(std::count_if(
+        finished.begin(), finished.end(), [](const Finished& one) { return one.all(); }));
+    const auto total = static_cast<std::int64_t>(finished.size());
+    std::atomic<std::size_t> next = 0;
+    std::mutex lock;
+    std::int64_t done = begun;
+    std::exception_ptr error;
+    {
+        ProgressBar bar("sweep", total, "runs", begun);
+        const auto work = [&] {
+            for (std::size_t i; (i = next++) < finished.size() && !interrupted();) {
+                if (finished[i].all()) {
+                    continue;
+                }
+                try {
+                    outcomes[i].failure = finish(*outcomes[i].run, finished[i]);
+                } catch (...) {
+                    const std::lock_guard held(lock);
+                    error = std::current_exception();
+                    next = finished.size();
+                    return;
+                }
+                outcomes[i].seconds = finished[i].seconds();
+                const std::lock_guard held(lock);
+                done += outcomes[i].failure != "interrupted";
+                print_line(fmt::format("[{}/{}] {}: {}", done, total, told(*outcomes[i].run),
+                                       outcomes[i].failure.empty()
+                                           ? duration_text(outcomes[i].seconds)
+                                           : outcomes[i].failure));
+                write_tables(sweep, out, outcomes);
+                bar.update(done);
+            }
+        };
+        std::vector<std::jthread> workers(static_cast<std::size_t>(std::max(side_by_side, 1)));
+        for (std::jthread& worker : workers) {
+            worker = std::jthread(work);
+        }
+    }
+    if (error) {
+        std::rethrow_exception(error);
+    }
+    std::int64_t failed = 0;
+    for (const SweepOutcome& one : outcomes) {
+        failed += !one.failure.empty();
+        for (std::size_t i = 0; i < sweep.figures.size() && one.failure.empty(); ++i) {
+            if (!one.figures[i]) {
+                print_line(fmt::format("{}: no {} in {}", told(*one.run), sweep.figures[i].name,
+                                       (one.run->folder / sweep.figures[i].file).string()));
+            }
+        }
+    }
+    print_line(fmt::format("{} of {} runs finished; look at {}", total - failed, total,
+                           (out / "sweep.md").string()));
+    if (failed > 0) {
+        print_line("The same command goes on with the others");
+    }
+    return failed == 0;
+}
+
+} // namespace patchforge
