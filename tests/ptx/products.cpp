@@ -8,10 +8,10 @@ namespace ptx {
 
 namespace {
 
-// Addends of one go of the adder, aligned to the largest of them and cut off below 24 bits and one
-// more, their sum cut off to a float32. PTX leaves open how a GPU rounds here; this is the least
-// exact that was observed on compute capability 8.0 (Fasi, Higham, Mikaitis and Pranesh 2021,
-// "Numerical behavior of NVIDIA tensor cores").
+// PTX leaves open how a GPU rounds here. What was observed of tensor cores is that a few products at
+// a time are aligned to the largest addend and cut off below its significand, and so is their sum
+// (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"). Here one
+// bit more than float32's 24 is kept until the sum is made.
 template <unsigned count>
 float added(float start, const double (&addends)[count]) {
     double largest = std::fabs(start);

@@ -22,6 +22,15 @@ std::string_view trimmed(std::string_view text) {
     return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
+std::vector<std::string_view> words_of(std::string_view text) {
+    std::vector<std::string_view> words;
+    while (!(text = trimmed(text)).empty()) {
+        words.push_back(text.substr(0, text.find_first_of(blanks)));
+        text.remove_prefix(words.back().size());
+    }
+    return words;
+}
+
 class Reader {
   public:
     explicit Reader(Module& module) : module_(module), text_(module.text) {}
@@ -147,22 +156,18 @@ class Reader {
         // .param .u64 name   or   .param .align 8 .b8 name[48]
         Parameter parameter;
         std::size_t elements = 1;
-        std::istringstream words{std::string(text)};
-        for (std::string word; words >> word;) {
-            if (word == ".align") {
-                words >> parameter.alignment;
+        const auto words = words_of(text);
+        for (std::size_t n = 0; n < words.size(); ++n) {
+            const std::string_view word = words[n];
+            if (word == ".align" && n + 1 < words.size()) {
+                parameter.alignment = number(words[++n]);
             } else if (word.starts_with(".") && word != ".param") {
-                parameter.bytes = number(std::string_view(word).substr(2)) / 8;
+                parameter.bytes = number(word.substr(2)) / 8;
                 parameter.alignment = std::max(parameter.alignment, parameter.bytes);
             } else if (word != ".param") {
-                const auto start = text.find(word);
                 const auto bracket = word.find('[');
-                parameter.name = text.substr(start, bracket);
-                if (bracket == std::string::npos) {
-                    parameter.name = text.substr(start, word.size());
-                } else {
-                    elements = number(std::string_view(word).substr(bracket + 1));
-                }
+                parameter.name = word.substr(0, bracket);
+                elements = bracket == word.npos ? 1 : number(word.substr(bracket + 1));
             }
         }
         parameter.bytes *= elements;
@@ -211,16 +216,20 @@ class Reader {
         fail("the file ends within an entry");
     }
 
-    // 4 18 9, function_name $L__info_string4, inlined_at 1 30 5
+    // File and line at the start of the text.
+    Location place_of(std::string_view text) const {
+        text = trimmed(text);
+        return {static_cast<int>(number(text)),
+                static_cast<int>(number(text.substr(text.find_first_of(blanks)))), -1};
+    }
+
+    // .loc 4 18 9, function_name $L__info_string4, inlined_at 1 30 5
     int read_location(std::string_view text) {
-        Location location;
-        std::istringstream words{std::string(text.substr(4))};
-        words >> location.file >> location.line;
-        if (const auto inlined = text.find("inlined_at "); inlined != std::string_view::npos) {
-            std::istringstream place{std::string(text.substr(inlined + 11))};
-            int column = 0;
-            Location at;
-            place >> at.file >> at.line >> column;
+        constexpr std::string_view inlined_at = "inlined_at ";
+        const auto inlined = text.find(inlined_at);
+        Location location = place_of(text.substr(std::string_view(".loc").size()));
+        if (inlined != text.npos) {
+            const Location at = place_of(text.substr(inlined + inlined_at.size()));
             // That place was inlined too if an earlier .loc said so.
             const auto known = places_.find({at.file, at.line});
             if (known != places_.end()) {
