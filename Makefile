@@ -30,7 +30,7 @@ VECTOR_SOURCES := $(wildcard kernels/cpu/vector/*.cpp)
 CUDA_SOURCES := $(wildcard kernels/cuda/*.cu)
 CUDA_HOST_SOURCES := $(wildcard kernels/cuda/*.cpp)
 SIMT_SOURCES := $(wildcard tests/simt/runtime/*.cpp)
-HOST_SOURCES := $(wildcard host/*.cpp host/*/*.cpp)
+HOST_SOURCES := $(wildcard host/*.cpp host/*/*.cpp host/*/*/*.cpp)
 LADDER_SOURCES := $(wildcard bench/ladder/*.cu) bench/ladder/rungs.cpp
 
 DATA_OBJECTS := $(DATA_SOURCES:%=$B/%.o)

@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "bench/measure.h"
-#include "host/attack/gradient_attack.h"
+#include "host/attack/attack_options.h"
 #include "host/run/version.h"
 
 namespace patchforge::bench {
@@ -47,30 +47,32 @@ void run(const Options& options) {
         }
         std::vector<std::int64_t> samples(static_cast<std::size_t>(batch));
         std::iota(samples.begin(), samples.end(), 0);
+        const AttackSet set{levels, std::vector<std::int32_t>(samples.size(), 0), {}};
         AttackBatch rows(*backend, batch, pixels);
-        rows.load(levels, std::vector<std::int32_t>(samples.size(), 0), samples);
+        rows.load(set, samples, set.labels);
         WhiteBoxVictim victim({&model}, batch);
-        for (const AttackMethod method : {AttackMethod::fgsm, AttackMethod::pgd}) {
+        for (const char* name : {"fgsm", "pgd"}) {
             AttackOptions attack_options;
-            attack_options.method = method;
+            attack_options.method = attack_method(name);
             attack_options.random_start = false;
             attack_options.batch_size = batch;
-            attack_options.steps = method == AttackMethod::pgd ? 20 : 1;
-            GradientAttack attack(victim, rows, attack_options);
+            attack_options.steps = 20; // of pgd
+            const auto steps_each = static_cast<double>(attack_options.steps_of(pixels));
+            const std::unique_ptr<Attack> attack =
+                attack_options.method->prepare({victim, nullptr, rows, set, attack_options});
             Timing timing = measure(*backend, options.seconds, [&](std::int64_t repeats) {
                 for (std::int64_t i = 0; i < repeats; ++i) {
-                    attack.run(epsilon);
+                    attack->run(0, epsilon, 0);
                 }
             });
             for (double* const value : {&timing.median, &timing.p5, &timing.p95}) {
-                *value /= static_cast<double>(attack_options.steps);
+                *value /= steps_each;
             }
             const double bytes = 4 * (2 * parameters + 9.0 * static_cast<double>(batch * pixels));
             const double by_bytes = bytes / machine.bytes_per_second * 1e3;
             const double flop = 4 * parameters * static_cast<double>(batch);
             const double by_operations =
                 machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
-            const std::string name = attack_method_name(method);
             const double steps = 1e3 / timing.median;
             table.add({name, std::to_string(batch), fmt::format("{:.4f}", timing.median),
                        fmt::format("{:.4f}", timing.p5), fmt::format("{:.4f}", timing.p95),

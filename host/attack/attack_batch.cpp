@@ -2,9 +2,16 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 
 namespace patchforge {
+
+std::vector<std::int64_t> AttackSet::samples() const {
+    std::vector<std::int64_t> numbers(labels.size());
+    std::iota(numbers.begin(), numbers.end(), 0);
+    return numbers;
+}
 
 AttackBatch::AttackBatch(Backend& backend, std::int64_t capacity, std::int64_t pixels)
     : backend_(&backend), capacity_(capacity), pixels_(pixels), levels_(backend, capacity * pixels),
@@ -37,6 +44,18 @@ void AttackBatch::load(std::span<const std::uint8_t> levels, std::span<const std
     restart();
 }
 
+void AttackBatch::load(const AttackSet& set, std::span<const std::int64_t> sample,
+                       const std::vector<std::int32_t>& labels) {
+    std::vector<std::uint8_t> levels;
+    std::vector<std::int32_t> label;
+    for (const std::int64_t number : sample) {
+        const auto patch = set.patch(number);
+        levels.insert(levels.end(), patch.begin(), patch.end());
+        label.push_back(labels[static_cast<std::size_t>(number)]);
+    }
+    load(levels, label, sample);
+}
+
 void AttackBatch::restart() {
     backend_->copy(x_.data(), origin_.data(),
                    static_cast<std::size_t>(capacity_ * pixels_) * sizeof(float));
@@ -46,6 +65,20 @@ std::vector<float> RowNumbers::get() const {
     std::vector<float> host(static_cast<std::size_t>(values_.size()));
     values_.download(host.data(), values_.size());
     return host;
+}
+
+void RowChoice::copy(Matrix<float> to, Matrix<const float> from,
+                     const std::vector<std::uint8_t>& chosen) {
+    std::vector<std::int32_t> index(chosen.size(), -1);
+    bool any = false;
+    for (std::size_t r = 0; r < chosen.size(); ++r) {
+        index[r] = chosen[r] ? static_cast<std::int32_t>(r) : -1;
+        any = any || chosen[r];
+    }
+    if (any) {
+        index_.upload(index.data(), index_.size());
+        backend_->place_rows(to, from, index_.view());
+    }
 }
 
 RandomStream attack_stream(std::uint64_t seed, AttackStream use, std::uint64_t draw) {

@@ -5,12 +5,26 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
-#include "host/attack/attack_options.h"
 #include "kernels/backend.h"
 
 namespace patchforge {
+
+// The samples of an attack in host memory.
+struct AttackSet {
+    std::vector<std::uint8_t> levels; // [count, pixels], uint8 planes
+    std::vector<std::int32_t> labels; // in [0, classes)
+    std::vector<std::string> names;   // of the patches, e.g. paths; may be empty
+
+    std::int64_t count() const { return static_cast<std::int64_t>(labels.size()); }
+    std::span<const std::uint8_t> patch(std::int64_t i) const {
+        const std::size_t pixels = levels.size() / labels.size();
+        return {levels.data() + static_cast<std::size_t>(i) * pixels, pixels};
+    }
+    std::vector<std::int64_t> samples() const; // 0 .. count - 1
+};
 
 class AttackBatch {
   public:
@@ -20,6 +34,9 @@ class AttackBatch {
     // target's class; sample: their numbers in the set. x starts as the origin.
     void load(std::span<const std::uint8_t> levels, std::span<const std::int32_t> label,
               std::span<const std::int64_t> sample);
+    // Samples of a set; labels: of the whole set.
+    void load(const AttackSet& set, std::span<const std::int64_t> sample,
+              const std::vector<std::int32_t>& labels);
 
     std::int64_t rows() const { return rows_; } // samples; the matrices have capacity() rows
     std::int64_t capacity() const { return capacity_; }
@@ -68,6 +85,19 @@ class RowNumbers {
   private:
     Backend* backend_ = nullptr;
     DeviceArray<float> values_;
+};
+
+// Copies chosen rows of a batch.
+class RowChoice {
+  public:
+    RowChoice() = default;
+    RowChoice(Backend& backend, std::int64_t rows) : backend_(&backend), index_(backend, rows) {}
+
+    void copy(Matrix<float> to, Matrix<const float> from, const std::vector<std::uint8_t>& chosen);
+
+  private:
+    Backend* backend_ = nullptr;
+    DeviceArray<std::int32_t> index_;
 };
 
 // x = a random place in the ball around the origin (and in the box): uniform in the cube (linf); a

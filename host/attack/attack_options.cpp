@@ -3,66 +3,30 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <stdexcept>
 
 namespace patchforge {
 
 namespace {
 
-constexpr std::array<const char*, 10> method_names = {
-    "fgsm", "pgd", "mifgsm", "forge", "cw", "numeric", "nes", "spsa", "square", "worst"};
+const Choices<VictimLoss> losses = {{"ce", VictimLoss::cross_entropy},
+                                    {"margin", VictimLoss::margin},
+                                    {"l1", VictimLoss::probability_l1},
+                                    {"l2", VictimLoss::probability_l2}};
+const Choices<Norm> norms = {{"linf", Norm::linf}, {"l2", Norm::l2}, {"l1", Norm::l1}};
 
 [[noreturn]] void refuse(const std::string& what) {
     throw std::invalid_argument(what);
 }
 
-// Which methods an option belongs to, and how to tell that it was given.
-struct Belonging {
-    const char* option;
-    bool (*given)(const AttackOptions& options, const AttackOptions& standard);
-    std::vector<AttackMethod> methods;
-};
+// The methods that heed an option, or one value of it ("loss=margin"); empty: it is for all.
+std::string heeding(const std::string& option) {
+    return method_names([&](const AttackMethod& method) { return method.heeds(option); });
+}
 
-const std::vector<Belonging>& belongings() {
-    using enum AttackMethod;
-    using Given = const AttackOptions&;
-    static const std::vector<Belonging> table = {
-        {"--target",
-         [](Given o, Given) { return o.targeted(); },
-         {fgsm, pgd, mifgsm, forge, cw, numeric, nes, spsa, square}},
-        {"--steps",
-         [](Given o, Given s) { return o.steps != s.steps; },
-         {pgd, mifgsm, forge, cw, numeric, nes, spsa, worst}},
-        {"--alpha",
-         [](Given o, Given s) { return o.alpha != s.alpha; },
-         {pgd, mifgsm, numeric, nes, spsa}},
-        {"--no-random-start", [](Given o, Given) { return !o.random_start; }, {pgd}},
-        {"--restarts", [](Given o, Given s) { return o.restarts != s.restarts; }, {pgd}},
-        {"--decay", [](Given o, Given s) { return o.decay != s.decay; }, {mifgsm}},
-        {"--loss margin", [](Given o, Given) { return o.on_margin(); }, {fgsm, pgd, mifgsm}},
-        {"--loss l1, l2",
-         [](Given o, Given s) { return o.forge_loss() != s.forge_loss(); },
-         {forge}},
-        {"--lambda", [](Given o, Given s) { return o.lambdas != s.lambdas; }, {forge}},
-        {"--start", [](Given o, Given s) { return o.start != s.start; }, {forge}},
-        {"--within", [](Given o, Given s) { return o.within != s.within; }, {forge}},
-        {"--optimiser", [](Given o, Given s) { return o.forge_adam != s.forge_adam; }, {forge}},
-        {"--lr", [](Given o, Given s) { return o.learning_rate != s.learning_rate; }, {forge, cw}},
-        {"--search-steps", [](Given o, Given s) { return o.search_steps != s.search_steps; }, {cw}},
-        {"--confidence",
-         [](Given o, Given s) { return o.confidence != s.confidence; },
-         {forge, cw}},
-        {"--queries",
-         [](Given o, Given s) { return o.queries != s.queries; },
-         {numeric, nes, spsa, square, worst}},
-        {"--directions",
-         [](Given o, Given s) { return o.directions != s.directions; },
-         {nes, spsa}},
-        {"--sigma", [](Given o, Given s) { return o.sigma != s.sigma; }, {numeric, nes, spsa}},
-        {"--block", [](Given o, Given s) { return o.block != s.block; }, {numeric}},
-    };
-    return table;
+// Behind the help of an option: whose it is.
+std::string of(const std::string& option) {
+    return " [" + heeding(option) + "]";
 }
 
 void set_target(AttackOptions& attack, const std::string& text) {
@@ -102,108 +66,68 @@ std::string target_text(const AttackOptions& attack) {
 void describe(Options& options, AttackOptions& attack) {
     using Start = AttackOptions::Start;
     options.group("Attack");
-    options.choice<Norm>("norm", attack.norm,
-                         {{"linf", Norm::linf}, {"l2", Norm::l2}, {"l1", Norm::l1}},
-                         "of the budget");
+    options.choice("norm", attack.norm, norms, "of the budget");
     options.custom(
-        "target", "K", "wanted class: a number, least-likely, random, or none",
+        "target", "K", "wanted class: a number, least-likely, random, or none" + of("target"),
         [&attack](const std::string& text) { set_target(attack, text); },
         [&attack]() -> ParameterValue { return target_text(attack); });
-    options.number("steps", attack.steps, {0, 10000000}, "0: the method's own");
-    options.fraction("alpha", attack.alpha, {0, 1e6}, "step size; 0: 2.5 eps / steps");
+    options.number("steps", attack.steps, {0, 10000000}, "0: the method's own" + of("steps"));
+    options.fraction("alpha", attack.alpha, {0, 1e6},
+                     "step size; 0: the method's own, by eps and steps" + of("alpha"));
     options.custom(
-        "no_random_start", "", "pgd from the sample itself (BIM)",
+        "no_random_start", "", "from the sample itself (BIM)" + of("no_random_start"),
         [&attack](const std::string& text) { attack.random_start = text != "true"; },
         [&attack]() -> ParameterValue { return !attack.random_start; });
-    options.number("restarts", attack.restarts, {1, 10000}, "of pgd");
-    options.number("decay", attack.decay, {0, 10}, "of mifgsm's momentum");
-    options.choice<VictimLoss>("loss", attack.loss,
-                               {{"ce", VictimLoss::cross_entropy},
-                                {"margin", VictimLoss::margin},
-                                {"l1", VictimLoss::probability_l1},
-                                {"l2", VictimLoss::probability_l2}},
-                               "ce, margin (fgsm, pgd, mifgsm); ce, l1, l2 (forge)");
-    options.fractions("lambda", attack.lambdas, {0, 1e9}, "forge: weights of the squared distance");
+    options.number("restarts", attack.restarts, {1, 10000},
+                   "a sample keeps its first success" + of("restarts"));
+    options.number("decay", attack.decay, {0, 10}, "of the momentum" + of("decay"));
+    std::string loss_help = "what is climbed or descended";
+    for (const auto& [name, loss] : losses) {
+        const std::string entry = std::string("loss=") + name;
+        loss_help += heeding(entry).empty() ? "" : fmt::format("; {}{}", name, of(entry));
+    }
+    options.choice("loss", attack.loss, losses, loss_help);
+    options.fractions("lambda", attack.lambdas, {0, 1e9},
+                      "weights of the squared distance" + of("lambda"));
     options.choice<Start>("start", attack.start,
                           {{"self", Start::self}, {"other", Start::other}, {"noise", Start::noise}},
-                          "forge: where it begins: the patch, another of its class, noise");
+                          "where it begins: the patch, another of its class, noise" + of("start"));
     options.number("within", attack.within, {0, 1e6},
-                   "forge: success also means an L2 distance of at most this; 0: any");
-    options.choice<bool>("optimiser", attack.forge_adam, {{"adam", true}, {"gd", false}},
-                         "of forge");
-    options.number("lr", attack.learning_rate, {1e-9, 1000}, "of forge and cw");
-    options.number("search_steps", attack.search_steps, {1, 100}, "cw: binary search over c");
-    options.number("confidence", attack.confidence, {0, 1e6}, "cw, forge: lead of the wrong logit");
-    options.number("queries", attack.queries, {1, 100000000}, "black boxes: at most, a sample");
-    options.number("directions", attack.directions, {1, 4096}, "nes, spsa: pairs a step");
-    options.number("sigma", attack.sigma, {1e-6, 1}, "nes, spsa, numeric: reach of a pair");
-    options.number("block", attack.block, {1, 1000000}, "numeric: coordinates moved at once");
+                   "success also means an L2 distance of at most this; 0: any" + of("within"));
+    options.choice<bool>("optimiser", attack.by_adam, {{"adam", true}, {"gd", false}},
+                         "or gradient descent" + of("optimiser"));
+    options.number("lr", attack.learning_rate, {1e-9, 1000}, "learning rate" + of("lr"));
+    options.number("search_steps", attack.search_steps, {1, 100},
+                   "of the binary search over the weight of success" + of("search_steps"));
+    options.number("confidence", attack.confidence, {0, 1e6},
+                   "lead of the wrong logit" + of("confidence"));
+    options.number("queries", attack.queries, {1, 100000000}, "at most, a sample" + of("queries"));
+    options.number("directions", attack.directions, {1, 4096}, "pairs a step" + of("directions"));
+    options.number("sigma", attack.sigma, {1e-6, 1}, "reach of a pair" + of("sigma"));
+    options.number("block", attack.block, {1, 1000000}, "pixels moved at once" + of("block"));
     options.number("batch_size", attack.batch_size, {1, 4096}, "samples attacked together");
     options.number("seed", attack.seed, any_seed, "of everything random");
 }
 
-AttackMethod attack_method_from_name(const std::string& name) {
-    const auto found = std::find(method_names.begin(), method_names.end(), name);
-    if (found == method_names.end()) {
-        refuse(fmt::format("--method {}: is not known; choose one of {}", name,
-                           fmt::join(method_names, ", ")));
-    }
-    return static_cast<AttackMethod>(found - method_names.begin());
-}
-
-std::string attack_method_name(AttackMethod method) {
-    return method_names.at(static_cast<std::size_t>(method));
-}
-
-bool is_black_box(AttackMethod method) {
-    return method == AttackMethod::numeric || method == AttackMethod::nes ||
-           method == AttackMethod::spsa || method == AttackMethod::square;
-}
-
-bool is_unbounded(AttackMethod method) {
-    return method == AttackMethod::forge || method == AttackMethod::cw;
-}
-
 std::int64_t AttackOptions::steps_of(std::int64_t pixels) const {
-    if (method == AttackMethod::fgsm) {
-        return 1;
-    }
-    if (steps > 0) {
+    if (steps > 0 && method->heeds("steps")) {
         return steps;
     }
-    switch (method) {
-    case AttackMethod::pgd:
-        return 40;
-    case AttackMethod::mifgsm:
-        return 10;
-    case AttackMethod::forge:
-        return 500;
-    case AttackMethod::cw:
-        return 200;
-    case AttackMethod::worst:
-        return 100;
-    case AttackMethod::numeric: // and one query a step to see whether it is done
-        return std::max<std::int64_t>(queries / (2 * ((pixels + block - 1) / block) + 1), 1);
-    case AttackMethod::nes:
-    case AttackMethod::spsa:
-        return std::max<std::int64_t>(queries / (2 * directions + 1), 1);
-    case AttackMethod::fgsm:
-    case AttackMethod::square:
-        break;
-    }
-    return queries;
+    // A pair is two questions, and one more a step sees whether it is done.
+    return method->pairs
+               ? std::max<std::int64_t>(queries / (2 * method->pairs(*this, pixels) + 1), 1)
+               : method->steps;
 }
 
 double AttackOptions::alpha_of(double epsilon, std::int64_t pixels) const {
-    if (method == AttackMethod::fgsm) {
-        return epsilon;
-    }
-    if (alpha > 0) {
-        return alpha;
-    }
-    const auto count = static_cast<double>(steps_of(pixels));
-    return method == AttackMethod::mifgsm ? epsilon / count
-                                          : std::min(2.5 * epsilon / count, epsilon);
+    return alpha > 0 && method->heeds("alpha")
+               ? alpha
+               : std::min(method->stride * epsilon / static_cast<double>(steps_of(pixels)),
+                          epsilon);
+}
+
+VictimLoss AttackOptions::loss_of() const {
+    return method->heeds("loss=" + choice_name(losses, loss)) ? loss : VictimLoss::cross_entropy;
 }
 
 StepRule AttackOptions::rule() const {
@@ -218,46 +142,46 @@ Ball AttackOptions::ball() const {
 
 void AttackOptions::validate(std::int64_t classes) const {
     check_ranges(*this);
-    const std::string name = attack_method_name(method);
-    if (norm == Norm::l1 && method != AttackMethod::fgsm) {
-        refuse(fmt::format("--norm l1: {} has no L1 form; use fgsm, or another norm", name));
-    }
-    if (norm != Norm::linf && (method == AttackMethod::square || method == AttackMethod::worst)) {
-        refuse(fmt::format("--norm: {} is for linf alone; leave it out", name));
-    }
-    if (is_unbounded(method) && norm == Norm::l1) {
-        refuse(fmt::format("--norm l1: {} measures L2; leave it out", name));
+    if (!method->takes(norm)) {
+        std::string taken;
+        for (const Norm one : method->norms) {
+            taken += (taken.empty() ? "" : ", ") + choice_name(norms, one);
+        }
+        refuse(fmt::format("--norm {}: {} takes {}; give one of these, or another method",
+                           choice_name(norms, norm), method->name, taken));
     }
     if (target == Target::fixed && (target_class < 0 || target_class >= classes)) {
         refuse(fmt::format("--target {}: the model has classes 0 to {}; choose one of them",
                            target_class, classes - 1));
     }
-    if (method == AttackMethod::forge && !targeted()) {
-        refuse(
-            "--method forge: needs to know what to forge; give --target K, least-likely or random");
+    if (method->needs_target && !targeted()) {
+        refuse(fmt::format("--method {}: needs a target; give --target K, least-likely or random",
+                           method->name));
     }
-    if (method == AttackMethod::worst && targeted()) {
-        refuse("--method worst: is untargeted; leave --target out");
-    }
-    if (lambdas.empty()) {
-        refuse("--lambda: is empty; give at least one number, e.g. 0,0.1,1");
+    if (targeted() && !method->heeds("target")) {
+        refuse(fmt::format("--method {}: is untargeted; leave --target out", method->name));
     }
 }
 
-void AttackOptions::refuse_foreign(const std::vector<AttackMethod>& methods) const {
-    const AttackOptions standard;
-    const auto listed = [&](const std::vector<AttackMethod>& some) {
-        std::vector<std::string> names(some.size());
-        std::transform(some.begin(), some.end(), names.begin(), attack_method_name);
-        return fmt::format("{}", fmt::join(names, ", "));
-    };
-    for (const Belonging& one : belongings()) {
-        const bool known = std::any_of(methods.begin(), methods.end(), [&](AttackMethod method) {
-            return std::find(one.methods.begin(), one.methods.end(), method) != one.methods.end();
-        });
-        if (one.given(*this, standard) && !known) {
-            refuse(fmt::format("{}: belongs to {}, not to --method {}; leave it out", one.option,
-                               listed(one.methods), listed(methods)));
+void AttackOptions::refuse_foreign(const std::vector<const AttackMethod*>& methods) const {
+    AttackOptions own = *this, standard;
+    Options given, defaults;
+    describe(given, own);
+    describe(defaults, standard);
+    for (const Option& option : given.all()) {
+        const std::string value = parameter_text(option.get());
+        if (value == parameter_text(defaults.find(option.name)->get())) {
+            continue;
+        }
+        for (const std::string& entry : {option.name, option.name + "=" + value}) {
+            const std::string heeders = heeding(entry);
+            if (!heeders.empty() &&
+                std::none_of(methods.begin(), methods.end(),
+                             [&](const AttackMethod* method) { return method->heeds(entry); })) {
+                refuse(fmt::format("{}{}: belongs to {}, not to --method {}; leave it out",
+                                   option.flag(), entry == option.name ? "" : " " + value, heeders,
+                                   method_names(methods)));
+            }
         }
     }
     if (restarts > 1 && !random_start) {
@@ -267,33 +191,20 @@ void AttackOptions::refuse_foreign(const std::vector<AttackMethod>& methods) con
 }
 
 std::string AttackOptions::text(std::int64_t pixels) const {
-    std::string line = attack_method_name(method);
-    if (!is_unbounded(method)) {
-        line += norm == Norm::linf ? " linf" : norm == Norm::l2 ? " l2" : " l1";
+    std::string line = method->name;
+    if (method->bounded) {
+        line += " " + choice_name(norms, norm);
     }
-    const std::int64_t count = steps_of(pixels);
-    if (is_black_box(method)) {
+    if (method->sight == Sight::scores) {
         line += fmt::format(", at most {} queries", queries);
-    } else if (count > 1) {
-        line += fmt::format(", {} steps", count);
+    } else if (steps_of(pixels) > 1) {
+        line += fmt::format(", {} steps", steps_of(pixels));
     }
-    if (on_margin() && (method == AttackMethod::fgsm || method == AttackMethod::pgd ||
-                        method == AttackMethod::mifgsm)) {
-        line += ", on the margin";
+    if (loss_of() != VictimLoss::cross_entropy) {
+        line += loss_of() == VictimLoss::margin ? ", on the margin"
+                                                : ", loss " + choice_name(losses, loss);
     }
-    if (method == AttackMethod::pgd) {
-        line += random_start ? ", random start" : " (no random start: BIM)";
-        line += restarts > 1 ? fmt::format(", {} restarts", restarts) : "";
-    }
-    if (method == AttackMethod::forge) {
-        line += forge_loss() == VictimLoss::probability_l1   ? ", loss l1"
-                : forge_loss() == VictimLoss::probability_l2 ? ", loss l2"
-                                                             : "";
-        line += start == Start::other   ? ", from another patch"
-                : start == Start::noise ? ", from noise"
-                                        : "";
-        line += within > 0 ? fmt::format(", within {:g}", within) : "";
-    }
+    line += method->text ? method->text(*this) : "";
     switch (target) {
     case Target::none:
         break;

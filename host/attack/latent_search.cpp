@@ -7,20 +7,17 @@ namespace patchforge {
 LatentSearch::LatentSearch(const Network& generator, std::vector<const ClassifierModel*> models,
                            const LatentSearchOptions& options)
     : backend_(generator.backend()), generator_(generator), options_(options),
-      pass_(generator, batch_), victim_(std::move(models), batch_) {
+      pass_(generator, batch_), victim_(std::move(models), batch_),
+      adam_(backend_, batch_ * generator.shape().inputs(), options.learning_rate) {
     const std::int64_t width = generator.shape().inputs();
     const std::int64_t pixels = generator.shape().outputs();
-    for (DeviceArray<float>* array : {&z_, &d_z_, &zero_, &first_moment_, &second_moment_}) {
+    for (DeviceArray<float>* array : {&z_, &d_z_, &zero_}) {
         *array = DeviceArray<float>(backend_, batch_ * width);
     }
     pixels_ = DeviceArray<float>(backend_, batch_ * pixels);
     d_pixels_ = DeviceArray<float>(backend_, batch_ * pixels);
-    unused_metric_ = DeviceArray<float>(backend_, 2);
     label_ = DeviceArray<std::int32_t>(backend_, batch_);
-    step_number_ = DeviceArray<std::uint64_t>(backend_, 1);
-    const Adam adam{.learning_rate = static_cast<float>(options.learning_rate),
-                    .step = {.step = step_number_.data()}};
-    step_ = backend_.record([this, width, pixels, adam] {
+    step_ = backend_.record([this, width, pixels] {
         const Matrix<float> z = z_.matrix(batch_, width);
         const Matrix<float> unit = pixels_.matrix(batch_, pixels);
         const Matrix<float> d_unit = d_pixels_.matrix(batch_, pixels);
@@ -35,9 +32,7 @@ LatentSearch::LatentSearch(const Network& generator, std::vector<const Classifie
         pass_.backward_input(d_z);
         const float weight = static_cast<float>(options_.prior / static_cast<double>(width));
         backend_.add_distance_gradient(d_z, z, zero_.matrix(batch_, width), {weight});
-        backend_.adam({z.flat(), first_moment_.view(), second_moment_.view()}, d_z.flat(), adam);
-        backend_.finish_iteration(step_number_.data(), unused_metric_.matrix(1, 1),
-                                  unused_metric_.view().part(1, 1));
+        adam_.step(z.flat(), d_z.flat());
     });
 }
 
@@ -52,10 +47,7 @@ std::vector<float> LatentSearch::run(const std::vector<float>& start, std::int32
         const std::int64_t rows = std::min(batch_, count - first);
         backend_.fill(z_.view(), 0);
         z_.upload(start.data() + first * width, rows * width);
-        backend_.fill(first_moment_.view(), 0);
-        backend_.fill(second_moment_.view(), 0);
-        const std::uint64_t none = 0;
-        step_number_.upload(&none, 1);
+        adam_.restart();
         step_->replay(options_.steps);
         z_.download(found.data() + first * width, rows * width);
         if (progress) {

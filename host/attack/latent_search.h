@@ -10,7 +10,7 @@
 #include <memory>
 #include <vector>
 
-#include "host/attack/attack_batch.h"
+#include "host/attack/input_adam.h"
 #include "host/attack/victim.h"
 #include "host/model/network.h"
 
@@ -41,10 +41,10 @@ class LatentSearch {
     LatentSearchOptions options_;
     Pass pass_;
     WhiteBoxVictim victim_;
-    DeviceArray<float> z_, d_z_, zero_, first_moment_, second_moment_;
-    DeviceArray<float> pixels_, d_pixels_, unused_metric_;
+    InputAdam adam_;
+    DeviceArray<float> z_, d_z_, zero_;
+    DeviceArray<float> pixels_, d_pixels_;
     DeviceArray<std::int32_t> label_;
-    DeviceArray<std::uint64_t> step_number_;
     std::unique_ptr<Recording> step_;
 };
 

@@ -75,27 +75,27 @@ void MeanLogits::backward(Matrix<float> d_x) {
     }
 }
 
-namespace {
-
-void check_detector(const ClassifierModel& detector, std::int64_t pixels) {
-    if (detector.class_count() != 2 || detector.pixels() != pixels) {
-        throw std::invalid_argument(fmt::format(
-            "--detector: takes {} pixels and knows {} classes; give a model of two classes (clean, "
-            "adversarial) for the same {} pixels",
-            detector.pixels(), detector.class_count(), pixels));
-    }
-}
-
-} // namespace
-
-WhiteBoxVictim::WhiteBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
-                               const ClassifierModel* detector)
-    : members_(std::move(members), capacity, true) {
+Victim::Victim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
+               const ClassifierModel* detector, bool backward)
+    : members_(std::move(members), capacity, backward) {
     if (!detector) {
         return;
     }
-    check_detector(*detector, pixels());
-    detector_.emplace_back(std::vector<const ClassifierModel*>{detector}, capacity, true);
+    if (detector->class_count() != 2 || detector->pixels() != pixels()) {
+        throw std::invalid_argument(fmt::format(
+            "--detector: takes {} pixels and knows {} classes; give a model of two classes (clean, "
+            "adversarial) for the same {} pixels",
+            detector->pixels(), detector->class_count(), pixels()));
+    }
+    detector_.emplace_back(std::vector<const ClassifierModel*>{detector}, capacity, backward);
+}
+
+WhiteBoxVictim::WhiteBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
+                               const ClassifierModel* detector)
+    : Victim(std::move(members), capacity, detector, true) {
+    if (!has_detector()) {
+        return;
+    }
     own_gradient_ = DeviceArray<float>(backend(), capacity * pixels());
     detector_loss_ = DeviceArray<float>(backend(), capacity);
     for (std::int32_t label = 0; label < 2; ++label) {
@@ -175,11 +175,9 @@ std::vector<std::uint8_t> WhiteBoxVictim::detected(Matrix<const float> x, std::i
 
 BlackBoxVictim::BlackBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
                                std::int64_t samples, const ClassifierModel* detector)
-    : members_(std::move(members), capacity, false),
+    : Victim(std::move(members), capacity, detector, false),
       queries_(static_cast<std::size_t>(samples), 0) {
-    if (detector) {
-        check_detector(*detector, pixels());
-        detector_.emplace_back(std::vector<const ClassifierModel*>{detector}, capacity, false);
+    if (has_detector()) {
         joint_ = DeviceArray<float>(backend(), capacity * (class_count() + 1));
     }
 }

@@ -55,19 +55,29 @@ enum class VictimLoss {
     probability_l2, // its square
 };
 
-class WhiteBoxVictim {
+class Victim {
   public:
-    // `detector`: a two-class model in front (class 1: adversarial), which the gradient then fools
-    // together with the members. May be null.
-    WhiteBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
-                   const ClassifierModel* detector = nullptr);
-
     Backend& backend() const { return members_.backend(); }
     const ClassifierFormat& format() const { return members_.format(); }
     std::int64_t capacity() const { return members_.capacity(); }
     std::int64_t pixels() const { return members_.pixels(); }
     std::int64_t class_count() const { return members_.class_count(); }
     bool has_detector() const { return !detector_.empty(); }
+
+  protected:
+    Victim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
+           const ClassifierModel* detector, bool backward);
+
+    MeanLogits members_;
+    std::vector<MeanLogits> detector_; // none or one
+};
+
+class WhiteBoxVictim : public Victim {
+  public:
+    // `detector`: a two-class model in front (class 1: adversarial), which the gradient then fools
+    // together with the members. May be null.
+    WhiteBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
+                   const ClassifierModel* detector = nullptr);
 
     Matrix<float> logits(Matrix<const float> x) { return members_.forward(x); }
 
@@ -96,27 +106,17 @@ class WhiteBoxVictim {
     void member_gradient(Matrix<float> d_x, Vector<float> loss, Matrix<const float> x,
                          Vector<const std::int32_t> label, const Goal& goal);
 
-    MeanLogits members_;
-    std::vector<MeanLogits> detector_; // none or one
-    DeviceArray<float> own_gradient_;  // before both are weighed; only with a detector
+    DeviceArray<float> own_gradient_; // before both are weighed; only with a detector
     DeviceArray<float> detector_loss_;
     DeviceArray<std::int32_t> detector_label_[2];
 };
 
-class BlackBoxVictim {
+class BlackBoxVictim : public Victim {
   public:
     // `samples`: how many different patches will be asked about, for their counters. `detector`:
     // as a white box has it, or null.
     BlackBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
                    std::int64_t samples, const ClassifierModel* detector = nullptr);
-
-    Backend& backend() const { return members_.backend(); }
-    const ClassifierFormat& format() const { return members_.format(); }
-    std::int64_t capacity() const { return members_.capacity(); }
-    std::int64_t pixels() const { return members_.pixels(); }
-    std::int64_t class_count() const { return members_.class_count(); }
-
-    bool has_detector() const { return !detector_.empty(); }
 
     // Scores [B, classes] of x [B, pixels], enqueued; valid until the next call. Row r is one query
     // of sample[r]. Without a detector these are the class logits. With one there is a class more,
@@ -129,9 +129,7 @@ class BlackBoxVictim {
     void forget_queries() { queries_.assign(queries_.size(), 0); }
 
   private:
-    MeanLogits members_;
-    std::vector<MeanLogits> detector_; // none or one
-    DeviceArray<float> joint_;         // [capacity, classes + 1]; only with a detector
+    DeviceArray<float> joint_; // [capacity, classes + 1]; only with a detector
     std::vector<std::int64_t> queries_;
 };
 

@@ -174,9 +174,8 @@ void ClassifierFamily::introduce(TrainingRun& run) {
 
 std::vector<std::int32_t> ClassifierFamily::called_under_attack(const AttackSet& patches) {
     AttackOptions attack;
-    attack.method = classifier_.adversarial.method == AdversarialTraining::Method::fgsm
-                        ? AttackMethod::fgsm
-                        : AttackMethod::pgd;
+    attack.method = attack_method(
+        classifier_.adversarial.method == AdversarialTraining::Method::fgsm ? "fgsm" : "pgd");
     attack.steps = classifier_.adversarial.steps;
     attack.alpha = classifier_.adversarial.step_size();
     attack.seed = classifier_.seed;

@@ -32,18 +32,18 @@ clean_and_forged(const std::vector<const ClassifierModel*>& members, const Patch
 } // namespace
 
 void describe(Options& options, DetectorOptions& detector) {
+    Choices<const AttackMethod*> methods;
+    for (const AttackMethod* method : attack_methods()) {
+        if (method->trains_detectors) {
+            methods.push_back({method->name, method});
+        }
+    }
     options.group("Detector");
     options
         .path("model", detector.model, "FOLDER|FILE", "the classifier that it stands in front of")
         .must_be_given()
         .unrecorded();
-    options
-        .choice<AttackMethod>("attack", detector.attack,
-                              {{"fgsm", AttackMethod::fgsm},
-                               {"pgd", AttackMethod::pgd},
-                               {"mifgsm", AttackMethod::mifgsm}},
-                              "what it learns to see")
-        .unrecorded();
+    options.choice("attack", detector.attack, methods, "what it learns to see").unrecorded();
     options.fraction("eps", detector.epsilon, {1e-9, 1}, "budget of that attack").unrecorded();
     options.number("steps", detector.steps, {0, 10000}, "0: the attack's own").unrecorded();
 }

@@ -13,8 +13,8 @@
 namespace patchforge {
 
 struct DetectorOptions {
-    std::filesystem::path model;             // run folder, ensemble or weights
-    AttackMethod attack = AttackMethod::pgd; // fgsm, pgd or mifgsm, L-infinity
+    std::filesystem::path model;                       // run folder, ensemble or weights
+    const AttackMethod* attack = attack_method("pgd"); // one that trains_detectors, L-infinity
     double epsilon = 8 / 255.0;
     std::int64_t steps = 0; // 0: the method's own
 };

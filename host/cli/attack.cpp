@@ -1,9 +1,9 @@
 // patchforge attack: forges images that fool a classifier, and says how many.
 #include <memory>
 
-#include "host/attack/attack_job.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/trial/attack_job.h"
 
 namespace patchforge {
 

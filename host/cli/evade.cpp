@@ -2,9 +2,9 @@
 #include <memory>
 #include <optional>
 
-#include "host/attack/evasion.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/trial/evasion.h"
 
 namespace patchforge {
 

@@ -6,8 +6,6 @@
 #include <memory>
 #include <stdexcept>
 
-#include "host/attack/attack_job.h"
-#include "host/attack/evasion.h"
 #include "host/classifier/classifier_report.h"
 #include "host/classifier/classifier_run.h"
 #include "host/cli/open_set.h"
@@ -20,6 +18,8 @@
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/trial/attack_job.h"
+#include "host/trial/evasion.h"
 
 namespace patchforge {
 
@@ -147,7 +147,7 @@ void run(const Call& call) {
     heading("adversarial examples");
     AttackJob attack;
     attack.victims = {{classifier_run.run.out.string()}};
-    attack.methods = {AttackMethod::fgsm, AttackMethod::pgd};
+    attack.methods = {attack_method("fgsm"), attack_method("pgd")};
     attack.options.steps = 10;
     attack.out = out / "attack";
     attack.count = 1000;

@@ -97,7 +97,7 @@ Verb train_detector_verb() {
     describe_plain(options, call->classifier);
     describe(options, call->run.run);
     verb.examples = {"train detector --model runs/c1 --data idc.pfs --out runs/detector",
-                     "train detector --model runs/c1 --data idc.pfs --attack mifgsm --eps 8/255 "
+                     "train detector --model runs/c1 --data idc.pfs --attack fgsm --eps 8/255 "
                      "--out runs/detector"};
     verb.run = [call] { train_detector(*call); };
     return verb;

@@ -96,22 +96,22 @@ TEST_F(CountedBytesTest, ClassifierIterationTouchesWhatItDeclares) {
 TEST_F(CountedBytesTest, AttacksTouchWhatTheyDeclare) {
     const auto model = testing::random_model(backend(), testing::format_of(3, 50, 50, 3), 11);
     const AttackSet set = testing::set_for(*model, 10, 12);
-    for (const char* method : {"fgsm", "pgd", "mifgsm", "forge", "cw", "nes", "square"}) {
+    for (const char* name : {"fgsm", "pgd", "mifgsm", "forge", "cw", "nes", "square"}) {
         for (const Norm norm : {Norm::linf, Norm::l2, Norm::l1}) {
-            if ((norm == Norm::l2 && is_black_box(attack_method_from_name(method))) ||
-                (norm == Norm::l1 && method != std::string("fgsm"))) {
+            const AttackMethod* method = attack_method(name);
+            if (!method->takes(norm) || (norm == Norm::l2 && method->asks())) {
                 continue;
             }
-            SCOPED_TRACE(std::string(method) + " norm " + std::to_string(static_cast<int>(norm)));
+            SCOPED_TRACE(std::string(name) + " norm " + std::to_string(static_cast<int>(norm)));
             AttackOptions options;
-            options.method = attack_method_from_name(method);
+            options.method = method;
             options.norm = norm;
             options.batch_size = 10;
-            options.steps = is_black_box(options.method) ? 0 : 2;
+            options.steps = method->asks() ? 0 : 2;
             options.search_steps = 1;
             options.queries = 10;
             options.directions = 2;
-            if (is_unbounded(options.method)) {
+            if (!method->bounded) {
                 options.target = AttackOptions::Target::least_likely;
             }
             AttackRunner runner({model.get()}, nullptr, set, options);

@@ -5,12 +5,8 @@
 #include <map>
 #include <string>
 
-#include "data/patch_folder.h"
-#include "host/attack/attack_images.h"
-#include "host/attack/attack_table.h"
-#include "host/attack/sanity_checks.h"
+#include "host/trial/attack_table.h"
 #include "tests/host/attack/attacked_models.h"
-#include "tests/host/temporary_folder.h"
 
 namespace patchforge::testing {
 namespace {
@@ -19,7 +15,7 @@ constexpr std::int64_t samples = 21; // two batches of 16, the second short
 
 AttackOptions options_for(const std::string& method, Norm norm = Norm::linf) {
     AttackOptions options;
-    options.method = attack_method_from_name(method);
+    options.method = attack_method(method);
     options.norm = norm;
     options.batch_size = 16;
     options.steps = method == "fgsm" ? 0 : method == "cw" ? 60 : 12;
@@ -27,7 +23,7 @@ AttackOptions options_for(const std::string& method, Norm norm = Norm::linf) {
     options.queries = 300;
     options.directions = 20;
     options.block = 9;
-    if (is_black_box(options.method)) {
+    if (options.method->sight == Sight::scores) {
         options.steps = 0;
     }
     return options;
@@ -241,81 +237,6 @@ TEST_P(AttackTest, JointAttackFoolsTheDetectorToo) {
     EXPECT_GT(through_joint, through_alone);
 }
 
-TEST_P(AttackTest, SavedImagesReadBackAsTheyWere) {
-    const TemporaryFolder folder;
-    const AttackResult result = run(options_for("fgsm"), 4.0 / 255);
-    const auto out = folder.path() / "adversarial";
-    const SavedImages saved = save_images(out, result, set, model->format(), Norm::linf);
-    EXPECT_EQ(saved.files, samples);
-    EXPECT_EQ(saved.changed_on_disk, 0);
-    EXPECT_EQ(saved.outside_ball, 0);
-    const PatchFolder scanned = scan_patch_folder(out);
-    ASSERT_EQ(static_cast<std::int64_t>(scanned.entries.size()), samples);
-    EXPECT_EQ(scanned.class_names, model->format().class_names);
-    for (const PatchEntry& entry : scanned.entries) {
-        const auto i =
-            static_cast<std::size_t>(std::stoi(std::filesystem::path(entry.path).stem().string()));
-        EXPECT_EQ(entry.label, set.labels[i]);
-        const Image image = read_png(out / entry.path, 3);
-        EXPECT_EQ(model->predictions(image.pixels).at(0), result.samples[i].rounded);
-    }
-    EXPECT_THROW(save_images(out, result, set, model->format(), Norm::linf), std::invalid_argument);
-    EXPECT_EQ(attack_sheet(result, set, model->format(), 4).channels, 3);
-}
-
-// An attack's images, saved, packed from the files and asked about again: what the live attack said
-// of them, and the same attack of a second model on them.
-TEST_P(AttackTest, ASavedSetStandsForTheLiveOne) {
-    const TemporaryFolder folder;
-    const AttackResult live = run(options_for("pgd"), 6.0 / 255);
-    const auto out = folder.path() / "adversarial";
-    save_images(out, live, set, model->format(), Norm::linf);
-    AttackSet saved{
-        std::vector<std::uint8_t>(live.levels.size()), std::vector<std::int32_t>(samples), {}};
-    for (const PatchEntry& entry : scan_patch_folder(out).entries) {
-        const int i = std::stoi(std::filesystem::path(entry.path).stem().string());
-        const Image image = read_png(out / entry.path, 3);
-        std::copy(image.pixels.begin(), image.pixels.end(), saved.levels.begin() + i * 90);
-        saved.labels.at(static_cast<std::size_t>(i)) = entry.label;
-    }
-    EXPECT_EQ(saved.levels, live.levels);
-    EXPECT_EQ(saved.labels, set.labels);
-    const std::vector<std::int32_t> answers =
-        AttackRunner({model.get()}, nullptr, saved, options_for("fgsm")).clean();
-    for (std::size_t i = 0; i < answers.size(); ++i) {
-        EXPECT_EQ(answers[i], live.samples[i].rounded) << i;
-    }
-    const auto other = random_model(*backend, format_of(3, 5, 6, 3), 51);
-    const AttackSet kept{live.levels, set.labels, {}};
-    const AttackOptions options = options_for("fgsm");
-    EXPECT_EQ(AttackRunner({other.get()}, nullptr, saved, options).run(0.02).levels,
-              AttackRunner({other.get()}, nullptr, kept, options).run(0.02).levels);
-}
-
-TEST_P(AttackStrengthTest, SanityChecksPassOnAPlainModel) {
-    const auto two = random_model(*backend, format_of(3, 5, 6, 2), 31);
-    const AttackSet patches = set_for(*two, 40, 32);
-    const std::vector<SanityCheck> checks =
-        sanity_checks({{two.get()}, nullptr, 0.05, {}}, patches, 30);
-    EXPECT_EQ(checks.size(), 4u);
-    for (const SanityCheck& check : checks) {
-        EXPECT_TRUE(check.good) << check.name << ": " << check.found;
-    }
-}
-
-// Logits that do not depend on the pixels: no gradient, and no attack gets anywhere.
-TEST_P(AttackStrengthTest, SanityChecksWarnOfAModelWithoutGradients) {
-    const ClassifierFormat format = format_of(1, 2, 2, 2);
-    const auto dead = model_of(*backend, classifier_shape(format, {}, 0), format,
-                               {std::vector<float>(8, 0), {0, 1}});
-    const AttackSet patches{
-        std::vector<std::uint8_t>(40, 100), std::vector<std::int32_t>(10, 1), {}};
-    const std::vector<SanityCheck> checks =
-        sanity_checks({{dead.get()}, nullptr, 0.05, {}}, patches, 10);
-    EXPECT_FALSE(checks.at(0).good) << checks[0].found;
-    EXPECT_FALSE(checks.at(1).good) << checks[1].found;
-}
-
 TEST_P(AttackTest, RefusesWhatDoesNotFit) {
     AttackSet wrong_label = set;
     wrong_label.labels[3] = 3;
@@ -333,7 +254,6 @@ TEST_P(AttackTest, RefusesWhatDoesNotFit) {
     beyond.target = AttackOptions::Target::fixed;
     beyond.target_class = 3;
     EXPECT_THROW(AttackRunner({model.get()}, nullptr, set, beyond), std::invalid_argument);
-    EXPECT_THROW(attack_method_from_name("deepfool"), std::invalid_argument);
 }
 
 // The same FGSM image on both backends, but for pixels whose gradient is zero or nearly so.

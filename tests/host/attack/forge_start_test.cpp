@@ -5,7 +5,7 @@
 #include <array>
 #include <random>
 
-#include "host/attack/attack_table.h"
+#include "host/trial/attack_table.h"
 #include "tests/host/attack/attacked_models.h"
 
 namespace patchforge::testing {
@@ -79,7 +79,7 @@ double mean_steps(const Problem& of, AttackOptions options, AttackOptions::Start
 TEST(ForgeStart, ThePatchItselfBeforeAnotherOfItsClassBeforeNoise) {
     const auto backend = make_backend("cpu");
     AttackOptions options;
-    options.method = AttackMethod::forge;
+    options.method = attack_method("forge");
     options.target = AttackOptions::Target::random;
     options.steps = 300;
     options.lambdas = {0.5};

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <limits>
 
-#include "host/attack/gradient_attack.h"
+#include "host/attack/attack_runner.h"
 #include "tests/host/attack/attacked_models.h"
 
 namespace patchforge::testing {
@@ -86,14 +86,14 @@ TEST_P(VictimTest, ChangeGrowsWithTheDimension) {
         NetworkShape shape{{{n, 1, Activation::identity, 0.2f, 0, 0}}};
         const auto model = model_of(*backend, shape, format_of(1, 1, n, 2, true), {w, {0.5f}});
         AttackOptions options;
-        options.method = AttackMethod::fgsm;
+        options.method = attack_method("fgsm");
         options.batch_size = 2;
         WhiteBoxVictim victim({model.get()}, 2);
         AttackBatch batch(*backend, 2, n);
-        const std::vector<std::uint8_t> grey(static_cast<std::size_t>(n), 128);
-        batch.load(grey, std::vector<std::int32_t>{0}, std::vector<std::int64_t>{0});
+        const AttackSet grey{std::vector<std::uint8_t>(static_cast<std::size_t>(n), 128), {0}, {}};
+        batch.load(grey, grey.samples(), grey.labels);
         const float clean = victim.host_logits(batch.origin(), 1)[1];
-        GradientAttack(victim, batch, options).run(epsilon);
+        options.method->prepare({victim, nullptr, batch, grey, options})->run(0, epsilon, 0);
         const double change = victim.host_logits(batch.x(), 1)[1] - clean;
         EXPECT_NEAR(change, 2 * epsilon * norm, 1e-4 * (1 + norm)) << n;
         EXPECT_GT(change, before) << n;

@@ -1,0 +1,53 @@
+// Everything behind `patchforge attack`: which patches, which models, which attacks; tables, curve,
+// sheets, saved images, warnings, and one page that holds them.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "data/packed_set.h"
+#include "host/attack/attack_options.h"
+#include "host/options/device_options.h"
+
+namespace patchforge {
+
+class Report;
+
+struct AttackJob {
+    // Each victim is one classifier or, with several paths, an ensemble (mean logit). More than one
+    // victim: the table of defences, or with `transfer` a matrix of sources and targets for every
+    // method and budget.
+    std::vector<std::vector<std::string>> victims;
+    std::string detector; // a model in front, or empty
+    std::vector<const AttackMethod*> methods = {attack_method("pgd")};
+    AttackOptions options; // of all methods; its own `method` is not read
+    std::vector<double> epsilons = {0, 1 / 255.0, 2 / 255.0, 4 / 255.0, 8 / 255.0};
+    std::string rows = "auto"; // as choose_rows() says
+    std::int64_t count = 0;    // at most so many patches, evenly spaced; 0: all
+    bool transfer = false;
+    bool sanity = true; // the checks that expose a broken evaluation
+    bool save = false;  // PNG files of every attack
+    std::filesystem::path
+        out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
+    Report* page = nullptr; // gets the report's sections too, behind what it holds
+    DeviceOptions device;
+
+    // Every budget of a method, as (eps, lambda).
+    std::vector<std::pair<double, double>> budgets(const AttackMethod& method) const;
+    // Where `save` puts the pictures of one of them.
+    std::filesystem::path save_folder(const AttackMethod& method, double epsilon,
+                                      double lambda) const;
+
+    // Throws std::invalid_argument naming the option, also where `out` holds something that must
+    // not be overwritten.
+    void validate() const;
+};
+
+// Everything but the set.
+void describe(Options& options, AttackJob& job);
+
+void run_attack_job(const PackedSet& set, const AttackJob& job);
+
+} // namespace patchforge

@@ -1,0 +1,494 @@
+// Runs an AttackJob: console, report and files.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+
+#include "data/atomic_file.h"
+#include "host/page/chart.h"
+#include "host/page/report.h"
+#include "host/run/progress.h"
+#include "host/run/version.h"
+#include "host/trial/attack_charts.h"
+#include "host/trial/attack_images.h"
+#include "host/trial/attack_job.h"
+#include "host/trial/attack_rows.h"
+#include "host/trial/attack_table.h"
+#include "host/trial/loaded_victim.h"
+#include "host/trial/sanity_checks.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t sanity_count = 128;
+constexpr int sheet_rows = 8;
+
+// All paths that will see the patches.
+std::vector<std::string> paths_of(const AttackJob& job) {
+    std::vector<std::string> paths;
+    for (const auto& victim : job.victims) {
+        paths.insert(paths.end(), victim.begin(), victim.end());
+    }
+    if (!job.detector.empty()) {
+        paths.push_back(job.detector);
+    }
+    return paths;
+}
+
+// Console, report and files of one job.
+class Session {
+  public:
+    Session(const PackedSet& set, const AttackJob& job)
+        : job_(job), backend_(job.device.make()),
+          chosen_(choose_rows(set, paths_of(job), job.rows, job.count)),
+          report_("Attack on " + job.victims.front().front(),
+                  fmt::format("{} patches ({}).", chosen_.set.count(), chosen_.how)) {
+        for (const auto& paths : job.victims) {
+            victims_.push_back(load_victim(*backend_, paths));
+        }
+        for (const LoadedVictim& victim : victims_) {
+            for (const auto& model : victim.models) {
+                check_data_fits(set, model->format(), victim.name);
+            }
+        }
+        if (!job.detector.empty()) {
+            detector_ = load_detector(*backend_, job.detector, format());
+        }
+        for (const AttackMethod* method : job.methods) {
+            options_of(*method).validate(format().class_count());
+        }
+        fallen_.resize(victims_.size());
+    }
+
+    void run();
+
+  private:
+    const ClassifierFormat& format() const { return victims_.front().format(); }
+    AttackOptions options_of(const AttackMethod& method) const {
+        AttackOptions options = job_.options;
+        options.method = &method;
+        return options;
+    }
+    // For what asks about a victim without attacking it.
+    static const AttackMethod& plain() { return *attack_method("fgsm"); }
+    // Every budget (or lambda) of a method, each told to `each`.
+    void run_method(const LoadedVictim& victim, const ClassifierModel* detector,
+                    const AttackMethod& method,
+                    const std::function<void(const AttackResult&, const AttackSummary&)>& each);
+    void attack_one();
+    void attack_with_detector();
+    void compare_defences();
+    void transfer();
+    // Why the evaluation is not checked; empty: it is.
+    std::string why_unchecked() const;
+    void check_sanity();
+    void add_curves();
+    void add_chart(const std::optional<Chart>& chart, const char* file, const char* caption);
+    void remember(const LoadedVictim& victim, const AttackResult& result);
+    void transfer(const AttackMethod& method, double epsilon,
+                  const std::vector<std::vector<std::int32_t>>& clean);
+    void say(const std::string& line) { print_line(line); }
+    void table(const std::string& caption, const std::vector<std::string>& columns,
+               const std::vector<std::vector<std::string>>& rows) {
+        print_line(table_text(columns, rows));
+        report_.table(caption, columns, rows);
+    }
+    double largest_epsilon() const {
+        return *std::max_element(job_.epsilons.begin(), job_.epsilons.end());
+    }
+    void finish();
+
+    const AttackJob& job_;
+    std::unique_ptr<Backend> backend_;
+    ChosenRows chosen_;
+    std::vector<LoadedVictim> victims_;
+    std::unique_ptr<ClassifierModel> detector_;
+    // Of each victim, what all attacks together broke at the largest budget; empty: not known.
+    std::vector<std::vector<std::uint8_t>> fallen_;
+    Report report_;
+    std::vector<AttackSummary> summaries_;
+    nlohmann::ordered_json json_ = nlohmann::ordered_json::object();
+};
+
+void Session::run_method(
+    const LoadedVictim& victim, const ClassifierModel* detector, const AttackMethod& method,
+    const std::function<void(const AttackResult&, const AttackSummary&)>& each) {
+    const AttackOptions options = options_of(method);
+    AttackRunner runner(victim.members(), detector, chosen_.set, options, print_line);
+    for (const auto& [epsilon, lambda] : job_.budgets(method)) {
+        ProgressBar bar(options.text(format().pixels()), chosen_.set.count(), "patches");
+        const AttackResult result =
+            runner.run(epsilon, lambda, [&](std::int64_t done) { bar.update(done); });
+        if (detector == detector_.get()) {
+            remember(victim, result);
+        }
+        each(result,
+             summarise(result, chosen_.set, options, format().class_names, format().pixels()));
+    }
+}
+
+void Session::remember(const LoadedVictim& victim, const AttackResult& result) {
+    if (result.epsilon != largest_epsilon() || job_.options.targeted()) {
+        return;
+    }
+    std::vector<std::uint8_t>& fallen =
+        fallen_[static_cast<std::size_t>(&victim - victims_.data())];
+    fallen.resize(result.samples.size(), 0);
+    for (std::size_t i = 0; i < fallen.size(); ++i) {
+        fallen[i] |= result.samples[i].broken(chosen_.set.labels[i]);
+    }
+}
+
+void Session::attack_one() {
+    for (const AttackMethod* method : job_.methods) {
+        const std::size_t first = summaries_.size();
+        run_method(
+            victims_.front(), detector_.get(), *method,
+            [&](const AttackResult& result, const AttackSummary& summary) {
+                summaries_.push_back(summary);
+                const bool last = method->bounded
+                                      ? result.epsilon == largest_epsilon()
+                                      : result.lambda == job_.budgets(*method).back().second;
+                if (last) {
+                    double gain = 1;
+                    const Image sheet =
+                        attack_sheet(result, chosen_.set, format(), sheet_rows, &gain);
+                    report_.image(sheet,
+                                  fmt::format("{}, eps {}: original, change ({:.0f} times), "
+                                              "adversarial 8-bit image",
+                                              summary.attack, epsilon_text(result.epsilon), gain));
+                }
+                if (job_.save && (result.epsilon > 0)) {
+                    const fs::path folder =
+                        job_.save_folder(*method, result.epsilon, result.lambda);
+                    const SavedImages saved =
+                        save_images(folder, result, chosen_.set, format(), job_.options.norm);
+                    say(fmt::format("{}: {} PNG files; read back: {} differ, {} pixels outside the "
+                                    "ball",
+                                    folder.string(), saved.files, saved.changed_on_disk,
+                                    saved.outside_ball));
+                }
+            });
+        const std::vector<AttackSummary> part(
+            summaries_.begin() + static_cast<std::ptrdiff_t>(first), summaries_.end());
+        // The page's table is wide, and its caption names the attack already.
+        std::vector<std::string> columns = table_columns();
+        std::vector<std::vector<std::string>> rows = table_rows(part);
+        print_line(table_text(columns, rows));
+        columns.erase(columns.begin());
+        for (auto& row : rows) {
+            row.erase(row.begin());
+        }
+        report_.table("Attack " + part.front().attack, columns, rows);
+    }
+    const std::vector<std::string> columns = {"attack",
+                                              "eps",
+                                              "class",
+                                              "total",
+                                              "wrong",
+                                              "broken",
+                                              "wrong under attack",
+                                              "recall under attack"};
+    table("Per class: wrong before the attack, broken by it, wrong under it", columns,
+          class_rows(summaries_));
+    if (format().class_names == std::vector<std::string>{"no cancer", "cancer"}) {
+        for (const AttackSummary& s : summaries_) {
+            say(fmt::format(
+                "{} eps {}: missed cancers {} of {}, false alarms {} of {}, balanced accuracy "
+                "{:.4f}, AUC {:.4f}",
+                s.attack, epsilon_text(s.epsilon), s.classes[1].wrong(), s.classes[1].total,
+                s.classes[0].wrong(), s.classes[0].total, s.balanced_accuracy, s.auc));
+        }
+    }
+    std::int64_t ball = 0, box = 0, bad = 0;
+    double ulps = 0;
+    for (const AttackSummary& s : summaries_) {
+        ball += s.violations.ball;
+        box += s.violations.box;
+        bad += s.violations.not_finite;
+        ulps = std::max(ulps, s.violations.largest_ulps);
+    }
+    const std::string verdict = fmt::format(
+        "Pixels (samples in L2 and L1) outside the ball: {}, outside the box: {}, not finite: "
+        "{}; at most {:.1f} units in the last place",
+        ball, box, bad, ulps);
+    say(verdict);
+    report_.verdict(verdict, ball + box + bad == 0);
+}
+
+void Session::attack_with_detector() {
+    report_.subsection("With a detector in front");
+    std::vector<std::vector<std::string>> rows;
+    const std::vector<std::int32_t> on_clean = detector_->predictions(chosen_.set.levels);
+    const double alarms = static_cast<double>(std::count(on_clean.begin(), on_clean.end(), 1)) /
+                          static_cast<double>(on_clean.size());
+    for (const AttackMethod* method : job_.methods) {
+        run_method(
+            victims_.front(), nullptr, *method,
+            [&](const AttackResult& result, const AttackSummary& s) {
+                const std::vector<std::int32_t> stopped = detector_->predictions(result.levels);
+                std::int64_t caught = 0, through = 0;
+                for (std::size_t i = 0; i < stopped.size(); ++i) {
+                    const std::int32_t label = chosen_.set.labels[i];
+                    if (result.samples[i].right(label) && result.samples[i].rounded_broken(label)) {
+                        (stopped[i] == 1 ? caught : through) += 1;
+                    }
+                }
+                rows.push_back({s.attack, epsilon_text(s.epsilon), std::to_string(s.correct),
+                                std::to_string(s.rounded_broken), std::to_string(caught),
+                                std::to_string(through)});
+                json_["unaware_of_detector"].push_back({{"attack", s.attack},
+                                                        {"eps", epsilon_text(s.epsilon)},
+                                                        {"correct", s.correct},
+                                                        {"fools_classifier", s.rounded_broken},
+                                                        {"stopped", caught},
+                                                        {"through", through}});
+            });
+    }
+    table(fmt::format(
+              "(a) and (b): the attack does not know the detector, which stops {:.2f} % of the "
+              "clean patches",
+              100 * alarms),
+          {"attack", "eps", "correct C", "(a) fools the classifier", "(b) of these stopped",
+           "get through"},
+          rows);
+    report_.paragraph(
+        "(c), the score that counts: the attack knows both models and fools them together. Right "
+        "is there what is called right and let through, so that false alarms cost accuracy.");
+    say("(c) joint adaptive attack on classifier and detector:");
+}
+
+void Session::add_chart(const std::optional<Chart>& chart, const char* file, const char* caption) {
+    if (!chart) {
+        return;
+    }
+    report_.chart(chart_svg(*chart), caption);
+    if (!job_.out.empty()) {
+        write_chart(job_.out / file, *chart);
+    }
+}
+
+void Session::add_curves() {
+    add_chart(robustness_curve(summaries_, format().class_count()), "curve.svg",
+              "Share of all patches that are right and stay right.");
+    add_chart(distance_curve(summaries_), "distance.svg",
+              "What success costs in distance: a point for each lambda, the largest on the left.");
+}
+
+std::string Session::why_unchecked() const {
+    const double epsilon = largest_epsilon();
+    return !job_.sanity                      ? "--no-sanity was given"
+           : job_.transfer                   ? "a transfer matrix judges pictures, not a defence"
+           : job_.options.norm != Norm::linf ? "they know L-infinity alone"
+           : !(epsilon > 0)                  ? "no budget is above 0"
+           : epsilon >= 1                    ? "the largest budget is not below 1"
+                                             : "";
+}
+
+void Session::check_sanity() {
+    const std::string reason = why_unchecked();
+    if (!reason.empty()) {
+        const std::string line = "The checks of this evaluation were left out: " + reason;
+        say(line);
+        report_.note(line + ".");
+        json_["sanity_left_out"] = reason;
+        return;
+    }
+    report_.section("Can this evaluation be trusted?");
+    for (std::size_t v = 0; v < victims_.size(); ++v) {
+        const Evaluation evaluation{victims_[v].members(), detector_.get(), largest_epsilon(),
+                                    fallen_[v]};
+        const std::string whose = victims_.size() > 1 ? victims_[v].name + ": " : "";
+        for (const SanityCheck& check : sanity_checks(evaluation, chosen_.set, sanity_count)) {
+            say(fmt::format("{}: {}{}: {}", check.good ? "sane" : "WARNING", whose, check.name,
+                            check.found));
+            report_.verdict(whose + check.name + ": " + check.found, check.good);
+            json_["sanity"].push_back({{"model", victims_[v].name},
+                                       {"check", check.name},
+                                       {"found", check.found},
+                                       {"good", check.good}});
+        }
+    }
+    if (fallen_.front().empty()) {
+        const std::string line =
+            fmt::format("The attacks that ran are not compared with PGD: {}",
+                        job_.options.targeted() ? "they have a target" : "they have no budget");
+        say(line);
+        report_.note(line + ".");
+    }
+}
+
+void Session::compare_defences() {
+    std::vector<std::string> columns = {"model", "clean acc"};
+    std::vector<std::vector<std::string>> rows;
+    for (const LoadedVictim& victim : victims_) {
+        std::vector<std::string> row = {victim.name, ""};
+        for (const AttackMethod* method : job_.methods) {
+            run_method(victim, nullptr, *method, [&](const AttackResult&, const AttackSummary& s) {
+                AttackSummary named = s;
+                named.attack = victim.name + ": " + s.attack;
+                summaries_.push_back(named);
+                row[1] = fmt::format("{:.4f}", s.clean_accuracy());
+                if (s.epsilon > 0) {
+                    row.push_back(fmt::format("{:.4f}", s.robust_accuracy()));
+                    if (&victim == &victims_.front()) {
+                        columns.push_back(std::string(method->name) + " " +
+                                          (std::isinf(s.epsilon)
+                                               ? fmt::format("lambda {:g}", s.lambda)
+                                               : epsilon_text(s.epsilon)));
+                    }
+                }
+            });
+        }
+        AttackRunner runner(victim.members(), nullptr, chosen_.set, options_of(plain()));
+        const LossSensitivity sensitivity = runner.sensitivity(largest_epsilon());
+        const double cost = victim.training_step / victims_.front().training_step;
+        row.push_back(std::isfinite(cost) ? fmt::format("{:.2f}", cost) : "-");
+        row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l1));
+        row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l2));
+        row.push_back(fmt::format("{:.3f}", sensitivity.nonlinearity));
+        json_["defences"].push_back(
+            {{"model", victim.name},
+             {"training_step_ms", std::isfinite(victim.training_step)
+                                      ? nlohmann::ordered_json(victim.training_step)
+                                      : nlohmann::ordered_json()},
+             {"gradient_l1", sensitivity.gradient_l1},
+             {"gradient_l2", sensitivity.gradient_l2},
+             {"nonlinearity", sensitivity.nonlinearity}});
+        rows.push_back(row);
+    }
+    columns.insert(columns.end(), {"step cost", "gradient L1", "gradient L2", "nonlinearity"});
+    table("Defences: robust accuracy per attack, time of a training step relative to the first "
+          "model, mean norms of the loss gradient by the pixels, and how far the loss along FGSM's "
+          "direction departs from its first-order prediction (relative)",
+          columns, rows);
+}
+
+void Session::transfer() {
+    std::vector<std::vector<std::int32_t>> clean;
+    for (const LoadedVictim& victim : victims_) {
+        clean.push_back(
+            AttackRunner(victim.members(), nullptr, chosen_.set, options_of(plain())).clean());
+    }
+    for (const AttackMethod* method : job_.methods) {
+        for (const double epsilon : job_.epsilons) {
+            if (epsilon > 0) {
+                transfer(*method, epsilon, clean);
+            }
+        }
+    }
+}
+
+void Session::transfer(const AttackMethod& method, double epsilon,
+                       const std::vector<std::vector<std::int32_t>>& clean) {
+    std::vector<std::string> columns = {"forged on \\ tested on"};
+    for (const LoadedVictim& victim : victims_) {
+        columns.push_back(victim.name);
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const LoadedVictim& source : victims_) {
+        AttackRunner forger(source.members(), nullptr, chosen_.set, options_of(method));
+        const AttackResult forged = forger.run(epsilon);
+        const AttackSet images{forged.levels, chosen_.set.labels, {}};
+        std::vector<std::string> row = {source.name};
+        for (std::size_t t = 0; t < victims_.size(); ++t) {
+            const std::vector<std::int32_t> answers =
+                AttackRunner(victims_[t].members(), nullptr, images, options_of(plain())).clean();
+            std::int64_t correct = 0, broken = 0;
+            for (std::size_t i = 0; i < answers.size(); ++i) {
+                const bool right = clean[t][i] == images.labels[i];
+                correct += right;
+                const std::int32_t target = forged.samples[i].target;
+                broken +=
+                    right && (target >= 0 ? answers[i] == target : answers[i] != images.labels[i]);
+            }
+            const double rate = AttackSummary::ratio(broken, correct);
+            row.push_back(fmt::format("{:.3f} ({}/{})", rate, broken, correct));
+            json_["transfer"].push_back({{"attack", options_of(method).text(format().pixels())},
+                                         {"eps", epsilon},
+                                         {"source", source.name},
+                                         {"target", victims_[t].name},
+                                         {"broken", broken},
+                                         {"correct", correct},
+                                         {"rate", rate}});
+        }
+        rows.push_back(row);
+    }
+    const std::string caption = fmt::format(
+        "Transfer of {} at eps {}: share of the patches a model gets right that the 8-bit images "
+        "forged on another break",
+        options_of(method).text(format().pixels()), epsilon_text(epsilon));
+    say(caption);
+    table(caption, columns, rows);
+}
+
+void Session::run() {
+    if (!job_.out.empty()) {
+        fs::create_directories(job_.out);
+    }
+    say(fmt::format("Device: {}", backend_->description()));
+    say(fmt::format("Patches: {} ({})", chosen_.set.count(), chosen_.how));
+    report_.section("Attacks");
+    if (job_.transfer) {
+        transfer();
+    } else if (victims_.size() > 1) {
+        compare_defences();
+    } else {
+        if (detector_) {
+            attack_with_detector();
+        }
+        attack_one();
+    }
+    add_curves();
+    check_sanity();
+    finish();
+}
+
+void Session::finish() {
+    report_.section("How this was made");
+    std::vector<std::pair<std::string, std::string>> facts = {
+        {"patches", fmt::format("{} ({})", chosen_.set.count(), chosen_.how)},
+        {"device", backend_->description()},
+        {"seed", std::to_string(job_.options.seed)},
+        {"patchforge", version_text()}};
+    for (const LoadedVictim& victim : victims_) {
+        facts.emplace_back("model " + victim.name, victim.hashes());
+    }
+    report_.facts(facts);
+    report_.note("No claim of robustness reaches further than the attacks run here.");
+    if (job_.page) {
+        job_.page->append(report_);
+    }
+    if (job_.out.empty()) {
+        return;
+    }
+    nlohmann::ordered_json document;
+    for (const auto& [name, value] : facts) {
+        document["facts"][name] = value;
+    }
+    document["attacks"] = nlohmann::ordered_json::parse(summaries_json(summaries_));
+    if (!json_.is_null()) { // transfer and detectors leave something of their own there
+        document.update(json_);
+    }
+    write_file_atomically(job_.out / "attack.json", document.dump(2) + "\n");
+    write_file_atomically(job_.out / "attack.csv", summaries_csv(summaries_));
+    report_.write(job_.out / "report.html");
+    say(fmt::format("Look at {}", (job_.out / "report.html").string()));
+}
+
+} // namespace
+
+void run_attack_job(const PackedSet& set, const AttackJob& job) {
+    job.validate();
+    Session(set, job).run();
+}
+
+} // namespace patchforge

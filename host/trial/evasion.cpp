@@ -1,0 +1,444 @@
+#include "host/trial/evasion.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "data/atomic_file.h"
+#include "host/attack/latent_search.h"
+#include "host/model/classifier_members.h"
+#include "host/model/load_generator.h"
+#include "host/page/chart.h"
+#include "host/page/image_grid.h"
+#include "host/page/report.h"
+#include "host/run/progress.h"
+#include "host/run/version.h"
+#include "host/trial/attack_rows.h"
+#include "host/trial/attack_table.h"
+#include "host/trial/loaded_victim.h"
+#include "host/trial/output_folder.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+// A group of patches and its name in the tables.
+struct Group {
+    std::string name;
+    std::vector<std::uint8_t> bytes;
+};
+
+// Those of the fakes that the generator made as `wanted`.
+std::vector<std::uint8_t> fakes_of_class(const std::vector<std::uint8_t>& fakes,
+                                         const std::vector<std::int32_t>& made_as,
+                                         std::int32_t wanted) {
+    const auto pixels = static_cast<std::ptrdiff_t>(fakes.size() / made_as.size());
+    std::vector<std::uint8_t> chosen;
+    for (std::size_t i = 0; i < made_as.size(); ++i) {
+        if (made_as[i] == wanted) {
+            const auto begin = fakes.begin() + static_cast<std::ptrdiff_t>(i) * pixels;
+            chosen.insert(chosen.end(), begin, begin + pixels);
+        }
+    }
+    return chosen;
+}
+
+class Session {
+  public:
+    Session(const PackedSet* set, const EvasionJob& job)
+        : job_(job), backend_(job.device.make()), loaded_(*backend_, job.generator, job.checkpoint),
+          report_("Do fakes fool classifiers?",
+                  fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,
+                              job.models.size())) {
+        for (const std::string& path : job.models) {
+            models_.push_back(load_victim(*backend_, {path}));
+            for (const auto& member : models_.back().models) {
+                check(member->format(), path);
+            }
+        }
+        if (!job.detector.empty()) {
+            detector_ = load_detector(*backend_, job.detector, format());
+        }
+        if (job.search_target >= format().class_count()) {
+            throw std::invalid_argument(fmt::format(
+                "--search target={}: the models know classes 0 to {}; choose one of them",
+                job.search_target, format().class_count() - 1));
+        }
+        if (set) {
+            check_data_fits(*set, format(), job.models.front());
+        }
+        gather(set);
+    }
+
+    std::vector<EvasionRow> run();
+
+  private:
+    void check(const ClassifierFormat& model, const std::string& path) {
+        const GeneratorFormat& made = loaded_.images().format();
+        if (model.channels != made.channels || model.height != made.height ||
+            model.width != made.width) {
+            throw std::invalid_argument(fmt::format(
+                "--models {}: takes {} x {} x {} pictures, the generator makes {} x {} x {}; give "
+                "models of the same patches",
+                path, model.channels, model.height, model.width, made.channels, made.height,
+                made.width));
+        }
+        if (model.class_names != classes()) {
+            throw std::invalid_argument(fmt::format(
+                "--models {}: knows the classes {}, {} knows {}; give models of the same classes",
+                path, fmt::join(model.class_names, ", "), job_.models.front(),
+                fmt::join(classes(), ", ")));
+        }
+    }
+    void gather(const PackedSet* set);
+    void gather_real(const PackedSet& set);
+    void gather_noise();
+    void search();
+    EvasionRow ask(const Group& group, std::size_t model) const;
+    void show(const Group& group);
+    void finish();
+    const ClassifierFormat& format() const { return models_.front().format(); }
+    const std::vector<std::string>& classes() const { return format().class_names; }
+
+    const EvasionJob& job_;
+    std::unique_ptr<Backend> backend_;
+    LoadedGenerator loaded_;
+    std::vector<LoadedVictim> models_;
+    std::unique_ptr<ClassifierModel> detector_;
+    std::vector<Group> groups_;
+    std::vector<EvasionRow> rows_;
+    std::vector<std::vector<std::string>> agreement_; // a row each group
+    std::string real_;                                // which real patches, in words; or empty
+    Report report_;
+};
+
+void Session::gather(const PackedSet* set) {
+    ImageGenerator& generator = loaded_.images();
+    const std::vector<float> latents = generator.latents(job_.count, job_.seed);
+    const std::vector<std::int32_t> made_as = generator.classes_of(latents);
+    groups_.push_back({"fakes", generator.bytes(latents)});
+    for (std::size_t c = 0; c < generator.format().classes.size(); ++c) {
+        groups_.push_back(
+            {"fakes: " + generator.format().classes[c],
+             fakes_of_class(groups_.front().bytes, made_as, static_cast<std::int32_t>(c))});
+        if (groups_.back().bytes.empty()) {
+            groups_.pop_back();
+        }
+    }
+    if (set) {
+        gather_real(*set);
+    }
+    gather_noise();
+}
+
+// As many of each class as there are fakes, evenly spaced, or all.
+void Session::gather_real(const PackedSet& set) {
+    std::vector<std::string> seeing = job_.models;
+    if (detector_) {
+        seeing.push_back(job_.detector);
+    }
+    const ChosenRows chosen = choose_rows(set, seeing, "auto", 0);
+    real_ = fmt::format("{} ({})", chosen.set.count(), chosen.how);
+    for (std::size_t c = 0; c < classes().size(); ++c) {
+        std::vector<std::int64_t> of_class;
+        for (std::int64_t i = 0; i < chosen.set.count(); ++i) {
+            if (chosen.set.labels[static_cast<std::size_t>(i)] == static_cast<std::int32_t>(c)) {
+                of_class.push_back(i);
+            }
+        }
+        std::vector<std::int64_t> taken;
+        for (const std::int64_t i : evenly_spaced(std::ssize(of_class), job_.count)) {
+            taken.push_back(of_class[static_cast<std::size_t>(i)]);
+        }
+        if (!taken.empty()) {
+            groups_.push_back({"real: " + classes()[c], part_of(chosen.set, taken).levels});
+        }
+    }
+}
+
+// As many as there are fakes: every pixel uniform, drawn a thousand patches at a time.
+void Session::gather_noise() {
+    constexpr std::int64_t at_once = 1000;
+    const std::int64_t pixels = format().pixels();
+    DeviceArray<float> drawn(*backend_, std::min(job_.count, at_once) * pixels);
+    Group group{"noise", {}};
+    for (std::int64_t first = 0; first < job_.count; first += at_once) {
+        const std::int64_t size = std::min(at_once, job_.count - first) * pixels;
+        backend_->fill_uniform(drawn.view().part(0, size), -1, 1,
+                               attack_stream(job_.seed, AttackStream::others,
+                                             static_cast<std::uint64_t>(first / at_once)));
+        std::vector<float> noise(static_cast<std::size_t>(size));
+        drawn.download(noise.data(), size);
+        std::transform(noise.begin(), noise.end(), std::back_inserter(group.bytes),
+                       byte_of_signed_unit);
+    }
+    groups_.push_back(std::move(group));
+}
+
+EvasionRow Session::ask(const Group& group, std::size_t model) const {
+    const std::vector<float> p =
+        softmax_of(mean_logits(models_[model].models, group.bytes), format().class_count());
+    const std::size_t width = classes().size();
+    EvasionRow row;
+    row.group = group.name;
+    row.model = job_.models[model];
+    row.count = static_cast<std::int64_t>(p.size() / width);
+    row.called.assign(width, 0);
+    for (std::size_t first = 0; first < p.size(); first += width) {
+        const auto best = std::max_element(p.begin() + static_cast<std::ptrdiff_t>(first),
+                                           p.begin() + static_cast<std::ptrdiff_t>(first + width));
+        ++row.called[static_cast<std::size_t>(best - p.begin()) - first];
+        row.above_90 += *best > 0.9f;
+        row.above_99 += *best > 0.99f;
+        row.last_class.push_back(p[first + width - 1]);
+    }
+    return row;
+}
+
+void Session::show(const Group& group) {
+    std::vector<std::vector<std::int32_t>> answers;
+    for (std::size_t m = 0; m < models_.size(); ++m) {
+        rows_.push_back(ask(group, m));
+        answers.push_back(
+            argmax_of(mean_logits(models_[m].models, group.bytes), format().class_count()));
+    }
+    const std::int64_t count = std::ssize(answers.front());
+    std::int64_t unanimous = -1, stopped = -1;
+    if (models_.size() > 1) {
+        unanimous = 0;
+        for (std::size_t i = 0; i < answers.front().size(); ++i) {
+            unanimous += std::all_of(answers.begin(), answers.end(),
+                                     [&](const auto& of) { return of[i] == answers.front()[i]; });
+        }
+    }
+    if (detector_) {
+        const std::vector<std::int32_t> alarms = detector_->predictions(group.bytes);
+        stopped = std::count(alarms.begin(), alarms.end(), 1);
+    }
+    for (std::size_t m = 0; m < models_.size(); ++m) {
+        EvasionRow& row = rows_[rows_.size() - models_.size() + m];
+        row.all_agree = unanimous;
+        row.detector_stops = stopped;
+    }
+    const auto share = [&](std::int64_t part) {
+        return part < 0 ? "-" : fmt::format("{:.4f}", AttackSummary::ratio(part, count));
+    };
+    agreement_.push_back({group.name, std::to_string(count), share(unanimous), share(stopped)});
+}
+
+void Session::search() {
+    const auto found_model = std::find(job_.models.begin(), job_.models.end(), job_.search_against);
+    const auto against = static_cast<std::size_t>(
+        found_model == job_.models.end() ? 0 : found_model - job_.models.begin());
+    LatentSearch search(loaded_.network(), models_[against].members(),
+                        {job_.search_steps, job_.search_rate, job_.search_prior});
+    const std::vector<float> start = loaded_.images().latents(job_.search_count, job_.seed);
+    ProgressBar bar("search", job_.search_count, "codes");
+    const std::vector<float> found =
+        search.run(start, job_.search_target, [&](std::int64_t done) { bar.update(done); });
+    const Group before{"before the search", loaded_.images().bytes(start)};
+    const Group after{fmt::format("searched: {} for {}",
+                                  classes()[static_cast<std::size_t>(job_.search_target)],
+                                  job_.models[against]),
+                      loaded_.images().bytes(found)};
+    show(before);
+    show(after);
+    const auto some = [&](const std::vector<float>& codes) {
+        const auto size = std::min(std::ssize(codes),
+                                   static_cast<std::ptrdiff_t>(8 * loaded_.images().latent_dim()));
+        return loaded_.images().images({codes.begin(), codes.begin() + size});
+    };
+    report_.section("Search in the latent space");
+    report_.image(
+        labelled_sheet({some(start), some(found)},
+                       {.scale = 2, .column_names = {}, .row_names = {"before", "after"}}),
+        "The same codes before and after the search.");
+}
+
+void Session::finish() {
+    std::vector<std::string> columns = {"patches", "model", "count"};
+    for (const std::string& name : classes()) {
+        columns.push_back("called " + name);
+    }
+    columns.insert(columns.end(), {"above 0.9", "above 0.99"});
+    std::vector<std::vector<std::string>> table;
+    nlohmann::ordered_json json = nlohmann::ordered_json::array();
+    std::string csv = "patches,model,count,class,called,share,above_0.9,above_0.99,all_agree,"
+                      "detector_stops\n";
+    for (const EvasionRow& row : rows_) {
+        const auto share = [&](std::int64_t part) { return AttackSummary::ratio(part, row.count); };
+        const auto shared = [&](std::int64_t part) {
+            return part < 0 ? "" : fmt::format("{:.6f}", share(part));
+        };
+        std::vector<std::string> line = {row.group, row.model, std::to_string(row.count)};
+        nlohmann::ordered_json one = {
+            {"patches", row.group}, {"model", row.model}, {"count", row.count}};
+        for (std::size_t c = 0; c < row.called.size(); ++c) {
+            line.push_back(fmt::format("{:.4f}", share(row.called[c])));
+            one["called"][classes()[c]] = row.called[c];
+            csv += fmt::format("\"{}\",\"{}\",{},\"{}\",{},{:.6f},{:.6f},{:.6f},{},{}\n", row.group,
+                               row.model, row.count, classes()[c], row.called[c],
+                               share(row.called[c]), share(row.above_90), share(row.above_99),
+                               shared(row.all_agree), shared(row.detector_stops));
+        }
+        line.push_back(fmt::format("{:.4f}", share(row.above_90)));
+        line.push_back(fmt::format("{:.4f}", share(row.above_99)));
+        one["above_0.9"] = row.above_90;
+        one["above_0.99"] = row.above_99;
+        if (row.all_agree >= 0) {
+            one["all_agree"] = row.all_agree;
+        }
+        if (row.detector_stops >= 0) {
+            one["detector_stops"] = row.detector_stops;
+        }
+        json.push_back(one);
+        table.push_back(line);
+    }
+    print_line(table_text(columns, table));
+    const std::vector<std::string> together = {"patches", "count", "all models agree",
+                                               "detector stops"};
+    report_.section("What the classifiers say");
+    report_.table("Shares of each group; confidence is the largest probability", columns, table);
+    if (models_.size() > 1 || detector_) {
+        print_line(table_text(together, agreement_));
+        report_.table("Classifiers together, and the detector", together, agreement_);
+    }
+    for (const auto& model : job_.models) {
+        Histogram histogram{.title = "Confidence",
+                            .x_label = "probability of " + classes().back(),
+                            .series = {},
+                            .low = 0,
+                            .high = 1};
+        for (const EvasionRow& row : rows_) {
+            if (row.model == model && histogram.series.size() < 8) {
+                histogram.series.push_back({row.group, {}, row.last_class});
+            }
+        }
+        report_.chart(histogram_svg(histogram), "What " + model + " thinks of each group.");
+    }
+    std::vector<std::vector<Image>> sheet;
+    std::vector<std::string> names;
+    const ClassifierFormat& picture = format();
+    for (const Group& group : groups_) {
+        const auto pixels = static_cast<std::size_t>(picture.pixels());
+        sheet.emplace_back();
+        names.push_back(group.name);
+        for (std::size_t i = 0; i < 8 && (i + 1) * pixels <= group.bytes.size(); ++i) {
+            const auto begin = group.bytes.begin() + static_cast<std::ptrdiff_t>(i * pixels);
+            sheet.back().push_back({picture.width,
+                                    picture.height,
+                                    picture.channels,
+                                    {begin, begin + static_cast<std::ptrdiff_t>(pixels)}});
+        }
+    }
+    report_.image(labelled_sheet(sheet, {.scale = 2, .column_names = {}, .row_names = names}),
+                  fmt::format("Some of each group; from the top: {}.", fmt::join(names, ", ")));
+    std::vector<std::pair<std::string, std::string>> facts = {
+        {"generator", loaded_.weights().string()},
+        {"seed", std::to_string(job_.seed)},
+        {"device", backend_->description()},
+        {"patchforge", version_text()}};
+    if (!real_.empty()) {
+        facts.emplace_back("real patches", real_);
+    }
+    for (const LoadedVictim& model : models_) {
+        facts.emplace_back("model " + model.name, model.hashes());
+    }
+    report_.facts(facts);
+    if (job_.page) {
+        job_.page->append(report_);
+    }
+    if (!job_.out.empty()) {
+        fs::create_directories(job_.out);
+        write_file_atomically(job_.out / "evasion.csv", csv);
+        write_file_atomically(job_.out / "evasion.json", json.dump(2) + "\n");
+        report_.write(job_.out / "report.html");
+        print_line(fmt::format("Look at {}", (job_.out / "report.html").string()));
+    }
+}
+
+std::vector<EvasionRow> Session::run() {
+    print_line(fmt::format("Device: {}", backend_->description()));
+    if (!real_.empty()) {
+        print_line("Real patches: " + real_);
+    }
+    for (const Group& group : groups_) {
+        show(group);
+    }
+    if (job_.search_target >= 0) {
+        search();
+    }
+    finish();
+    return rows_;
+}
+
+// What --search takes.
+std::int32_t searched_class(const std::string& text) {
+    const std::string prefix = "target=";
+    const std::string number = text.starts_with(prefix) ? text.substr(prefix.size()) : "";
+    if (number.empty() || number.size() > 5 ||
+        number.find_first_not_of("0123456789") != std::string::npos) {
+        throw std::invalid_argument(fmt::format(
+            "--search {}: is not understood; write target=K with a class number", text));
+    }
+    return std::stoi(number);
+}
+
+} // namespace
+
+void describe(Options& options, EvasionJob& job) {
+    options.group("Fakes and models");
+    options.text("generator", job.generator, "FOLDER|FILE", "a GAN's run folder or weights")
+        .must_be_given();
+    describe_checkpoint(options, job.checkpoint);
+    options.list("models", job.models, "LIST", "classifiers or ensembles, separated by commas")
+        .must_be_given();
+    options.text("detector", job.detector, "FOLDER|FILE", "a model that stops fakes (class 1)");
+    options.number("count", job.count, {1, 10000000}, "fakes");
+    options.number("seed", job.seed, any_seed, "of the latent codes");
+    options.group("Search");
+    options.custom("search", "target=K", "optimise codes until --against says K",
+                   [&job](const std::string& text) { job.search_target = searched_class(text); },
+                   {});
+    options.text("against", job.search_against, "MODEL", "one of --models; without it the first")
+        .beside("search");
+    options.number("search_count", job.search_count, {1, 10000000}, "codes").beside("search");
+    options.number("search_steps", job.search_steps, {1, 1000000}, "of Adam").beside("search");
+    options.number("search_lr", job.search_rate, {1e-9, 1000}, "Adam's rate").beside("search");
+    options.number("search_prior", job.search_prior, {0, 1e6}, "weight of the codes' mean square")
+        .beside("search");
+    options.group("Output");
+    options.path("out", job.out, "FOLDER", "folder for tables and report");
+    describe(options, job.device);
+}
+
+void EvasionJob::validate() const {
+    const auto refuse = [](const std::string& what) { throw std::invalid_argument(what); };
+    check_ranges(*this);
+    if (generator.empty() || models.empty()) {
+        refuse("evade: give --generator and --models");
+    }
+    if (!search_against.empty() &&
+        std::find(models.begin(), models.end(), search_against) == models.end()) {
+        refuse("--against: names none of --models; give one of them");
+    }
+    std::vector<std::string> sorted = models;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
+        refuse("--models: one of them stands twice; give each once");
+    }
+    check_output_folder(out, "evasion.json");
+}
+
+std::vector<EvasionRow> run_evasion(const PackedSet* set, const EvasionJob& job) {
+    job.validate();
+    return Session(set, job).run();
+}
+
+} // namespace patchforge

@@ -1,0 +1,88 @@
+// The pictures of an attack, written and read again.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "data/patch_folder.h"
+#include "host/trial/attack_images.h"
+#include "tests/host/attack/attacked_models.h"
+#include "tests/host/temporary_folder.h"
+
+namespace patchforge::testing {
+namespace {
+
+constexpr std::int64_t samples = 21; // two batches of 16, the second short
+
+AttackOptions options_for(const std::string& method) {
+    AttackOptions options;
+    options.method = attack_method(method);
+    options.batch_size = 16;
+    options.steps = 4;
+    return options;
+}
+
+class AttackImages : public ::testing::TestWithParam<const char*> {
+  protected:
+    std::unique_ptr<Backend> backend = make_backend(GetParam());
+    std::unique_ptr<ClassifierModel> model = random_model(*backend, format_of(3, 5, 6, 3), 11);
+    AttackSet set = set_for(*model, samples, 12);
+
+    AttackResult run(const std::string& method, double epsilon) {
+        return AttackRunner({model.get()}, nullptr, set, options_for(method)).run(epsilon);
+    }
+};
+INSTANTIATE_TEST_SUITE_P(Every, AttackImages, ::testing::Values("cpu", "cuda"));
+
+TEST_P(AttackImages, SavedImagesReadBackAsTheyWere) {
+    const TemporaryFolder folder;
+    const AttackResult result = run("fgsm", 4.0 / 255);
+    const auto out = folder.path() / "adversarial";
+    const SavedImages saved = save_images(out, result, set, model->format(), Norm::linf);
+    EXPECT_EQ(saved.files, samples);
+    EXPECT_EQ(saved.changed_on_disk, 0);
+    EXPECT_EQ(saved.outside_ball, 0);
+    const PatchFolder scanned = scan_patch_folder(out);
+    ASSERT_EQ(static_cast<std::int64_t>(scanned.entries.size()), samples);
+    EXPECT_EQ(scanned.class_names, model->format().class_names);
+    for (const PatchEntry& entry : scanned.entries) {
+        const auto i =
+            static_cast<std::size_t>(std::stoi(std::filesystem::path(entry.path).stem().string()));
+        EXPECT_EQ(entry.label, set.labels[i]);
+        const Image image = read_png(out / entry.path, 3);
+        EXPECT_EQ(model->predictions(image.pixels).at(0), result.samples[i].rounded);
+    }
+    EXPECT_THROW(save_images(out, result, set, model->format(), Norm::linf), std::invalid_argument);
+    EXPECT_EQ(attack_sheet(result, set, model->format(), 4).channels, 3);
+}
+
+// An attack's images, saved, packed from the files and asked about again: what the live attack said
+// of them, and the same attack of a second model on them.
+TEST_P(AttackImages, ASavedSetStandsForTheLiveOne) {
+    const TemporaryFolder folder;
+    const AttackResult live = run("pgd", 6.0 / 255);
+    const auto out = folder.path() / "adversarial";
+    save_images(out, live, set, model->format(), Norm::linf);
+    AttackSet saved{
+        std::vector<std::uint8_t>(live.levels.size()), std::vector<std::int32_t>(samples), {}};
+    for (const PatchEntry& entry : scan_patch_folder(out).entries) {
+        const int i = std::stoi(std::filesystem::path(entry.path).stem().string());
+        const Image image = read_png(out / entry.path, 3);
+        std::copy(image.pixels.begin(), image.pixels.end(), saved.levels.begin() + i * 90);
+        saved.labels.at(static_cast<std::size_t>(i)) = entry.label;
+    }
+    EXPECT_EQ(saved.levels, live.levels);
+    EXPECT_EQ(saved.labels, set.labels);
+    const std::vector<std::int32_t> answers =
+        AttackRunner({model.get()}, nullptr, saved, options_for("fgsm")).clean();
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        EXPECT_EQ(answers[i], live.samples[i].rounded) << i;
+    }
+    const auto other = random_model(*backend, format_of(3, 5, 6, 3), 51);
+    const AttackSet kept{live.levels, set.labels, {}};
+    const AttackOptions options = options_for("fgsm");
+    EXPECT_EQ(AttackRunner({other.get()}, nullptr, saved, options).run(0.02).levels,
+              AttackRunner({other.get()}, nullptr, kept, options).run(0.02).levels);
+}
+
+} // namespace
+} // namespace patchforge::testing
