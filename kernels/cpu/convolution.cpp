@@ -38,15 +38,24 @@ constexpr std::int64_t channels_of_tile = 8;
 constexpr std::int64_t positions_of_block = 2048;
 // So many units are a task each, which lays out its maps by itself; fewer are cut further.
 constexpr std::int64_t tasks_by_unit_from = 8;
+constexpr std::int64_t steps_of_loop = 72;
 // Interleaved pictures have to be transposed, there and back.
 constexpr double worth_interleaving = 1.1;
+constexpr std::int64_t most_interleaved = 5 << 16; // numbers: little more than 1 MiB
 
 std::int64_t pieces(std::int64_t size, std::int64_t piece) {
     return (size + piece - 1) / piece;
 }
 
-double filled(std::int64_t rows, int lanes) {
-    return static_cast<double>(rows) / static_cast<double>(pieces(rows, lanes) * lanes);
+// The layout of single pictures, or of interleaved ones where that pays.
+WindowLayout better(const WindowLayout& alone, const WindowLayout& interleaved, std::int64_t rows,
+                    int lanes) {
+    const double filled =
+        static_cast<double>(rows) / static_cast<double>(pieces(rows, lanes) * lanes);
+    return interleaved.size() <= most_interleaved &&
+                   filled * interleaved.used(lanes) > worth_interleaving * alone.used(lanes)
+               ? interleaved
+               : alone;
 }
 
 // `things` cut into pieces of at most `most`, all of nearly the same size.
@@ -56,6 +65,24 @@ struct Share {
         const std::int64_t total = pieces(things, most);
         first = things * piece / total;
         count = things * (piece + 1) / total - first;
+    }
+};
+
+// The taps of a class in as many channels as steps_of_loop allows, so that the innermost loop is long.
+struct Steps {
+    std::int64_t channels = 1;
+    std::vector<std::int64_t> offset;
+
+    Steps(const WindowLayout& layout, const WindowLayout::Class& result, std::int64_t depth) {
+        const auto taps = static_cast<std::int64_t>(result.offset.size());
+        for (std::int64_t count = 1; count <= depth && count * taps <= steps_of_loop; ++count) {
+            channels = depth % count == 0 ? count : channels;
+        }
+        for (std::int64_t channel = 0; channel < channels; ++channel) {
+            for (const std::int64_t tap : result.offset) {
+                offset.push_back(channel * layout.channel() + tap);
+            }
+        }
     }
 };
 
@@ -106,8 +133,12 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
     const std::int64_t channel_of_sums = pieces(lines * line, 16) * 16 + 16;
     const std::int64_t class_of_sums = tile * channel_of_sums;
     const WindowMaps arranged(vector_, layout, class_of_sums);
-    // Where positions and numbers are the same, sums go to the map itself.
-    const bool in_place = classes == 1 && layout.lanes == 1 && layout.pitch == layout.to.width;
+    std::vector<Steps> steps;
+    for (const WindowLayout::Class& result : layout.classes) {
+        steps.emplace_back(layout, result, depth);
+    }
+    // Where lines of positions are lines of the map, sums go there at once.
+    const bool in_place = classes == 1 && layout.lanes == 1;
     const std::int64_t sums_size = in_place ? 0 : classes * class_of_sums;
     const auto of_unit = [&](auto* map, std::int64_t unit, const Extent& extent,
                              std::int64_t channel) {
@@ -132,22 +163,30 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
         const float* weights = weight;
         for (std::int64_t c = 0; c < classes; ++c) {
             const WindowLayout::Class& result = layout.classes[static_cast<std::size_t>(c)];
+            const Steps& of_class = steps[static_cast<std::size_t>(c)];
             const auto taps = static_cast<std::int64_t>(result.tap.size());
             const std::int64_t height = std::min<std::int64_t>(lines, result.lines - first_line);
-            // Lines one by one where pictures are interleaved: what is between them costs more.
-            const std::int64_t runs = layout.lanes > 1 ? height : std::min<std::int64_t>(height, 1);
-            const std::int64_t count = layout.lanes > 1
-                                           ? result.columns * std::int64_t{layout.lanes}
-                                           : (height - 1) * line + result.columns;
-            float* const to = in_place
-                                  ? of_unit(out.data, unit, layout.to, share.first).first + first
-                                  : sums + c * class_of_sums;
-            for (std::int64_t run = 0; run < runs; ++run) {
-                vector_.window_sums(to + run * line, in_place ? layout.to.plane() : channel_of_sums,
-                                    x + (first_line + run) * line, layout.channel(), depth,
-                                    result.offset.data(), taps,
-                                    weights + share.first * depth * taps, depth * taps,
-                                    bias ? bias + share.first : nullptr, share.count, count);
+            WindowSums of_run = {
+                .out = in_place ? of_unit(out.data, unit, layout.to, share.first).first + first
+                                : sums + c * class_of_sums,
+                .out_stride = in_place ? layout.to.plane() : channel_of_sums,
+                .x = x + first_line * line,
+                .channel_stride = of_class.channels * layout.channel(),
+                .channels = depth / of_class.channels,
+                .offset = of_class.offset.data(),
+                .taps = of_class.channels * taps,
+                .weight = weights + share.first * depth * taps,
+                .weight_stride = depth * taps,
+                .start = bias ? bias + share.first : nullptr,
+                .rows = share.count,
+                .count = layout.count(result, height),
+                .width = in_place ? result.columns : line,
+                .pitch = line,
+            };
+            for (std::int64_t run = 0; height > 0 && run < layout.runs(result); ++run) {
+                vector_.window_sums(of_run);
+                of_run.out += line;
+                of_run.x += line;
             }
             weights += outputs * depth * taps;
         }
@@ -197,11 +236,9 @@ void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const f
         pool_.parallel_for(small.rows, [&](std::int64_t row) { finish(row, 0, 0, small.columns); });
         return;
     }
-    const WindowLayout layout = WindowLayout::gather(w);
-    const bool interleaves =
-        filled(small.rows, vector_.lanes) > worth_interleaving * layout.used(vector_.lanes);
-    move_window(interleaves ? WindowLayout::gather(w, 1, vector_.lanes) : layout, w.groups, small,
-                large, weight, bias, finish);
+    move_window(better(WindowLayout::gather(w), WindowLayout::gather(w, 1, vector_.lanes),
+                       small.rows, vector_.lanes),
+                w.groups, small, large, weight, bias, finish);
 }
 
 template <class Finish>
@@ -220,11 +257,10 @@ void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const 
         });
         return;
     }
-    const WindowLayout layout = WindowLayout::scatter(w);
-    const bool interleaves =
-        filled(large.rows, vector_.lanes) > worth_interleaving * layout.used(vector_.lanes);
-    move_window(interleaves ? WindowLayout::scatter(w, vector_.lanes) : layout, w.groups, large,
-                small, weights_by_class(w, layout, weight), bias, finish);
+    const WindowLayout layout =
+        better(WindowLayout::scatter(w), WindowLayout::scatter(w, vector_.lanes), large.rows,
+               vector_.lanes);
+    move_window(layout, w.groups, large, small, weights_by_class(w, layout, weight), bias, finish);
 }
 
 void CpuBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,

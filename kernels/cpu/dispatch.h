@@ -39,6 +39,24 @@ struct AdamArguments {
     float clip; // infinity: not clamped
 };
 
+// out [rows, positions] = start [rows] (null: 0) + sums over channels i and taps t of
+//     weight[r * weight_stride + i * taps + t] * x[i * channel_stride + offset[t] + p]
+// for positions p < count. Of every `pitch` of them the first `width` are wanted, and stored without
+// gaps. Whole vectors are read from x, past `count` too.
+struct WindowSums {
+    float* out;
+    std::int64_t out_stride;
+    const float* x;
+    std::int64_t channel_stride, channels;
+    const std::int64_t* offset;
+    std::int64_t taps;
+    const float* weight;
+    std::int64_t weight_stride;
+    const float* start;
+    std::int64_t rows, count;
+    std::int64_t width, pitch;
+};
+
 // sums[r, v] = over pictures, lines and columns the sum of a[r] * b[offset[v] ...], a vector each;
 // added to what is there when `accumulate`.
 struct OuterProducts {
@@ -147,14 +165,7 @@ struct VectorKernels {
                                 float* scratch);
 
     // Convolutions, on maps as kernels/cpu/window_layout.h lays them out.
-    // out [rows, count] = start [rows] (null: 0) + sums over channels i and taps t of
-    //     weight[r * weight_stride + i * taps + t] * x[i * channel_stride + offset[t] + p]
-    // Whole vectors are read from x, past `count` too.
-    void (*window_sums)(float* out, std::int64_t out_stride, const float* x,
-                        std::int64_t channel_stride, std::int64_t channels,
-                        const std::int64_t* offset, std::int64_t taps, const float* weight,
-                        std::int64_t weight_stride, const float* start, std::int64_t rows,
-                        std::int64_t count);
+    void (*window_sums)(const WindowSums& sums);
     // c [taps] = sums over p of a[p] * x[offset[t] + p]; added to c when `accumulate`. `count` numbers
     // are rounded up to whole vectors, so a has to end with zeros.
     void (*window_dots)(float* c, const float* a, const float* x, const std::int64_t* offset,

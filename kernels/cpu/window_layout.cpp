@@ -7,6 +7,10 @@ namespace {
 
 constexpr std::int64_t alignment = 16; // numbers; also what the last vector may read past the end
 
+// A step of a tile fetches its weights whatever its width: as much as most of a vector.
+constexpr std::int64_t vectors_of_tile = 3;
+constexpr double cost_of_tile = 0.7;
+
 int floor_divide(int a, int b) {
     return a >= 0 ? a / b : -((b - 1 - a) / b);
 }
@@ -158,14 +162,27 @@ std::vector<std::int32_t> WindowLayout::places_of_result(std::int64_t class_stri
     return places;
 }
 
+std::int64_t WindowLayout::runs(const Class& result) const {
+    return lanes > 1 && result.columns < pitch ? result.lines : std::min(result.lines, 1);
+}
+
+std::int64_t WindowLayout::count(const Class& result, std::int64_t of_lines) const {
+    const std::int64_t together_lines = lanes > 1 && result.columns < pitch ? 1 : of_lines;
+    return ((together_lines - 1) * pitch + result.columns) * lanes;
+}
+
 double WindowLayout::used(int vector) const {
     double counting = 0, worked = 0;
     for (const Class& result : classes) {
-        const std::int64_t taps = static_cast<std::int64_t>(result.tap.size());
-        const std::int64_t positions =
-            result.lines > 0 ? std::int64_t{result.lines - 1} * pitch + result.columns : 0;
-        counting += static_cast<double>(taps * result.lines * result.columns);
-        worked += static_cast<double>(taps * ((positions + vector - 1) / vector * vector));
+        if (result.lines == 0 || result.columns == 0) {
+            continue;
+        }
+        const auto taps = static_cast<double>(result.tap.size());
+        const std::int64_t vectors = (count(result, result.lines) + vector - 1) / vector;
+        const std::int64_t tiles = (vectors + vectors_of_tile - 1) / vectors_of_tile;
+        counting += taps * result.lines * result.columns * lanes;
+        worked += taps * vector * static_cast<double>(runs(result)) *
+                  (static_cast<double>(vectors) + cost_of_tile * static_cast<double>(tiles));
     }
     return worked > 0 ? counting / worked : 1;
 }

@@ -58,7 +58,11 @@ class WindowLayout {
     std::vector<std::int32_t> places_read() const;
     std::vector<std::int32_t> places_of_result(std::int64_t class_stride) const;
 
-    // The share of what vectors of `vector` numbers work on that counts, line after line in one run.
+    // Positions of a class are worked on in `runs` runs, a line apart, of `count` numbers: in one, or,
+    // interleaved, line by line, since what lies between lines costs more there.
+    std::int64_t runs(const Class& result) const;
+    std::int64_t count(const Class& result, std::int64_t lines) const;
+    // How much of the work on full tiles of vectors of `vector` numbers counts.
     double used(int vector) const;
 
   private:

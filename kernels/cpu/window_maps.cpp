@@ -22,32 +22,46 @@ void WindowMaps::lay_out(float* to, ChannelOf<const float> from) const {
         return;
     }
     for (const WindowLayout::Phase& phase : l.phases) {
-        const std::int64_t head = std::int64_t{phase.top} * l.pitch + phase.left;
+        // Both phases of the same lines are dealt at once, with the first.
+        const auto of_same_lines = [&](const WindowLayout::Phase& other) {
+            return other.row == phase.row && other.lines == phase.lines &&
+                   other.column != phase.column;
+        };
+        const auto sibling =
+            l.from_stride == 2 ? std::ranges::find_if(l.phases, of_same_lines) : l.phases.end();
+        const bool dealt_before = sibling != l.phases.end() && &*sibling < &phase;
+        const auto head = [&](const WindowLayout::Phase& of) {
+            return of.base + std::int64_t{of.top} * l.pitch + of.left;
+        };
         const std::int64_t tail = std::int64_t{phase.top + phase.lines} * l.pitch + phase.left;
         for (std::int64_t picture = 0; picture < from.pictures; ++picture) {
-            float* const at = to + phase.base + picture * l.picture;
-            std::fill_n(at, head, 0.0f);
-            lay_out_phase(at + head, phase, from.first + picture * from.picture_stride);
+            float* const at = to + picture * l.picture;
+            std::fill(at + phase.base, at + head(phase), 0.0f);
+            if (!dealt_before && phase.lines > 0) {
+                lay_out_phase(at + head(phase), phase,
+                              sibling == l.phases.end() ? nullptr : at + head(*sibling),
+                              sibling == l.phases.end() ? 0 : sibling->columns,
+                              from.first + picture * from.picture_stride);
+            }
             const bool last = picture + 1 == from.pictures;
-            std::fill(at + tail,
-                      std::max(at + tail, last ? to + phase.base + l.plane : at + l.picture), 0.0f);
+            float* const end = last ? to + phase.base + l.plane : at + phase.base + l.picture;
+            std::fill(at + phase.base + tail, std::max(at + phase.base + tail, end), 0.0f);
         }
     }
 }
 
-void WindowMaps::lay_out_phase(float* to, const WindowLayout::Phase& phase,
-                               const float* from) const {
+void WindowMaps::lay_out_phase(float* to, const WindowLayout::Phase& phase, float* sibling,
+                               std::int64_t sibling_columns, const float* from) const {
     const WindowLayout& l = layout_;
     const std::int64_t width = l.from.width;
-    if (phase.lines == 0) {
-        return;
-    }
     from += phase.row * width;
     if (l.from_stride == 1) {
         vector_.copy_lines(to, l.pitch, from, width, phase.lines, phase.columns, l.pitch);
     } else if (l.from_stride == 2) {
-        vector_.deal_lines(phase.column == 0 ? to : nullptr, phase.columns,
-                           phase.column == 1 ? to : nullptr, phase.columns, l.pitch, from,
+        float* const even = phase.column == 0 ? to : sibling;
+        float* const odd = phase.column == 0 ? sibling : to;
+        vector_.deal_lines(even, phase.column == 0 ? phase.columns : sibling_columns, odd,
+                           phase.column == 0 ? sibling_columns : phase.columns, l.pitch, from,
                            2 * width, phase.lines, width);
     } else {
         for (int line = 0; line < phase.lines; ++line, from += l.from_stride * width) {

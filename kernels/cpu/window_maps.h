@@ -30,7 +30,9 @@ class WindowMaps {
     void take_result(ChannelOf<float> to, const float* sums, int first_line, int lines) const;
 
   private:
-    void lay_out_phase(float* to, const WindowLayout::Phase& phase, const float* from) const;
+    // And, with stride 2, into the phase of the other columns of the same lines (or null).
+    void lay_out_phase(float* to, const WindowLayout::Phase& phase, float* sibling,
+                       std::int64_t sibling_columns, const float* from) const;
 
     const VectorKernels& vector_;
     const WindowLayout& layout_;

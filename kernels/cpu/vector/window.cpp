@@ -32,21 +32,41 @@ struct Pieces {
     int of(std::int64_t piece) const { return static_cast<int>(size + (piece < larger)); }
 };
 
-struct Sums {
-    float* out;
-    std::int64_t out_stride;
-    const float* x;
-    std::int64_t channel_stride, channels;
-    const std::int64_t* offset;
-    std::int64_t taps;
-    const float* weight;
-    std::int64_t weight_stride;
-    const float* start; // null: zeros
-    std::int64_t count;
+// Where the wanted numbers of a vector of positions go: up to a part a line.
+struct Parts {
+    int count;
+    std::int64_t at[lanes + 1]; // of lane 0, if it went there too
+    int first[lanes + 1], size[lanes + 1];
+
+    __attribute__((noinline)) void find(const WindowSums& s, std::int64_t position) {
+        count = 0;
+        std::int64_t line = position / s.pitch, column = position % s.pitch;
+        for (std::int64_t lane = 0; lane < lanes && position + lane < s.count; ++line) {
+            const std::int64_t wanted =
+                smaller(s.width - column, smaller(lanes - lane, s.count - position - lane));
+            if (wanted > 0) {
+                at[count] = line * s.width + column - lane;
+                first[count] = static_cast<int>(lane);
+                size[count++] = static_cast<int>(wanted);
+            }
+            lane += s.pitch - column;
+            column = 0;
+        }
+    }
+    void store(float* to, Floats v) const {
+        for (int part = 0; part < count; ++part) {
+            store_lanes(to + at[part], v, first[part], size[part]);
+        }
+    }
 };
 
-template <int rows, int vectors>
-void sums_tile(const Sums& s, std::int64_t first_row, std::int64_t first) {
+// `gaps`: some positions are not wanted.
+template <bool gaps, int rows, int vectors>
+void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) {
+    [[maybe_unused]] Parts parts[gaps ? vectors : 1]; // before the sums take the registers
+    for (int v = 0; gaps && v < vectors; ++v) {
+        parts[v].find(s, first + v * lanes);
+    }
     Floats sum[rows][vectors];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; ++r) {
@@ -77,12 +97,17 @@ void sums_tile(const Sums& s, std::int64_t first_row, std::int64_t first) {
             }
         }
     }
+    float* const out = s.out + first_row * s.out_stride;
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) {
+    for (int v = 0; v < vectors; ++v) {
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) {
-            store_up_to(s.out + (first_row + r) * s.out_stride + first + v * lanes, sum[r][v],
-                        s.count - first - v * lanes);
+        for (int r = 0; r < rows; ++r) {
+            if constexpr (gaps) {
+                parts[v].store(out + r * s.out_stride, sum[r][v]);
+            } else {
+                store_up_to(out + r * s.out_stride + first + v * lanes, sum[r][v],
+                            s.count - first - v * lanes);
+            }
         }
     }
 }
@@ -158,7 +183,7 @@ void outer_tile(const OuterProducts& p, std::int64_t first_row, std::int64_t fir
     }
 }
 
-using SumsTile = void (*)(const Sums&, std::int64_t, std::int64_t);
+using SumsTile = void (*)(const WindowSums&, std::int64_t, std::int64_t);
 using OuterTile = void (*)(const OuterProducts&, std::int64_t, std::int64_t);
 using DotsGroup = void (*)(float*, const float*, const float*, const std::int64_t*, std::int64_t,
                            bool);
@@ -172,36 +197,36 @@ constexpr OuterTile outer_tile_or_null() {
     return nullptr;
 }
 
-#define PATCHFORGE_NARROW(function, rows)                                                          \
-    { function<rows, 1>, function<rows, 2>, function<rows, 3> }
-#define PATCHFORGE_WIDE(function, rows)                                                            \
+#define PATCHFORGE_NARROW(gaps, rows)                                                              \
+    { sums_tile<gaps, rows, 1>, sums_tile<gaps, rows, 2>, sums_tile<gaps, rows, 3> }
+#define PATCHFORGE_WIDE(gaps, rows)                                                                \
     {                                                                                              \
-        function<rows, 1>, function<rows, 2>, function<rows, 3>, function<rows, 4>,                \
-            function<rows, 5>, function<rows, 6>                                                   \
+        sums_tile<gaps, rows, 1>, sums_tile<gaps, rows, 2>, sums_tile<gaps, rows, 3>,              \
+            sums_tile<gaps, rows, 4>, sums_tile<gaps, rows, 5>, sums_tile<gaps, rows, 6>           \
     }
 #if defined(__AVX512F__)
-#define PATCHFORGE_TILES(function)                                                                 \
+#define PATCHFORGE_TILES(gaps)                                                                     \
     {                                                                                              \
-        PATCHFORGE_WIDE(function, 1), PATCHFORGE_WIDE(function, 2), PATCHFORGE_WIDE(function, 3),  \
-            PATCHFORGE_WIDE(function, 4), PATCHFORGE_NARROW(function, 5),                          \
-            PATCHFORGE_NARROW(function, 6), PATCHFORGE_NARROW(function, 7),                        \
-            PATCHFORGE_NARROW(function, 8)                                                         \
+        PATCHFORGE_WIDE(gaps, 1), PATCHFORGE_WIDE(gaps, 2), PATCHFORGE_WIDE(gaps, 3),              \
+            PATCHFORGE_WIDE(gaps, 4), PATCHFORGE_NARROW(gaps, 5), PATCHFORGE_NARROW(gaps, 6),      \
+            PATCHFORGE_NARROW(gaps, 7), PATCHFORGE_NARROW(gaps, 8)                                 \
     }
 #elif defined(__AVX2__)
-#define PATCHFORGE_TILES(function)                                                                 \
+#define PATCHFORGE_TILES(gaps)                                                                     \
     {                                                                                              \
-        PATCHFORGE_WIDE(function, 1), PATCHFORGE_WIDE(function, 2),                                \
-            PATCHFORGE_NARROW(function, 3), PATCHFORGE_NARROW(function, 4)                         \
+        PATCHFORGE_WIDE(gaps, 1), PATCHFORGE_WIDE(gaps, 2), PATCHFORGE_NARROW(gaps, 3),            \
+            PATCHFORGE_NARROW(gaps, 4)                                                             \
     }
 #else
-#define PATCHFORGE_TILES(function)                                                                 \
+#define PATCHFORGE_TILES(gaps)                                                                     \
     {                                                                                              \
-        PATCHFORGE_WIDE(function, 1), PATCHFORGE_NARROW(function, 2),                              \
-            PATCHFORGE_NARROW(function, 3), PATCHFORGE_NARROW(function, 4)                         \
+        PATCHFORGE_WIDE(gaps, 1), PATCHFORGE_NARROW(gaps, 2), PATCHFORGE_NARROW(gaps, 3),          \
+            PATCHFORGE_NARROW(gaps, 4)                                                             \
     }
 #endif
+constexpr SumsTile sums_tiles[tall][wide] = PATCHFORGE_TILES(false);
+constexpr SumsTile sums_tiles_with_gaps[tall][wide] = PATCHFORGE_TILES(true);
 
-constexpr SumsTile sums_tiles[tall][wide] = PATCHFORGE_TILES(sums_tile);
 #define PATCHFORGE_OUTER(rows)                                                                     \
     {                                                                                              \
         outer_tile_or_null<rows, 1>(), outer_tile_or_null<rows, 2>(),                              \
@@ -222,19 +247,15 @@ int width_for(std::int64_t rows) {
 
 } // namespace
 
-void window_sums(float* out, std::int64_t out_stride, const float* x, std::int64_t channel_stride,
-                 std::int64_t channels, const std::int64_t* offset, std::int64_t taps,
-                 const float* weight, std::int64_t weight_stride, const float* start,
-                 std::int64_t rows, std::int64_t count) {
-    const Sums sums{out,    out_stride,    x,     channel_stride, channels, offset, taps,
-                    weight, weight_stride, start, count};
-    const Pieces row_tiles(rows, tall);
+void window_sums(const WindowSums& sums) {
+    const auto& tiles = sums.width == sums.pitch ? sums_tiles : sums_tiles_with_gaps;
+    const Pieces row_tiles(sums.rows, tall);
     for (std::int64_t tile = 0; tile < row_tiles.count; ++tile) {
         const int height = row_tiles.of(tile);
-        const Pieces runs((count + lanes - 1) / lanes, width_for(height));
+        const Pieces runs((sums.count + lanes - 1) / lanes, width_for(height));
         for (std::int64_t run = 0; run < runs.count; ++run) {
-            sums_tiles[height - 1][runs.of(run) - 1](sums, row_tiles.first(tile),
-                                                     runs.first(run) * lanes);
+            tiles[height - 1][runs.of(run) - 1](sums, row_tiles.first(tile),
+                                                runs.first(run) * lanes);
         }
     }
 }
