@@ -41,7 +41,8 @@ constexpr std::int64_t tasks_by_unit_from = 8;
 constexpr std::int64_t steps_of_loop = 72;
 // Interleaved pictures have to be transposed, there and back.
 constexpr double worth_interleaving = 1.1;
-constexpr std::int64_t most_interleaved = 5 << 16; // numbers: little more than 1 MiB
+constexpr double worth_interleaving_beyond_cache = 1.3;
+constexpr std::int64_t numbers_of_cache = 5 << 16; // the second-level one, of 1 MiB and more
 
 std::int64_t pieces(std::int64_t size, std::int64_t piece) {
     return (size + piece - 1) / piece;
@@ -52,10 +53,9 @@ WindowLayout better(const WindowLayout& alone, const WindowLayout& interleaved, 
                     int lanes) {
     const double filled =
         static_cast<double>(rows) / static_cast<double>(pieces(rows, lanes) * lanes);
-    return interleaved.size() <= most_interleaved &&
-                   filled * interleaved.used(lanes) > worth_interleaving * alone.used(lanes)
-               ? interleaved
-               : alone;
+    const double worth = interleaved.size() <= numbers_of_cache ? worth_interleaving
+                                                                : worth_interleaving_beyond_cache;
+    return filled * interleaved.used(lanes) > worth * alone.used(lanes) ? interleaved : alone;
 }
 
 // `things` cut into pieces of at most `most`, all of nearly the same size.
