@@ -266,7 +266,7 @@ fs::path Reader::new_folder(const std::string& name) {
     if (plain.empty()) {
         refuse(name, "has no letter or digit that a folder could be named after");
     }
-    const fs::path folder = call_.out / plain;
+    fs::path folder = call_.out / plain;
     if (!folders_.insert(folder).second) {
         refuse(name, fmt::format("another entry has the folder {}, too; name it otherwise",
                                  folder.string()));

@@ -269,7 +269,7 @@ def options_without_set(sets, program):
         known = program.knows(tuple(verb.split()))
         if len(known) < 5:
             yield f"{verb}: its --help could not be read"
-        missing = known - options - {"--help", *sets.kinds["unused"].get(verb, "").split()}
+        missing = known - options - {"--help", "--config", *sets.kinds["unused"].get(verb, "").split()}
         yield from (f"{verb} {option}: no set gives it; add one to option_sets.txt" for option in sorted(missing))
 
 
