@@ -130,6 +130,19 @@ __device__ inline void cp_async16(void* shared, const void* global, int valid_by
 #endif
 }
 
+// The same for one float: what lies at addresses of no alignment, or is not contiguous. `valid_bytes`
+// is 4, or 0 to write a zero.
+__device__ inline void cp_async4(float* shared, const float* global, int valid_bytes) {
+#if defined(__CUDACC__)
+    const unsigned address = static_cast<unsigned>(__cvta_generic_to_shared(shared));
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(address), "l"(global),
+                 "r"(valid_bytes)
+                 : "memory");
+#else
+    simt::cp_async(shared, global, 4, valid_bytes);
+#endif
+}
+
 // Closes the group of copies that were started since the last commit.
 __device__ inline void cp_async_commit() {
 #if defined(__CUDACC__)

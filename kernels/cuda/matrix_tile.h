@@ -108,9 +108,11 @@ class TileWindow {
 
 template <int extent>
 struct ByDepth {
+    using Source = TileSource;
     static constexpr int size = extent;
     static constexpr int threads = extent / tile_sums; // along this side
     static constexpr bool along_depth = true;
+    static constexpr bool prepares = false; // see TileOperands::stream
 
     struct Stage {
         float value[extent][tile_depth + 4];
@@ -156,9 +158,11 @@ struct ByDepth {
 
 template <int extent>
 struct ByExtent {
+    using Source = TileSource;
     static constexpr int size = extent;
     static constexpr int threads = extent / tile_sums; // along this side
     static constexpr bool along_depth = false;
+    static constexpr bool prepares = false;
 
     struct Stage {
         float value[tile_depth][extent + 8];
@@ -210,12 +214,29 @@ struct TileOperands {
     typename B::Stage b[stages];
 
     // Calls use(a's stage, b's stage) for every 16 steps of k_begin <= k < k_end, by all threads;
-    // beyond k_end the stages hold 0.
+    // beyond k_end the stages hold 0. A side that `prepares` works out once a stage, by few threads,
+    // what all need to copy it: one iteration ahead, in the stage's own place.
     template <bool vectors, class Use>
-    __device__ void stream(const TileSource& source_a, int first_m, const TileSource& source_b,
-                           int first_n, int k_begin, int k_end, Use use) {
+    __device__ void stream(const typename A::Source& source_a, int first_m,
+                           const typename B::Source& source_b, int first_n, int k_begin, int k_end,
+                           Use use) {
         typename A::Window window_a(source_a, first_m, k_begin);
         typename B::Window window_b(source_b, first_n, k_begin);
+        const auto prepare = [&](int stage) {
+            if constexpr (A::prepares) {
+                window_a.prepare(a[stage]);
+            }
+            if constexpr (B::prepares) {
+                window_b.prepare(b[stage]);
+            }
+        };
+        if constexpr (A::prepares || B::prepares) {
+            PATCHFORGE_NO_UNROLL
+            for (int stage = 0; stage < stages; ++stage) {
+                prepare(stage);
+            }
+            __syncthreads();
+        }
         int place = 0; // of the stage that is next to be copied
         const auto copy_stage = [&](int depth_left) {
             if (depth_left > 0) {
@@ -238,6 +259,7 @@ struct TileOperands {
             __syncthreads();
             copy_stage(depth_left - (stages - 1) * tile_depth);
             // As many stages on, the place is this stage's.
+            prepare(place);
             use(a[place], b[place]);
         }
         cp_async_wait<0>();
@@ -325,9 +347,9 @@ struct TileProduct {
     // first_n + n of b; for this thread's own quads. visit(stage of a) is called once for every 16
     // steps, by all threads.
     template <bool vectors, class Visit>
-    __device__ static void multiply(Storage& storage, const TileSource& a, int first_m,
-                                    const TileSource& b, int first_n, int k_begin, int k_end,
-                                    Visit visit) {
+    __device__ static void multiply(Storage& storage, const typename A::Source& a, int first_m,
+                                    const typename B::Source& b, int first_n, int k_begin,
+                                    int k_end, Visit visit) {
         float sum[tile_sums][tile_sums] = {};
         storage.operands.template stream<vectors>(
             a, first_m, b, first_n, k_begin, k_end,
@@ -360,16 +382,21 @@ struct TileProduct {
     __device__ static int slice() { return static_cast<int>(threadIdx.x / slice_threads); }
 
     // The thread's place in its slice's grid. A warp is 4 x 8 threads; bit 0 of the lane's number
-    // goes to the row, bits 1 to 3 to the column, bit 4 to the row.
+    // goes to the row, bits 1 to 3 to the column, bit 4 to the row. In a tile of 16 rows, which are
+    // two threads, it is 2 x 16: bits 1 to 4 go to the column.
+    static constexpr int warp_rows = A::threads < 4 ? A::threads : 4;
+    static constexpr int warp_columns = 32 / warp_rows;
+    static constexpr unsigned warps_beside = B::threads / warp_columns;
     __device__ static int row_thread() {
         const unsigned lane = threadIdx.x % 32;
         const unsigned warp = threadIdx.x % slice_threads / 32;
-        return static_cast<int>(lane % 2 + lane / 16 * 2 + warp / (B::threads / 8) * 4);
+        return static_cast<int>(lane % 2 + (warp_rows == 4 ? lane / 16 * 2 : 0) +
+                                warp / warps_beside * warp_rows);
     }
     __device__ static int column_thread() {
         const unsigned lane = threadIdx.x % 32;
         const unsigned warp = threadIdx.x % slice_threads / 32;
-        return static_cast<int>(lane / 2 % 8 + warp % (B::threads / 8) * 8);
+        return static_cast<int>(lane / 2 % warp_columns + warp % warps_beside * warp_columns);
     }
 
     __device__ static void multiply_stage(float (&sum)[tile_sums][tile_sums],

@@ -87,7 +87,7 @@ struct TensorProduct {
     static constexpr int fragments_n = columns_of_warp / 8;
     static constexpr int resident_blocks = A::size == 128 ? 2 : 3;
     // Weight gradients are as deep as the batch has rows, and their blocks are many.
-    static constexpr int stages = A::size == 128 || !A::along_depth ? 3 : 6;
+    static constexpr int stages = A::size == 128 || B::size > 64 || !A::along_depth ? 3 : 6;
 
     union Storage {
         TileOperands<A, B, stages> operands;
@@ -104,9 +104,9 @@ struct TensorProduct {
 
     // As TileProduct::multiply.
     template <bool vectors, class Visit>
-    __device__ static void multiply(Storage& storage, const TileSource& a, int first_m,
-                                    const TileSource& b, int first_n, int k_begin, int k_end,
-                                    Visit visit) {
+    __device__ static void multiply(Storage& storage, const typename A::Source& a, int first_m,
+                                    const typename B::Source& b, int first_n, int k_begin,
+                                    int k_end, Visit visit) {
         float sum[fragments_m][fragments_n][4] = {};
         storage.operands.template stream<vectors>(
             a, first_m, b, first_n, k_begin, k_end,

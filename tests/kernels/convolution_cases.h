@@ -42,6 +42,9 @@ inline const std::vector<ConvolutionCase>& convolution_cases() {
         {2, {convolution, 16, 9, 10, 8, 1, 1, 2, 0}},
         {1, {convolution, 3, 20, 17, 4, 2, 2, 3, 0}},
         {1, {convolution, 2, 3, 5, 3, 3, 3, 1, 4}},
+        {1, {convolution, 8, 46, 46, 65, 1, 1, 1, 0}},
+        {1, {convolution, 65, 46, 46, 8, 1, 1, 1, 0}},
+        {1, {convolution, 1, 20, 18, 2, 17, 16, 1, 8}},
         {2, {convolution, 32, 25, 25, 32, 3, 3, 1, 1, 1, 32}},
         {3, {convolution, 5, 8, 9, 5, 3, 3, 2, 1, 1, 5}},
         {9, {transposed, 20, 1, 1, 24, 4, 4, 1, 0}},
@@ -57,6 +60,8 @@ inline const std::vector<ConvolutionCase>& convolution_cases() {
         {2, {upsampled, 17, 6, 5, 16, 3, 3, 1, 1}},
         {1, {upsampled, 16, 25, 25, 3, 3, 3, 1, 1}},
         {2, {upsampled, 3, 13, 13, 9, 3, 3, 1, 1, 1, 1, -1}},
+        {1, {convolution, 16, 5, 7, 40, 3, 3, 1, 1}},
+        {1, {convolution, 2, 11, 13, 3, 3, 3, 5, 1}},
     };
     return cases;
 }
