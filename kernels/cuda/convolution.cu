@@ -14,8 +14,9 @@
 //                           number of the map serves four products.
 //   depthwise, and windows  a thread an element, straight from the formula. Depthwise: as many operations
 //   wider than 15 taps      as bytes, and L1 serves the taps.
-//   one position that sees  is a linear layer (linear_forward.cu), where operands are rounded alike
+//   one position that sees  is a linear layer (convolution_product.h)
 //   all of the map
+#include "kernels/cuda/convolution_product.h"
 #include "kernels/cuda/convolution_tile.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/epilogue.h"
@@ -203,18 +204,6 @@ __global__ void __launch_bounds__(block) convolution_few_channels_kernel(MapArgu
             }
         }
     }
-}
-
-__device__ float rounded(float value, Precision precision) {
-    switch (precision) {
-    case Precision::float32:
-        break;
-    case Precision::tf32:
-        return __uint_as_float(round_to_tf32(value));
-    case Precision::bf16:
-        return __uint_as_float(round_to_bf16_pair(value, value) << 16);
-    }
-    return value;
 }
 
 // Any layer but an upsampled one, a thread an element.
@@ -430,6 +419,10 @@ void launch_map(const LaunchShape& shape, bool gathers, float* made, const float
 void CudaBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,
                                       Vector<const float> weight, Vector<const float> bias,
                                       const Epilogue& epilogue, const ConvolutionShape& shape) {
+    if (is_linear(shape, y.rows, precision_)) {
+        linear_convolution_forward(*this, stream_, y, x, weight, bias, epilogue, shape);
+        return;
+    }
     launch_map({.stream = stream_,
                 .name = "convolution_forward",
                 .work = {4.0 * (y.size() + x.size() + static_cast<double>(weight.size + bias.size)),
@@ -443,6 +436,10 @@ void CudaBackend::convolution_input_gradient(Matrix<float> dx, Matrix<const floa
                                              Vector<const float> weight, Matrix<const float> x,
                                              const Epilogue& previous,
                                              const ConvolutionShape& shape) {
+    if (is_linear(shape, dx.rows, precision_)) {
+        linear_convolution_input_gradient(*this, dx, dz, weight, x, previous, shape);
+        return;
+    }
     launch_map({.stream = stream_,
                 .name = "convolution_input_gradient",
                 .work = {4.0 * ((previous.is_identity() ? 1 : 2) * dx.size() + dz.size() +

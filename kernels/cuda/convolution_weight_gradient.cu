@@ -19,6 +19,7 @@
 // An upsampled layer's tile holds whole kernels of 4 x 4, which are folded back into 3 x 3 before they
 // are stored. Depthwise layers, which have no product of matrices, take a block a weight.
 #include "kernels/cuda/block_sum.h"
+#include "kernels/cuda/convolution_product.h"
 #include "kernels/cuda/convolution_tile.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/tensor_tile.h"
@@ -255,18 +256,6 @@ struct DirectArguments {
     Update update;
 };
 
-__device__ float rounded(float value, Precision precision) {
-    switch (precision) {
-    case Precision::float32:
-        break;
-    case Precision::tf32:
-        return __uint_as_float(round_to_tf32(value));
-    case Precision::bf16:
-        return __uint_as_float(round_to_bf16_pair(value, value) << 16);
-    }
-    return value;
-}
-
 template <class Update>
 __global__ void __launch_bounds__(reduction_block)
     correlate_direct_kernel(DirectArguments<Update> arguments) {
@@ -365,22 +354,21 @@ void launch_correlate(const LaunchShape& shape, const CorrelateArguments<Update>
     }
 }
 
-// d_weight and d_bias, handed to `update`.
+// d_weight, handed to `update`.
 template <class Update>
-void launch_gradient(LaunchShape of_weight, LaunchShape of_bias, Matrix<const float> dz,
-                     Matrix<const float> x, const ConvolutionShape& layer, std::int64_t biases,
-                     bool quads, Precision precision, const Update& update,
-                     SplitWorkspace workspace) {
+void launch_weight_gradient(LaunchShape shape, Matrix<const float> dz, Matrix<const float> x,
+                            const ConvolutionShape& layer, bool quads, Precision precision,
+                            const Update& update, SplitWorkspace workspace) {
     const bool large_is_x = layer.kind == ConvolutionKind::convolution;
     const float* const small_map = large_is_x ? dz.data : x.data;
     const float* const large_map = large_is_x ? x.data : dz.data;
     const ConvolutionWindow w = convolution_window(layer);
     const int taps = w.kernel_height * w.kernel_width;
     if (w.groups > 1 || w.kernel_height > most_masked_taps || w.kernel_width > most_masked_taps) {
-        of_weight.grid = static_cast<unsigned>(layer.weights());
-        of_weight.block = reduction_block;
-        of_weight.shared_bytes = sizeof(BlockSumStorage<1>);
-        launch(correlate_direct_kernel<Update>, of_weight,
+        shape.grid = static_cast<unsigned>(layer.weights());
+        shape.block = reduction_block;
+        shape.shared_bytes = sizeof(BlockSumStorage<1>);
+        launch(correlate_direct_kernel<Update>, shape,
                DirectArguments<Update>{small_map, large_map, w, precision, dz.rows, update});
     } else {
         CorrelateArguments<Update> arguments = {
@@ -402,18 +390,27 @@ void launch_gradient(LaunchShape of_weight, LaunchShape of_bias, Matrix<const fl
             update,
             workspace};
         with_precision(precision, [&](auto constant) {
-            launch_correlate<decltype(constant)::value>(of_weight, arguments);
+            launch_correlate<decltype(constant)::value>(shape, arguments);
         });
     }
-    if (biases > 0) {
-        const std::int64_t plane = layer.out().plane(), pixels = dz.rows * plane;
-        const SplitPlan plan = plan_splits(pixels, biases, 2048, reduction_block);
-        of_bias.grid = {static_cast<unsigned>(biases), plan.splits};
-        of_bias.block = reduction_block;
-        of_bias.shared_bytes = sizeof(BlockSumStorage<1>);
-        launch(convolution_bias_gradient_kernel<Update>, of_bias, update, dz.data, biases, plane,
-               pixels, std::int64_t{plan.length}, workspace);
+}
+
+// d_bias, handed to `update`; name and bytes of its parameters are the launch's.
+template <class Update>
+void launch_bias_gradient(LaunchShape shape, Matrix<const float> dz, std::int64_t biases,
+                          const Update& update, SplitWorkspace workspace) {
+    if (biases == 0) {
+        return;
     }
+    const std::int64_t plane = dz.columns / biases, pixels = dz.rows * plane;
+    const SplitPlan plan = plan_splits(pixels, biases, 2048, reduction_block);
+    shape.grid = {static_cast<unsigned>(biases), plan.splits};
+    shape.block = reduction_block;
+    shape.shared_bytes = sizeof(BlockSumStorage<1>);
+    shape.work.bytes += 4.0 * dz.size();
+    shape.work.operations += 1.0 * dz.size();
+    launch(convolution_bias_gradient_kernel<Update>, shape, update, dz.data, biases, plane, pixels,
+           std::int64_t{plan.length}, workspace);
 }
 
 } // namespace
@@ -422,17 +419,27 @@ void CudaBackend::convolution_weight_gradient(Vector<float> d_weight, Vector<flo
                                               Matrix<const float> dz, Matrix<const float> x,
                                               bool accumulate, const ConvolutionShape& shape) {
     const double stored = accumulate ? 8.0 : 4.0;
-    launch_gradient(
-        {.stream = stream_,
-         .name = "convolution_weight_gradient",
-         .work = {4.0 * (dz.size() + x.size()) + stored * static_cast<double>(d_weight.size),
-                  shape.operations(dz.rows)}},
-        {.stream = stream_,
-         .name = "convolution_bias_gradient",
-         .work = {4.0 * dz.size() + stored * static_cast<double>(d_bias.size), 1.0 * dz.size()}},
-        dz, x, shape, d_bias.size, quad_access(0, {d_weight.data}),
-        shape.rounds(dz.rows) ? precision_ : Precision::float32,
-        StoreGradient{d_weight.data, d_bias.data_or_null(), accumulate}, workspace_);
+    const StoreGradient update{d_weight.data, d_bias.data_or_null(), accumulate};
+    if (is_linear(shape, dz.rows, precision_)) {
+        const bool bias_too = shape.kind == ConvolutionKind::convolution;
+        linear_weight_gradient(matrix_of(d_weight, shape), bias_too ? d_bias : Vector<float>{},
+                               bias_too ? dz : x, bias_too ? x : dz, accumulate);
+        if (bias_too) {
+            return;
+        }
+    } else {
+        launch_weight_gradient(
+            {.stream = stream_,
+             .name = "convolution_weight_gradient",
+             .work = {4.0 * (dz.size() + x.size()) + stored * static_cast<double>(d_weight.size),
+                      shape.operations(dz.rows)}},
+            dz, x, shape, quad_access(0, {d_weight.data}),
+            shape.rounds(dz.rows) ? precision_ : Precision::float32, update, workspace_);
+    }
+    launch_bias_gradient({.stream = stream_,
+                          .name = "convolution_bias_gradient",
+                          .work = {stored * static_cast<double>(d_bias.size), 0.0}},
+                         dz, d_bias.size, update, workspace_);
 }
 
 void CudaBackend::convolution_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
@@ -440,19 +447,29 @@ void CudaBackend::convolution_weight_gradient_adam(AdamTensor weight, AdamTensor
                                                    const Adam& adam,
                                                    const ConvolutionShape& shape) {
     const auto weights = static_cast<double>(weight.value.size);
-    const auto biases = static_cast<double>(bias.value.size);
-    launch_gradient(
-        {.stream = stream_,
-         .name = "convolution_weight_gradient_adam",
-         .work = {4.0 * (dz.size() + x.size()) + 24.0 * weights,
-                  shape.operations(dz.rows) + 12.0 * weights}},
-        {.stream = stream_,
-         .name = "convolution_bias_gradient_adam",
-         .work = {4.0 * dz.size() + 24.0 * biases, 1.0 * dz.size()}},
-        dz, x, shape, bias.value.size,
-        quad_access(0, {weight.value.data, weight.first_moment.data, weight.second_moment.data}),
-        shape.rounds(dz.rows) ? precision_ : Precision::float32, AdamStep{weight, bias, adam},
-        workspace_);
+    const AdamStep update{weight, bias, adam};
+    if (is_linear(shape, dz.rows, precision_)) {
+        const bool bias_too = shape.kind == ConvolutionKind::convolution;
+        linear_weight_gradient_adam(weight, bias_too ? bias : AdamTensor{}, bias_too ? dz : x,
+                                    bias_too ? x : dz, adam);
+        if (bias_too) {
+            return;
+        }
+    } else {
+        launch_weight_gradient({.stream = stream_,
+                                .name = "convolution_weight_gradient_adam",
+                                .work = {4.0 * (dz.size() + x.size()) + 24.0 * weights,
+                                         shape.operations(dz.rows) + 12.0 * weights}},
+                               dz, x, shape,
+                               quad_access(0, {weight.value.data, weight.first_moment.data,
+                                               weight.second_moment.data}),
+                               shape.rounds(dz.rows) ? precision_ : Precision::float32, update,
+                               workspace_);
+    }
+    launch_bias_gradient({.stream = stream_,
+                          .name = "convolution_bias_gradient_adam",
+                          .work = {24.0 * static_cast<double>(bias.value.size), 0.0}},
+                         dz, bias.value.size, update, workspace_);
 }
 
 } // namespace patchforge::cuda

@@ -174,6 +174,19 @@ struct TensorProduct {
     }
 };
 
+// A float as an operand of a product that no tensor core works out.
+__device__ inline float rounded(float value, Precision precision) {
+    switch (precision) {
+    case Precision::float32:
+        break;
+    case Precision::tf32:
+        return __uint_as_float(round_to_tf32(value));
+    case Precision::bf16:
+        return __uint_as_float(round_to_bf16_pair(value, value) << 16);
+    }
+    return value;
+}
+
 // Calls use(precision) with the precision as a constant.
 template <class Use>
 void with_precision(Precision precision, Use use) {

@@ -14,6 +14,7 @@ namespace {
 
 using u32 = std::uint32_t;
 
+template <unsigned copy_bytes>
 void start(Warp& w, const Instruction& i) {
     Addresses to, from;
     const auto from_offset = static_cast<std::int32_t>(w.block->launch->kernel->lists[i.list]);
@@ -31,7 +32,7 @@ void start(Warp& w, const Instruction& i) {
              fmt::format("{} bytes are to be read for a copy of {}",
                          valid[static_cast<unsigned>(__builtin_ctz(too_many))], copy_bytes));
     }
-    // Nothing is read where no byte is valid; where some are, the address is a multiple of 16 and
+    // Nothing is read where no byte is valid; where some are, the address is a multiple of the size and
     // only those bytes have to exist.
     const Mask active = w.active;
     for (Mask left = reads; left;) {
@@ -47,7 +48,8 @@ void start(Warp& w, const Instruction& i) {
     w.active = active;
     for_active(w, [&](unsigned l) {
         simt::poison(in_shared(w, to[l]), copy_bytes);
-        w.copies.push_back({to[l], from[l], valid[l], static_cast<std::uint8_t>(l), w.groups[l]});
+        w.copies.push_back({to[l], from[l], copy_bytes, static_cast<std::uint8_t>(valid[l]),
+                            static_cast<std::uint8_t>(l), w.groups[l]});
     });
 }
 
@@ -65,7 +67,7 @@ void wait_for_groups(Warp& w, const Instruction& i) {
         if (lands) {
             std::byte* to = in_shared(w, copy.to);
             std::memcpy(to, in_device(copy.from), copy.valid_bytes);
-            std::memset(to + copy.valid_bytes, 0, copy_bytes - copy.valid_bytes);
+            std::memset(to + copy.valid_bytes, 0, copy.bytes - copy.valid_bytes);
         } else {
             w.copies[kept++] = copy;
         }
@@ -77,7 +79,8 @@ void wait_for_groups(Warp& w, const Instruction& i) {
 
 std::vector<Form> copy_forms() {
     return {
-        {"cp.async.cg.shared.global", "s g #16 w", start},
+        {"cp.async.cg.shared.global", "s g #16 w", start<16>},
+        {"cp.async.ca.shared.global", "s g #4 w", start<4>},
         {"cp.async.commit_group", "", close_group},
         {"cp.async.wait_group", "#", wait_for_groups},
     };

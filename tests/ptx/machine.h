@@ -68,11 +68,11 @@ struct Kernel {
 struct Copy {
     std::uint64_t to;   // in shared memory
     std::uint64_t from; // in device memory
-    std::uint32_t valid_bytes;
+    std::uint8_t bytes;
+    std::uint8_t valid_bytes;
     std::uint8_t lane;
     std::uint32_t group; // how many groups its lane had closed
 };
-constexpr unsigned copy_bytes = 16;
 
 // Lanes that wait until those that run have come to where both ways meet again.
 struct Path {
