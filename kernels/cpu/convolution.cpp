@@ -34,8 +34,8 @@ void fold(float* folded, const float* weight, const ConvolutionShape& shape) {
 
 // Rows of the result that are worked on together: as many as a tile of registers has.
 constexpr std::int64_t channels_of_tile = 8;
-// Positions of all classes before the next tile: 8 rows of them are 64 KiB.
-constexpr std::int64_t positions_of_block = 2048;
+// Sums of a tile's channels and all classes before they are moved: 64 KiB.
+constexpr std::int64_t sums_of_block = 1 << 14;
 // So many units are a task each, which lays out its maps by itself; fewer are cut further.
 constexpr std::int64_t tasks_by_unit_from = 8;
 constexpr std::int64_t steps_of_loop = 72;
@@ -123,12 +123,12 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
     const std::int64_t outputs = layout.to.channels;
     const std::int64_t line = std::int64_t{layout.pitch} * layout.lanes;
     const auto classes = static_cast<std::int64_t>(layout.classes.size());
+    const std::int64_t tile = groups > 1 ? 1 : std::min<std::int64_t>(channels_of_tile, outputs);
     const std::int64_t lines =
         layout.lanes > 1
             ? layout.lines
-            : std::clamp<std::int64_t>(positions_of_block / (classes * line), 1, layout.lines);
+            : std::clamp<std::int64_t>(sums_of_block / (tile * classes * line), 1, layout.lines);
     const std::int64_t blocks = pieces(layout.lines, lines);
-    const std::int64_t tile = groups > 1 ? 1 : channels_of_tile;
     const std::int64_t tiles = pieces(outputs, tile);
     const std::int64_t channel_of_sums = pieces(lines * line, 16) * 16 + 16;
     const std::int64_t class_of_sums = tile * channel_of_sums;

@@ -137,8 +137,8 @@ std::vector<std::int32_t> WindowLayout::places_read() const {
     for (const Phase& phase : phases) {
         for (int line = 0; line < phase.lines; ++line) {
             for (int c = 0; c < phase.columns; ++c) {
-                const int row = line * from_stride + phase.row;
-                const int column = c * from_stride + phase.column;
+                const std::int64_t row = line * from_stride + phase.row;
+                const std::int64_t column = c * from_stride + phase.column;
                 places[static_cast<std::size_t>(row * from.width + column)] =
                     static_cast<std::int32_t>(
                         phase.base +

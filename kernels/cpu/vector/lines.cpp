@@ -33,10 +33,22 @@ void store_before(float* to, Floats v, const float* end) {
 
 void copy_lines(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride,
                 std::int64_t lines, std::int64_t count, std::int64_t width) {
+    const std::int64_t whole = count / lanes * lanes;
+    const std::int64_t written = (width + lanes - 1) / lanes * lanes;
     const float* const end = to + (lines - 1) * to_stride + width;
     for (std::int64_t line = 0; line < lines; ++line, to += to_stride, from += from_stride) {
-        for (std::int64_t at = 0; at < width; at += lanes) {
-            store_before(to + at, load_or_zero(from + at, count - at), end);
+        if (to + written > end) {
+            for (std::int64_t at = 0; at < width; at += lanes) {
+                store_before(to + at, load_or_zero(from + at, count - at), end);
+            }
+            continue;
+        }
+        std::int64_t at = 0;
+        for (; at < whole; at += lanes) {
+            store(to + at, load(from + at));
+        }
+        for (; at < written; at += lanes) {
+            store(to + at, load_or_zero(from + at, count - at));
         }
     }
 }
@@ -70,13 +82,18 @@ void join_lines(float* to, std::int64_t to_stride, const float* even, const floa
     for (std::int64_t line = 0; line < lines; ++line) {
         float* const target = to + line * to_stride;
         const float* const end = target + count; // the lines between are not this call's
-        for (std::int64_t at = 0; 2 * at < count; at += lanes) {
+        std::int64_t at = 0;
+        for (; 2 * (at + lanes) <= count; at += lanes) {
+            const Floats first = load(even + line * from_stride + at);
+            const Floats second = load(odd + line * from_stride + at);
+            store(target + 2 * at, interleave_first(first, second));
+            store(target + 2 * at + lanes, interleave_second(first, second));
+        }
+        if (2 * at < count) {
             const Floats first = load(even + line * from_stride + at);
             const Floats second = load(odd + line * from_stride + at);
             store_before(target + 2 * at, interleave_first(first, second), end);
-            if (2 * at + lanes < count) {
-                store_before(target + 2 * at + lanes, interleave_second(first, second), end);
-            }
+            store_before(target + 2 * at + lanes, interleave_second(first, second), end);
         }
     }
 }
