@@ -6,9 +6,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <map>
 #include <numeric>
 #include <optional>
+#include <set>
 #include <stdexcept>
 
 namespace patchforge {
@@ -138,6 +140,41 @@ Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
         side.push_back(i);
     }
     split.test_patients = std::move(chosen);
+    return split;
+}
+
+Split split_by_list(const PackedSet& set, const std::filesystem::path& list) {
+    std::ifstream file(list);
+    if (!std::filesystem::is_regular_file(list) || !file) {
+        throw std::runtime_error(fmt::format(
+            "{}: cannot be read; give a file with the name of a patient a line", list.string()));
+    }
+    const auto names = set.patient_names();
+    std::set<std::string> tested;
+    for (std::string line; std::getline(file, line);) {
+        line.erase(line.find_last_not_of(" \t\r") + 1);
+        line.erase(0, std::min(line.find_first_not_of(" \t"), line.size()));
+        if (line.empty() || line[0] == '#') {
+            continue;
+        }
+        if (std::find(names.begin(), names.end(), line) == names.end()) {
+            throw std::runtime_error(
+                fmt::format("{}: the set has no patient '{}'; list patients of {}", list.string(),
+                            line, set.path().string()));
+        }
+        tested.insert(line);
+    }
+    Split split;
+    for (std::int64_t row = 0; row < set.count(); ++row) {
+        const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
+        const bool test = patient >= 0 && tested.contains(names[static_cast<std::size_t>(patient)]);
+        (test ? split.test : split.train).push_back(static_cast<std::int32_t>(row));
+    }
+    if (split.test.empty() || split.train.empty()) {
+        throw std::runtime_error(fmt::format("{}: leaves nobody to {}; list some of the patients",
+                                             list.string(), split.test.empty() ? "test" : "train"));
+    }
+    split.test_patients = {tested.begin(), tested.end()};
     return split;
 }
 

@@ -3,6 +3,7 @@
 #include "data/packed_set.h"
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,11 @@ struct Split {
 /// Throws std::invalid_argument for options out of range and std::runtime_error when patients are
 /// unknown, too few, or cannot be parted so that every class is on both sides.
 Split split_by_patient(const PackedSet& set, const SplitOptions& options = {});
+
+/// The patients that a file lists are tested, one name a line (blank lines and lines that begin with #
+/// say nothing). Throws std::runtime_error when the file cannot be read, names a patient that the set
+/// does not know, or leaves nobody on one side.
+Split split_by_list(const PackedSet& set, const std::filesystem::path& list);
 
 /// For sets without patients: each class is parted by itself, by a hash of the names, so that at
 /// least one patch of it stands on either side. Not a substitute where patients are known: patches

@@ -12,7 +12,7 @@
 
 #include "host/attack/input_adam.h"
 #include "host/attack/victim.h"
-#include "host/model/network.h"
+#include "host/network/trace.h"
 
 namespace patchforge {
 
@@ -39,7 +39,7 @@ class LatentSearch {
     Backend& backend_;
     const Network& generator_;
     LatentSearchOptions options_;
-    Pass pass_;
+    Trace pass_;
     WhiteBoxVictim victim_;
     InputAdam adam_;
     DeviceArray<float> z_, d_z_, zero_;

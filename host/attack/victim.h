@@ -39,7 +39,7 @@ class MeanLogits {
 
     std::vector<const ClassifierModel*> members_;
     std::int64_t capacity_;
-    mutable std::vector<Pass> passes_;
+    mutable std::vector<Trace> passes_;
     DeviceArray<float> scaled_;   // [B, pixels]
     DeviceArray<float> logits_;   // [B, classes], unless a single softmax network's output will do
     DeviceArray<float> d_logits_; // [B, classes]

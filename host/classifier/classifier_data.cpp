@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -77,6 +78,16 @@ Split split_of(const PackedSet& set, const char* option, double patients, std::u
 
 } // namespace
 
+PatientChoice patient_choice(const std::string& text) {
+    PatientChoice choice;
+    const auto [end, error] =
+        std::from_chars(text.data(), text.data() + text.size(), choice.number);
+    if (error != std::errc() || end != text.data() + text.size()) {
+        choice.list = text;
+    }
+    return choice;
+}
+
 ClassifierData classifier_data(const PackedSet& set, const PackedSet* test,
                                const DataSplit& split) {
     ClassifierData data{rows_of(set), rows_of(test ? *test : set), "a set of its own"};
@@ -90,7 +101,9 @@ ClassifierData classifier_data(const PackedSet& set, const PackedSet* test,
                                                     test->path().string(), set.path().string()));
         }
     } else {
-        const Split sides = split_of(set, "--test-patients", split.test_patients, split.seed, {});
+        const Split sides = split.test_list.empty() ? split_of(set, "--test-patients",
+                                                               split.test_patients, split.seed, {})
+                                                    : split_by_list(set, split.test_list);
         data.how = sides.test_patients.empty()
                        ? "patches held out: the set knows no patients"
                        : fmt::format("{} patients held out", sides.test_patients.size());
@@ -142,8 +155,9 @@ std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const Pa
         !told.contains("split_seed")) {
         return std::nullopt;
     }
-    return DataSplit{std::stod(told["test_patients"]), std::stod(told["validation_patients"]),
-                     std::stoull(told["split_seed"]), !told["test"].empty()};
+    const PatientChoice tested = patient_choice(told["test_patients"]);
+    return DataSplit{tested.number, std::stod(told["validation_patients"]),
+                     std::stoull(told["split_seed"]), tested.list, !told["test"].empty()};
 }
 
 } // namespace patchforge

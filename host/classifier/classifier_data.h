@@ -33,8 +33,16 @@ struct DataSplit {
     double test_patients = 0.2;
     double validation_patients = 0; // of those that are left; 0: no validation
     std::uint64_t seed = 1;
-    bool whole_set = false; // nobody was held out for testing: another set was tested on
+    std::string test_list{}; // a file that lists the test patients, instead of a number
+    bool whole_set = false;  // nobody was held out for testing: another set was tested on
 };
+
+// "20", "0.2" or the name of a file that lists patients.
+struct PatientChoice {
+    double number = 0.2;
+    std::string list{};
+};
+PatientChoice patient_choice(const std::string& text);
 
 struct ClassifierData {
     PatchRows train;

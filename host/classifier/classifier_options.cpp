@@ -5,6 +5,9 @@
 #include <charconv>
 #include <stdexcept>
 
+#include "host/classifier/classifier_data.h"
+#include "host/network/named_networks.h"
+
 namespace patchforge {
 
 double AdversarialTraining::step_size() const {
@@ -45,8 +48,20 @@ void set_adversarial_method(AdversarialTraining& training, const std::string& na
 void describe_plain(Options& options, ClassifierOptions& classifier) {
     ClassifierOptions& o = classifier;
     options.group("Data");
-    options.number("test_patients", o.test_patients, {1e-6, 1e6},
-                   "patients held out for testing: a share below 1, or a number");
+    Option& tested =
+        options.number("test_patients", o.test_patients, {1e-6, 1e6},
+                       "patients held out for testing: a share below 1, a number, or a file that "
+                       "lists them");
+    tested.set = [&o, number = tested.set](const std::string& text) {
+        o.test_list = patient_choice(text).list;
+        if (o.test_list.empty() || !std::filesystem::exists(o.test_list)) {
+            number(text); // which says what is wrong where it is neither
+        }
+    };
+    tested.get = [&o, number = tested.get]() -> ParameterValue {
+        return o.test_list.empty() ? number() : ParameterValue(o.test_list);
+    };
+    tested.placeholder = "N|FILE";
     options.number("validation_patients", o.validation_patients, {0, 1e6},
                    "of the others, to choose the best epoch by: a share below 1, or a number; 0: "
                    "the test patches choose");
@@ -54,7 +69,14 @@ void describe_plain(Options& options, ClassifierOptions& classifier) {
                    "of the choice of patients, whatever --seed is");
 
     options.group("Network");
+    options.text("network", o.network, "NAME|TEXT",
+                 fmt::format("{}, or layers as docs/formats.md says, e.g. '3x50x50; conv 3>8 k3 p1 "
+                             "relu; pool global; linear 8>2' (without: a multilayer perceptron)",
+                             fmt::join(named_classifiers(), ", ")));
     options.widths("hidden_dims", o.hidden_dims, "widths of the hidden layers");
+    options.only_one_of({"network", "hidden_dims"});
+    options.only_one_of({"network", "dropout"});
+    options.only_one_of({"network", "leaky_slope"});
     options.choice<bool>("head", o.binary_head, {{"softmax", false}, {"binary", true}},
                          "one logit a class, or one for two classes");
     options.number("dropout", o.dropout, {0, 0.999}, "behind each hidden layer");
@@ -67,6 +89,10 @@ void describe_plain(Options& options, ClassifierOptions& classifier) {
     options.number("b1", o.beta1, {0, 0.999999}, "Adam's first decay");
     options.number("b2", o.beta2, {0, 0.9999999}, "Adam's second decay");
     options.number("adam_eps", o.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    options.number("decay_epoch", o.decay_epoch, {-1, 1e9},
+                   "epoch from which the rate falls to 0 at the end (-1: never)");
+    options.number("weight_decay", o.weight_decay, {0, 10},
+                   "lambda of lambda / 2 ||w||^2, added to the loss");
     options.choice<ClassWeights>(
         "class_weights", o.class_weights,
         {{"none", ClassWeights::none}, {"balanced", ClassWeights::balanced}},
@@ -103,6 +129,26 @@ void describe(Options& options, ClassifierOptions& classifier) {
         .number("logit_pairing", a.pairing, {0, 1000},
                 "lambda of lambda ||z(x) - z(x_adv)||^2, added to the loss")
         .beside("adversarial_training");
+}
+
+// Measured on the splits of docs/classifiers.md.
+const std::vector<Preset>& classifier_presets() {
+    static const std::vector<Preset> presets = {{"mlp", {}},
+                                                {"cnn",
+                                                 {{"network", "cnn"},
+                                                  {"lr", "0.003"},
+                                                  {"decay_epoch", "0"},
+                                                  {"weight_decay", "0.0001"},
+                                                  {"augment", "flips"},
+                                                  {"epochs", "8"}}},
+                                                {"resnet",
+                                                 {{"network", "resnet"},
+                                                  {"lr", "0.003"},
+                                                  {"decay_epoch", "0"},
+                                                  {"weight_decay", "0.0001"},
+                                                  {"augment", "flips"},
+                                                  {"epochs", "15"}}}};
+    return presets;
 }
 
 void ClassifierOptions::validate() const {

@@ -34,6 +34,8 @@ struct AdversarialTraining {
 void set_adversarial_method(AdversarialTraining& training, const std::string& name);
 
 struct ClassifierOptions {
+    std::string network{}; // a name or a text (host/network/named_networks.h); empty: a multilayer
+                           // perceptron of hidden_dims, dropout and leaky_slope
     std::vector<std::int64_t> hidden_dims = {256, 256};
     double dropout = 0.5;
     double leaky_slope = 0.2;
@@ -44,11 +46,14 @@ struct ClassifierOptions {
     double beta1 = 0.9;
     double beta2 = 0.999;
     double adam_epsilon = 1e-8;
+    double decay_epoch = -1; // the rate falls linearly to 0 from here to the end; below 0: never
+    double weight_decay = 0; // lambda of lambda / 2 ||w||^2, added to the loss
     ClassWeights class_weights = ClassWeights::none;
     Augmentation augmentation = Augmentation::none;
     double noise = 0; // deviation of normal noise on every training pixel, in [0, 1] units
     AdversarialTraining adversarial;
     std::int64_t patience = 0;  // epochs without a better score before stopping; 0: never
+    std::string test_list{};    // a file that lists the patients held out, instead of:
     double test_patients = 0.2; // below 1: a share; otherwise a number of patients
     // Of the patients that are left: those whose patches choose the best epoch, so that the test
     // patches judge it unseen. 0: none, the test patches choose.
@@ -61,6 +66,7 @@ struct ClassifierOptions {
 };
 
 void describe(Options& options, ClassifierOptions& classifier);
+const std::vector<Preset>& classifier_presets();
 // Without adversarial training.
 void describe_plain(Options& options, ClassifierOptions& classifier);
 

@@ -261,6 +261,9 @@ bool train_one(const ClassifierTask& task, const ClassifierOptions& classifier,
         record.fact(name, value);
     }
     record.rules.may_change.insert(record.rules.may_change.end(), {"data", "test", "extra_data"});
+    if (classifier.decay_epoch >= 0) { // the rates of every iteration depend on the length
+        std::erase(record.rules.may_change, "epochs");
+    }
     record.fact("split", task.data.how);
     record.fact("train_patches", task.data.train.used());
     record.fact("validation_patches", task.data.validation ? task.data.validation->used() : 0);
@@ -315,12 +318,12 @@ void describe(Options& options, ClassifierRunOptions& run) {
 
 ClassifierTask classifier_task(const ClassifierSets& sets, const ClassifierOptions& options) {
     const PackedSet& set = *sets.set;
-    ClassifierTask task{
-        "train classifier",
-        format_of(set, options.binary_head),
-        classifier_data(set, sets.test,
-                        {options.test_patients, options.validation_patients, options.split_seed}),
-        {}};
+    ClassifierTask task{"train classifier",
+                        format_of(set, options.binary_head),
+                        classifier_data(set, sets.test,
+                                        {options.test_patients, options.validation_patients,
+                                         options.split_seed, options.test_list}),
+                        {}};
     if (sets.extra) {
         add_training_patches(task.data, set, *sets.extra);
     }

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
+#include "host/network/named_networks.h"
 
 namespace patchforge {
 
@@ -19,9 +20,24 @@ constexpr std::uint32_t noise_draw = 1;
 constexpr std::uint32_t start_draw = 2;
 
 NetworkShape shape_of(const ClassifierOptions& options, const ClassifierFormat& format) {
-    return multilayer_perceptron(format.pixels(), options.hidden_dims, format.outputs(),
-                                 Activation::leaky_relu, static_cast<float>(options.leaky_slope),
-                                 true, static_cast<float>(options.dropout), Activation::identity);
+    if (options.network.empty()) {
+        return multilayer_perceptron(format.pixels(), options.hidden_dims, format.outputs(),
+                                     Activation::leaky_relu,
+                                     static_cast<float>(options.leaky_slope), true,
+                                     static_cast<float>(options.dropout), Activation::identity);
+    }
+    const Extent in{format.channels, format.height, format.width};
+    const NetworkShape shape =
+        network_shape_from_description(classifier_text(options.network, in, format.outputs()));
+    if (shape.inputs() != format.pixels() || (shape.in.plane() > 1 && !(shape.in == in)) ||
+        shape.outputs() != format.outputs() ||
+        shape.layers.back().activation != Activation::identity) {
+        throw std::invalid_argument(fmt::format(
+            "--network: reads {} and gives {} numbers; the patches are {} and {} logits are "
+            "wanted, without an activation at the end",
+            shape.in.text(), shape.outputs(), in.text(), format.outputs()));
+    }
+    return shape;
 }
 
 // Checked before anything is built on the rows.
@@ -70,7 +86,8 @@ ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& 
                  {.learning_rate = options.learning_rate,
                   .beta1 = options.beta1,
                   .beta2 = options.beta2,
-                  .epsilon = options.adam_epsilon},
+                  .epsilon = options.adam_epsilon,
+                  .weight_decay = options.weight_decay},
                  false),
       pass_(model_.network(), adversarial() ? 2 * batch_ : batch_),
       samples_(backend, (adversarial() ? 2 : 1) * batch_ * format.pixels()), row_(backend, batch_),
@@ -78,6 +95,11 @@ ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& 
     iterations_.define([this](const IterationPattern& pattern) {
         enqueue_iteration(pattern.rows.front(), pattern.slot);
     });
+    const auto decay_start = static_cast<std::uint64_t>(std::max(options.decay_epoch, 0.0) *
+                                                        static_cast<double>(batches_per_epoch()));
+    if (options.decay_epoch >= 0 && decay_start < total_steps()) {
+        optimiser_.decay(decay_start, total_steps());
+    }
     model_.network().initialise(options.seed, 2);
     if (options.class_weights == ClassWeights::balanced) {
         const std::vector<float> weights = balanced_class_weights(patches, format.class_count());
@@ -179,7 +201,8 @@ void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
     }
     const Matrix<float> logit = pass_.forward(
         samples_.matrix(adversarial() ? 2 * rows : rows, model_.pixels()),
-        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_classifier), count});
+        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_classifier), count,
+         adversarial() ? 2 : 1}); // clean and adversarial patches are normalised apart
     enqueue_loss(logit, 0, rows, 1);
     if (adversarial()) {
         enqueue_loss(logit, rows, rows, options_.adversarial.weight);

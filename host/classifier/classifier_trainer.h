@@ -66,7 +66,7 @@ class ClassifierTrainer {
     std::int64_t batch_; // rows of a full batch
     ClassifierModel model_;
     Optimiser optimiser_;
-    Pass pass_;
+    Trace pass_;
     DeviceArray<float> samples_; // [B or 2 B, pixels], in [-1, 1]
     DeviceArray<std::int32_t> row_;
     DeviceArray<std::int32_t> label_;

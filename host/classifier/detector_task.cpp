@@ -54,6 +54,7 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
     if (const auto split = split_of_run(options.model, set)) {
         if (!split->whole_set) {
             classifier.test_patients = split->test_patients;
+            classifier.test_list = split->test_list;
         }
         classifier.validation_patients = split->validation_patients;
         classifier.split_seed = split->seed;
@@ -83,9 +84,9 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
     ClassifierTask task{"train detector", attacked, {}, {}};
     task.format.class_names = {"clean", "adversarial"};
     task.format.binary_head = classifier.binary_head;
-    task.data = classifier_data(
-        set, nullptr,
-        {classifier.test_patients, classifier.validation_patients, classifier.split_seed});
+    task.data = classifier_data(set, nullptr,
+                                {classifier.test_patients, classifier.validation_patients,
+                                 classifier.split_seed, classifier.test_list});
     const auto forge = [&](PatchRows& rows, const char* title) {
         task.data.owned.push_back(clean_and_forged(members, rows, attack, options.epsilon, title));
         rows = task.data.owned.back()->rows(rows);

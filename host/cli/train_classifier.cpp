@@ -80,8 +80,10 @@ Verb train_classifier_verb() {
                  "more patches to train on, e.g. those of `attack --rows train --save`");
     describe(options, call->classifier);
     describe(options, call->run);
+    verb.presets = classifier_presets();
+    verb.standard_preset = "mlp";
     options.only_one_of({"test", "test_patients"});
-    verb.examples = {"train classifier --data idc.pfs --test-patients 20 --out runs/c1",
+    verb.examples = {"train classifier --data idc.pfs --preset cnn --test-patients 20 --out runs/c1",
                      "train classifier --data idc.pfs --adversarial-training pgd-5 --adv-eps 4/255 "
                      "--out runs/hard"};
     verb.run = [call] { train_classifier(*call); };

@@ -108,7 +108,7 @@ GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patch
     backend.synchronise();
 }
 
-double GanProbe::dead_units(const Pass& pass, const Network& network) {
+double GanProbe::dead_units(const Trace& pass, const Network& network) {
     double dead = 0, units = 0;
     for (std::int64_t layer = 0; layer < network.layer_count(); ++layer) {
         if (rectified(pass.epilogue(layer).activation)) {

@@ -42,14 +42,14 @@ class GanProbe {
     GanHealth look();
 
   private:
-    double dead_units(const Pass& pass, const Network& network);
+    double dead_units(const Trace& pass, const Network& network);
 
     Backend& backend_;
     GanTrainer& trainer_;
     std::int64_t rows_;
     std::int64_t pixels_;
-    Pass generator_pass_;
-    Pass discriminator_pass_;
+    Trace generator_pass_;
+    Trace discriminator_pass_;
     DeviceArray<float> latent_;  // [rows, codes with class columns]
     DeviceArray<float> samples_; // [2 rows, pixels]: patches, then fakes
     DeviceArray<float> inputs_;  // [2 rows, pixels + classes]; empty without classes

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "host/gan/gan_options.h"
-#include "host/model/network.h"
+#include "host/network/network.h"
 #include "host/train/batches.h"
 
 namespace patchforge {

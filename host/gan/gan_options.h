@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "host/model/network_shape.h"
+#include "host/network/network_shape.h"
 #include "host/options/options.h"
 #include "kernels/operations/loss.h"
 

@@ -464,7 +464,7 @@ void GanTrainer::require_persistent() const {
         outputs.pop_back();
         return outputs;
     };
-    if (!fakes_together_ || !generator_.plain() || !discriminator_.plain() || average_ ||
+    if (!fakes_together_ || !generator_.plain_chain() || !discriminator_.plain_chain() || average_ ||
         options_.components > 0 || !optimiser_d_.fused() || !optimiser_g_.fused()) {
         refuse(
             "it takes a plain GAN, without terms and layers beyond losses, dropout and clipping");

@@ -22,7 +22,7 @@
 #include "host/gan/gan_networks.h"
 #include "host/gan/gan_options.h"
 #include "host/gan/gradient_penalty.h"
-#include "host/model/network.h"
+#include "host/network/trace.h"
 #include "host/train/average.h"
 #include "host/train/iterations.h"
 #include "host/train/optimiser.h"
@@ -121,8 +121,8 @@ class GanTrainer {
     Average average_;
     Optimiser optimiser_g_;
     Optimiser optimiser_d_;
-    Pass generator_pass_;
-    Pass discriminator_pass_;
+    Trace generator_pass_;
+    Trace discriminator_pass_;
     std::unique_ptr<GradientPenalty> penalty_;
     DeviceArray<float> latent_; // [reference + B, latent_dim + classes], or of both steps
     DeviceArray<float>

@@ -2,7 +2,7 @@
 // weights, a derivative of a derivative. docs/derivations/gradient_penalty.md works it out.
 #pragma once
 
-#include "host/model/network.h"
+#include "host/network/trace.h"
 
 namespace patchforge {
 
@@ -21,7 +21,7 @@ class GradientPenalty {
   private:
     const Network* network_;
     std::int64_t pixels_;
-    Pass pass_;
+    Trace pass_;
     DeviceArray<float> input_gradient_; // g with all columns, then the tangent that enters layer 0
     DeviceArray<float> slope_;          // g and u, pixels alone; empty when that is all columns
     DeviceArray<float> penalty_;        // of each row

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "host/model/network.h"
+#include "host/network/trace.h"
 #include "kernels/backend.h"
 
 namespace patchforge {
@@ -98,7 +98,7 @@ class ClassifierModel {
 
     Network network_;
     ClassifierFormat format_;
-    mutable Pass pass_;
+    mutable Trace pass_;
     DeviceArray<std::uint8_t> bytes_; // [batch, pixels]
     DeviceArray<float> scaled_;
 };

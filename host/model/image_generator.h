@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "data/png.h"
-#include "host/model/network.h"
+#include "host/network/trace.h"
 
 namespace patchforge {
 
@@ -66,7 +66,7 @@ class ImageGenerator {
 
     Network* network_;
     GeneratorFormat format_;
-    Pass pass_;
+    Trace pass_;
     DeviceArray<float> latent_;
 };
 

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "host/model/image_generator.h"
-#include "host/model/network.h"
+#include "host/network/network.h"
 
 namespace patchforge {
 

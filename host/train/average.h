@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "host/model/network.h"
+#include "host/network/network.h"
 
 namespace patchforge {
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "data/png.h"
-#include "host/model/network.h"
+#include "host/network/network.h"
 #include "host/run/run_folder.h"
 #include "host/train/interval_means.h"
 

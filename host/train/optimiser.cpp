@@ -5,7 +5,7 @@ namespace patchforge {
 Optimiser::Optimiser(Network& network, const OptimiserOptions& options, bool adds_terms)
     : network_(network), options_(options) {
     const std::int64_t size = network.all().value.size;
-    if (adds_terms || options.history > 0 || !network.plain()) {
+    if (adds_terms || options.history > 0 || options.weight_decay > 0 || !network.plain()) {
         gradients_ = DeviceArray<float>(network.backend(), size);
     }
     if (options.history > 0) {
@@ -31,7 +31,7 @@ Adam Optimiser::adam(StepCount count) const {
     return adam;
 }
 
-void Optimiser::step(Pass& pass, StepCount count,
+void Optimiser::step(Trace& pass, StepCount count,
                      const std::function<void(Vector<float> gradients)>& terms) {
     if (fused()) {
         pass.backward_update(network_, adam(count));
@@ -45,6 +45,10 @@ void Optimiser::step(Pass& pass, StepCount count,
     }
     // Here is the one place where gradients of several processes would be summed.
     const AdamTensor all = network_.all();
+    if (options_.weight_decay > 0) {
+        backend.weighted_sum(gradients, gradients, 1, all.value,
+                             static_cast<float>(options_.weight_decay), {}, 0);
+    }
     if (mean_.size() > 0) {
         const auto twice = static_cast<float>(2 * options_.history);
         backend.running_mean(mean_.view(), all.value, count);

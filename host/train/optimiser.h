@@ -4,7 +4,7 @@
 
 #include <functional>
 
-#include "host/model/network.h"
+#include "host/network/trace.h"
 
 namespace patchforge {
 
@@ -13,9 +13,10 @@ struct OptimiserOptions {
     double beta1 = 0.5;
     double beta2 = 0.999;
     double epsilon = 1e-8;
-    double clip = 0;    // the weights stay in [-clip, clip]; 0: anywhere
-    double history = 0; // historical averaging: lambda ||w - mean of all w so far||^2 is added
-                        // to the loss (Salimans et al. 2016)
+    double clip = 0;         // the weights stay in [-clip, clip]; 0: anywhere
+    double weight_decay = 0; // lambda of lambda / 2 ||w||^2, added to the loss
+    double history = 0;      // historical averaging: lambda ||w - mean of all w so far||^2 is added
+                             // to the loss (Salimans et al. 2016)
     // Both in optimiser steps: the rate falls linearly to 0 between them. Equal: it stays.
     std::uint64_t decay_start = 0;
     std::uint64_t decay_end = 0;
@@ -31,7 +32,7 @@ class Optimiser {
 
     // `pass` holds the gradient by the last layer's output. `terms` adds further gradients, laid
     // out as Network::all().
-    void step(Pass& pass, StepCount count,
+    void step(Trace& pass, StepCount count,
               const std::function<void(Vector<float> gradients)>& terms = {});
 
     Adam adam(StepCount count) const;

@@ -30,9 +30,12 @@ std::string small_patches(const ScratchFolder& folder, const std::string& name =
 
 std::vector<std::string> training(const std::string& set, const std::string& out,
                                   const std::vector<std::string>& more = {}) {
-    const std::vector<std::string> arguments = {
-        "train",         "classifier", "--data",   set,   "--out",  out, "--batch-size", "8",
-        "--hidden-dims", "32,16",      "--device", "cpu", "--seed", "3", "--lr",         "1e-3"};
+    std::vector<std::string> arguments = {
+        "train", "classifier", "--data", set,      "--out", out,    "--batch-size",
+        "8",     "--device",   "cpu",    "--seed", "3",     "--lr", "1e-3"};
+    if (std::find(more.begin(), more.end(), "--network") == more.end()) {
+        arguments.insert(arguments.end(), {"--hidden-dims", "32,16"});
+    }
     return testing::with_options(arguments, more);
 }
 
@@ -61,30 +64,79 @@ TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
         << csv.substr(0, 60);
 }
 
+// Every kind of layer that a classifier is likely to have, and a residual.
+const char* const small_network =
+    "3x10x10; conv 3>6 k3 p1 nobias norm=batch relu as=skip; conv 6>6 k3 p1 norm=batch; add skip "
+    "relu; pool max k2; conv 6>9 k3 s2 p1 leaky_relu dropout=0.1; pool global; linear 9>2";
+
 // Killed at any moment, resumed, and killed again: the bytes of an undisturbed run, with everything
 // random in use.
-TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
-    const ScratchFolder folder("classifier-kill");
+void kill_and_resume(const std::string& name, const std::vector<std::string>& options) {
+    const ScratchFolder folder(name);
     const std::string set = small_patches(folder);
-    const std::vector<std::string> defences = {"--adversarial-training",
-                                               "pgd-2",
-                                               "--logit-pairing",
-                                               "0.5",
-                                               "--augment",
-                                               "flips",
-                                               "--noise",
-                                               "0.05",
-                                               "--epochs",
-                                               "60"};
-    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "whole", defences)).status, 0);
+    ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "whole", options)).status, 0);
     const testing::InterruptedRun killed =
-        testing::run_through_kills("patchforge-cpu", training(set, folder / "killed", defences),
+        testing::run_through_kills("patchforge-cpu", training(set, folder / "killed", options),
                                    folder.path() / "killed", 8, 60);
     ASSERT_EQ(killed.last.status, 0) << killed.last.output;
     EXPECT_GE(killed.kills, 1);
     EXPECT_TRUE(bytes_of_file(folder / "whole/metrics.csv") ==
                 bytes_of_file(folder / "killed/metrics.csv"));
     EXPECT_TRUE(weights_of(folder / "whole") == weights_of(folder / "killed"));
+}
+
+TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
+    kill_and_resume("classifier-kill", {"--adversarial-training", "pgd-2", "--logit-pairing", "0.5",
+                                        "--augment", "flips", "--noise", "0.05", "--epochs", "60"});
+}
+
+TEST(ClassifierRun, ConvolutionsKilledAndResumedEndInTheSameBytes) {
+    kill_and_resume("cnn-kill", {"--network", small_network, "--adversarial-training", "fgsm",
+                                 "--augment", "flips", "--lr", "3e-3", "--decay-epoch", "1",
+                                 "--weight-decay", "1e-4", "--epochs", "30"});
+}
+
+// A network of layers goes all the ways that a multilayer perceptron goes; one thread, two threads
+// and a text give the same bytes, and the CUDA sources the same numbers.
+TEST(ClassifierRun, ConvolutionsFromTrainingToAttack) {
+    const ScratchFolder folder("cnn");
+    const std::string set = small_patches(folder);
+    const std::vector<std::string> options = {"--network", small_network, "--epochs",
+                                              "4",         "--lr",        "3e-3"};
+    const auto train = [&](const char* name, const char* program,
+                           const std::vector<std::string>& more) {
+        std::vector<std::string> all = options;
+        all.insert(all.end(), more.begin(), more.end());
+        const Outcome trained = run_program(program, training(set, folder / name, all));
+        EXPECT_EQ(trained.status, 0) << trained.output;
+        return read_metrics(folder.path() / name / "metrics.csv");
+    };
+    train("one", "patchforge-cpu", {"--threads", "1"});
+    const Metrics two = train("two", "patchforge-cpu", {"--threads", "2"});
+    EXPECT_TRUE(weights_of(folder / "one") == weights_of(folder / "two"));
+    const Metrics cuda = train("cuda", "patchforge-simt", {"--device", "cuda"});
+    for (std::size_t row = 0; row < two.rows.size(); ++row) {
+        // Losses of a few dozen steps, whose roundings Adam turns into steps of the rate's size.
+        EXPECT_FALSE(
+            !(std::abs(two.column("train_loss")[row] - cuda.column("train_loss")[row]) <= 5e-3))
+            << "epoch " << row + 1;
+    }
+    for (const char* method : {"fgsm", "pgd", "cw", "square", "worst"}) {
+        const Outcome attacked = run_program(
+            "patchforge-cpu", {"attack", "--model", folder / "two", "--data", set, "--method",
+                               method, "--eps", "8/255", "--no-sanity", "--queries", "50"});
+        EXPECT_TRUE(attacked.status == 0 || attacked.output.find("--queries") != std::string::npos)
+            << method << ": " << attacked.output;
+    }
+    const Outcome called =
+        run_program("patchforge-cpu", {"classify", "--model", folder / "two", set, "--show", "1"});
+    EXPECT_EQ(called.status, 0) << called.output;
+    const Outcome wrong =
+        run_program("patchforge-cpu", training(set, folder / "wrong",
+                                               {"--network", "3x10x10; conv 3>4 k12; pool "
+                                                             "global; linear 4>2"}));
+    EXPECT_EQ(wrong.status, 1);
+    EXPECT_NE(wrong.output.find("layer 1 (conv 3>4 k12)"), std::string::npos) << wrong.output;
 }
 
 // With validation patients the epoch is theirs to choose: fewer patches train, the test patches

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "host/files/safetensors.h"
-#include "host/model/network_shape.h"
+#include "host/network/network_shape.h"
 
 namespace patchforge::testing {
 

@@ -1,28 +1,29 @@
-// What a fully connected network looks like, without any memory: its layers, and the names that
-// PyTorch's nn.Sequential would give their tensors.
+// What a network looks like, without any memory: its layers, what each of them reads, and the names
+// that PyTorch's nn.Sequential would give their tensors. docs/formats.md specifies the text.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
+#include "host/network/layer.h"
 #include "kernels/operations/activation.h"
 
 namespace patchforge {
 
-// What stands between a Linear and its activation (kernels/operations/normalise.h).
-enum class Normalisation { none, batch, virtual_batch };
+// What stands between a layer and its activation. Of flat values batch and virtual_batch are those of
+// kernels/operations/normalise.h; everything else is kernels/operations/normalise_maps.h.
+enum class Normalisation { none, batch, virtual_batch, instance, group };
 
-// One Linear with what follows it: activation(normalise(x weight^T + bias)), then dropout, then
-// minibatch discrimination, which appends its columns to the output.
+// A layer with what follows it: activation(normalise(layer(x))), then dropout, then minibatch
+// discrimination, which appends its columns to the output.
 struct LayerShape {
-    std::int64_t inputs = 0;
+    std::int64_t inputs = 0; // numbers that it reads and gives
     std::int64_t outputs = 0;
     Activation activation = Activation::identity;
-    float slope = 0.2f; // of leaky_relu
-    float dropout = 0;  // probability, active in training only
-    int module_index =
-        0; // of the Linear in nn.Sequential: its tensors are `<index>.weight`, `.bias`
+    float slope = 0.2f;   // of leaky_relu
+    float dropout = 0;    // probability, active in training only
+    int module_index = 0; // in nn.Sequential: its tensors are `<index>.weight`, `.bias`
     Normalisation normalisation = Normalisation::none;
     std::int64_t reference_rows = 0; // of a virtual batch: the first rows of every training batch
     bool trained = true; // false: weight and bias are given once and no step changes them
@@ -30,13 +31,25 @@ struct LayerShape {
     // column is made of. 0: none.
     std::int64_t closeness_columns = 0;
     std::int64_t closeness_size = 0;
+    LayerPointer layer{}; // what computes; none: Linear
+    // Layers whose values it reads, input -1; none: the layer before.
+    std::vector<int> from{};
+    bool bias = true;
+    int groups = 1;     // of group normalisation
+    std::string name{}; // that later layers read it by
 
+    Extent out() const { return layer ? layer->out() : flat(outputs); }
     std::int64_t width() const { return outputs + closeness_columns; } // the next layer's inputs
     bool plain() const { return normalisation == Normalisation::none && closeness_columns == 0; }
+    bool is_linear() const;
+    // Whether it has weights, which it has unless `layer` is one without.
+    bool has_weights() const { return !layer || !layer->weight_shape().empty(); }
+    std::vector<std::int64_t> weight_shape() const;
+    std::int64_t fan_in() const { return layer ? layer->fan_in() : inputs; }
 
     std::string weight_name() const { return std::to_string(module_index) + ".weight"; }
     std::string bias_name() const { return std::to_string(module_index) + ".bias"; }
-    // Of the nn.BatchNorm1d behind the Linear; of a learned matrix that nn.Sequential has no module
+    // Of the nn.BatchNorm behind the layer; of a learned matrix that nn.Sequential has no module
     // for.
     std::string normalisation_name(const char* tensor) const {
         return std::to_string(module_index + 1) + "." + tensor;
@@ -48,10 +61,15 @@ struct LayerShape {
 
 struct NetworkShape {
     std::vector<LayerShape> layers;
+    Extent in{}; // of the pictures that it reads; none: flat
 
     std::int64_t inputs() const { return layers.front().inputs; }
     std::int64_t outputs() const { return layers.back().outputs; }
     std::int64_t parameter_count() const; // of what is trained
+    // What layer l reads: -1 the input, else a layer.
+    std::vector<int> sources(std::int64_t l) const;
+    // Each layer reads the one before alone.
+    bool is_chain() const;
 };
 
 // Linear, activation [, Dropout] for each of `hidden`, then a last Linear and `output` activation.
@@ -69,9 +87,10 @@ const char* activation_name(Activation activation);
 Activation activation_from_name(const std::string& name);
 
 // A shape as one line of text, and back: kept in the metadata of a checkpoint, so that a weights
-// file alone is enough to build its network. E.g. "64>256 relu @0; 256>7500 tanh @2". Further
-// words: slope=, dropout=, norm=batch or virtual:<reference rows>, closeness=<columns>x<size>,
-// fixed (not trained).
+// file alone is enough to build its network, and what --network takes. E.g.
+//     64>256 relu @0; 256>7500 tanh @2
+//     3x50x50; conv 3>16 k3 p1 nobias norm=batch relu; pool max k2; linear 9216>2
+// Throws std::runtime_error saying which layer is wrong, and how.
 std::string describe(const NetworkShape& shape);
 NetworkShape network_shape_from_description(const std::string& description);
 

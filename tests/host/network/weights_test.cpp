@@ -5,7 +5,7 @@
 
 #include "host/files/safetensors.h"
 #include "host/model/image_generator.h"
-#include "host/model/network.h"
+#include "host/network/network.h"
 
 namespace patchforge {
 namespace {
@@ -31,7 +31,10 @@ TEST(NetworkShape, DescriptionRoundTrip) {
     EXPECT_EQ(again.layers.size(), 3u);
     EXPECT_EQ(again.layers[1].module_index, 3);
     EXPECT_FLOAT_EQ(again.layers[0].dropout, 0.5f);
-    for (const char* bad : {"", "3>", "3>4 relu", "3>4 swish @0", "3>4 relu @0; 5>6 tanh @2",
+    // What is typed may leave @k and identity out.
+    EXPECT_EQ(describe(network_shape_from_description("3>4 relu; 4>2")),
+              "3>4 relu @0; 4>2 identity @2");
+    for (const char* bad : {"", "3>", "3>4 swish @0", "3>4 relu @0; 5>6 tanh @2",
                             "3>4 relu @0 what", "0>4 relu @0", "3>4 leaky_relu slope=x @0"}) {
         EXPECT_NE(refusal([&] { network_shape_from_description(bad); }), "") << bad;
     }

@@ -1,4 +1,4 @@
-#include "host/model/network.h"
+#include "host/network/network.h"
 
 #include <fmt/format.h>
 
@@ -23,7 +23,9 @@ std::int64_t aligned(std::int64_t count) {
 Network::Network(Backend& backend, NetworkShape shape)
     : backend_(&backend), shape_(std::move(shape)) {
     std::int64_t offset = 0;
-    index_.assign(shape_.layers.size(), {});
+    std::array<int, static_cast<std::size_t>(Role::count)> nowhere{};
+    nowhere.fill(-1);
+    index_.assign(shape_.layers.size(), nowhere);
     const auto place = [&](std::size_t layer, Role role, std::string name,
                            std::vector<std::int64_t> tensor_shape) {
         std::int64_t size = 1;
@@ -37,17 +39,29 @@ Network::Network(Backend& backend, NetworkShape shape)
     };
     const auto place_linear = [&](std::size_t l) {
         const LayerShape& layer = shape_.layers[l];
-        place(l, Role::weight, layer.weight_name(), {layer.outputs, layer.inputs});
-        place(l, Role::bias, layer.bias_name(), {layer.outputs});
+        if (layer.has_weights()) {
+            place(l, Role::weight, layer.weight_name(), layer.weight_shape());
+            if (layer.bias) {
+                place(l, Role::bias, layer.bias_name(), {layer.out().channels});
+            }
+        }
+    };
+    const auto affine = [](const LayerShape& layer) {
+        return layer.normalisation != Normalisation::none &&
+               layer.normalisation != Normalisation::instance;
+    };
+    const auto tracked = [](const LayerShape& layer) {
+        return layer.normalisation == Normalisation::batch ||
+               layer.normalisation == Normalisation::virtual_batch;
     };
     for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
         const LayerShape& layer = shape_.layers[l];
         if (layer.trained) {
             place_linear(l);
         }
-        if (layer.normalisation != Normalisation::none) {
-            place(l, Role::scale, layer.normalisation_name("weight"), {layer.outputs});
-            place(l, Role::shift, layer.normalisation_name("bias"), {layer.outputs});
+        if (affine(layer)) {
+            place(l, Role::scale, layer.normalisation_name("weight"), {layer.out().channels});
+            place(l, Role::shift, layer.normalisation_name("bias"), {layer.out().channels});
         }
         if (layer.closeness_columns > 0) {
             place(l, Role::closeness, layer.closeness_name(),
@@ -57,9 +71,10 @@ Network::Network(Backend& backend, NetworkShape shape)
     trained_size_ = offset;
     for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
         const LayerShape& layer = shape_.layers[l];
-        if (layer.normalisation != Normalisation::none) {
-            place(l, Role::mean, layer.normalisation_name("running_mean"), {layer.outputs});
-            place(l, Role::variance, layer.normalisation_name("running_var"), {layer.outputs});
+        if (tracked(layer)) {
+            place(l, Role::mean, layer.normalisation_name("running_mean"), {layer.out().channels});
+            place(l, Role::variance, layer.normalisation_name("running_var"),
+                  {layer.out().channels});
         }
     }
     state_size_ = offset;
@@ -71,6 +86,15 @@ Network::Network(Backend& backend, NetworkShape shape)
     values_ = DeviceArray<float>(backend, offset);
     first_moments_ = DeviceArray<float>(backend, trained_size_);
     second_moments_ = DeviceArray<float>(backend, trained_size_);
+    for (std::int64_t l = 0; l < layer_count(); ++l) {
+        const LayerShape& layer = shape_.layers[static_cast<std::size_t>(l)];
+        bool trains =
+            (layer.trained && layer.has_weights()) || affine(layer) || layer.closeness_columns > 0;
+        for (const int source : shape_.sources(l)) {
+            trains = trains || (source >= 0 && trains_[static_cast<std::size_t>(source)]);
+        }
+        trains_.push_back(trains);
+    }
 }
 
 bool Network::plain() const {
@@ -78,35 +102,40 @@ bool Network::plain() const {
                        [](const LayerShape& layer) { return layer.plain(); });
 }
 
-std::int64_t Network::first_trained() const {
-    std::int64_t layer = 0;
-    while (layer + 1 < layer_count() && !shape_.layers[static_cast<std::size_t>(layer)].trained) {
-        ++layer;
-    }
-    return layer;
+bool Network::plain_chain() const {
+    return plain() && shape_.is_chain() &&
+           std::all_of(shape_.layers.begin(), shape_.layers.end(),
+                       [](const LayerShape& layer) { return layer.is_linear(); });
 }
 
 void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
     for (std::int64_t layer = 0; layer < layer_count(); ++layer) {
         const LayerShape& shape = shape_.layers[static_cast<std::size_t>(layer)];
-        const float bound = 1.0f / std::sqrt(static_cast<float>(shape.inputs));
         const auto stream = [&](std::uint32_t tensor) {
-            return RandomStream{seed,
-                                static_cast<std::uint32_t>(Purpose::initial_weights) +
-                                    256 * (2 * network_number + tensor + 1) +
-                                    static_cast<std::uint32_t>(layer),
-                                {}};
+            return RandomStream{
+                seed,
+                purpose_of_layer(static_cast<std::uint32_t>(Purpose::initial_weights) +
+                                     256 * (2 * network_number + tensor + 1),
+                                 layer),
+                {}};
         };
-        backend_->fill_uniform(weight(layer).flat(), -bound, bound, stream(0));
-        backend_->fill_uniform(bias(layer), -bound, bound, stream(1));
-        if (shape.normalisation != Normalisation::none) {
+        if (shape.has_weights()) {
+            const float bound = 1.0f / std::sqrt(static_cast<float>(shape.fan_in()));
+            backend_->fill_uniform(weight(layer).flat(), -bound, bound, stream(0));
+            if (shape.bias) {
+                backend_->fill_uniform(bias(layer), -bound, bound, stream(1));
+            }
+        }
+        if (has(layer, Role::scale)) {
             backend_->fill(scale(layer), 1);
             backend_->fill(shift(layer), 0);
+        }
+        if (has(layer, Role::mean)) {
             backend_->fill(running_statistics(layer).row_range(0, 1).flat(), 0);
             backend_->fill(running_statistics(layer).row_range(1, 1).flat(), 1);
         }
         if (shape.closeness_columns > 0) {
-            // Layer numbers end at 16, so this stream is nobody else's.
+            // Streams of the first 32 layers end at 31, so this one is nobody else's.
             RandomStream random = stream(0);
             random.purpose += 64;
             backend_->fill_normal(closeness_weight(layer).flat(), 0,
@@ -122,13 +151,18 @@ const Network::Place& Network::place(std::int64_t layer, Role role) const {
         index_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(role)])];
 }
 
+Vector<float> Network::vector_at(std::int64_t layer, Role role) const {
+    return has(layer, role) ? Vector<float>{at(layer, role), place(layer, role).size}
+                            : Vector<float>{};
+}
+
 Matrix<float> Network::weight(std::int64_t layer) const {
-    const LayerShape& shape = shape_.layers[static_cast<std::size_t>(layer)];
-    return {at(layer, Role::weight), shape.outputs, shape.inputs};
+    const Place& weight = place(layer, Role::weight);
+    return {at(layer, Role::weight), weight.shape[0], weight.size / weight.shape[0]};
 }
 
 Vector<float> Network::bias(std::int64_t layer) const {
-    return {at(layer, Role::bias), place(layer, Role::bias).size};
+    return vector_at(layer, Role::bias);
 }
 
 AdamTensor Network::weight_state(std::int64_t layer) const {
@@ -137,16 +171,19 @@ AdamTensor Network::weight_state(std::int64_t layer) const {
 }
 
 AdamTensor Network::bias_state(std::int64_t layer) const {
+    if (!has(layer, Role::bias)) {
+        return {};
+    }
     const Place& bias = place(layer, Role::bias);
     return all().part(bias.offset, bias.size);
 }
 
 Vector<float> Network::scale(std::int64_t layer) const {
-    return {at(layer, Role::scale), place(layer, Role::scale).size};
+    return vector_at(layer, Role::scale);
 }
 
 Vector<float> Network::shift(std::int64_t layer) const {
-    return {at(layer, Role::shift), place(layer, Role::shift).size};
+    return vector_at(layer, Role::shift);
 }
 
 Matrix<float> Network::running_statistics(std::int64_t layer) const {

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "host/files/safetensors.h"
-#include "host/model/network.h"
+#include "host/network/trace.h"
 #include "tests/kernels/backends.h"
 #include "tests/oracle/activation.h"
 #include "tests/oracle/linear.h"
@@ -128,7 +128,7 @@ class LayersTest : public testing::BackendTest {
     void check(const NetworkShape& shape, std::int64_t groups) {
         Network network(backend(), shape);
         network.initialise(seed, 1);
-        Pass pass(network, rows + 3);
+        Trace pass(network, rows + 3);
         const std::vector<float> host_input = random_input();
         DeviceArray<float> input(backend(), rows * inputs), d_input(backend(), rows * inputs);
         DeviceArray<float> again(backend(), rows * inputs);
@@ -223,7 +223,7 @@ TEST_P(LayersTest, EvaluationUsesRunningStatistics) {
     const float weight = 1, bias = 0;
     backend().upload(network.weight(0).data, &weight, sizeof(float));
     backend().upload(network.bias(0).data, &bias, sizeof(float));
-    Pass pass(network, 3);
+    Trace pass(network, 3);
     DeviceArray<float> input(backend(), 3);
     const std::vector<float> host = {1, 3, 8}; // mean 4, unbiased variance 13
     input.upload(host.data(), 3);

@@ -6,7 +6,7 @@
 #include <random>
 
 #include "host/files/safetensors.h"
-#include "host/model/network.h"
+#include "host/network/trace.h"
 #include "tests/kernels/backends.h"
 #include "tests/oracle/activation.h"
 #include "tests/oracle/linear.h"
@@ -100,7 +100,7 @@ class NetworkGradient : public testing::BackendTest {
         return input;
     }
     // d loss / d logit, on the device.
-    void loss_gradient(Pass& pass, Matrix<float> logit, Vector<float> metrics) {
+    void loss_gradient(Trace& pass, Matrix<float> logit, Vector<float> metrics) {
         backend().generator_loss(pass.output_gradient().flat(), metrics, logit.flat(),
                                  GanLoss::non_saturating);
     }
@@ -109,7 +109,7 @@ class NetworkGradient : public testing::BackendTest {
 TEST_P(NetworkGradient, DiscriminatorAndItsInput) {
     Network network(backend(), d_shape());
     network.initialise(seed, 1);
-    Pass pass(network, batch);
+    Trace pass(network, batch);
     const std::vector<float> host_input = random_input(batch * 45);
     DeviceArray<float> input(backend(), batch * 45);
     DeviceArray<float> d_input(backend(), batch * 45);
@@ -153,8 +153,8 @@ TEST_P(NetworkGradient, GeneratorThroughDiscriminator) {
     Network g(backend(), g_shape());
     d.initialise(seed, 1);
     g.initialise(seed, 0);
-    Pass d_pass(d, batch);
-    Pass g_pass(g, batch);
+    Trace d_pass(d, batch);
+    Trace g_pass(g, batch);
     const std::vector<float> host_latent = random_input(batch * 7);
     DeviceArray<float> latent(backend(), batch * 7);
     DeviceArray<float> metrics(backend(), GeneratorMetrics::count);
@@ -190,7 +190,7 @@ TEST_P(NetworkGradient, GeneratorThroughDiscriminator) {
 TEST_P(NetworkGradient, AccumulatesOverPasses) {
     Network network(backend(), d_shape());
     network.initialise(seed, 1);
-    Pass pass(network, batch);
+    Trace pass(network, batch);
     DeviceArray<float> input(backend(), batch * 45);
     DeviceArray<float> metrics(backend(), GeneratorMetrics::count);
     DeviceArray<float> once(backend(), network.all().value.size);

@@ -1,0 +1,64 @@
+// What one layer of a network computes, without memory: its tensors, its passes and its words in the
+// text of a network. Layers are immutable; a NetworkShape holds them. host/network/layers/ has a file
+// for each kind.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "kernels/backend.h"
+#include "kernels/extent.h"
+
+namespace patchforge {
+
+// A row of a network's values that is no picture.
+inline Extent flat(std::int64_t numbers) {
+    return {static_cast<int>(numbers), 1, 1};
+}
+
+class Layer {
+  public:
+    virtual ~Layer() = default;
+
+    // "conv 3>16 k3 p1": without what may follow any layer (activation, norm=, ...).
+    virtual std::string text() const = 0;
+    virtual Extent out() const = 0;
+    virtual std::size_t sources() const { return 1; } // values that it reads
+
+    // As PyTorch keeps them; empty: nothing is trained here. Uniform in +-1 / sqrt(fan_in()) at the
+    // beginning, the bias, one number a channel of out(), too.
+    virtual std::vector<std::int64_t> weight_shape() const { return {}; }
+    virtual std::int64_t fan_in() const { return 0; }
+    virtual double operations(std::int64_t rows) const; // a multiply-add counts two
+    // Whether nn.Sequential has a module for it, behind which the next one is counted.
+    virtual bool is_module() const { return true; }
+
+    // y = epilogue(layer(x)). x [i] is the value of source i. An identity epilogue alone is given
+    // where applies_epilogue() is false.
+    virtual bool applies_epilogue() const { return false; }
+    virtual void forward(Backend& backend, Matrix<float> y,
+                         const std::vector<Matrix<const float>>& x, Vector<const float> weight,
+                         Vector<const float> bias, const Epilogue& epilogue) const = 0;
+    // dx = (gradient by source i) * previous'(x), from dz, the gradient by what forward gave.
+    // `previous` made x.
+    virtual void input_gradient(Backend& backend, Matrix<float> dx, std::size_t i,
+                                Matrix<const float> dz, Vector<const float> weight,
+                                Matrix<const float> x, const Epilogue& previous) const = 0;
+    // Of layers with weights. The bias may be empty.
+    virtual void weight_gradient(Backend& backend, Vector<float> d_weight, Vector<float> d_bias,
+                                 Matrix<const float> dz, Matrix<const float> x,
+                                 bool accumulate) const;
+    virtual void weight_gradient_adam(Backend& backend, AdamTensor weight, AdamTensor bias,
+                                      Matrix<const float> dz, Matrix<const float> x,
+                                      const Adam& adam) const;
+    // input_gradient with the weights as they were, then weight_gradient_adam.
+    virtual void backward_adam(Backend& backend, Matrix<float> dx, AdamTensor weight,
+                               AdamTensor bias, Matrix<const float> dz, Matrix<const float> x,
+                               const Epilogue& previous, const Adam& adam) const;
+};
+
+using LayerPointer = std::shared_ptr<const Layer>;
+
+} // namespace patchforge

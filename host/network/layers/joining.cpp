@@ -1,0 +1,93 @@
+// Values put together: residual sums and concatenation along channels.
+#include <stdexcept>
+
+#include "host/network/layers/kinds.h"
+
+namespace patchforge {
+
+namespace {
+
+// dx = dz * previous'(x)
+void pass_on(Backend& backend, Matrix<float> dx, Matrix<const float> x, const Epilogue& previous) {
+    if (!previous.is_identity()) {
+        backend.activation_gradient(dx, dx, x, previous);
+    }
+}
+
+class Add final : public Layer {
+  public:
+    explicit Add(Extent extent) : extent_(extent) {}
+
+    std::string text() const override { return "add"; }
+    Extent out() const override { return extent_; }
+    std::size_t sources() const override { return 2; }
+    bool is_module() const override { return false; }
+    void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
+                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+        backend.weighted_sum(y.flat(), x[0].flat(), 1, x[1].flat(), 1, {}, 0);
+    }
+    void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
+                        Vector<const float>, Matrix<const float> x,
+                        const Epilogue& previous) const override {
+        backend.copy(dx.data, dz.data, static_cast<std::size_t>(dx.size()) * sizeof(float));
+        pass_on(backend, dx, x, previous);
+    }
+
+  private:
+    Extent extent_;
+};
+
+class Concatenation final : public Layer {
+  public:
+    Concatenation(Extent first, Extent second) : first_(first), second_(second) {}
+
+    std::string text() const override { return "concat"; }
+    Extent out() const override {
+        return {first_.channels + second_.channels, first_.height, first_.width};
+    }
+    std::size_t sources() const override { return 2; }
+    bool is_module() const override { return false; }
+    void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
+                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+        backend.copy_columns(y, 0, x[0], 0, first_.size());
+        backend.copy_columns(y, first_.size(), x[1], 0, second_.size());
+    }
+    void input_gradient(Backend& backend, Matrix<float> dx, std::size_t i, Matrix<const float> dz,
+                        Vector<const float>, Matrix<const float> x,
+                        const Epilogue& previous) const override {
+        backend.copy_columns(dx, 0, dz, i == 0 ? 0 : first_.size(), dx.columns);
+        pass_on(backend, dx, x, previous);
+    }
+
+  private:
+    Extent first_, second_;
+};
+
+void require_two(const LayerWords& words, const char* name) {
+    if (words.in.size() != 2) {
+        throw std::invalid_argument(std::string(name) +
+                                    ": needs a second value; name a layer that has as=NAME");
+    }
+}
+
+} // namespace
+
+LayerPointer parse_add(LayerWords& words) {
+    require_two(words, "add");
+    if (!(words.in[0] == words.in[1])) {
+        throw std::invalid_argument("add: the sizes differ, " + words.in[0].text() + " and " +
+                                    words.in[1].text());
+    }
+    return std::make_shared<Add>(words.in[0]);
+}
+
+LayerPointer parse_concatenation(LayerWords& words) {
+    require_two(words, "concat");
+    if (words.in[0].height != words.in[1].height || words.in[0].width != words.in[1].width) {
+        throw std::invalid_argument("concat: the maps differ, " + words.in[0].text() + " and " +
+                                    words.in[1].text());
+    }
+    return std::make_shared<Concatenation>(words.in[0], words.in[1]);
+}
+
+} // namespace patchforge

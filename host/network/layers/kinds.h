@@ -1,0 +1,41 @@
+// The kinds of layers, one file each. A parser reads the words behind its name, and those alone; it
+// throws std::invalid_argument with what is wrong.
+#pragma once
+
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "host/network/layer.h"
+
+namespace patchforge {
+
+// The words of a layer that are still to be read, and the sizes of the values that it reads.
+struct LayerWords {
+    std::deque<std::string> words;
+    std::vector<Extent> in;
+
+    // Takes the first word that begins with `prefix`, if there is one: a whole number behind it.
+    int number(const std::string& prefix, int otherwise);
+    bool take(const std::string& word);
+    // Takes a first word "3>16"; the left number must be what comes in.
+    int channels(std::int64_t in);
+};
+
+LayerPointer linear_layer(std::int64_t inputs, std::int64_t outputs);
+LayerPointer parse_linear(LayerWords& words);
+LayerPointer parse_convolution(LayerWords& words);            // conv 3>16 k3 s2 p1 d1
+LayerPointer parse_depthwise(LayerWords& words);              // depthwise k3 s1 p1
+LayerPointer parse_transposed_convolution(LayerWords& words); // transposed 16>3 k4 s2 p1 o0
+LayerPointer parse_upsampled_convolution(LayerWords& words);  // upsampled 16>8 crop
+LayerPointer parse_add(LayerWords& words);
+LayerPointer parse_concatenation(LayerWords& words);
+LayerPointer parse_pool(LayerWords& words);    // pool max k2 s2 p0 ceil, average ..., global, sum
+LayerPointer parse_nearest(LayerWords& words); // twice as large; crop: one line less
+LayerPointer parse_bilinear(LayerWords& words);
+LayerPointer parse_padding(LayerWords& words);    // pad 1
+LayerPointer parse_reflection(LayerWords& words); // reflect 1
+LayerPointer parse_crop(LayerWords& words);       // crop 50, the middle
+LayerPointer parse_shuffle(LayerWords& words);    // shuffle 2
+
+} // namespace patchforge

@@ -1,0 +1,112 @@
+// A network on a device: its weights with Adam's moments, and passes through it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "host/network/network_shape.h"
+#include "kernels/backend.h"
+
+namespace patchforge {
+
+struct TensorFile;
+
+// All tensors of a network in one allocation: first what is trained, each tensor beginning at a
+// multiple of 64 floats, so that one operation can treat them as a whole and 16-byte access is
+// always aligned; then the statistics of normalisation; then the layers that are fixed. The moments
+// lie in the same places of two further allocations.
+// The purpose of a layer's stream: those of different layers never coincide, whatever the base.
+constexpr std::uint32_t purpose_of_layer(std::uint32_t base, std::int64_t layer) {
+    const auto number = static_cast<std::uint32_t>(layer);
+    return number < 32 ? base + number : base + (number << 16);
+}
+
+class Network {
+  public:
+    Network(Backend& backend, NetworkShape shape);
+
+    const NetworkShape& shape() const { return shape_; }
+    Backend& backend() const { return *backend_; }
+    std::int64_t layer_count() const { return static_cast<std::int64_t>(shape_.layers.size()); }
+    // No normalisation and no minibatch discrimination: every parameter's gradient has one
+    // contribution, which may go straight into Adam.
+    bool plain() const;
+    // A chain of Linear layers and their epilogues: a row knows nothing of other rows.
+    bool plain_chain() const;
+    // Whether something is trained in a layer or below it.
+    bool trains(std::int64_t layer) const { return trains_[static_cast<std::size_t>(layer)]; }
+
+    // PyTorch's initialisation: weight and bias uniform in +-1/sqrt(fan in). Tensor t of the network
+    // draws from purpose initial_weights + 256 * (2 * network_number + weight or bias), of the layer
+    // (purpose_of_layer). Normalisation begins with scale 1, shift 0, mean 0, variance 1; the matrix of
+    // minibatch discrimination is N(0, 1 / inputs).
+    void initialise(std::uint64_t seed, std::uint32_t network_number);
+
+    // Of a layer with weights; [first length, all others]. The bias may be empty.
+    Matrix<float> weight(std::int64_t layer) const;
+    Vector<float> bias(std::int64_t layer) const;
+    AdamTensor weight_state(std::int64_t layer) const;
+    AdamTensor bias_state(std::int64_t layer) const;
+    // Of a normalised layer: scale, shift [channels], empty for instance normalisation, and of batch
+    // normalisation the running mean and variance [2, channels] (for a virtual batch: the reference's
+    // last ones).
+    Vector<float> scale(std::int64_t layer) const;
+    Vector<float> shift(std::int64_t layer) const;
+    Matrix<float> running_statistics(std::int64_t layer) const;
+    // Of minibatch discrimination: [columns * size, outputs].
+    Matrix<float> closeness_weight(std::int64_t layer) const;
+
+    // Everything that is trained, padding included (which stays zero).
+    AdamTensor all() const;
+    // What training changes: all() and the statistics of normalisation.
+    Vector<float> state() const;
+    // Where a trained tensor's gradient lies in a gradient laid out as all().
+    float* gradient_of(Vector<float> gradients, const float* tensor) const {
+        return gradients.data + (tensor - values_.data());
+    }
+
+    // Weights by PyTorch's names, with the shape's description in the metadata under "network".
+    TensorFile weights() const;
+    // Moments as `first_moment.<name>` and `second_moment.<name>`.
+    TensorFile moments() const;
+    // Every tensor of the network must be in the file with the right shape, and nothing else.
+    // `what` names the file in errors.
+    void load_weights(const TensorFile& file, const std::string& what);
+    void load_moments(const TensorFile& file, const std::string& what);
+
+  private:
+    struct Place {
+        std::string name;
+        std::vector<std::int64_t> shape;
+        std::int64_t offset = 0;
+        std::int64_t size = 0;
+    };
+    enum class Role { weight, bias, scale, shift, mean, variance, closeness, count };
+    const Place& place(std::int64_t layer, Role role) const;
+    bool has(std::int64_t layer, Role role) const {
+        return index_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(role)] >= 0;
+    }
+    Vector<float> vector_at(std::int64_t layer, Role role) const;
+    float* at(std::int64_t layer, Role role) const {
+        return values_.data() + place(layer, role).offset;
+    }
+    TensorFile save(const DeviceArray<float>& values, const std::string& prefix,
+                    std::int64_t end) const;
+    void load(const TensorFile& file, const std::string& prefix, const std::string& what,
+              DeviceArray<float>& values);
+
+    Backend* backend_;
+    NetworkShape shape_;
+    std::vector<Place> places_;                                                 // by offset
+    std::vector<std::array<int, static_cast<std::size_t>(Role::count)>> index_; // into places_
+    std::vector<bool> trains_;
+    std::int64_t trained_size_ = 0;
+    std::int64_t state_size_ = 0;
+    DeviceArray<float> values_;
+    DeviceArray<float> first_moments_;
+    DeviceArray<float> second_moments_;
+};
+
+} // namespace patchforge

@@ -1,0 +1,91 @@
+#include "host/network/network_shape.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <numeric>
+#include <stdexcept>
+
+namespace patchforge {
+
+namespace {
+
+constexpr std::array<const char*, 5> activation_names = {"identity", "relu", "leaky_relu", "tanh",
+                                                         "sigmoid"};
+
+} // namespace
+
+bool LayerShape::is_linear() const {
+    return has_weights() && weight_shape().size() == 2;
+}
+
+std::vector<std::int64_t> LayerShape::weight_shape() const {
+    return layer ? layer->weight_shape() : std::vector<std::int64_t>{outputs, inputs};
+}
+
+std::int64_t NetworkShape::parameter_count() const {
+    std::int64_t count = 0;
+    for (const LayerShape& layer : layers) {
+        const std::int64_t channels = layer.out().channels;
+        if (layer.trained && layer.has_weights()) {
+            const std::vector<std::int64_t> shape = layer.weight_shape();
+            count +=
+                std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()) +
+                (layer.bias ? channels : 0);
+        }
+        if (layer.normalisation != Normalisation::none &&
+            layer.normalisation != Normalisation::instance) {
+            count += 2 * channels;
+        }
+        count += layer.closeness_columns * layer.closeness_size * layer.outputs;
+    }
+    return count;
+}
+
+std::vector<int> NetworkShape::sources(std::int64_t l) const {
+    const std::vector<int>& from = layers[static_cast<std::size_t>(l)].from;
+    return from.empty() ? std::vector<int>{static_cast<int>(l) - 1} : from;
+}
+
+bool NetworkShape::is_chain() const {
+    for (std::int64_t l = 0; l < std::ssize(layers); ++l) {
+        if (sources(l) != std::vector<int>{static_cast<int>(l) - 1}) {
+            return false;
+        }
+    }
+    return true;
+}
+
+NetworkShape multilayer_perceptron(std::int64_t inputs, const std::vector<std::int64_t>& hidden,
+                                   std::int64_t outputs, Activation hidden_activation, float slope,
+                                   bool dropout_modules, float dropout, Activation output) {
+    NetworkShape shape;
+    std::int64_t width = inputs;
+    int module = 0;
+    for (const std::int64_t hidden_width : hidden) {
+        shape.layers.push_back({width, hidden_width, hidden_activation, slope,
+                                dropout_modules ? dropout : 0.0f, module});
+        module += dropout_modules ? 3 : 2;
+        width = hidden_width;
+    }
+    shape.layers.push_back({width, outputs, output, slope, 0.0f, module});
+    return shape;
+}
+
+const char* activation_name(Activation activation) {
+    return activation_names[static_cast<std::size_t>(activation)];
+}
+
+Activation activation_from_name(const std::string& name) {
+    for (std::size_t i = 0; i < activation_names.size(); ++i) {
+        if (name == activation_names[i]) {
+            return static_cast<Activation>(i);
+        }
+    }
+    throw std::invalid_argument(fmt::format(
+        "{}: no such activation; use one of identity, relu, leaky_relu, tanh, sigmoid", name));
+}
+
+} // namespace patchforge

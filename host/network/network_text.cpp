@@ -1,0 +1,363 @@
+// The text of a network: one grammar for files, --network and reports (docs/formats.md).
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+
+#include "host/network/layers/kinds.h"
+#include "host/network/network_shape.h"
+
+namespace patchforge {
+
+namespace {
+
+using Parser = LayerPointer (*)(LayerWords&);
+
+// Every kind of layer by the word that its text begins with.
+const std::map<std::string, Parser>& parsers() {
+    static const std::map<std::string, Parser> table = {
+        {"linear", parse_linear},
+        {"conv", parse_convolution},
+        {"depthwise", parse_depthwise},
+        {"transposed", parse_transposed_convolution},
+        {"upsampled", parse_upsampled_convolution},
+        {"add", parse_add},
+        {"concat", parse_concatenation},
+        {"pool", parse_pool},
+        {"nearest", parse_nearest},
+        {"bilinear", parse_bilinear},
+        {"pad", parse_padding},
+        {"reflect", parse_reflection},
+        {"crop", parse_crop},
+        {"shuffle", parse_shuffle},
+    };
+    return table;
+}
+
+template <class T>
+bool read(const std::string& text, T& value) {
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+    return error == std::errc() && end == text.data() + text.size();
+}
+
+template <class T>
+T number(const std::string& word, std::size_t from, T low, T high) {
+    T value{};
+    if (!read(word.substr(from), value) || !(value >= low && value <= high)) {
+        throw std::invalid_argument(fmt::format("bad number in '{}'", word));
+    }
+    return value;
+}
+
+// "3x50x50"
+bool read_extent(const std::string& text, Extent& extent) {
+    std::istringstream stream(text);
+    std::string part;
+    std::vector<int> lengths;
+    while (std::getline(stream, part, 'x')) {
+        int length = 0;
+        if (!read(part, length) || length < 1 || length > 65536) {
+            return false;
+        }
+        lengths.push_back(length);
+    }
+    if (lengths.size() != 3 || text.back() == 'x') {
+        return false;
+    }
+    extent = {lengths[0], lengths[1], lengths[2]};
+    if (std::int64_t{extent.channels} * extent.height * extent.width > (std::int64_t{1} << 24)) {
+        throw std::invalid_argument(fmt::format("{}: more than 2^24 numbers", text));
+    }
+    return true;
+}
+
+// Words that may follow any layer.
+void read_common(LayerShape& layer, const std::string& word, bool& placed) {
+    const auto begins = [&](const char* prefix) { return word.starts_with(prefix); };
+    if (word == "identity" || word == "relu" || word == "leaky_relu" || word == "tanh" ||
+        word == "sigmoid") {
+        layer.activation = activation_from_name(word);
+    } else if (begins("slope=")) {
+        layer.slope = number<float>(word, 6, 1e-6f, 1.0f);
+    } else if (begins("dropout=")) {
+        layer.dropout = number<float>(word, 8, 0.0f, 0.9999999f);
+    } else if (word == "norm=batch") {
+        layer.normalisation = Normalisation::batch;
+    } else if (word == "norm=instance") {
+        layer.normalisation = Normalisation::instance;
+    } else if (begins("norm=group:")) {
+        layer.normalisation = Normalisation::group;
+        layer.groups = number<int>(word, 11, 1, 65536);
+    } else if (begins("norm=virtual:")) {
+        layer.normalisation = Normalisation::virtual_batch;
+        layer.reference_rows = number<std::int64_t>(word, 13, 1, 65536);
+    } else if (begins("closeness=") && word.find('x') != std::string::npos) {
+        const std::size_t x = word.find('x');
+        layer.closeness_columns = number<std::int64_t>(word.substr(0, x), 10, 1, 65536);
+        layer.closeness_size = number<std::int64_t>(word, x + 1, 1, 65536);
+    } else if (word == "fixed") {
+        layer.trained = false;
+    } else if (word == "nobias") {
+        layer.bias = false;
+    } else if (begins("as=") && word.size() > 3) {
+        layer.name = word.substr(3);
+    } else if (begins("@")) {
+        layer.module_index = number<int>(word, 1, 0, 1000000);
+        placed = true;
+    } else {
+        throw std::invalid_argument(fmt::format("unknown word '{}'", word));
+    }
+}
+
+class Reader {
+  public:
+    NetworkShape read(const std::string& description) {
+        std::istringstream items(description);
+        for (std::string item; std::getline(items, item, ';');) {
+            std::istringstream stream(item);
+            LayerWords words;
+            for (std::string word; stream >> word;) {
+                words.words.push_back(word);
+            }
+            if (words.words.empty()) {
+                throw std::invalid_argument("a layer is empty");
+            }
+            if (shape_.layers.empty() && shape_.in.channels == 0 && words.words.size() == 1 &&
+                read_extent(words.words.front(), shape_.in)) {
+                continue;
+            }
+            try {
+                add(words);
+            } catch (const std::invalid_argument& error) {
+                const std::size_t begin = item.find_first_not_of(' ');
+                throw std::invalid_argument(fmt::format("layer {} ({}): {}",
+                                                        shape_.layers.size() + 1,
+                                                        item.substr(begin), error.what()));
+            }
+        }
+        if (shape_.layers.empty()) {
+            throw std::invalid_argument("no layer");
+        }
+        return std::move(shape_);
+    }
+
+  private:
+    int named(const std::string& name) const {
+        if (name == "input") {
+            return -1;
+        }
+        for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
+            if (shape_.layers[l].name == name) {
+                return static_cast<int>(l);
+            }
+        }
+        throw std::invalid_argument(fmt::format("no layer before has as={}", name));
+    }
+    Extent extent_of(int value) const {
+        if (value < 0) {
+            return shape_.in;
+        }
+        const LayerShape& layer = shape_.layers[static_cast<std::size_t>(value)];
+        return layer.closeness_columns > 0 ? flat(layer.width()) : layer.out();
+    }
+    void add(LayerWords& words) {
+        LayerShape layer;
+        std::string kind = words.words.front();
+        const bool bare = kind.find('>') != std::string::npos; // 64>256
+        if (!bare) {
+            words.words.pop_front();
+        }
+        const auto parser = parsers().find(bare ? "linear" : kind);
+        if (parser == parsers().end()) {
+            throw std::invalid_argument(
+                fmt::format("there is no layer '{}'; write inputs>outputs, conv, pool, ...", kind));
+        }
+        if (shape_.layers.empty() && shape_.in.channels == 0) { // a network of flat values
+            const std::string first = words.words.empty() ? "" : words.words.front();
+            if (parser->first != "linear" || first.find('>') == std::string::npos) {
+                throw std::invalid_argument("what does it read? begin with the size of the "
+                                            "pictures, e.g. 3x50x50;");
+            }
+            shape_.in = flat(number<std::int64_t>(first.substr(0, first.find('>')), 0, 1,
+                                                  std::int64_t{1} << 24));
+        }
+        read_sources(words, parser->first, layer);
+        for (const int value : layer.from.empty() ? std::vector{last()} : layer.from) {
+            words.in.push_back(extent_of(value));
+        }
+        layer.layer = parser->second(words);
+        bool placed = false;
+        for (const std::string& word : words.words) {
+            read_common(layer, word, placed);
+        }
+        layer.inputs = words.in[0].size();
+        layer.outputs = layer.layer->out().size();
+        check(layer);
+        count_modules(layer, words.in[0], placed);
+        shape_.layers.push_back(std::move(layer));
+    }
+    int last() const { return static_cast<int>(shape_.layers.size()) - 1; }
+    // from=NAME instead of the layer before; the second value of add and concat is their first word.
+    void read_sources(LayerWords& words, const std::string& kind, LayerShape& layer) {
+        int first = last();
+        const auto from = std::find_if(words.words.begin(), words.words.end(),
+                                       [](const std::string& w) { return w.starts_with("from="); });
+        if (from != words.words.end()) {
+            first = named(from->substr(5));
+            words.words.erase(from);
+            layer.from = {first};
+        }
+        if ((kind == "add" || kind == "concat") && !words.words.empty()) {
+            layer.from = {first, named(words.words.front())};
+            words.words.pop_front();
+        }
+    }
+    void check(const LayerShape& layer) const {
+        const bool maps = layer.layer->out().plane() > 1;
+        const auto refuse = [](bool wrong, const char* what) {
+            if (wrong) {
+                throw std::invalid_argument(what);
+            }
+        };
+        refuse(maps && layer.normalisation == Normalisation::virtual_batch,
+               "virtual batches are for flat values; use norm=batch, instance or group");
+        refuse(!maps && layer.normalisation == Normalisation::instance,
+               "one number has no variance: norm=instance needs maps");
+        refuse(maps && layer.closeness_columns > 0, "closeness= is for flat values");
+        refuse(layer.normalisation == Normalisation::group &&
+                   layer.layer->out().channels % layer.groups != 0,
+               "norm=group: the channels cannot be cut into so many groups");
+        refuse(!layer.name.empty() &&
+                   std::any_of(shape_.layers.begin(), shape_.layers.end(),
+                               [&](const LayerShape& other) { return other.name == layer.name; }),
+               "as=: another layer has this name");
+        refuse(!layer.has_weights() && !layer.trained, "fixed: it has nothing that is trained");
+    }
+    // Layers that are typed without @k are counted as nn.Sequential does: a Flatten stands before a
+    // Linear that reads maps.
+    void count_modules(LayerShape& layer, Extent in, bool placed) {
+        if (!placed) {
+            layer.module_index = module_ + (layer.is_linear() && in.plane() > 1 ? 1 : 0);
+        }
+        module_ = layer.module_index + (layer.layer->is_module() ? 1 : 0) +
+                  (layer.normalisation != Normalisation::none) +
+                  (layer.activation != Activation::identity) + (layer.dropout > 0);
+    }
+
+    NetworkShape shape_{};
+    int module_ = 0;
+};
+
+} // namespace
+
+int LayerWords::number(const std::string& prefix, int otherwise) {
+    for (auto word = words.begin(); word != words.end(); ++word) {
+        int value = 0;
+        if (word->starts_with(prefix) && read(word->substr(prefix.size()), value)) {
+            words.erase(word);
+            if (value < 0 || value > 65536) {
+                throw std::invalid_argument(fmt::format("bad number behind {}", prefix));
+            }
+            return value;
+        }
+    }
+    return otherwise;
+}
+
+bool LayerWords::take(const std::string& word) {
+    const auto found = std::find(words.begin(), words.end(), word);
+    if (found == words.end()) {
+        return false;
+    }
+    words.erase(found);
+    return true;
+}
+
+int LayerWords::channels(std::int64_t in) {
+    const std::string word = words.empty() ? "" : words.front();
+    const std::size_t arrow = word.find('>');
+    std::int64_t before = 0, after = 0;
+    if (arrow == std::string::npos || !read(word.substr(0, arrow), before) ||
+        !read(word.substr(arrow + 1), after) || before < 1 || after < 1 ||
+        after > (std::int64_t{1} << 24)) {
+        throw std::invalid_argument("it does not say 'inputs>outputs'");
+    }
+    if (before != in) {
+        throw std::invalid_argument(fmt::format("it says {}, but {} come in", before, in));
+    }
+    words.pop_front();
+    return static_cast<int>(after);
+}
+
+std::string describe(const NetworkShape& shape) {
+    std::string text;
+    const auto name_of = [&](int value) {
+        return value < 0 ? "input" : shape.layers[static_cast<std::size_t>(value)].name;
+    };
+    const Extent in = shape.in;
+    if (in.plane() > 1) {
+        text = in.text();
+    }
+    for (std::int64_t l = 0; l < std::ssize(shape.layers); ++l) {
+        const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+        text += text.empty() ? "" : "; ";
+        text +=
+            layer.layer ? layer.layer->text() : fmt::format("{}>{}", layer.inputs, layer.outputs);
+        if (layer.from.size() == 2) {
+            text += " " + name_of(layer.from[1]);
+        }
+        if (!layer.from.empty() && layer.from[0] != static_cast<int>(l) - 1) {
+            text += " from=" + name_of(layer.from[0]);
+        }
+        if (layer.activation != Activation::identity || layer.is_linear()) {
+            text += fmt::format(" {}", activation_name(layer.activation));
+        }
+        if (layer.activation == Activation::leaky_relu) {
+            text += fmt::format(" slope={}", layer.slope);
+        }
+        if (layer.dropout > 0) {
+            text += fmt::format(" dropout={}", layer.dropout);
+        }
+        switch (layer.normalisation) {
+        case Normalisation::none:
+            break;
+        case Normalisation::batch:
+            text += " norm=batch";
+            break;
+        case Normalisation::virtual_batch:
+            text += fmt::format(" norm=virtual:{}", layer.reference_rows);
+            break;
+        case Normalisation::instance:
+            text += " norm=instance";
+            break;
+        case Normalisation::group:
+            text += fmt::format(" norm=group:{}", layer.groups);
+            break;
+        }
+        if (layer.closeness_columns > 0) {
+            text += fmt::format(" closeness={}x{}", layer.closeness_columns, layer.closeness_size);
+        }
+        text += layer.trained ? "" : " fixed";
+        text += layer.bias ? "" : " nobias";
+        text += layer.name.empty() ? "" : " as=" + layer.name;
+        if (layer.has_weights() || layer.normalisation != Normalisation::none) {
+            text += fmt::format(" @{}", layer.module_index);
+        }
+    }
+    return text;
+}
+
+NetworkShape network_shape_from_description(const std::string& description) {
+    try {
+        return Reader().read(description);
+    } catch (const std::invalid_argument& error) {
+        throw std::runtime_error(fmt::format(
+            "network '{}': {}; write it as '64>256 relu @0; 256>10 @2' (docs/formats.md)",
+            description, error.what()));
+    }
+}
+
+} // namespace patchforge

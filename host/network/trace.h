@@ -1,0 +1,134 @@
+// One way through a network and back.
+#pragma once
+
+#include <vector>
+
+#include "host/network/network.h"
+
+namespace patchforge {
+
+// How a training pass differs from evaluation. Dropout: layer l draws its mask from
+// purpose_of_layer(purpose, l). The rows are `groups` equal parts, each normalised and compared within
+// itself (real patches and fakes in one batch, say), behind the reference rows if the network has a
+// virtual batch. Batch statistics go into the running ones, group by group.
+struct DropoutSource {
+    bool training = false;
+    std::uint64_t seed = 0;
+    std::uint32_t purpose = 0;
+    StepCount draw;
+    std::int64_t groups = 1;
+};
+
+// The outputs of every layer of the last forward pass, kept for the backward one. Several traces may
+// share a network.
+//
+// A value that one layer alone reads has its epilogue's derivative fused into that layer's backward
+// operation. What several layers read (a skip, a residual) collects their gradients first; the
+// derivative follows.
+class Trace {
+  public:
+    // Room for up to maximum_rows. Without `backward` no room for gradients is taken.
+    Trace(const Network& network, std::int64_t maximum_rows, bool backward = true);
+
+    // Runs the network on input [B, inputs]; returns the last layer's output [B, outputs], which is
+    // `output` if given. Input and output must stay as they are until the backward pass is done.
+    Matrix<float> forward(Matrix<const float> input, const DropoutSource& dropout = {},
+                          Matrix<float> output = {});
+
+    // As if the last forward pass had run on these rows of its input alone: the backward pass then
+    // is theirs. For chains of Linear layers without dropout, whose rows know nothing of each other.
+    void keep_rows(std::int64_t first, std::int64_t count);
+
+    // Output of a layer in the last forward pass, [B, outputs], before what is appended to it.
+    Matrix<float> output(std::int64_t layer) const { return outputs_[layer]; }
+    // The epilogue that made it.
+    const Epilogue& epilogue(std::int64_t layer) const { return epilogues_[layer]; }
+    // Gradient by what enters a layer's epilogue, as the last backward pass left it.
+    Matrix<float> gradient(std::int64_t layer) const;
+    // Where the gradient by the last layer's z (before its epilogue) goes before a backward pass.
+    Matrix<float> output_gradient() { return gradient(network_->layer_count() - 1); }
+
+    // The backward passes start from output_gradient(), or from gradient(from) if `from` is given.
+    // Every parameter takes an Adam step, fused with its gradient; nothing is computed for the
+    // input. For plain networks.
+    void backward_update(Network& network, const Adam& adam);
+    // d_input [B, inputs]: gradient by whatever `previous` made the input of; no parameter changes.
+    void backward_input(Matrix<float> d_input, const Epilogue& previous = {},
+                        std::int64_t from = -1);
+    // Gradients of all parameters, laid out as Network::all(), added when `accumulate`; d_input too
+    // if not empty.
+    void backward_gradients(Vector<float> gradients, bool accumulate, Matrix<float> d_input = {},
+                            const Epilogue& previous = {});
+
+  private:
+    // What one layer keeps of a forward pass; empty where the layer has no use for it.
+    struct LayerMemory {
+        DeviceArray<float> output;
+        DeviceArray<float> gradient;
+        DeviceArray<float> before_normalisation; // z [B, outputs]
+        DeviceArray<float> statistics;           // [groups, 2, outputs], or [2, sets] of maps
+        DeviceArray<double> sums;                // of the normalisation of maps
+        DeviceArray<float> closeness_features;   // m [B, columns * size]
+        DeviceArray<float> closeness;            // o [B, columns]
+        DeviceArray<float> width;                // output and closeness side by side
+        DeviceArray<float> width_gradient;
+        DeviceArray<float> features_gradient; // by m
+        DeviceArray<float> through_features;  // [B, outputs]
+        DeviceArray<float> unwanted;          // gradients of scale and shift nobody asked for
+    };
+    // One backward pass.
+    struct Backward {
+        Vector<float> gradients{}; // empty: none of parameters
+        bool accumulate = false;
+        Matrix<float> d_input{};
+        Epilogue previous{};
+        std::int64_t from = 0;
+        Network* updated = nullptr; // takes an Adam step instead
+        Adam adam{};
+    };
+    static constexpr std::int64_t maximum_groups = 2;
+
+    bool of_maps(std::int64_t layer) const; // normalised by kernels/operations/normalise_maps.h
+    MapSets sets_of(std::int64_t layer, std::int64_t rows) const;
+    void normalise(std::int64_t layer);
+    void normalise_maps(std::int64_t layer);
+    void append_closeness(std::int64_t layer);
+    // Turns gradient(layer) into the gradient by the layer's own output.
+    void normalise_gradient(std::int64_t layer, const Backward& pass);
+    void normalise_maps_gradient(std::int64_t layer, Vector<float> d_scale, Vector<float> d_shift,
+                                 bool accumulate);
+    // The gradient by a layer's output and what is appended to it, in width_gradient, becomes
+    // gradient(layer).
+    void closeness_gradient(std::int64_t layer, const Backward& pass);
+    void backward(const Backward& pass);
+    void parameter_gradients(std::int64_t layer, const Backward& pass);
+    // Sends gradient(layer) to what the layer reads.
+    void pass_down(std::int64_t layer, const Backward& pass);
+    Matrix<const float> value(int source) const; // -1: the input
+    std::vector<Matrix<const float>> inputs_of(std::int64_t layer) const;
+
+    const LayerShape& shape(std::int64_t layer) const {
+        return network_->shape().layers[static_cast<std::size_t>(layer)];
+    }
+    const Layer& computes(std::int64_t layer) const {
+        return *layers_[static_cast<std::size_t>(layer)];
+    }
+    LayerMemory& memory(std::int64_t layer) { return memory_[static_cast<std::size_t>(layer)]; }
+    // The rows of a group, behind the reference rows.
+    std::int64_t group_rows() const { return rows_ / groups_; }
+
+    const Network* network_;
+    std::vector<LayerPointer> layers_;
+    std::int64_t rows_ = 0;
+    std::int64_t groups_ = 1;
+    bool training_ = false;
+    Matrix<const float> input_;
+    std::vector<LayerMemory> memory_;
+    std::vector<Matrix<float>> outputs_;
+    std::vector<Epilogue> epilogues_;
+    DeviceArray<float> added_;   // a gradient on its way into a sum; empty for chains
+    std::vector<int> readers_;   // of each value in the current backward pass, [0] the input
+    std::vector<int> collected_; // gradients that arrived
+};
+
+} // namespace patchforge
