@@ -41,6 +41,9 @@ void Pool::validate() const {
     const auto refuse = [&](const std::string& why) {
         throw std::invalid_argument("pooling of " + in.text() + ": " + why);
     };
+    if (std::max(in.height, in.width) > 46339) {
+        refuse("too large; 46339 lines are the most");
+    }
     if (is_adaptive()) {
         if (out_height < 1 || out_width < 1 || out_height > in.height || out_width > in.width) {
             refuse("cannot give " + std::to_string(out_height) + "x" + std::to_string(out_width) +

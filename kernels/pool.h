@@ -14,21 +14,19 @@ namespace patchforge {
 // n)), which overlap by a line where n does not divide in. To 1 x 1 that is global pooling.
 enum class PoolKind { maximum, average, adaptive_average, adaptive_sum };
 
-// The windows along one axis. Window o covers [begin(o), end(o)) of [0, in); the windows that cover i
-// are first(i) ... last(i), perhaps none.
+// The windows along one axis of at most 46339 lines (lines times lines are an int). Window o covers
+// [begin(o), end(o)) of [0, in); the windows that cover i are first(i) ... last(i), perhaps none.
 struct PoolAxis {
     int in = 1, out = 1;
     int kernel = 0; // 0: adaptive
     int stride = 1, padding = 0;
 
     PATCHFORGE_HOST_DEVICE int begin(int o) const {
-        const int at =
-            kernel == 0 ? static_cast<int>(std::int64_t{o} * in / out) : o * stride - padding;
+        const int at = kernel == 0 ? o * in / out : o * stride - padding;
         return at < 0 ? 0 : at;
     }
     PATCHFORGE_HOST_DEVICE int end(int o) const {
-        const int at = kernel == 0 ? static_cast<int>((std::int64_t{o + 1} * in + out - 1) / out)
-                                   : o * stride - padding + kernel;
+        const int at = kernel == 0 ? ((o + 1) * in + out - 1) / out : o * stride - padding + kernel;
         return at < in ? at : in;
     }
     // What an average divides by along this axis: padding counts, what lies past it does not.
@@ -38,14 +36,13 @@ struct PoolAxis {
     }
     PATCHFORGE_HOST_DEVICE int first(int i) const {
         if (kernel == 0) {
-            return static_cast<int>(std::int64_t{i} * out / in);
+            return i * out / in;
         }
         const int before = i + padding - kernel; // windows that begin here or earlier end too soon
         return before < 0 ? 0 : before / stride + 1;
     }
     PATCHFORGE_HOST_DEVICE int last(int i) const {
-        const int o = kernel == 0 ? static_cast<int>((std::int64_t{i + 1} * out + in - 1) / in) - 1
-                                  : (i + padding) / stride;
+        const int o = kernel == 0 ? ((i + 1) * out + in - 1) / in - 1 : (i + padding) / stride;
         return o < out ? o : out - 1;
     }
     int covered() const; // lines of [0, in) that lie in a window

@@ -105,13 +105,13 @@ __device__ bool is_first_largest(const float* from, const PoolAxis& vertical,
     return row == a && column == b;
 }
 
+// origin: x, where the epilogue that made it has to be gone back through; null where it is the identity.
 template <bool maximum>
 __global__ void __launch_bounds__(256)
-    pool_gradient_kernel(float* dx, const float* dy, const float* x, PoolKind kind,
-                         PoolAxis vertical, PoolAxis horizontal, int channels, std::int64_t rows,
-                         Epilogue description) {
+    pool_gradient_kernel(float* dx, const float* dy, const float* x, const float* origin,
+                         PoolKind kind, PoolAxis vertical, PoolAxis horizontal, int channels,
+                         std::int64_t rows, Epilogue description) {
     begin_kernel();
-    const ElementEpilogue previous(description);
     const int e = static_cast<int>(blockIdx.x * blockDim.x + threadIdx.x);
     const int plane = vertical.in * horizontal.in;
     for (std::int64_t row = blockIdx.y; row < rows && e < channels * plane; row += gridDim.y) {
@@ -131,8 +131,9 @@ __global__ void __launch_bounds__(256)
             }
         }
         const std::int64_t element = row * channels * plane + e;
-        if (!previous.is_identity()) {
-            sum *= previous.derivative(x[element], element);
+        if (origin != nullptr) {
+            // Made here: its registers would be in the way of the loops.
+            sum *= ElementEpilogue(description).derivative(origin[element], element);
         }
         dx[element] = sum;
     }
@@ -177,8 +178,8 @@ void CudaBackend::pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix
             .stream = stream_,
             .name = "pool_gradient",
             .work = {4.0 * (dx.size() + dy.size()) + 4.0 * dx.rows * read, 4.0 * dx.size()}},
-           dx.data, dy.data, x.data, pool.kind, vertical, horizontal, pool.in.channels, dx.rows,
-           previous);
+           dx.data, dy.data, x.data, previous.is_identity() ? nullptr : x.data, pool.kind, vertical,
+           horizontal, pool.in.channels, dx.rows, previous);
 }
 
 } // namespace patchforge::cuda

@@ -144,6 +144,11 @@ unsigned some_blocks(std::int64_t count) {
 void CudaBackend::spectral_normalise(Vector<float> y, Vector<float> sigma, Vector<float> u,
                                      Vector<float> v, Vector<const float> weight,
                                      const SpectralMatrix& matrix, int iterations) {
+    if ((matrix.rows + matrix.columns()) * std::int64_t{sizeof(double)} > workspace_bytes) {
+        throw std::invalid_argument("spectral_normalise: " + std::to_string(matrix.rows) + " x " +
+                                    std::to_string(matrix.columns()) +
+                                    " weights; at most 2 million rows and columns together");
+    }
     double* const t = reinterpret_cast<double*>(workspace_.partial);
     double* const s = t + matrix.columns();
     const double size = static_cast<double>(weight.size);

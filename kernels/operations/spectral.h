@@ -25,6 +25,7 @@ struct SpectralOperations {
     // `iterations` times v = W^T u / max(|W^T u|, 1e-12), u = W v / max(|W v|, 1e-12); then sigma [1] =
     // u^T W v and y = W / sigma. u [rows], v [columns()], of unit length, as PyTorch's weight_u and
     // weight_v. Training makes one iteration a pass forward; evaluation none, which leaves u and v alone.
+    // rows + columns() <= 2 million: a GPU keeps that many intermediate sums.
     virtual void spectral_normalise(Vector<float> y, Vector<float> sigma, Vector<float> u,
                                     Vector<float> v, Vector<const float> weight,
                                     const SpectralMatrix& matrix, int iterations) = 0;

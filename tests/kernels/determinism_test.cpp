@@ -49,6 +49,8 @@ class EveryOperation {
         losses();
         reductions();
         batches();
+        maps({33, 7, 7}, 9);
+        maps({3, 33, 34}, 3);
     }
     const Outputs& outputs() const { return outputs_; }
 
@@ -244,6 +246,63 @@ class EveryOperation {
             {count, batch, count / batch, BatchPlan::Order::shuffled, 3, {nullptr, 1, 2}});
         outputs_.add("gather_rows", x);
         outputs_.add("gather_rows rows", row);
+    }
+
+    // Operations over maps that add something up.
+    void maps(const Extent& extent, std::int64_t rows) {
+        const std::string size = " of " + extent.text();
+        const std::int64_t columns = extent.size(), channels = extent.channels;
+        const Floats x = input(rows * columns), dy = input(rows * columns);
+        const Floats scale = input(channels), shift = input(channels),
+                     film = input(rows * 2 * channels);
+        const auto sums = GuardedArray<double>::output(backend_, MapSets{extent, 1, 1}.sums(rows));
+        const auto add_plane = [&](const std::string& name, const Floats& array) {
+            outputs_.add(name + size, array);
+        };
+        for (const MapSets& sets : {MapSets{extent, rows, 1}, MapSets{extent, rows / 3, 1},
+                                    MapSets{extent, 1, extent.channels / 3}}) {
+            const std::int64_t count = sets.count(rows);
+            const Floats y = output(rows * columns), statistics = output(2 * count);
+            const Floats dx = output(rows * columns), d_scale = output(channels),
+                         d_shift = output(channels);
+            backend_.normalise_maps(y.matrix(rows, columns), statistics.matrix(2, count), {},
+                                    sums.view(), x.matrix(rows, columns), sets, scale.view(),
+                                    shift.view(), {});
+            backend_.normalise_maps_gradient(dx.matrix(rows, columns), d_scale.view(),
+                                             d_shift.view(), sums.view(), dy.matrix(rows, columns),
+                                             x.matrix(rows, columns), statistics.matrix(2, count),
+                                             sets, scale.view(), {}, false);
+            add_plane("normalise_maps", y);
+            add_plane("normalise_maps_gradient", dx);
+            add_plane("normalise_maps_gradient, scale", d_scale);
+            add_plane("normalise_maps_gradient, shift", d_shift);
+        }
+        const Floats d_film = output(rows * 2 * channels), d_strength = output(channels);
+        const Floats dx = output(rows * columns);
+        backend_.modulate_gradient(
+            dx.matrix(rows, columns), d_film.matrix(rows, 2 * channels), d_strength.view(),
+            sums.view(), dy.matrix(rows, columns), x.matrix(rows, columns), extent,
+            {film.matrix(rows, 2 * channels), scale.view(), {3, 4, step_.count()}}, {}, false);
+        add_plane("modulate_gradient, film", d_film);
+        add_plane("modulate_gradient, strength", d_strength);
+        const Floats deviation = output(rows * (columns + extent.plane()));
+        backend_.append_deviation(deviation.matrix(rows, columns + extent.plane()),
+                                  x.matrix(rows, columns), extent, 4);
+        add_plane("append_deviation", deviation);
+        const Pool pool{.kind = PoolKind::adaptive_average, .in = extent};
+        const Floats pooled = output(rows * channels);
+        backend_.pool(pooled.matrix(rows, channels), x.matrix(rows, columns), pool);
+        add_plane("pool", pooled);
+
+        const SpectralMatrix matrix{1, rows, columns};
+        const Floats u = changing(rows), v = changing(columns), sigma = output(1);
+        const Floats y = output(rows * columns), d_weight = output(rows * columns);
+        backend_.spectral_normalise(y.view(), sigma.view(), u.view(), v.view(), x.view(), matrix,
+                                    2);
+        backend_.spectral_gradient(d_weight.view(), dy.view(), y.view(), sigma.view(), u.view(),
+                                   v.view(), matrix, false);
+        add_plane("spectral_normalise", y);
+        add_plane("spectral_gradient", d_weight);
     }
 
     Backend& backend_;

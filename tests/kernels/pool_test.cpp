@@ -153,6 +153,7 @@ TEST(PoolShape, RefusesWhatCannotBe) {
     EXPECT_THROW((Pool{maximum, {3, 9, 9}, 2, 0}.validate()), std::invalid_argument);
     EXPECT_THROW((Pool{adaptive_sum, {3, 9, 4}, 2, 2, 0, false, 5, 5}.validate()),
                  std::invalid_argument);
+    EXPECT_THROW((Pool{maximum, {1, 1, 46340}, 1, 1}.validate()), std::invalid_argument);
     EXPECT_EQ((Pool{.in = {3, 50, 49}}.out()), (Extent{3, 25, 24}));
     EXPECT_EQ((Pool{.in = {3, 50, 49}, .ceil_mode = true}.out()), (Extent{3, 25, 25}));
 }

@@ -115,6 +115,16 @@ TEST_P(ResampleTest, GoldenValues) {
     expect_golden(oracle::resample(doubled).forward({1, 9, x}).values, expected, "oracle");
     expect_golden(forward(oracle::to_float(x), doubled), expected, "bilinear");
 
+    // Doubled and convolved.
+    const ConvolutionShape convolution{ConvolutionKind::convolution, 1, 6, 6, 1, 3, 3, 1, 1};
+    const auto large = Floats::input(backend(), forward(oracle::to_float(x), {nearest, {1, 3, 3}}));
+    const auto weight = Floats::input(backend(), oracle::to_float(wave(std::cos, 0.5, 0.1, 9)));
+    const auto convolved = Floats::output(backend(), 36);
+    backend().convolution_forward(convolved.matrix(1, 36), large.matrix(1, 36), weight.view(), {},
+                                  {}, convolution);
+    expect_golden(convolved.values(), {18.700449668, 185.442057278, {-.837302491, -1.922840828}},
+                  "nearest x2");
+
     // A quarter turn to the left.
     EXPECT_EQ(forward(first(6), {turn, {1, 2, 3}, 0, 0, 0, 0, 2, 5}),
               (std::vector<float>{2, 5, 1, 4, 0, 3}));
