@@ -42,7 +42,7 @@ std::vector<Case> map_cases(Backend& backend, const Inputs& in, std::int64_t bat
         return Case{name, 4 * (x + read + static_cast<double>(batch * rule.out().size())), 0,
                     [=, &backend, &in](std::int64_t i) {
                         backend.pool_gradient(in.wide_out.matrix(i, batch, pixels),
-                                              in.narrow.matrix(i, batch, rule.out().size()),
+                                              in.wide.matrix(i + 1, batch, rule.out().size()),
                                               in.wide.matrix(i, batch, pixels), rule, {});
                     }};
     };
@@ -66,6 +66,14 @@ std::vector<Case> map_cases(Backend& backend, const Inputs& in, std::int64_t bat
                             in.bias.vector(0, maps.channels), {}, false);
                     }};
     };
+    const RandomStream random = {.seed = 3, .purpose = 161, .draw = {}};
+    const auto modulation = [=, &in](std::int64_t i) {
+        return Modulation{in.narrow.matrix(i, batch, 2 * maps.channels),
+                          in.bias.vector(0, maps.channels), random};
+    };
+    const double wider = static_cast<double>(batch * (pixels + maps.plane()));
+    const double layer = static_cast<double>(pixels * hidden);
+    const SpectralMatrix matrix = {1, hidden, pixels};
     return {
         normalise("normalise_maps, batch", batchwise),
         normalise("normalise_maps, instance", instances),
@@ -99,6 +107,69 @@ std::vector<Case> map_cases(Backend& backend, const Inputs& in, std::int64_t bat
                           {ResampleKind::reflection_padding, patch, 1, 1, 1, 1}),
         resample_gradient("resample_gradient, nearest x2", {ResampleKind::nearest, {3, 50, 25}}),
         resample_gradient("resample_gradient, bilinear x2", {ResampleKind::bilinear, {3, 50, 25}}),
+        {"modulate, FiLM and noise", 8 * x + 8 * planes, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.modulate(in.wide_out.matrix(i, batch, pixels),
+                              in.wide.matrix(i, batch, pixels), maps, modulation(i), relu);
+         }},
+        {"modulate_gradient, FiLM and noise", 16 * x + 28 * planes, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.modulate_gradient(
+                 in.wide_out.matrix(i, batch, pixels),
+                 in.narrow_out.matrix(i, batch, 2 * maps.channels),
+                 in.narrow_out.vector(i + 1, maps.channels),
+                 {in.sums.data(), batch * maps.channels}, in.wide.matrix(i + 1, batch, pixels),
+                 in.wide.matrix(i, batch, pixels), maps, modulation(i), {}, false);
+         }},
+        {"append_deviation, groups of 4", 4 * (x + wider), 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.append_deviation(in.wide_out.matrix(i, batch, pixels + maps.plane()),
+                                      in.wide.matrix(i, batch, pixels), maps, 4);
+         }},
+        {"append_deviation_gradient, groups of 4", 4 * (2 * x + wider), 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.append_deviation_gradient(in.wide_out.matrix(i, batch, pixels),
+                                               in.wide.matrix(i + 1, batch, pixels + maps.plane()),
+                                               in.wide.matrix(i, batch, pixels), maps, 4);
+         }},
+        {"spectral_normalise, 256 x 7500", 16 * layer, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.spectral_normalise(in.first_moment.vector(i, pixels * hidden),
+                                        in.statistics.view().part(0, 1), in.bias.vector(0, hidden),
+                                        {in.bias.at(0) + pixels, pixels},
+                                        in.weight.vector(i, pixels * hidden), matrix, 1);
+         }},
+        {"spectral_gradient, 256 x 7500", 16 * layer, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.spectral_gradient(
+                 in.first_moment.vector(i + 1, pixels * hidden),
+                 in.weight.vector(i + 1, pixels * hidden), in.weight.vector(i, pixels * hidden),
+                 in.statistics_of_maps.view().part(0, 1), in.bias.vector(0, hidden),
+                 {in.bias.at(0) + pixels, pixels}, matrix, false);
+         }},
+        {"jitter_stain", 8 * x, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.jitter_stain(in.wide_out.matrix(i, batch, pixels),
+                                  in.wide.matrix(i, batch, pixels),
+                                  {.range = PixelRange::signed_unit, .random = random});
+         }},
+        {"jitter_stain_gradient", 12 * x, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.jitter_stain_gradient(in.wide_out.matrix(i, batch, pixels),
+                                           in.wide.matrix(i + 1, batch, pixels),
+                                           in.wide.matrix(i, batch, pixels),
+                                           {.range = PixelRange::signed_unit, .random = random});
+         }},
+        {"translate, 6 lines", 8 * x, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.translate(in.wide_out.matrix(i, batch, pixels),
+                               in.wide.matrix(i, batch, pixels), patch, 6, random);
+         }},
+        {"cutout, 25 lines", 8 * x, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.cutout(in.wide_out.matrix(i, batch, pixels), in.wide.matrix(i, batch, pixels),
+                            patch, 25, random);
+         }},
     };
 }
 
