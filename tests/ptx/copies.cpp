@@ -32,8 +32,8 @@ void start(Warp& w, const Instruction& i) {
              fmt::format("{} bytes are to be read for a copy of {}",
                          valid[static_cast<unsigned>(__builtin_ctz(too_many))], copy_bytes));
     }
-    // Nothing is read where no byte is valid; where some are, the address is a multiple of the size and
-    // only those bytes have to exist.
+    // Nothing is read where no byte is valid; where some are, the address is a multiple of the size,
+    // and only those bytes have to exist.
     const Mask active = w.active;
     for (Mask left = reads; left;) {
         const u32 bytes = valid[static_cast<unsigned>(__builtin_ctz(left))];

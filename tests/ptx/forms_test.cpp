@@ -184,7 +184,8 @@ Trial trial(const Form& form, const OneInstruction& kernel, Values values, std::
             } else if (form.name.starts_with("bar.red") && warp % 2) {
                 slots.set(0, std::uint32_t{0});
             } else if (form.name.starts_with("cp.async")) {
-                slots.set(1, static_cast<std::uint32_t>(operands.word() % 17));
+                const unsigned bytes = form.name.starts_with("cp.async.cg") ? 16 : 4;
+                slots.set(1, static_cast<std::uint32_t>(operands.word() % (bytes + 1)));
             }
             if (form.name.find(".bf16.") != std::string::npos) {
                 // Two moderate numbers a word: the upper halves of two others.

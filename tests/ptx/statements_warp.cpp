@@ -135,9 +135,10 @@ std::optional<FormStatement> memory_statement(const Form& form, const OneInstruc
             out.set(memory_slot, before + in.get<std::uint32_t>(1));
         });
     }
-    if (form.name == "cp.async.cg.shared.global") {
-        auto statement = by_lane([](const Slots& in, Slots& out) {
-            for (unsigned byte = 0; byte < 16; ++byte) {
+    if (form.name == "cp.async.cg.shared.global" || form.name == "cp.async.ca.shared.global") {
+        const unsigned bytes = parts[2] == "cg" ? 16 : 4;
+        auto statement = by_lane([=](const Slots& in, Slots& out) {
+            for (unsigned byte = 0; byte < bytes; ++byte) {
                 bytes_of(out, memory_slot)[byte] =
                     byte < in.get<std::uint32_t>(1) ? bytes_of(in, 0)[byte] : 0;
             }
