@@ -67,7 +67,8 @@ struct ConvolutionShape {
 // The upsampled one folds its 3x3 into 4x4 with stride 2 and padding 1: along each axis, since input j
 // stands at 2j and 2j + 1,
 //     folded[i, o, .] = w[o, i, 2], w[o, i, 1] + w[o, i, 2], w[o, i, 0] + w[o, i, 1], w[o, i, 0]
-// (16 products an input element and pair of channels instead of 36, and no upsampled map.) Its weight gradient is the folded one's, folded back.
+// (16 products an input element and pair of channels instead of 36, and no upsampled map.) Its weight
+// gradient is the folded one's, folded back.
 struct ConvolutionWindow {
     Extent large, small;
     int kernel_height, kernel_width;

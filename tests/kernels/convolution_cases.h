@@ -62,6 +62,11 @@ inline const std::vector<ConvolutionCase>& convolution_cases() {
         {2, {upsampled, 3, 13, 13, 9, 3, 3, 1, 1, 1, 1, -1}},
         {1, {convolution, 16, 5, 7, 40, 3, 3, 1, 1}},
         {1, {convolution, 2, 11, 13, 3, 3, 3, 5, 1}},
+        // Batches that fill a vector, and almost, with maps that do not.
+        {31, {convolution, 20, 7, 7, 24, 3, 3, 2, 1}},
+        {16, {convolution, 9, 5, 6, 10, 3, 3, 1, 1}},
+        {31, {transposed, 12, 7, 7, 9, 3, 3, 2, 1}},
+        {16, {upsampled, 16, 7, 7, 8, 3, 3, 1, 1, 1, 1, -1}},
     };
     return cases;
 }

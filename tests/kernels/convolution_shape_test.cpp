@@ -59,6 +59,19 @@ TEST(ConvolutionShape, CountsWeightsAndOperations) {
     EXPECT_FALSE(depthwise.rounds(64));
 }
 
+TEST(ConvolutionShape, KnowsMatrixProducts) {
+    const auto is_product = [](const ConvolutionShape& shape) {
+        return convolution_window(shape).is_product();
+    };
+    EXPECT_TRUE(is_product({convolution, 20, 4, 4, 19, 4, 4}));
+    EXPECT_TRUE(is_product({transposed, 20, 1, 1, 19, 4, 3}));
+    EXPECT_TRUE(is_product({convolution, 20, 1, 1, 19, 1, 1, 1, 0, 3}));
+    EXPECT_FALSE(is_product({convolution, 20, 4, 4, 19, 3, 3, 2}));
+    EXPECT_FALSE(is_product({convolution, 20, 4, 4, 19, 4, 4, 2, 1}));
+    EXPECT_FALSE(is_product({convolution, 5, 4, 4, 5, 4, 4, 1, 0, 1, 5}));
+    EXPECT_FALSE(is_product({transposed, 20, 1, 1, 19, 4, 3, 2, 0, 1, 1, 1}));
+}
+
 std::string refusal(const ConvolutionShape& shape) {
     try {
         shape.validate();
