@@ -320,18 +320,23 @@ struct KernelsByDepth : ByDepth<extent> {
         __device__ void copy_next(Stage& stage, int) const {
             const int k = static_cast<int>(threadIdx.x) % tile_depth;
             const Tap tap = stage.tap[k];
-            PATCHFORGE_UNROLL
-            for (int passed = 0; passed < extent; passed += rows_at_once) {
-                const bool there = tap.offset >= 0 && passed + row_ < rows_left_;
-                const float* const from =
-                    own_ +
-                    (static_cast<std::int64_t>(passed) * source_.kernels.of_result + tap.offset);
-                float* const to = &stage.value[passed + row_][k];
-                if (source_.kernels.folded) {
-                    *to = there ? folded_weight(from, tap.folded) : 0.0f;
-                } else {
-                    cp_async4(to, from, there ? 4 : 0);
+            const auto for_each_row = [&](auto copy) {
+                PATCHFORGE_UNROLL
+                for (int passed = 0; passed < extent; passed += rows_at_once) {
+                    copy(&stage.value[passed + row_][k],
+                         own_ + (static_cast<std::int64_t>(passed) * source_.kernels.of_result +
+                                 tap.offset),
+                         tap.offset >= 0 && passed + row_ < rows_left_);
                 }
+            };
+            if (source_.kernels.folded) {
+                for_each_row([&](float* to, const float* from, bool there) {
+                    *to = there ? folded_weight(from, tap.folded) : 0.0f;
+                });
+            } else {
+                for_each_row([](float* to, const float* from, bool there) {
+                    cp_async4(to, from, there ? 4 : 0);
+                });
             }
         }
 

@@ -19,8 +19,8 @@
 // An upsampled layer's tile holds whole kernels of 4 x 4, which are folded back into 3 x 3 before they
 // are stored. Depthwise layers, which have no product of matrices, take a block a weight.
 #include "kernels/cuda/block_sum.h"
+#include "kernels/cuda/convolution_correlate.h"
 #include "kernels/cuda/convolution_product.h"
-#include "kernels/cuda/convolution_tile.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/tensor_tile.h"
 #include "kernels/cuda/weight_update.h"
@@ -28,128 +28,14 @@
 namespace patchforge::cuda {
 namespace {
 
-// The positions of a window and the map under it.
-struct CorrelateReading {
-    const float* small_map;
-    const float* large_map;
-    Extent small, large;
-    TapClass of;                          // all positions
-    Divisor positions, positions_of_line; // of a picture, of a line
-    Divisor dilation;
-    int weights_of_channel; // n: large channels times taps
-};
-
-// small(m, k): a channel's positions lie beside each other.
-template <int extent>
-struct MapsByDepth : ByDepth<extent> {
-    using Source = CorrelateReading;
-    static constexpr bool prepares = false;
-
-    class Window {
-      public:
-        __device__ Window(const Source& source, int first, int k)
-            : source_(source), position_(k + static_cast<int>(threadIdx.x) % tile_depth),
-              first_(first + static_cast<int>(threadIdx.x) / tile_depth) {}
-
-        template <bool vectors>
-        __device__ void copy_next(typename ByDepth<extent>::Stage& stage, int depth_left) {
-            const int k = static_cast<int>(threadIdx.x) % tile_depth;
-            const int row = static_cast<int>(threadIdx.x) / tile_depth;
-            const int picture = source_.positions.quotient(position_);
-            const int plane = source_.small.height * source_.small.width;
-            const float* const from = source_.small_map + picture * source_.small.size() +
-                                      static_cast<std::int64_t>(first_) * plane +
-                                      source_.positions.rest(position_, picture);
-            const int rows_left = k < depth_left ? source_.small.channels - first_ : 0;
-            PATCHFORGE_UNROLL
-            for (int passed = 0; passed < extent; passed += rows_at_once) {
-                cp_async4(&stage.value[passed + row][k],
-                          from + static_cast<std::int64_t>(passed) * plane,
-                          passed < rows_left ? 4 : 0);
-            }
-            position_ += tile_depth;
-        }
-
-      private:
-        static constexpr int rows_at_once = static_cast<int>(tile_threads) / tile_depth;
-
-        const Source& source_;
-        int position_; // the thread's, in the next stage
-        int first_;    // channel that it copies
-    };
-};
-
-// Bits of the taps a with 0 <= first + dilation a < size: those from ceil(-first / dilation) on, up to
-// before ceil((size - first) / dilation).
-__device__ inline unsigned taps_inside(int first, const Divisor& dilation, int step, int taps,
-                                       int size) {
-    const int from = first >= 0 ? 0 : dilation.quotient(step - 1 - first);
-    const int to = size <= first ? 0 : dilation.quotient(size - first + step - 1);
-    return ((1u << min(to, taps)) - 1) & ~((1u << min(from, taps)) - 1);
-}
-
-// windows(n, k). `tap` has an entry for every n of the tile.
-struct CorrelateWindows {
-    const CorrelateReading& reading;
-    const WindowTap* tap;
-};
-
-template <int extent>
-struct WindowsByDepth : ByDepth<extent> {
-    using Source = CorrelateWindows;
-    static constexpr bool prepares = false;
-
-    class Window {
-      public:
-        __device__ Window(const Source& source, int, int k)
-            : source_(source), position_(k + static_cast<int>(threadIdx.x) % tile_depth) {}
-
-        template <bool vectors>
-        __device__ void copy_next(typename ByDepth<extent>::Stage& stage, int depth_left) {
-            const CorrelateReading& reading = source_.reading;
-            const AxisTaps& lines = reading.of.line;
-            const AxisTaps& columns = reading.of.column;
-            const int k = static_cast<int>(threadIdx.x) % tile_depth;
-            const int row = static_cast<int>(threadIdx.x) / tile_depth;
-            const int picture = reading.positions.quotient(position_);
-            const int of_picture = reading.positions.rest(position_, picture);
-            const int small_line = reading.positions_of_line.quotient(of_picture);
-            const int line = lines.stride * small_line + lines.offset;
-            const int column =
-                columns.stride * reading.positions_of_line.rest(of_picture, small_line) +
-                columns.offset;
-            const float* const first = reading.large_map + picture * reading.large.size() +
-                                       line * reading.large.width + column;
-            const unsigned mask = k < depth_left
-                                      ? mask_of(taps_inside(line, reading.dilation, lines.step,
-                                                            lines.taps, reading.large.height),
-                                                taps_inside(column, reading.dilation, columns.step,
-                                                            columns.taps, reading.large.width))
-                                      : 0;
-            PATCHFORGE_UNROLL
-            for (int passed = 0; passed < extent; passed += rows_at_once) {
-                const WindowTap tap = source_.tap[passed + row];
-                cp_async4(&stage.value[passed + row][k], first + tap.offset,
-                          (mask & tap.needs) == tap.needs ? 4 : 0);
-            }
-            position_ += tile_depth;
-        }
-
-      private:
-        static constexpr int rows_at_once = static_cast<int>(tile_threads) / tile_depth;
-
-        Source source_;
-        int position_;
-    };
-};
-
 template <class Update>
 struct CorrelateArguments {
     CorrelateReading reading;
     int depth;        // positions in all pictures
     int split_length; // of them
     bool folded;
-    bool quads; // the weights take 16-byte accesses
+    bool sums_bias; // the small map is dz
+    bool quads;     // the weights take 16-byte accesses
     Update update;
     SplitWorkspace workspace;
 };
@@ -191,12 +77,29 @@ __global__ void __launch_bounds__(tile_threads, Product::resident_blocks)
     __syncthreads();
     const int begin = static_cast<int>(blockIdx.z) * arguments.split_length;
     const int end = min(begin + arguments.split_length, arguments.depth);
+    const bool sums_bias =
+        arguments.sums_bias && blockIdx.x == 0 && threadIdx.x < static_cast<unsigned>(A::size);
+    float bias = 0.0f;
     Product::template multiply<true>(storage.product, reading, first_m, {reading, storage.tap},
-                                     first_n, begin, end, [](const typename A::Stage&) {});
+                                     first_n, begin, end, [&](const typename A::Stage& dz) {
+                                         if (sums_bias) {
+                                             PATCHFORGE_UNROLL
+                                             for (int k = 0; k < tile_depth; k += 4) {
+                                                 float quad[4];
+                                                 load_shared(quad, &dz.value[threadIdx.x][k]);
+                                                 bias += quad[0] + quad[1] + (quad[2] + quad[3]);
+                                             }
+                                         }
+                                     });
 
     if (sum_tile_over_splits<B::size>(storage.product.result, arguments.workspace,
-                                      blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z, gridDim.z)) {
+                                      blockIdx.y * gridDim.x + blockIdx.x, blockIdx.z, gridDim.z,
+                                      bias)) {
         const typename Update::Thread update(arguments.update);
+        const int bias_channel = first_m + static_cast<int>(threadIdx.x);
+        if (sums_bias && bias_channel < reading.small.channels) {
+            update.finish_bias(bias, bias_channel);
+        }
         typename Update::Thread::Quad quad;
         if (arguments.folded) {
             __syncthreads(); // a thread takes kernels of four other threads
@@ -354,63 +257,95 @@ void launch_correlate(const LaunchShape& shape, const CorrelateArguments<Update>
     }
 }
 
-// d_weight, handed to `update`.
+// What distinguishes a gradient that is stored from one that is handed to Adam.
 template <class Update>
-void launch_weight_gradient(LaunchShape shape, Matrix<const float> dz, Matrix<const float> x,
-                            const ConvolutionShape& layer, bool quads, Precision precision,
-                            const Update& update, SplitWorkspace workspace) {
-    const bool large_is_x = layer.kind == ConvolutionKind::convolution;
-    const float* const small_map = large_is_x ? dz.data : x.data;
-    const float* const large_map = large_is_x ? x.data : dz.data;
+struct GradientLaunch {
+    Update update;
+    const char* of_weight; // names
+    const char* of_bias;
+    double bytes, operations; // a parameter
+    std::int64_t biases;
+    bool quads; // all that belongs to the weights starts at a multiple of 16 bytes
+};
+
+// By tiles. Sums the bias's gradient as well where the small map is dz.
+template <class Update>
+void launch_tiles(const GradientLaunch<Update>& gradient, LaunchShape shape, const float* small_map,
+                  const float* large_map, const ConvolutionShape& layer, std::int64_t rows,
+                  Precision precision, SplitWorkspace workspace) {
     const ConvolutionWindow w = convolution_window(layer);
     const int taps = w.kernel_height * w.kernel_width;
-    if (w.groups > 1 || w.kernel_height > most_masked_taps || w.kernel_width > most_masked_taps) {
-        shape.grid = static_cast<unsigned>(layer.weights());
-        shape.block = reduction_block;
-        shape.shared_bytes = sizeof(BlockSumStorage<1>);
-        launch(correlate_direct_kernel<Update>, shape,
-               DirectArguments<Update>{small_map, large_map, w, precision, dz.rows, update});
-    } else {
-        CorrelateArguments<Update> arguments = {
-            {small_map,
-             large_map,
-             w.small,
-             w.large,
-             {gather_taps(w, w.small.height, w.kernel_height),
-              gather_taps(w, w.small.width, w.kernel_width), Divisor(static_cast<unsigned>(taps)),
-              Divisor(static_cast<unsigned>(w.kernel_width)), 0, 0},
-             Divisor(static_cast<unsigned>(w.small.plane())),
-             Divisor(static_cast<unsigned>(w.small.width)),
-             Divisor(static_cast<unsigned>(w.dilation)),
-             w.large.channels * taps},
-            static_cast<int>(dz.rows * w.small.plane()),
-            0,
-            layer.kind == ConvolutionKind::upsampled,
-            quads && w.large.channels * taps % 4 == 0,
-            update,
-            workspace};
-        with_precision(precision, [&](auto constant) {
-            launch_correlate<decltype(constant)::value>(shape, arguments);
-        });
-    }
+    const CorrelateReading reading = {small_map,
+                                      large_map,
+                                      w.small,
+                                      w.large,
+                                      {gather_taps(w, w.small.height, w.kernel_height),
+                                       gather_taps(w, w.small.width, w.kernel_width),
+                                       Divisor(static_cast<unsigned>(taps)),
+                                       Divisor(static_cast<unsigned>(w.kernel_width)), 0, 0},
+                                      Divisor(static_cast<unsigned>(w.small.plane())),
+                                      Divisor(static_cast<unsigned>(w.small.width)),
+                                      Divisor(static_cast<unsigned>(w.dilation)),
+                                      w.large.channels * taps};
+    const CorrelateArguments<Update> arguments = {
+        reading,
+        static_cast<int>(rows * w.small.plane()),
+        0,
+        layer.kind == ConvolutionKind::upsampled,
+        layer.kind == ConvolutionKind::convolution && gradient.biases > 0,
+        gradient.quads && reading.weights_of_channel % 4 == 0,
+        gradient.update,
+        workspace};
+    with_precision(precision, [&](auto constant) {
+        launch_correlate<decltype(constant)::value>(shape, arguments);
+    });
 }
 
-// d_bias, handed to `update`; name and bytes of its parameters are the launch's.
+// d_weight and d_bias, handed to gradient.update; d_weight unless it `is_done`.
 template <class Update>
-void launch_bias_gradient(LaunchShape shape, Matrix<const float> dz, std::int64_t biases,
-                          const Update& update, SplitWorkspace workspace) {
-    if (biases == 0) {
-        return;
+void launch_gradient(const GradientLaunch<Update>& gradient, const Stream& stream,
+                     Matrix<const float> dz, Matrix<const float> x, const ConvolutionShape& layer,
+                     bool is_done, Precision precision, SplitWorkspace workspace) {
+    const ConvolutionWindow w = convolution_window(layer);
+    const bool small_is_dz = layer.kind == ConvolutionKind::convolution;
+    const bool tiles =
+        w.groups == 1 && w.kernel_height <= most_masked_taps && w.kernel_width <= most_masked_taps;
+    const auto biases = static_cast<double>(gradient.biases);
+    const bool bias_too = tiles && small_is_dz && !is_done;
+    if (!is_done) {
+        const double parameters = static_cast<double>(layer.weights()) + (bias_too ? biases : 0.0);
+        LaunchShape shape = {
+            .stream = stream,
+            .name = gradient.of_weight,
+            .work = {4.0 * (dz.size() + x.size()) + gradient.bytes * parameters,
+                     layer.operations(dz.rows) + gradient.operations * parameters}};
+        const float* const small_map = small_is_dz ? dz.data : x.data;
+        const float* const large_map = small_is_dz ? x.data : dz.data;
+        if (tiles) {
+            launch_tiles(gradient, shape, small_map, large_map, layer, dz.rows, precision,
+                         workspace);
+        } else {
+            shape.grid = static_cast<unsigned>(layer.weights());
+            shape.shared_bytes = sizeof(BlockSumStorage<1>);
+            launch(correlate_direct_kernel<Update>, shape,
+                   DirectArguments<Update>{small_map, large_map, w, precision, dz.rows,
+                                           gradient.update});
+        }
     }
-    const std::int64_t plane = dz.columns / biases, pixels = dz.rows * plane;
-    const SplitPlan plan = plan_splits(pixels, biases, 2048, reduction_block);
-    shape.grid = {static_cast<unsigned>(biases), plan.splits};
-    shape.block = reduction_block;
-    shape.shared_bytes = sizeof(BlockSumStorage<1>);
-    shape.work.bytes += 4.0 * dz.size();
-    shape.work.operations += 1.0 * dz.size();
-    launch(convolution_bias_gradient_kernel<Update>, shape, update, dz.data, biases, plane, pixels,
-           std::int64_t{plan.length}, workspace);
+    if (gradient.biases > 0 && !bias_too) {
+        const std::int64_t plane = layer.out().plane(), pixels = dz.rows * plane;
+        const SplitPlan plan = plan_splits(pixels, gradient.biases, 2048, reduction_block);
+        launch(convolution_bias_gradient_kernel<Update>,
+               {.grid = {static_cast<unsigned>(gradient.biases), plan.splits},
+                .block = reduction_block,
+                .shared_bytes = sizeof(BlockSumStorage<1>),
+                .stream = stream,
+                .name = gradient.of_bias,
+                .work = {4.0 * dz.size() + gradient.bytes * biases,
+                         1.0 * dz.size() + gradient.operations * biases}},
+               gradient.update, dz.data, gradient.biases, plane, pixels, std::int64_t{plan.length},
+               workspace);
+    }
 }
 
 } // namespace
@@ -418,58 +353,49 @@ void launch_bias_gradient(LaunchShape shape, Matrix<const float> dz, std::int64_
 void CudaBackend::convolution_weight_gradient(Vector<float> d_weight, Vector<float> d_bias,
                                               Matrix<const float> dz, Matrix<const float> x,
                                               bool accumulate, const ConvolutionShape& shape) {
-    const double stored = accumulate ? 8.0 : 4.0;
-    const StoreGradient update{d_weight.data, d_bias.data_or_null(), accumulate};
-    if (is_linear(shape, dz.rows, precision_)) {
-        const bool bias_too = shape.kind == ConvolutionKind::convolution;
-        linear_weight_gradient(matrix_of(d_weight, shape), bias_too ? d_bias : Vector<float>{},
-                               bias_too ? dz : x, bias_too ? x : dz, accumulate);
-        if (bias_too) {
-            return;
-        }
-    } else {
-        launch_weight_gradient(
-            {.stream = stream_,
-             .name = "convolution_weight_gradient",
-             .work = {4.0 * (dz.size() + x.size()) + stored * static_cast<double>(d_weight.size),
-                      shape.operations(dz.rows)}},
-            dz, x, shape, quad_access(0, {d_weight.data}),
-            shape.rounds(dz.rows) ? precision_ : Precision::float32, update, workspace_);
+    const bool linear = is_linear(shape, dz.rows, precision_);
+    const bool gathers = shape.kind == ConvolutionKind::convolution;
+    if (linear) {
+        linear_weight_gradient(matrix_of(d_weight, shape), gathers ? d_bias : Vector<float>{},
+                               gathers ? dz : x, gathers ? x : dz, accumulate);
     }
-    launch_bias_gradient({.stream = stream_,
-                          .name = "convolution_bias_gradient",
-                          .work = {stored * static_cast<double>(d_bias.size), 0.0}},
-                         dz, d_bias.size, update, workspace_);
+    if (!linear || !gathers) {
+        const GradientLaunch<StoreGradient> gradient = {
+            {d_weight.data, d_bias.data_or_null(), accumulate},
+            "convolution_weight_gradient",
+            "convolution_bias_gradient",
+            accumulate ? 8.0 : 4.0,
+            0.0,
+            d_bias.size,
+            quad_access(0, {d_weight.data})};
+        launch_gradient(gradient, stream_, dz, x, shape, linear,
+                        shape.rounds(dz.rows) ? precision_ : Precision::float32, workspace_);
+    }
 }
 
 void CudaBackend::convolution_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
                                                    Matrix<const float> dz, Matrix<const float> x,
                                                    const Adam& adam,
                                                    const ConvolutionShape& shape) {
-    const auto weights = static_cast<double>(weight.value.size);
-    const AdamStep update{weight, bias, adam};
-    if (is_linear(shape, dz.rows, precision_)) {
-        const bool bias_too = shape.kind == ConvolutionKind::convolution;
-        linear_weight_gradient_adam(weight, bias_too ? bias : AdamTensor{}, bias_too ? dz : x,
-                                    bias_too ? x : dz, adam);
-        if (bias_too) {
-            return;
-        }
-    } else {
-        launch_weight_gradient({.stream = stream_,
-                                .name = "convolution_weight_gradient_adam",
-                                .work = {4.0 * (dz.size() + x.size()) + 24.0 * weights,
-                                         shape.operations(dz.rows) + 12.0 * weights}},
-                               dz, x, shape,
-                               quad_access(0, {weight.value.data, weight.first_moment.data,
-                                               weight.second_moment.data}),
-                               shape.rounds(dz.rows) ? precision_ : Precision::float32, update,
-                               workspace_);
+    const bool linear = is_linear(shape, dz.rows, precision_);
+    const bool gathers = shape.kind == ConvolutionKind::convolution;
+    if (linear) {
+        linear_weight_gradient_adam(weight, gathers ? bias : AdamTensor{}, gathers ? dz : x,
+                                    gathers ? x : dz, adam);
     }
-    launch_bias_gradient({.stream = stream_,
-                          .name = "convolution_bias_gradient_adam",
-                          .work = {24.0 * static_cast<double>(bias.value.size), 0.0}},
-                         dz, bias.value.size, update, workspace_);
+    if (!linear || !gathers) {
+        const GradientLaunch<AdamStep> gradient = {
+            {weight, bias, adam},
+            "convolution_weight_gradient_adam",
+            "convolution_bias_gradient_adam",
+            24.0,
+            12.0,
+            bias.value.size,
+            quad_access(0,
+                        {weight.value.data, weight.first_moment.data, weight.second_moment.data})};
+        launch_gradient(gradient, stream_, dz, x, shape, linear,
+                        shape.rounds(dz.rows) ? precision_ : Precision::float32, workspace_);
+    }
 }
 
 } // namespace patchforge::cuda
