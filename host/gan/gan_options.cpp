@@ -2,19 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
 #include <stdexcept>
 
 namespace patchforge {
 
 namespace {
-
-// In the order of GanLoss, then what is a wasserstein loss with a penalty.
-constexpr std::array<const char*, 6> loss_names = {"ns",    "minimax", "lsgan",
-                                                   "hinge", "wgan",    "wgan-gp"};
 
 const Choices<Activation> activations = {{"identity", Activation::identity},
                                          {"relu", Activation::relu},
@@ -29,26 +22,27 @@ const Choices<LatentDistribution> latents = {{"normal", LatentDistribution::norm
 
 } // namespace
 
-std::vector<std::string> gan_loss_names() {
-    return {loss_names.begin(), loss_names.end()};
-}
-
 std::string gan_loss_name(const GanOptions& options) {
-    const bool penalised = options.loss == GanLoss::wasserstein && options.lambda_gp > 0;
-    return penalised ? loss_names.back() : loss_names[static_cast<std::size_t>(options.loss)];
+    std::string name;
+    for (const NamedGanLoss& named : gan_losses()) {
+        if (named.loss == options.loss && (name.empty() || options.lambda_gp > 0)) {
+            name = named.name;
+        }
+    }
+    return name;
 }
 
 void choose_loss(GanOptions& options, const std::string& name) {
-    const auto found = std::find(loss_names.begin(), loss_names.end(), name);
-    if (found == loss_names.end()) {
-        throw std::invalid_argument(fmt::format("--loss {}: no such loss; use one of {}", name,
-                                                fmt::join(loss_names, ", ")));
+    for (const NamedGanLoss& named : gan_losses()) {
+        if (named.name == name) {
+            options.loss = named.loss;
+            options.lambda_gp = named.lambda_gp;
+            options.clip_value = named.clip_value;
+            return;
+        }
     }
-    const bool penalised = name == "wgan-gp";
-    options.loss =
-        penalised ? GanLoss::wasserstein : static_cast<GanLoss>(found - loss_names.begin());
-    options.lambda_gp = penalised ? 10 : 0;
-    options.clip_value = name == "wgan" ? 0.01 : 0;
+    throw std::invalid_argument(fmt::format("--loss {}: no such loss; use one of {}", name,
+                                            fmt::join(gan_loss_names(), ", ")));
 }
 
 void describe(Options& options, GanOptions& gan) {
@@ -120,11 +114,11 @@ void describe(Options& options, GanOptions& gan) {
     options.number("adam_eps", gan.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
     options
         .custom(
-            "loss", fmt::format("{}", fmt::join(loss_names, "|")),
+            "loss", fmt::format("{}", fmt::join(gan_loss_names(), "|")),
             "ns: non-saturating; wgan and wgan-gp set their clip value and penalty",
             [&gan](const std::string& text) { choose_loss(gan, text); },
             [&gan]() -> ParameterValue { return gan_loss_name(gan); })
-        .values = fmt::format("{}", fmt::join(loss_names, ", "));
+        .values = fmt::format("{}", fmt::join(gan_loss_names(), ", "));
     options.number("lambda_gp", gan.lambda_gp, {0, 1e6},
                    "weight of the gradient penalty (wgan-gp: 10)");
     options.number("clip_value", gan.clip_value, {0, 1e6},
@@ -195,29 +189,6 @@ void GanOptions::validate_for(std::int64_t patches) const {
             "variance to normalise by; give --drop-last or another size",
             batch_size, patches));
     }
-}
-
-GanEquilibrium gan_equilibrium(GanLoss loss, double real_label) {
-    switch (loss) {
-    case GanLoss::non_saturating:
-    case GanLoss::minimax: {
-        // D minimises -r ln D - (1 - r) ln(1 - D) - ln(1 - D): D* = r / 2.
-        const double d = real_label / 2;
-        const double fake = -std::log(1 - d);
-        return {d, -real_label * std::log(d) - (1 - real_label) * std::log(1 - d) + fake,
-                loss == GanLoss::minimax ? -fake : -std::log(d)};
-    }
-    case GanLoss::least_squares:
-        // Outputs 1/2 for both: 1/8 + 1/8, and (1/2 - 1)^2 / 2.
-        return {1 / (1 + std::exp(-0.5)), 0.25, 0.125};
-    case GanLoss::hinge:
-        return {0.5, 2, 0};
-    case GanLoss::wasserstein: {
-        constexpr double open = std::numeric_limits<double>::quiet_NaN();
-        return {open, 0, open};
-    }
-    }
-    throw std::logic_error("gan_equilibrium: unknown loss");
 }
 
 std::string gan_rest_text(const GanOptions& options) {

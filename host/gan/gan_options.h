@@ -6,9 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "host/gan/gan_losses.h"
 #include "host/network/network_shape.h"
 #include "host/options/options.h"
-#include "kernels/operations/loss.h"
 
 namespace patchforge {
 
@@ -75,23 +75,12 @@ struct GanOptions {
 
 void describe(Options& options, GanOptions& gan);
 
-// "ns", "minimax", "lsgan", "hinge", "wgan", "wgan-gp": sets the loss with what belongs to it, a
-// clip value of 0.01 for wgan, a penalty of 10 for wgan-gp. Throws std::invalid_argument.
+// Sets the loss of that name with what belongs to it: a clip value of 0.01 for wgan, a penalty of
+// 10 for wgan-gp. Throws std::invalid_argument.
 void choose_loss(GanOptions& options, const std::string& name);
-std::vector<std::string> gan_loss_names();
 std::string gan_loss_name(const GanOptions& options);
 
-// Where the game rests when the fakes are distributed like the patches: for the logistic
-// losses D* = r / 2 with r the real label (r = 1: D = 1/2, losses 2 ln 2 and ln 2). NaN is what
-// rest leaves open: a Wasserstein critic may add any number to all its answers, and so to G's loss.
-struct GanEquilibrium {
-    double probability = 0.5; // D(x) = D(G(z)), the sigmoid of D's output
-    double loss_d = 0;
-    double loss_g = 0;
-};
-GanEquilibrium gan_equilibrium(GanLoss loss, double real_label);
-
-// The same as a sentence, for the log and the report.
+// Where the game rests (gan_equilibrium), as a sentence for the log and the report.
 std::string gan_rest_text(const GanOptions& options);
 
 } // namespace patchforge

@@ -8,60 +8,6 @@
 namespace patchforge {
 namespace {
 
-double sigmoid(double l) {
-    return l >= 0 ? 1 / (1 + std::exp(-l)) : std::exp(l) / (1 + std::exp(l));
-}
-
-double cross_entropy(double l, double target) {
-    return std::max(l, 0.0) - l * target + std::log1p(std::exp(-std::abs(l)));
-}
-
-struct LossAndSlope {
-    double loss;
-    double slope;
-};
-
-LossAndSlope binary(double l, double target) {
-    return {cross_entropy(l, target), sigmoid(l) - target};
-}
-
-LossAndSlope half_square(double difference) {
-    return {difference * difference / 2, difference};
-}
-
-// What one answer of the discriminator adds to its own loss, and the derivative.
-LossAndSlope discriminator_term(double l, bool real, GanLoss loss, double real_label) {
-    switch (loss) {
-    case GanLoss::non_saturating:
-    case GanLoss::minimax:
-        return binary(l, real ? real_label : 0);
-    case GanLoss::least_squares:
-        return half_square(real ? l - 1 : l);
-    case GanLoss::hinge: {
-        const double margin = real ? 1 - l : 1 + l;
-        return {std::max(0.0, margin), margin > 0 ? (real ? -1.0 : 1.0) : 0.0};
-    }
-    case GanLoss::wasserstein:
-        break;
-    }
-    return {real ? -l : l, real ? -1.0 : 1.0};
-}
-
-LossAndSlope generator_term(double l, GanLoss loss) {
-    switch (loss) {
-    case GanLoss::non_saturating:
-        return binary(l, 1);
-    case GanLoss::minimax:
-        return {-cross_entropy(l, 0), -sigmoid(l)};
-    case GanLoss::least_squares:
-        return half_square(l - 1);
-    case GanLoss::hinge:
-    case GanLoss::wasserstein:
-        break;
-    }
-    return {-l, -1};
-}
-
 double weight_of(Vector<const float> class_weight, std::int32_t label) {
     return class_weight.empty() ? 1.0 : static_cast<double>(class_weight.data[label]);
 }
@@ -78,9 +24,9 @@ void CpuBackend::discriminator_loss(Vector<float> d_logit, Vector<float> metrics
     for (std::int64_t i = 0; i < logit.size; ++i) {
         const bool real = i < real_count;
         const double l = logit.data[i];
-        const LossAndSlope term = discriminator_term(l, real, loss, real_label);
+        const auto term = gan_loss::discriminator_term<double>(loss, l, real, real_label);
         total[real] += term.loss;
-        probability[real] += sigmoid(l);
+        probability[real] += gan_loss::sigmoid(l);
         right += (l > 0) == real;
         d_logit.data[i] = static_cast<float>(term.slope / static_cast<double>(rows[real]));
     }
@@ -101,9 +47,10 @@ void CpuBackend::generator_loss(Vector<float> d_logit, Vector<float> metrics,
     double probability = 0;
     const auto rows = static_cast<double>(logit.size);
     for (std::int64_t i = 0; i < logit.size; ++i) {
-        const LossAndSlope term = generator_term(logit.data[i], loss);
+        const double l = logit.data[i];
+        const auto term = gan_loss::generator_term(loss, l);
         total += term.loss;
-        probability += sigmoid(logit.data[i]);
+        probability += gan_loss::sigmoid(l);
         d_logit.data[i] = static_cast<float>(term.slope / rows);
     }
     metrics.data[GeneratorMetrics::loss] = static_cast<float>(total / rows);
@@ -114,7 +61,7 @@ void CpuBackend::binary_cross_entropy(Vector<float> d_logit, Vector<float> loss,
                                       Vector<const float> logit, Vector<const std::int32_t> label,
                                       Vector<const float> class_weight, float scale) {
     for (std::int64_t i = 0; i < logit.size; ++i) {
-        const LossAndSlope term = binary(logit.data[i], label.data[i]);
+        const auto term = gan_loss::cross_entropy<double>(logit.data[i], label.data[i]);
         if (!loss.empty()) {
             loss.data[i] = static_cast<float>(term.loss);
         }

@@ -11,7 +11,6 @@
 #include "kernels/cuda/gan_resident.h"
 #include "kernels/cuda/grid_barrier.h"
 #include "kernels/cuda/instructions.h"
-#include "kernels/cuda/loss_terms.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -273,13 +272,13 @@ class Iterations : public GanResident {
         if (threadIdx.x < rows) {
             const unsigned row = first + threadIdx.x;
             const float logit = s_.logit[row];
-            const LossTerm term =
+            const auto term =
                 of_discriminator
-                    ? discriminator_term(gan_.loss, logit, row < batch_, gan_.real_label)
-                    : generator_term(gan_.loss, logit);
+                    ? gan_loss::discriminator_term(gan_.loss, logit, row < batch_, gan_.real_label)
+                    : gan_loss::generator_term(gan_.loss, logit);
             s_.loss[row] = term.loss;
-            s_.d_logit[row] = term.gradient / static_cast<float>(batch_);
-            s_.probability[row] = sigmoid(logit);
+            s_.d_logit[row] = term.slope / static_cast<float>(batch_);
+            s_.probability[row] = gan_loss::sigmoid(logit);
         }
         __syncthreads();
     }

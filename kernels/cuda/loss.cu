@@ -8,7 +8,6 @@
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"
-#include "kernels/cuda/loss_terms.h"
 
 namespace patchforge::cuda {
 namespace {
@@ -24,13 +23,13 @@ __global__ void __launch_bounds__(reduction_block)
     for (std::int64_t i = threadIdx.x; i < real_count + fake_count; i += blockDim.x) {
         const bool is_real = i < real_count;
         const float value = logit[i];
-        const LossTerm term = discriminator_term(loss, value, is_real, real_label);
+        const auto term = gan_loss::discriminator_term(loss, value, is_real, real_label);
         const float rows = static_cast<float>(is_real ? real_count : fake_count);
-        d_logit[i] = term.gradient / rows;
+        d_logit[i] = term.slope / rows;
         total[Metric::loss_real] += is_real ? term.loss : 0.0f;
         total[Metric::loss_fake] += is_real ? 0.0f : term.loss;
-        total[Metric::probability_real] += is_real ? sigmoid(value) : 0.0f;
-        total[Metric::probability_fake] += is_real ? 0.0f : sigmoid(value);
+        total[Metric::probability_real] += is_real ? gan_loss::sigmoid(value) : 0.0f;
+        total[Metric::probability_fake] += is_real ? 0.0f : gan_loss::sigmoid(value);
         total[Metric::accuracy] += (is_real ? value > 0.0f : value <= 0.0f) ? 1.0 : 0.0;
     }
     sum_over_block(total, storage);
@@ -53,10 +52,10 @@ __global__ void __launch_bounds__(reduction_block)
     auto& storage = shared<BlockSumStorage<Metric::count>>();
     double total[Metric::count] = {};
     for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
-        const LossTerm term = generator_term(loss, logit[i]);
-        d_logit[i] = term.gradient / static_cast<float>(count);
+        const auto term = gan_loss::generator_term(loss, logit[i]);
+        d_logit[i] = term.slope / static_cast<float>(count);
         total[Metric::loss] += term.loss;
-        total[Metric::probability_fake] += sigmoid(logit[i]);
+        total[Metric::probability_fake] += gan_loss::sigmoid(logit[i]);
     }
     sum_over_block(total, storage);
     if (threadIdx.x == 0) {
@@ -73,13 +72,13 @@ __global__ void __launch_bounds__(256)
     begin_kernel();
     const std::int64_t i = std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x;
     if (i < count) {
-        const LossTerm term = cross_entropy(logit[i], static_cast<float>(label[i]));
+        const auto term = gan_loss::cross_entropy(logit[i], static_cast<float>(label[i]));
         if (loss != nullptr) {
             loss[i] = term.loss;
         }
         if (d_logit != nullptr) {
             const float weight = class_weight != nullptr ? class_weight[label[i]] : 1.0f;
-            d_logit[i] = scale * weight * term.gradient;
+            d_logit[i] = scale * weight * term.slope;
         }
     }
 }

@@ -1,22 +1,13 @@
 // Losses on logits. Every operation gives the loss and the gradient of it by the logits at once.
 // Stable binary cross-entropy on a logit l with target t: max(l, 0) - l t + log1p(exp(-|l|)), with
-// gradient sigmoid(l) - t: finite for every finite l. Means are over the rows of the true batch.
+// gradient sigmoid(l) - t: finite for every finite l. The losses of GANs stand in
+// kernels/gan_loss.h.
 #pragma once
 
+#include "kernels/gan_loss.h"
 #include "kernels/views.h"
 
 namespace patchforge {
-
-// The five classic pairs (Lucic et al., "Are GANs Created Equal?", 2018). l = D's logit on real
-// rows, f = on fake rows; D(.) = sigmoid of the logit; L(l, t) = binary cross-entropy; r = real
-// label.
-//                   discriminator                          generator
-//   non_saturating  mean L(l, r) + mean L(f, 0)            mean L(f, 1)
-//   minimax         the same                               -mean L(f, 0)
-//   least_squares   mean (l - 1)^2 / 2 + mean f^2 / 2      mean (f - 1)^2 / 2
-//   hinge           mean max(0, 1 - l) + mean max(0, 1+f)  -mean f
-//   wasserstein     mean f - mean l                        -mean f
-enum class GanLoss { non_saturating, minimax, least_squares, hinge, wasserstein };
 
 // Where discriminator_loss and generator_loss put what they measured (float32 each).
 struct DiscriminatorMetrics {
