@@ -8,16 +8,19 @@
 
 namespace patchforge {
 
-// The five classic pairs (Lucic et al., "Are GANs Created Equal?", 2018). l = D's logit on real
+// The classic pairs (Lucic et al., "Are GANs Created Equal?", 2018), and the least squares whose
+// minimum is Pearson's chi-squared divergence (Mao et al., "Least Squares Generative Adversarial
+// Networks", 2017, a, b, c = -1, 1, 0): D's answers are centred, so that 0 parts right from wrong. l = D's logit on real
 // rows, f = on fake rows; D(.) = sigmoid of the logit; L(l, t) = binary cross-entropy; r = real
 // label, which only non_saturating and minimax know. Means are over the rows of the true batch.
 //                   discriminator                          generator
 //   non_saturating  mean L(l, r) + mean L(f, 0)            mean L(f, 1)
 //   minimax         the same                               -mean L(f, 0)
 //   least_squares   mean (l - 1)^2 / 2 + mean f^2 / 2      mean (f - 1)^2 / 2
+//   pearson         mean (l - 1)^2 / 2 + mean (f + 1)^2/2  mean f^2 / 2
 //   hinge           mean max(0, 1 - l) + mean max(0, 1+f)  -mean f
 //   wasserstein     mean f - mean l                        -mean f
-enum class GanLoss { non_saturating, minimax, least_squares, hinge, wasserstein };
+enum class GanLoss { non_saturating, minimax, least_squares, hinge, wasserstein, pearson };
 
 namespace gan_loss {
 
@@ -62,6 +65,8 @@ PATCHFORGE_HOST_DEVICE inline LossTerm<Number> discriminator_term(GanLoss loss, 
         return cross_entropy(logit, real ? real_label : Number(0));
     case GanLoss::least_squares:
         return half_square(real ? logit - 1 : logit);
+    case GanLoss::pearson:
+        return half_square(real ? logit - 1 : logit + 1);
     case GanLoss::hinge:
         return real ? hinge(1 - logit, Number(-1)) : hinge(1 + logit, Number(1));
     case GanLoss::wasserstein:
@@ -82,6 +87,8 @@ PATCHFORGE_HOST_DEVICE inline LossTerm<Number> generator_term(GanLoss loss, Numb
     }
     case GanLoss::least_squares:
         return half_square(logit - 1);
+    case GanLoss::pearson:
+        return half_square(logit);
     case GanLoss::hinge:
     case GanLoss::wasserstein:
         break;

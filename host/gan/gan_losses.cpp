@@ -32,6 +32,11 @@ const std::vector<NamedGanLoss>& gan_losses() {
          [](double) {
              return GanEquilibrium{1 / (1 + std::exp(-0.5)), 0.25, 0.125};
          }},
+        // Outputs 0: 1/2 + 1/2.
+        {"lsgan-pearson", GanLoss::pearson,
+         [](double) {
+             return GanEquilibrium{0.5, 1, 0};
+         }},
         {"hinge", GanLoss::hinge,
          [](double) {
              return GanEquilibrium{0.5, 2, 0};

@@ -32,7 +32,7 @@ const Shape shapes[] = {
     {"one_row", 61, 16, 4, 1, 7},
     {"ragged", 75, 16, 8, 5, 23, GanLoss::non_saturating, 0.5f},
     {"two_tiles", 130, 48, 12, 17, 60, GanLoss::hinge, 0.25f, false},
-    {"whole_batch", 64, 32, 20, 32, 70, GanLoss::least_squares},
+    {"whole_batch", 64, 32, 20, 32, 70, GanLoss::pearson},
     {"critic", 180, 80, 100, 9, 31, GanLoss::wasserstein, 0, true, 0.01f},
 };
 

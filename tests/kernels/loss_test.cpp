@@ -9,7 +9,8 @@ namespace patchforge::testing {
 namespace {
 
 const std::vector<GanLoss> every_loss{GanLoss::non_saturating, GanLoss::minimax,
-                                      GanLoss::least_squares, GanLoss::hinge, GanLoss::wasserstein};
+                                      GanLoss::least_squares,  GanLoss::hinge,
+                                      GanLoss::wasserstein,    GanLoss::pearson};
 
 class LossTest : public BackendTest {
   protected:
@@ -137,6 +138,19 @@ TEST_P(LossTest, Equilibrium) {
         }
         EXPECT_NEAR(pull, 0, 5e-7);
     }
+}
+
+// By hand: logits 3 and -1 of patches, 0 and -2 of fakes. At rest all are 0.
+TEST_P(LossTest, LeastSquaresAroundZero) {
+    const Result d = discriminator({3, -1, 0, -2}, 2, GanLoss::pearson, 1);
+    EXPECT_FLOAT_EQ(d.metrics[DiscriminatorMetrics::loss_real], 2);
+    EXPECT_FLOAT_EQ(d.metrics[DiscriminatorMetrics::loss_fake], 0.5F);
+    EXPECT_EQ(d.d_logit, (std::vector<float>{1, -1, 0.5F, -0.5F}));
+    const Result g = generator({3, -1}, GanLoss::pearson);
+    EXPECT_FLOAT_EQ(g.metrics[GeneratorMetrics::loss], 2.5F);
+    EXPECT_EQ(g.d_logit, (std::vector<float>{1.5F, -0.5F}));
+    const Result rest = discriminator({0, 0}, 1, GanLoss::pearson, 1);
+    EXPECT_EQ(rest.d_logit, (std::vector<float>{-1, 1}));
 }
 
 TEST_P(LossTest, FarLogitsStayFiniteAndKeepTheirGradient) {

@@ -37,6 +37,8 @@ inline Term real_term(GanLoss loss, double l, double real_label) {
         return cross_entropy_term(l, real_label);
     case GanLoss::least_squares:
         return {(l - 1) * (l - 1) / 2, l - 1};
+    case GanLoss::pearson:
+        return {(l - 1) * (l - 1) / 2, l - 1};
     case GanLoss::hinge:
         return {std::max(0.0, 1 - l), l < 1 ? -1.0 : 0.0};
     case GanLoss::wasserstein:
@@ -52,6 +54,8 @@ inline Term fake_term(GanLoss loss, double f) {
         return cross_entropy_term(f, 0);
     case GanLoss::least_squares:
         return {f * f / 2, f};
+    case GanLoss::pearson:
+        return {(f + 1) * (f + 1) / 2, f + 1};
     case GanLoss::hinge:
         return {std::max(0.0, 1 + f), f > -1 ? 1.0 : 0.0};
     case GanLoss::wasserstein:
@@ -68,6 +72,8 @@ inline Term generator_term(GanLoss loss, double f) {
         return {-binary_cross_entropy(f, 0), -sigmoid(f)};
     case GanLoss::least_squares:
         return {(f - 1) * (f - 1) / 2, f - 1};
+    case GanLoss::pearson:
+        return {f * f / 2, f};
     case GanLoss::hinge:
     case GanLoss::wasserstein:
         return {-f, -1};

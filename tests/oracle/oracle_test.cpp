@@ -104,7 +104,7 @@ TEST(OracleGradient, Linear) {
 
 TEST(OracleGradient, GanLosses) {
     for (const GanLoss loss : {GanLoss::non_saturating, GanLoss::minimax, GanLoss::least_squares,
-                               GanLoss::hinge, GanLoss::wasserstein}) {
+                               GanLoss::hinge, GanLoss::wasserstein, GanLoss::pearson}) {
         for (const double label : {1.0, 0.9}) {
             SCOPED_TRACE(testing::Message() << "loss " << static_cast<int>(loss));
             auto logit = random_values(7, 12, -4, 4);
