@@ -20,9 +20,10 @@ void DistanceSearch::begin() {
     steps_to_success_.assign(rows(), -1);
 }
 
-void DistanceSearch::differentiate(const WhiteBoxVictim::Goal& goal, RowValue weight) {
+void DistanceSearch::differentiate(const WhiteBoxVictim::Goal& goal, RowValue weight,
+                                   Vector<float> loss) {
     const Matrix<float> x = matrix(x_), gradient = matrix(gradient_);
-    scene_.victim.gradient(gradient, {}, x, scene_.batch.label(), goal);
+    scene_.victim.gradient(gradient, loss, x, scene_.batch.label(), goal);
     backend().add_distance_gradient(gradient, x, scene_.batch.origin(), weight);
     backend().row_norms(distance_.vector(), x, scene_.batch.origin(), Norm::l2);
 }

@@ -20,8 +20,8 @@ class DistanceSearch : public Attack {
   protected:
     void begin(); // nothing has succeeded yet
     // While recording: gradient_ = the gradient of the goal's loss and of `weight` times the
-    // squared distance, by x_; and the distance.
-    void differentiate(const WhiteBoxVictim::Goal& goal, RowValue weight);
+    // squared distance, by x_; the distance; and the goal's loss, where wanted.
+    void differentiate(const WhiteBoxVictim::Goal& goal, RowValue weight, Vector<float> loss = {});
     // Replays what was recorded with differentiate() in it, and puts into batch.x() what succeeds
     // nearer than before; 1 where the present image does.
     std::vector<std::uint8_t> look(Recording& gradient, std::int64_t step);

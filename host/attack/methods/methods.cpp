@@ -4,13 +4,13 @@
 namespace patchforge {
 
 namespace methods {
-extern const AttackMethod fgsm, pgd, mifgsm, forge, cw, numeric, nes, spsa, square, worst;
+extern const AttackMethod fgsm, pgd, mifgsm, forge, cw, deepfool, numeric, nes, spsa, square, worst;
 }
 
 std::span<const AttackMethod* const> attack_methods() {
     using namespace methods;
     static constexpr const AttackMethod* table[] = {
-        &fgsm, &pgd, &mifgsm, &forge, &cw, &numeric, &nes, &spsa, &square, &worst,
+        &fgsm, &pgd, &mifgsm, &forge, &cw, &deepfool, &numeric, &nes, &spsa, &square, &worst,
     };
     return table;
 }

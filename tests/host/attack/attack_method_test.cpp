@@ -26,7 +26,7 @@ TEST(AttackMethods, HeedOptionsThatThereAre) {
             }
         }
     }
-    EXPECT_THROW(attack_method("deepfool"), std::invalid_argument);
+    EXPECT_THROW(attack_method("deepfoul"), std::invalid_argument);
 }
 
 TEST(AttackMethods, AFastGradientTakesOneStepWhateverTheOthersDo) {

@@ -7,6 +7,7 @@
 
 #include "host/trial/attack_table.h"
 #include "tests/host/attack/attacked_models.h"
+#include "tests/kernels/comparison.h"
 
 namespace patchforge::testing {
 namespace {
@@ -136,6 +137,61 @@ TEST_P(AttackStrengthTest, StrongerAttacksBreakMore) {
 
 TEST_P(AttackStrengthTest, CarliniWagnerComesNearerThanFgsm) {
     const AttackResult near = run(options_for("cw"), 0);
+    const AttackResult far = run(options_for("fgsm", Norm::l2), 1.0);
+    std::int64_t compared = 0;
+    for (std::size_t i = 0; i < near.samples.size(); ++i) {
+        if (near.samples[i].clean == set.labels[i]) {
+            EXPECT_TRUE(near.samples[i].broken(set.labels[i])) << i;
+            if (far.samples[i].broken(set.labels[i])) {
+                EXPECT_LT(near.samples[i].l2, far.samples[i].l2) << i;
+                ++compared;
+            }
+        }
+    }
+    EXPECT_GT(compared, 5);
+}
+
+// Of a linear victim DeepFool knows the nearest border exactly: |lead| / ||gradient||, which it
+// passes by 2 %. The patches are grey enough that the box does not come between.
+TEST_P(AttackTest, DeepFoolStepsJustOverALinearBorder) {
+    const ClassifierFormat format = format_of(3, 5, 6, 2);
+    const std::int64_t pixels = format.pixels();
+    const std::vector<float> weight = random_values(31, 2 * pixels), bias = {0.1F, -0.2F};
+    const auto linear = model_of(*backend,
+                                 multilayer_perceptron(pixels, {}, 2, Activation::identity, 0,
+                                                       false, 0, Activation::identity),
+                                 format, {weight, bias});
+    AttackSet grey;
+    for (std::int64_t i = 0; i < samples * pixels; ++i) {
+        grey.levels.push_back(static_cast<std::uint8_t>(100 + i * 37 % 56));
+    }
+    grey.labels = linear->predictions(grey.levels);
+    for (const auto target : {AttackOptions::Target::none, AttackOptions::Target::random}) {
+        AttackOptions options = options_for("deepfool");
+        options.target = target;
+        const AttackResult result = AttackRunner({linear.get()}, nullptr, grey, options).run(0);
+        for (std::int64_t i = 0; i < samples; ++i) {
+            SCOPED_TRACE(i);
+            const SampleOutcome& outcome = result.samples[static_cast<std::size_t>(i)];
+            const std::int32_t label = grey.labels[static_cast<std::size_t>(i)];
+            double lead = bias[1 - label] - bias[label], squares = 0;
+            for (std::int64_t p = 0; p < pixels; ++p) {
+                const double slope =
+                    double{weight[(1 - label) * pixels + p]} - double{weight[label * pixels + p]};
+                lead += slope * (grey.levels[i * pixels + p] / 127.5 - 1);
+                squares += 4 * slope * slope; // the victim scales [0, 1] to [-1, 1]
+            }
+            EXPECT_TRUE(outcome.broken(label));
+            EXPECT_EQ(outcome.steps, 1);
+            EXPECT_NEAR(outcome.l2, 1.02 * (std::fabs(lead) + 1e-4) / std::sqrt(squares), 1e-5);
+        }
+    }
+}
+
+TEST_P(AttackStrengthTest, DeepFoolComesNearerThanFgsm) {
+    AttackOptions options = options_for("deepfool");
+    options.steps = 0; // its own
+    const AttackResult near = run(options, 0);
     const AttackResult far = run(options_for("fgsm", Norm::l2), 1.0);
     std::int64_t compared = 0;
     for (std::size_t i = 0; i < near.samples.size(); ++i) {
