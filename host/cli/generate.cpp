@@ -30,8 +30,18 @@ struct Call {
     std::string class_name;
     std::int64_t count = 64;
     std::uint64_t seed = 0;
+    double truncation = 1;
     int nrow = 8;
 };
+
+// Draws the codes nearer together: their numbers, not the classes behind them.
+void truncate(std::vector<float>& latents, const ImageGenerator& generator, double factor) {
+    const auto width = static_cast<std::size_t>(generator.latent_dim());
+    const std::size_t numbers = width - generator.format().classes.size();
+    for (std::size_t i = 0; i < latents.size(); ++i) {
+        latents[i] *= i % width < numbers ? static_cast<float>(factor) : 1.0f;
+    }
+}
 
 // Number of the class that was asked for; -1: all of them, or none was.
 std::int64_t class_of(const std::string& name, const GeneratorFormat& format) {
@@ -67,6 +77,7 @@ void run(const Call& call) {
     std::vector<float> latents;
     if (call.latents.empty()) {
         latents = generator.latents(call.count, call.seed, Purpose::generate, label);
+        truncate(latents, generator, call.truncation);
     } else {
         const TensorFile codes = read_safetensors(call.latents);
         const Tensor& tensor = codes.at("latents");
@@ -141,6 +152,8 @@ Verb generate_verb() {
     options.text("out", call->out, "FOLDER", "folder for the PNG files");
     options.number("count", call->count, {1, 10000000}, "how many");
     options.number("seed", call->seed, any_seed, "of the latent codes");
+    options.number("truncation", call->truncation, {0.001, 1},
+                   "the codes are multiplied by it: below 1 likelier fakes, and less variety");
     options.text("latents", call->latents, "FILE",
                  "a .safetensors file with the codes themselves, as `latents`");
     options.text("class", call->class_name, "NAME|all",
@@ -149,8 +162,8 @@ Verb generate_verb() {
     options.text("grid", call->grid, "FILE", "PNG file for all of them in one picture");
     options.number("nrow", call->nrow, {1, 1000}, "patches a row of the grid");
     describe(options, call->device);
-    for (const char* option : {"count", "seed"}) {
-        options.only_one_of({"latents", option}); // the codes in the file say both
+    for (const char* option : {"count", "seed", "truncation"}) {
+        options.only_one_of({"latents", option}); // the codes in the file say all
     }
     verb.examples = {"generate --run runs/gan --out fakes --count 1000 --seed 1",
                      "generate --run runs/conditional --class all --out fakes --grid fakes.png"};

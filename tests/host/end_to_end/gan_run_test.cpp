@@ -7,6 +7,7 @@
 #include <fstream>
 #include <regex>
 
+#include "data/png.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/files/safetensors.h"
 #include "tests/host/end_to_end/program.h"
@@ -238,6 +239,37 @@ TEST(GanRun, GenerateGivesTheSameBytesForTheSameSeed) {
          "--latents", folder / "run/latents.safetensors", "--grid", folder / "c.png"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_EQ(bytes_of_file(folder / "c.png"), bytes_of_file(folder / "run/images/final.png"));
+}
+
+// Codes multiplied by nearly nothing make nearly one picture, whatever the seed; by 1 the same.
+TEST(GanRun, TruncationDrawsFakesTogether) {
+    const ScratchFolder folder("truncation");
+    const std::string set = small_patches(folder);
+    std::vector<std::string> conditional = training(set, folder / "run", 10, "cpu");
+    conditional.push_back("--conditional");
+    ASSERT_EQ(run_program("patchforge-cpu", conditional).status, 0);
+    const auto grid = [&](const std::string& seed, const std::string& truncation) {
+        const std::string file = folder / (seed + '-' + truncation + ".png");
+        std::vector<std::string> call = {"generate", "--run", folder / "run", "--count", "2",
+                                         "--class",  "1",     "--grid",       file,      "--seed",
+                                         seed};
+        if (!truncation.empty()) {
+            call.insert(call.end(), {"--truncation", truncation});
+        }
+        const Outcome outcome = run_program("patchforge-cpu", call);
+        EXPECT_EQ(outcome.status, 0) << outcome.output;
+        return read_png(file).pixels;
+    };
+    const auto furthest = [](const auto& a, const auto& b) {
+        int distance = a.size() == b.size() ? 0 : 256;
+        for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+            distance = std::max(distance, std::abs(int{a[i]} - int{b[i]}));
+        }
+        return distance;
+    };
+    EXPECT_EQ(grid("3", "1"), grid("3", ""));
+    EXPECT_GT(furthest(grid("3", ""), grid("4", "")), 3);
+    EXPECT_LE(furthest(grid("3", "0.001"), grid("4", "0.001")), 1);
 }
 
 TEST(RealData, PackTrainGenerateResume) {
