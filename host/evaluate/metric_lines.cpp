@@ -151,25 +151,4 @@ void drop_metric_steps(const std::filesystem::path& folder, const std::string& m
     }
 }
 
-std::string metric_table(std::span<const MetricResult> results) {
-    std::size_t extractor_width = 9, metric_width = 6;
-    for (const MetricResult& result : results) {
-        extractor_width = std::max(extractor_width, result.extractor.name.size());
-        for (const auto& [name, value] : result.results) {
-            metric_width = std::max(metric_width, name.size());
-        }
-    }
-    std::string table =
-        fmt::format("{:<{}}  {:<{}}  {:>12}  {:>11}  {:>11}\n", "extractor", extractor_width,
-                    "metric", metric_width, "value", "n generated", "n reference");
-    for (const MetricResult& result : results) {
-        for (const auto& [name, value] : result.results) {
-            table += fmt::format("{:<{}}  {:<{}}  {:>12.6g}  {:>11}  {:>11}\n",
-                                 result.extractor.name, extractor_width, name, metric_width, value,
-                                 result.n_generated, result.n_reference);
-        }
-    }
-    return table;
-}
-
 } // namespace patchforge

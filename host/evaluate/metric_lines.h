@@ -60,7 +60,4 @@ std::vector<MetricResult> read_metric_steps(const std::filesystem::path& folder,
 void drop_metric_steps(const std::filesystem::path& folder, const std::string& metric,
                        std::int64_t last);
 
-// A table for the console: extractor, metric, value, n; one line a value.
-std::string metric_table(std::span<const MetricResult> results);
-
 } // namespace patchforge

@@ -10,20 +10,6 @@
 
 namespace patchforge {
 
-Placement placement_from_name(const std::string& name) {
-    if (name == "auto") {
-        return Placement::automatic;
-    }
-    if (name == "resident") {
-        return Placement::resident;
-    }
-    if (name == "streamed") {
-        return Placement::streamed;
-    }
-    throw std::invalid_argument(
-        fmt::format("--placement {}: no such placement; use auto, resident or streamed", name));
-}
-
 BatchSource::BatchSource(Backend& backend, const PatchRows& patches, const BatchOptions& options,
                          const std::uint64_t* step)
     : backend_(backend), patches_(patches), options_(options) {

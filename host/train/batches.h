@@ -31,7 +31,6 @@ struct PatchRows {
 };
 
 enum class Placement { automatic, resident, streamed };
-Placement placement_from_name(const std::string& name); // "auto", "resident", "streamed"
 
 struct BatchOptions {
     std::int64_t batch_size = 64;

@@ -167,15 +167,6 @@ TEST(MetricLines, StepsComeBackAndAreForgottenAfterALastOne) {
     EXPECT_EQ(after.find("\"step\":300"), std::string::npos);
 }
 
-TEST(MetricLines, TableHasALineAValue) {
-    const std::vector<MetricResult> results{
-        {"precision_recall", {{"precision", .5}, {"recall", .25}}, 0, {"own256", ""}, 9, 8, 1, ""}};
-    const std::string table = metric_table(results);
-    EXPECT_EQ(std::count(table.begin(), table.end(), '\n'), 3);
-    EXPECT_NE(table.find("precision"), std::string::npos);
-    EXPECT_NE(table.find("0.25"), std::string::npos);
-}
-
 TEST(ContentHash, IsFnv1a) {
     const std::string text = "foobar";
     EXPECT_EQ(content_hash(std::as_bytes(std::span(text))), "fnv1a64:85944171f73967e8");
