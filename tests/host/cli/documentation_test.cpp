@@ -1,8 +1,11 @@
 // What the pages say of the tree and of the Makefile is so.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <functional>
+#include <map>
 #include <regex>
 #include <set>
 #include <sstream>
@@ -85,6 +88,40 @@ TEST(Documentation, MapIsTheTree) {
         }
     }
     EXPECT_EQ(mapped_folders(), tree) << "docs/architecture.md, Rooms";
+}
+
+// No room of host needs one that needs it.
+TEST(Documentation, RoomsOfHostFormNoCircle) {
+    std::map<std::string, std::set<std::string>> needs;
+    const std::regex include("^#include \"host/([a-z_]+)/");
+    for (const auto& entry : std::filesystem::recursive_directory_iterator("host")) {
+        if (!entry.is_regular_file()) {
+            continue;
+        }
+        const std::string room = entry.path().parent_path().filename();
+        std::ifstream file(entry.path());
+        for (std::string line; std::getline(file, line);) {
+            std::smatch found;
+            if (std::regex_search(line, found, include) && found[1] != room) {
+                needs[room].insert(found[1]);
+            }
+        }
+    }
+    ASSERT_TRUE(needs["cli"].contains("gan"));
+    std::vector<std::string> way;
+    std::set<std::string> done;
+    const std::function<void(const std::string&)> visit = [&](const std::string& room) {
+        way.push_back(room);
+        for (const std::string& other : needs[room]) {
+            EXPECT_EQ(std::count(way.begin(), way.end(), other), 0)
+                << room << " needs " << other << ", which needs " << room;
+            if (done.insert(other).second) {
+                visit(other);
+            }
+        }
+        way.pop_back();
+    };
+    visit("cli");
 }
 
 } // namespace
