@@ -23,6 +23,12 @@ CXXFLAGS ?= -O2 -g1
 BASE := -std=c++20 -I. $(WARNINGS) $(CXXFLAGS) -MMD -MP -pthread -ffp-contract=off
 LIBRARIES := -lpng -lz -lfmt -lopenblas -llapacke -pthread
 
+# JPEG is read where TurboJPEG's header is; `make JPEG=` builds without.
+JPEG ?= $(shell echo '\#include <turbojpeg.h>' | $(CXX) -E -x c++ - > /dev/null 2>&1 && echo yes)
+ifneq ($(JPEG),)
+LIBRARIES += -lturbojpeg
+endif
+
 DATA_SOURCES := $(wildcard data/*.cpp)
 KERNEL_SOURCES := $(wildcard kernels/*.cpp kernels/cpu/*.cpp)
 # These are compiled once for each instruction set; kernels/cpu/dispatch.cpp picks one at run time.
@@ -48,6 +54,7 @@ HOST_OBJECTS := $(filter-out $B/host/cli/main.cpp.o,$(HOST_SOURCES:%=$B/%.o))
 $B/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) -c $< -o $@
+%/data/jpeg.cpp.o %/tests/data/jpeg_test.cpp.o: BASE += $(if $(JPEG),-DPATCHFORGE_JPEG)
 
 # Loops over pixels that are not worth three versions. Nobody reads the exception flags of floating-point
 # numbers: without them, choices become selections.
@@ -152,6 +159,7 @@ GPU := $(shell nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | p
 banner:
 	@echo "compiler       $$($(CXX) --version | head -1)"
 	@echo "nvcc           $(if $(HAVE_CUDA),$(CUDA_VERSION) ($(NVCC)),none: the program runs on the CPU alone)"
+	@echo "JPEG           $(if $(JPEG),read by TurboJPEG,not read: TurboJPEG (libturbojpeg0-dev) is not here)"
 	@echo "GPU            $(or $(GPU),none here)"
 	@echo "architectures  $(if $(HAVE_CUDA),$(SM:%=sm_%)$(comma) PTX compute_$(NEWEST_SM)$(comma) )x86-64 (AVX2 and AVX-512 chosen at run time)"
 comma := ,
@@ -164,7 +172,7 @@ help: ## list the targets
 	@echo "make <target> [SM=\"80 90\"] [JOBS=2] [NVCC=]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-PACKAGES := g++ git libpng-dev zlib1g-dev libfmt-dev nlohmann-json3-dev libcli11-dev \
+PACKAGES := g++ git libpng-dev libturbojpeg0-dev zlib1g-dev libfmt-dev nlohmann-json3-dev libcli11-dev \
     librandom123-dev libopenblas-dev liblapacke-dev libgtest-dev
 LINT_PACKAGES := clang-format clang-tidy
 # $(call install,packages): instant when nothing is missing.

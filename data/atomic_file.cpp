@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <fcntl.h>
 #include <stdexcept>
@@ -25,6 +26,8 @@ std::string advice(int error) {
     case EPERM:
     case EROFS:
         return "choose a folder you may write to";
+    case EISDIR:
+        return "name a file";
     case ENOENT:
     case ENOTDIR:
         return "create the folder first or correct the path";
@@ -51,15 +54,66 @@ fs::path temporary_beside(const fs::path& target) {
     return folder_of(target) / (name + ending);
 }
 
+/// The process's own descriptor that a path stands for, or -1. Opening such a path would begin at
+/// the start of a file that the shell redirected to.
+int own_descriptor(const std::string& path) {
+    if (path == "-" || path == "/dev/stdout") {
+        return STDOUT_FILENO;
+    }
+    if (path == "/dev/stderr") {
+        return STDERR_FILENO;
+    }
+    for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"}) {
+        int number = -1;
+        const char* last = path.data() + path.size();
+        if (path.starts_with(folder) &&
+            std::from_chars(path.data() + folder.size(), last, number).ptr == last) {
+            return number;
+        }
+    }
+    return -1;
+}
+
+/// An open descriptor where `path` is to be written to as it stands; -1 where a file is to appear
+/// there. Throws for what is neither.
+int open_stream(const fs::path& path) {
+    const int own = own_descriptor(path.string());
+    int stream = -1;
+    if (own >= 0) {
+        stream = ::fcntl(own, F_DUPFD_CLOEXEC, 3);
+    } else {
+        struct stat facts {};
+        if (::stat(path.c_str(), &facts) != 0 || S_ISREG(facts.st_mode)) {
+            return -1;
+        }
+        if (S_ISDIR(facts.st_mode)) {
+            fail(path, "write the file", EISDIR);
+        }
+        if (!S_ISFIFO(facts.st_mode) && !S_ISCHR(facts.st_mode)) {
+            throw std::runtime_error(fmt::format(
+                "{}: is a disk or a socket, which is left alone; name a file", path.string()));
+        }
+        stream = ::open(path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    }
+    if (stream < 0) {
+        fail(path, "open it for writing", errno);
+    }
+    return stream;
+}
+
 } // namespace
 
-AtomicFile::AtomicFile(const fs::path& path) : target_(path) {
+AtomicFile::AtomicFile(const fs::path& path) : target_(path), descriptor_(open_stream(path)) {
+    stream_ = descriptor_ >= 0;
+    if (stream_) {
+        return;
+    }
     std::error_code ignored;
     if (fs::is_symlink(path, ignored)) {
         const fs::path resolved = fs::weakly_canonical(path, ignored);
         target_ = resolved.empty() ? path : resolved;
     }
-    if (path.filename().empty() || fs::is_directory(target_, ignored)) {
+    if (path.filename().empty()) {
         fail(path, "write the file", EISDIR);
     }
     temporary_ = temporary_beside(target_);
@@ -72,7 +126,9 @@ AtomicFile::AtomicFile(const fs::path& path) : target_(path) {
 AtomicFile::~AtomicFile() {
     if (descriptor_ >= 0) {
         ::close(descriptor_);
-        ::unlink(temporary_.c_str());
+        if (!stream_) {
+            ::unlink(temporary_.c_str());
+        }
     }
 }
 
@@ -93,6 +149,11 @@ void AtomicFile::write(const void* bytes, std::size_t count) {
 }
 
 void AtomicFile::seek(std::uint64_t offset) {
+    if (stream_) {
+        throw std::runtime_error(
+            fmt::format("{}: is a stream, and this is written in several places; name a file",
+                        target_.string()));
+    }
     if (::lseek(descriptor_, static_cast<off_t>(offset), SEEK_SET) < 0) {
         fail(target_, "move in the file", errno);
     }
@@ -100,6 +161,14 @@ void AtomicFile::seek(std::uint64_t offset) {
 }
 
 void AtomicFile::commit() {
+    if (stream_) {
+        const int status = ::close(descriptor_);
+        descriptor_ = -1;
+        if (status != 0) {
+            fail(target_, "write the file", errno);
+        }
+        return;
+    }
     // Filesystems may report a full disk only here.
     if (::fsync(descriptor_) != 0) {
         fail(target_, "bring the file to the disk", errno);

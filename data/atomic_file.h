@@ -16,6 +16,10 @@ namespace patchforge {
 /// A target that is a symbolic link is followed: the file it points to is replaced.
 /// A process that is killed leaves the temporary; it never leaves a broken target.
 ///
+/// Nothing but regular files is replaced. A named pipe, a terminal or another character device, and
+/// the process's own streams (`/dev/stdout`, `/dev/fd/3`, and `-` for standard output) are written to
+/// as they stand, in order; folders, disks and sockets are refused.
+///
 /// Every failure (full disk, unwritable folder, …) throws std::runtime_error naming the target.
 class AtomicFile {
   public:
@@ -29,7 +33,8 @@ class AtomicFile {
     void write(std::span<const std::uint8_t> bytes) { write(bytes.data(), bytes.size()); }
     void write(std::string_view text) { write(text.data(), text.size()); }
 
-    /// Moves the position, in bytes from the start; a gap reads as zeros.
+    /// Moves the position, in bytes from the start; a gap reads as zeros. A stream throws
+    /// std::runtime_error.
     void seek(std::uint64_t offset);
     std::uint64_t position() const { return position_; }
 
@@ -40,6 +45,7 @@ class AtomicFile {
     std::filesystem::path target_;
     std::filesystem::path temporary_;
     int descriptor_ = -1;
+    bool stream_ = false; // written to as it stands, without a temporary
     std::uint64_t position_ = 0;
 };
 

@@ -1,13 +1,16 @@
 #include "data/describe.h"
 
+#include "data/escape.h"
+#include "data/file_kind.h"
 #include "data/idx.h"
+#include "data/mapped_file.h"
 #include "data/packed_set.h"
 #include "data/patch_folder.h"
-#include "data/png.h"
+#include "data/picture.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <algorithm>
 #include <map>
 #include <stdexcept>
 
@@ -22,7 +25,7 @@ std::string classes_text(std::span<const std::string> names,
                          const std::vector<std::int64_t>& counts) {
     std::string text;
     for (std::size_t c = 0; c < names.size() && c < 12; ++c) {
-        text += fmt::format("{}{} {}", c == 0 ? "" : ", ", names[c], counts[c]);
+        text += fmt::format("{}{} {}", c == 0 ? "" : ", ", terminal_text(names[c]), counts[c]);
     }
     if (names.size() > 12) {
         text += fmt::format(", … {} classes in all", names.size());
@@ -47,14 +50,18 @@ Facts describe_packed_set(const fs::path& path) {
 }
 
 Facts describe_folder(const fs::path& path) {
-    const PatchFolder folder = scan_patch_folder(path);
-    Facts facts{{"kind", "folder of patches"}, {"layout", layout_name(folder.layout)}};
-    if (folder.layout == Layout::idx) {
-        for (const IdxPair& pair : folder.idx_pairs) {
-            facts.emplace_back(pair.part, pair.images.filename().string() +
-                                              (pair.labels.empty() ? ", no labels" : ", labels"));
-        }
-        return facts;
+    PatchFolder folder = scan_patch_folder(path);
+    remove_copies(folder);
+    Facts facts{{"kind", fs::is_directory(path) ? "folder of patches" : "file of pictures"},
+                {"layout", layout_name(folder.layout)},
+                {"because", terminal_text(folder.reason)}};
+    for (const auto& [part, count] : folder.parts) {
+        facts.emplace_back("part " + part_name(part), std::to_string(count));
+    }
+    for (const StackPair& stack : folder.stacks) {
+        facts.emplace_back(stack.part == Part::all ? "file" : part_name(stack.part),
+                           stack.pictures.filename().string() +
+                               (stack.labels.empty() ? ", no labels" : ", labels"));
     }
     std::vector<std::int64_t> counts(folder.class_names.size());
     for (const PatchEntry& entry : folder.entries) {
@@ -62,13 +69,19 @@ Facts describe_folder(const fs::path& path) {
             ++counts[entry.label];
         }
     }
-    facts.emplace_back("PNG files", std::to_string(folder.entries.size()));
-    facts.emplace_back("classes", classes_text(folder.class_names, counts));
-    facts.emplace_back("patients", folder.patient_names.empty()
-                                       ? "unknown"
-                                       : std::to_string(folder.patient_names.size()));
+    if (folder.layout == Layout::arrays) {
+        facts.emplace_back("classes", folder.class_names.empty()
+                                          ? "none"
+                                          : fmt::format("{}", fmt::join(folder.class_names, ", ")));
+    } else {
+        facts.emplace_back("pictures", std::to_string(folder.entries.size()));
+        facts.emplace_back("classes", classes_text(folder.class_names, counts));
+        facts.emplace_back("patients", folder.patient_names.empty()
+                                           ? "unknown"
+                                           : std::to_string(folder.patient_names.size()));
+    }
     if (!folder.entries.empty()) {
-        facts.emplace_back("first", folder.entries.front().path);
+        facts.emplace_back("first", terminal_text(folder.entries.front().path));
     }
     std::map<std::string, std::int64_t> reasons;
     for (const IgnoredFile& file : folder.ignored) {
@@ -80,15 +93,11 @@ Facts describe_folder(const fs::path& path) {
     return facts;
 }
 
-Facts describe_png(const fs::path& path) {
-    const Image image = read_png(path);
-    const std::size_t plane = static_cast<std::size_t>(image.width) * image.height;
-    const auto* red = image.pixels.data();
-    const bool grey =
-        std::equal(red, red + plane, red + plane) && std::equal(red, red + plane, red + 2 * plane);
-    return {{"kind", "PNG picture"},
+Facts describe_picture(const fs::path& path) {
+    const Image image = read_picture(path);
+    return {{"kind", "picture: " + file_kind(path).substr(2)},
             {"size", fmt::format("{} x {} (width, height)", image.width, image.height)},
-            {"colours", grey ? "grey" : "RGB"}};
+            {"colours", is_grey(image) ? "grey" : "RGB"}};
 }
 
 Facts describe_idx(const fs::path& path) {
@@ -97,26 +106,26 @@ Facts describe_idx(const fs::path& path) {
             {"sizes", fmt::format("{}", fmt::join(array.sizes, " x "))}};
 }
 
-bool named_idx(const fs::path& path) {
-    const std::string name = path.filename().string();
-    return name.ends_with("-ubyte") || name.ends_with("-ubyte.gz");
-}
-
-bool named_png(const fs::path& path) {
-    const std::string ending = path.extension().string();
-    return ending == ".png" || ending == ".PNG";
+Facts describe_npy(const fs::path& path) {
+    const MappedFile file(path);
+    const NpyArray array(file.bytes(), path.string());
+    return {{"kind", "NumPy array (.npy)"},
+            {"sizes", fmt::format("{}", fmt::join(array.sizes(), " x "))}};
 }
 
 } // namespace
 
 bool is_data(const fs::path& path) {
+    const std::string name = path.filename().string();
     return fs::is_directory(path) || is_packed_set(path) || path.extension() == ".pfs" ||
-           named_png(path) || named_idx(path);
+           path.extension() == ".npy" || is_picture_name(name) || is_idx_name(name);
 }
 
 Facts describe_data(const fs::path& path) {
-    if (!fs::exists(path)) {
-        throw std::runtime_error(fmt::format("{}: does not exist; check the path", path.string()));
+    std::error_code error;
+    if (!fs::exists(path, error)) {
+        throw std::runtime_error(fmt::format("{}: {}; check the path", path.string(),
+                                             error ? error.message() : "does not exist"));
     }
     if (fs::is_directory(path)) {
         return describe_folder(path);
@@ -124,15 +133,20 @@ Facts describe_data(const fs::path& path) {
     if (is_packed_set(path) || path.extension() == ".pfs") {
         return describe_packed_set(path);
     }
-    if (named_png(path)) {
-        return describe_png(path);
+    const std::string name = path.filename().string();
+    if (is_picture_name(name)) {
+        return describe_picture(path);
     }
-    if (named_idx(path)) {
+    if (path.extension() == ".npy") {
+        return describe_npy(path);
+    }
+    if (is_idx_name(name)) {
         return describe_idx(path);
     }
-    throw std::runtime_error(fmt::format("{}: not a file of a kind known here; give a .pfs file, a "
-                                         "PNG, an IDX file or a folder of patches",
-                                         path.string()));
+    throw std::runtime_error(
+        fmt::format("{}: {}; give a .pfs file, a picture, an IDX or .npy file or "
+                    "a folder of patches",
+                    path.string(), file_kind(path)));
 }
 
 } // namespace patchforge

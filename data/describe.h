@@ -10,7 +10,7 @@ namespace patchforge {
 /// Facts in the order to print them: what, value.
 using Facts = std::vector<std::pair<std::string, std::string>>;
 
-/// What a `.pfs` file, a folder of patches, a PNG or an IDX file is. A `.pfs` file is read whole
+/// What a `.pfs` file, a folder of patches, a picture, an IDX or `.npy` file is. A `.pfs` file is read whole
 /// and its pixels' checksum compared. Throws std::runtime_error for damaged or unknown files.
 Facts describe_data(const std::filesystem::path& path);
 

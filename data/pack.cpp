@@ -1,15 +1,17 @@
 #include "data/pack.h"
 
 #include "data/atomic_file.h"
-#include "data/idx.h"
+#include "data/escape.h"
 #include "data/ordered_parallel.h"
+#include "data/packed_set.h"
 #include "data/packed_set_writer.h"
-#include "data/png.h"
+#include "data/picture.h"
 #include "data/resample.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
 #include <mutex>
 #include <stdexcept>
 
@@ -27,7 +29,7 @@ constexpr std::size_t named_in_report = 5;
 constexpr std::int64_t large_picture_pixels = std::int64_t{1} << 20;
 
 void check(const PackOptions& options) {
-    if (options.channels != 1 && options.channels != 3) {
+    if (options.channels != 0 && options.channels != 1 && options.channels != 3) {
         throw std::invalid_argument(
             fmt::format("--channels: {} is neither 1 (grey) nor 3 (RGB); choose one of them",
                         options.channels));
@@ -41,6 +43,34 @@ void check(const PackOptions& options) {
     if (options.threads < 0 || options.threads > 1024) {
         throw std::invalid_argument(fmt::format(
             "--threads: {} is outside 0..1024; use 0 for one a processor", options.threads));
+    }
+}
+
+constexpr const char* side_file_ending = ".skipped.txt";
+
+/// Before any work: a packed set replaces nothing but a packed set.
+void check_out(const fs::path& out) {
+    const std::string name = out.string();
+    const auto refuse = [&](const std::string& what) {
+        throw std::invalid_argument(fmt::format("--out {}: {}", name, what));
+    };
+    if (out.filename().empty() || name == "-") {
+        refuse("a packed set needs a file of its own; name one, such as set.pfs");
+    }
+    if (out.filename().string().size() + std::string(side_file_ending).size() > 255) {
+        refuse(fmt::format("the name is too long for the file '{}' beside it; use at most {} bytes",
+                           side_file_ending, 255 - std::string(side_file_ending).size()));
+    }
+    std::error_code error;
+    const fs::file_status status = fs::status(out, error);
+    if (fs::is_directory(status)) {
+        refuse("is a folder; name a file, such as set.pfs");
+    }
+    if (fs::exists(status) && !fs::is_regular_file(status)) {
+        refuse("is a pipe or a device, and a packed set is written in several places; name a file");
+    }
+    if (fs::exists(status) && fs::file_size(out, error) > 0 && !is_packed_set(out)) {
+        refuse("holds something else than a packed set, which stays; name another file");
     }
 }
 
@@ -63,11 +93,11 @@ class Skipped {
         if (report_.first_named.size() < named_in_report) {
             report_.first_named.push_back(fmt::format("{}: {}", path, reason));
         }
-        list_ += fmt::format("{}\t{}\n", reason, path);
+        list_ += fmt::format("{}\t{}\n", reason, terminal_text(path));
     }
 
     void write_list(const fs::path& out) {
-        const fs::path side_file = out.string() + ".skipped.txt";
+        const fs::path side_file = out.string() + side_file_ending;
         if (list_.empty()) {
             fs::remove(side_file);
             return;
@@ -82,13 +112,13 @@ class Skipped {
     std::string list_;
 };
 
-std::string size_text(PngSize size) {
+std::string size_text(PictureSize size) {
     return fmt::format("{}x{}", size.width, size.height);
 }
 
 /// What reading the header of one file gave: a size, or a reason why not.
 struct Surveyed {
-    PngSize size;
+    PictureSize size;
     std::string reason;
 };
 
@@ -103,8 +133,8 @@ std::vector<Surveyed> survey(const PatchFolder& folder, int threads) {
         [&](std::int64_t c, int&) {
             for (std::int64_t i = c * chunk; i < std::min(total, (c + 1) * chunk); ++i) {
                 try {
-                    found[i].size = read_png_size(folder.root / folder.entries[i].path);
-                } catch (const PngError& error) {
+                    found[i].size = read_picture_size(folder.root / folder.entries[i].path);
+                } catch (const PictureError& error) {
                     found[i].reason = error.reason();
                 }
             }
@@ -113,14 +143,14 @@ std::vector<Surveyed> survey(const PatchFolder& folder, int threads) {
     return found;
 }
 
-PngSize most_common(const std::vector<Surveyed>& surveyed) {
+PictureSize most_common(const std::vector<Surveyed>& surveyed) {
     std::map<std::pair<int, int>, std::int64_t> counts; // of width and height
     for (const Surveyed& file : surveyed) {
         if (file.reason.empty()) {
             ++counts[{file.size.width, file.size.height}];
         }
     }
-    PngSize best;
+    PictureSize best;
     std::tuple<std::int64_t, std::int64_t, int> best_rank{};
     for (const auto& [size, count] : counts) {
         const auto [width, height] = size;
@@ -133,19 +163,82 @@ PngSize most_common(const std::vector<Surveyed>& surveyed) {
     return best;
 }
 
-/// The patch brought to the set's size.
-Image decode(const fs::path& path, PngSize found, PngSize target, const PackOptions& options) {
+/// Waits while another thread decodes a large picture, too.
+Image decode(const fs::path& path, PictureSize size, int channels) {
     static std::mutex one_large_picture;
     std::unique_lock lock(one_large_picture, std::defer_lock);
-    if (std::int64_t{found.width} * found.height > large_picture_pixels) {
+    if (std::int64_t{size.width} * size.height > large_picture_pixels) {
         lock.lock();
     }
-    Image image = read_png(path, options.channels);
+    return read_picture(path, channels);
+}
+
+Image fitted(Image image, PictureSize target, OddSize odd_size) {
     if (image.width == target.width && image.height == target.height) {
         return image;
     }
-    return options.odd_size == OddSize::pad ? pad_to(image, target.width, target.height)
-                                            : resize_to(image, target.width, target.height);
+    return odd_size == OddSize::pad ? pad_to(image, target.width, target.height)
+                                    : resize_to(image, target.width, target.height);
+}
+
+/// Whether all pictures are grey, though they may be stored in colour. Where they are not, the first
+/// pictures commonly tell, so little is decoded.
+bool all_grey(const PatchFolder& folder, const std::vector<Surveyed>& surveyed,
+              const std::function<bool(std::int64_t)>& is_left_out, int threads) {
+    constexpr std::int64_t chunk = 16;
+    const auto total = static_cast<std::int64_t>(folder.entries.size());
+    std::atomic<bool> colour = false;
+    ordered_parallel((total + chunk - 1) / chunk, threads, [] { return 0; },
+                     [&](std::int64_t c, int&) {
+                         for (std::int64_t i = c * chunk; i < std::min(total, (c + 1) * chunk);
+                              ++i) {
+                             if (colour || is_left_out(i) || surveyed[i].size.grey) {
+                                 continue;
+                             }
+                             try {
+                                 if (!is_grey(decode(folder.root / folder.entries[i].path,
+                                                     surveyed[i].size, 3))) {
+                                     colour = true;
+                                 }
+                             } catch (const std::runtime_error&) {
+                                 // What cannot be read is said when it is packed.
+                             }
+                         }
+                     },
+                     [](std::int64_t, int&) {});
+    return !colour;
+}
+
+/// The size of the set, once it is sure that most of the pictures have a place in it.
+PictureSize size_of_set(const PatchFolder& folder, const std::vector<Surveyed>& surveyed,
+                        const PackOptions& options) {
+    const PictureSize target =
+        options.width > 0 ? PictureSize{options.width, options.height} : most_common(surveyed);
+    const auto readable = std::count_if(surveyed.begin(), surveyed.end(),
+                                        [](const Surveyed& file) { return file.reason.empty(); });
+    if (readable == 0) {
+        throw std::runtime_error(fmt::format(
+            "{}: none of its {} pictures can be read ({}: {}); give a folder of sound patches",
+            folder.root.string(), surveyed.size(), folder.entries.front().path,
+            surveyed.front().reason));
+    }
+    const auto fitting = std::count_if(surveyed.begin(), surveyed.end(), [&](const Surveyed& file) {
+        return file.reason.empty() && file.size == target;
+    });
+    if (options.odd_size == OddSize::skip && 2 * fitting < readable) {
+        throw std::runtime_error(fmt::format(
+            "{}: only {} of {} patches are of {} pixels, {}, and the others would be left out; use "
+            "--odd-size resize (or pad) to keep all of them",
+            folder.root.string(), fitting, readable, size_text(target),
+            options.width > 0 ? "which --size asks for" : "their most common size"));
+    }
+    return target;
+}
+
+void count_class(PackReport& report, std::int32_t label) {
+    if (label >= 0) {
+        ++report.classes[static_cast<std::size_t>(label)].second;
+    }
 }
 
 /// One run of neighbouring entries, decoded.
@@ -157,25 +250,21 @@ struct Chunk {
 void pack_pictures(const PatchFolder& folder, const fs::path& out, const PackOptions& options,
                    const Progress& progress, PackReport& report, Skipped& skipped) {
     const std::vector<Surveyed> surveyed = survey(folder, options.threads);
-    const PngSize target =
-        options.width > 0 ? PngSize{options.width, options.height} : most_common(surveyed);
-    if (target.width == 0) {
-        throw std::runtime_error(fmt::format(
-            "{}: none of its {} PNG files can be read ({}: {}); give a folder of sound patches",
-            folder.root.string(), surveyed.size(), folder.entries.front().path,
-            surveyed.front().reason));
-    }
-    report.width = target.width;
-    report.height = target.height;
-    const std::int64_t patch_bytes = std::int64_t{options.channels} * target.width * target.height;
-    const std::int64_t chunk = std::clamp<std::int64_t>(chunk_bytes / patch_bytes, 1, 256);
-    const auto total = static_cast<std::int64_t>(folder.entries.size());
-    PackedSetWriter writer(out, options.channels, target.height, target.width);
-
+    const PictureSize target = size_of_set(folder, surveyed, options);
     const auto is_left_out = [&](std::int64_t i) {
         return !surveyed[i].reason.empty() ||
                (surveyed[i].size != target && options.odd_size == OddSize::skip);
     };
+    report.width = target.width;
+    report.height = target.height;
+    report.channels = options.channels != 0                                      ? options.channels
+                      : all_grey(folder, surveyed, is_left_out, options.threads) ? 1
+                                                                                 : 3;
+    const std::int64_t patch_bytes = std::int64_t{report.channels} * target.width * target.height;
+    const std::int64_t chunk = std::clamp<std::int64_t>(chunk_bytes / patch_bytes, 1, 256);
+    const auto total = static_cast<std::int64_t>(folder.entries.size());
+    PackedSetWriter writer(out, report.channels, target.height, target.width);
+
     const auto decode_chunk = [&](std::int64_t c, Chunk& work) {
         const std::int64_t first = c * chunk;
         const std::int64_t last = std::min(total, first + chunk);
@@ -186,10 +275,11 @@ void pack_pictures(const PatchFolder& folder, const fs::path& out, const PackOpt
                 continue;
             }
             try {
-                const Image image =
-                    decode(folder.root / folder.entries[i].path, surveyed[i].size, target, options);
+                const Image image = fitted(
+                    decode(folder.root / folder.entries[i].path, surveyed[i].size, report.channels),
+                    target, options.odd_size);
                 work.pixels.insert(work.pixels.end(), image.pixels.begin(), image.pixels.end());
-            } catch (const PngError& error) {
+            } catch (const PictureError& error) {
                 work.reasons[i - first] = error.reason();
             } catch (const std::runtime_error&) {
                 work.reasons[i - first] = "cannot be read"; // gone or closed since the survey
@@ -215,6 +305,7 @@ void pack_pictures(const PatchFolder& folder, const fs::path& out, const PackOpt
             } else {
                 writer.append(rest.first(patch_bytes),
                               {entry.path, entry.label, entry.patient, entry.x, entry.y});
+                count_class(report, entry.label);
                 rest = rest.subspan(patch_bytes);
             }
         }
@@ -229,78 +320,66 @@ void pack_pictures(const PatchFolder& folder, const fs::path& out, const PackOpt
     writer.finish(folder.class_names, folder.patient_names, layout_name(folder.layout));
 }
 
-/// MNIST: one array of grey pictures after the other; names are <part>/<number>.
-void pack_idx(const PatchFolder& folder, const fs::path& out, const PackOptions& options,
-              const Progress& progress, PackReport& report) {
-    std::unique_ptr<PackedSetWriter> writer;
-    int classes = 0;
-    for (const IdxPair& pair : folder.idx_pairs) {
-        const IdxArray images = read_idx(pair.images);
-        if (images.sizes.size() != 3) {
-            throw std::runtime_error(fmt::format("{}: {} dimensions instead of 3; give an IDX file "
-                                                 "of images",
-                                                 pair.images.string(), images.sizes.size()));
+/// Names are <part>/<number>.
+void pack_stacks(const PatchFolder& folder, const fs::path& out, const PackOptions& options,
+                 const Progress& progress, PackReport& report) {
+    std::vector<PictureStack> stacks;
+    std::vector<std::vector<std::int64_t>> labels;
+    std::int64_t total = 0;
+    report.channels = options.channels == 0 ? 1 : options.channels;
+    for (const StackPair& pair : folder.stacks) {
+        stacks.emplace_back(pair.pictures);
+        labels.push_back(pair.labels.empty() ? std::vector<std::int64_t>()
+                                             : read_stack_labels(pair.labels));
+        if (!pair.labels.empty() && std::ssize(labels.back()) != stacks.back().count()) {
+            throw std::runtime_error(
+                fmt::format("{}: holds {} labels for the {} pictures of {}; fetch both files again",
+                            pair.labels.string(), labels.back().size(), stacks.back().count(),
+                            pair.pictures.filename().string()));
         }
-        const std::int64_t count = images.sizes[0];
-        IdxArray labels;
-        if (!pair.labels.empty()) {
-            labels = read_idx(pair.labels);
-            if (labels.sizes != std::vector<std::int64_t>{count}) {
-                throw std::runtime_error(fmt::format("{}: does not hold the {} labels of {}; fetch "
-                                                     "both files again",
-                                                     pair.labels.string(), count,
-                                                     pair.images.filename().string()));
+        total += stacks.back().count();
+        if (options.channels == 0 && stacks.back().shape().channels == 3) {
+            report.channels = 3;
+        }
+    }
+    const PictureShape& first = stacks.front().shape();
+    const PictureSize target = options.width > 0 ? PictureSize{options.width, options.height}
+                                                 : PictureSize{first.width, first.height};
+    report.width = target.width;
+    report.height = target.height;
+    std::map<std::string, std::int32_t> numbers;
+    for (const std::string& name : folder.class_names) {
+        numbers.emplace(name, static_cast<std::int32_t>(numbers.size()));
+    }
+    PackedSetWriter writer(out, report.channels, report.height, report.width);
+    for (std::size_t s = 0; s < stacks.size(); ++s) {
+        const StackPair& pair = folder.stacks[s];
+        const PictureSize size{stacks[s].shape().width, stacks[s].shape().height};
+        if (size != target && (options.odd_size == OddSize::skip || options.strict)) {
+            throw std::runtime_error(
+                fmt::format("{}: pictures of {} instead of {}; use --odd-size resize or pad",
+                            pair.pictures.string(), size_text(size), size_text(target)));
+        }
+        for (std::int64_t i = 0; i < stacks[s].count(); ++i) {
+            const Image image =
+                fitted(stacks[s].picture(i, report.channels), target, options.odd_size);
+            const std::int32_t label =
+                labels[s].empty() ? -1 : numbers.at(std::to_string(labels[s][i]));
+            const std::string name = fmt::format("{}{:05}", pair.name, i);
+            writer.append(image.pixels, {.name = name, .label = label});
+            count_class(report, label);
+            if (progress && (i + 1) % 4096 == 0) {
+                progress(report.seen + i + 1, total);
             }
         }
-        const PngSize size{static_cast<int>(images.sizes[2]), static_cast<int>(images.sizes[1])};
-        if (count == 0 || size.width == 0 || size.height == 0) {
-            throw std::runtime_error(
-                fmt::format("{}: holds no pictures; fetch the file again", pair.images.string()));
-        }
-        if (!writer) {
-            report.width = options.width > 0 ? options.width : size.width;
-            report.height = options.width > 0 ? options.height : size.height;
-            writer = std::make_unique<PackedSetWriter>(out, options.channels, report.height,
-                                                       report.width);
-        }
-        const bool odd = size.width != report.width || size.height != report.height;
-        if (odd && (options.odd_size == OddSize::skip || options.strict)) {
-            throw std::runtime_error(
-                fmt::format("{}: pictures of {} instead of {}x{}; use --odd-size pad or resize",
-                            pair.images.string(), size_text(size), report.width, report.height));
-        }
-        Image image{size.width, size.height, 1, {}};
-        const std::size_t plane = static_cast<std::size_t>(size.width) * size.height;
-        std::vector<std::uint8_t> planes;
-        for (std::int64_t i = 0; i < count; ++i) {
-            const std::uint8_t* first = images.values.data() + i * plane;
-            image.pixels.assign(first, first + plane);
-            const Image& fitted = !odd ? image
-                                  : options.odd_size == OddSize::pad
-                                      ? pad_to(image, report.width, report.height)
-                                      : resize_to(image, report.width, report.height);
-            planes.clear();
-            for (int c = 0; c < options.channels; ++c) {
-                planes.insert(planes.end(), fitted.pixels.begin(), fitted.pixels.end());
-            }
-            const int label = labels.values.empty() ? -1 : labels.values[i];
-            classes = std::max(classes, label + 1);
-            const std::string name = fmt::format("{}/{:05}", pair.part, i);
-            writer->append(planes, {.name = name, .label = label});
-        }
-        report.seen += count;
-        report.odd += odd ? count : 0;
+        report.seen += stacks[s].count();
+        report.odd += size != target ? stacks[s].count() : 0;
         if (progress) {
-            progress(report.seen, report.seen);
+            progress(report.seen, total);
         }
     }
-    report.packed = writer->count();
-    std::vector<std::string> class_names;
-    class_names.reserve(classes);
-    for (int c = 0; c < classes; ++c) {
-        class_names.push_back(std::to_string(c));
-    }
-    writer->finish(class_names, {}, layout_name(folder.layout));
+    report.packed = writer.count();
+    writer.finish(folder.class_names, {}, layout_name(folder.layout));
 }
 
 } // namespace
@@ -308,14 +387,22 @@ void pack_idx(const PatchFolder& folder, const fs::path& out, const PackOptions&
 PackReport pack_folder(const fs::path& folder_path, const fs::path& out, const PackOptions& options,
                        const Progress& progress) {
     check(options);
-    const PatchFolder folder = scan_patch_folder(folder_path, options.part);
+    check_out(out);
+    PatchFolder folder = scan_patch_folder(folder_path, options.folder);
+    remove_copies(folder);
     PackReport report;
     report.file = out;
     report.layout = folder.layout;
-    report.channels = options.channels;
+    report.reason = folder.reason;
+    report.part = folder.part;
+    report.parts = folder.parts;
+    report.patients = std::ssize(folder.patient_names);
+    for (const std::string& name : folder.class_names) {
+        report.classes.emplace_back(name, 0);
+    }
     Skipped skipped(report, options.strict);
-    if (folder.layout == Layout::idx) {
-        pack_idx(folder, out, options, progress, report);
+    if (folder.layout == Layout::arrays) {
+        pack_stacks(folder, out, options, progress, report);
     } else {
         pack_pictures(folder, out, options, progress, report, skipped);
     }

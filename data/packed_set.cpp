@@ -1,72 +1,24 @@
 #include "data/packed_set.h"
 
+#include "data/class_match.h"
+#include "data/escape.h"
+#include "data/file_kind.h"
+#include "data/mapped_file.h"
 #include "data/packed_set_format.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <zlib.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstring>
 #include <fcntl.h>
 #include <stdexcept>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace patchforge {
 
 using namespace packed_set_format;
-
-class PackedSet::Mapping {
-  public:
-    explicit Mapping(const std::filesystem::path& path) {
-        const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-        struct stat facts {};
-        if (file < 0 || ::fstat(file, &facts) != 0) {
-            const int error = errno;
-            if (file >= 0) {
-                ::close(file);
-            }
-            throw std::runtime_error(fmt::format("{}: cannot open: {}; check the path and "
-                                                 "permissions",
-                                                 path.string(), std::strerror(error)));
-        }
-        if (!S_ISREG(facts.st_mode)) {
-            ::close(file);
-            throw std::runtime_error(
-                fmt::format("{}: not a regular file; give a .pfs file", path.string()));
-        }
-        size_ = static_cast<std::uint64_t>(facts.st_size);
-        if (size_ > 0) {
-            void* address = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, file, 0);
-            const int error = errno;
-            ::close(file);
-            if (address == MAP_FAILED) {
-                throw std::runtime_error(fmt::format("{}: cannot map the file: {}; check the "
-                                                     "limits on memory",
-                                                     path.string(), std::strerror(error)));
-            }
-            bytes_ = static_cast<const std::uint8_t*>(address);
-        } else {
-            ::close(file);
-        }
-    }
-    ~Mapping() {
-        if (bytes_) {
-            ::munmap(const_cast<std::uint8_t*>(bytes_), size_);
-        }
-    }
-    Mapping(const Mapping&) = delete;
-    Mapping& operator=(const Mapping&) = delete;
-
-    const std::uint8_t* bytes() const { return bytes_; }
-    std::uint64_t size() const { return size_; }
-
-  private:
-    const std::uint8_t* bytes_ = nullptr;
-    std::uint64_t size_ = 0;
-};
 
 namespace {
 
@@ -75,10 +27,11 @@ std::uint32_t checksum_of(const std::uint8_t* bytes, std::uint64_t count) {
     return static_cast<std::uint32_t>(crc32_z(0, bytes, count));
 }
 
-/// Throws with the file's name and what is wrong with it.
+/// Throws with the file's name and what is wrong with it. For files that are packed sets: only these
+/// may be written again.
 class Complaint {
   public:
-    explicit Complaint(const std::filesystem::path& path) : name_(path.string()) {}
+    explicit Complaint(const std::filesystem::path& shown) : name_(shown.string()) {}
 
     [[noreturn]] void operator()(const std::string& what) const {
         throw std::runtime_error(fmt::format(
@@ -97,10 +50,10 @@ struct StringTable {
         const std::uint64_t start = i == 0 ? 0 : ends[i - 1];
         return text.substr(start, ends[i] - start);
     }
-    std::vector<std::string> strings() const {
+    std::vector<std::string> texts() const {
         std::vector<std::string> all;
         for (std::size_t i = 0; i < ends.size(); ++i) {
-            all.emplace_back((*this)[i]);
+            all.push_back(utf8_text((*this)[i]));
         }
         return all;
     }
@@ -244,15 +197,17 @@ std::uint64_t hash_of(const Header& header) {
 
 } // namespace
 
-PackedSet PackedSet::open(const std::filesystem::path& path) {
-    const Complaint complain(path);
+PackedSet PackedSet::open(const std::filesystem::path& path, const std::filesystem::path& shown) {
+    const Complaint complain(shown.empty() ? path : shown);
     PackedSet set;
-    set.path_ = path;
-    set.mapping_ = std::make_shared<const Mapping>(path);
-    const std::uint8_t* file = set.mapping_->bytes();
-    const std::uint64_t size = set.mapping_->size();
+    set.path_ = shown.empty() ? path : shown;
+    set.file_ = std::make_shared<const MappedFile>(path, set.path_);
+    const std::uint8_t* file = set.file_->bytes().data();
+    const std::uint64_t size = set.file_->bytes().size();
     if (size < sizeof signature || std::memcmp(file, signature, sizeof signature) != 0) {
-        complain(size == 0 ? "the file is empty" : "not a .pfs file");
+        throw std::runtime_error(
+            fmt::format("{}: {}, not a packed set (.pfs); give a folder of patches or a .pfs file",
+                        set.path_.string(), file_kind(set.file_->bytes())));
     }
     if (size < header_bytes) {
         complain(fmt::format("truncated: {} bytes, the header alone has {}", size, header_bytes));
@@ -281,15 +236,15 @@ PackedSet PackedSet::open(const std::filesystem::path& path) {
     set.name_ends_ = names.ends;
     set.name_text_ = names.text;
     set.source_layout_ = layout[0];
-    set.class_names_ = sections.strings(section_class_names).strings();
-    set.patient_names_ = sections.strings(section_patient_names).strings();
+    set.class_names_ = sections.strings(section_class_names).texts();
+    set.patient_names_ = sections.strings(section_patient_names).texts();
     check_range(set.labels_, set.class_names_.size(), "class", complain);
     check_range(set.patients_, set.patient_names_.size(), "patient", complain);
     return set;
 }
 
 std::int64_t PackedSet::file_bytes() const {
-    return static_cast<std::int64_t>(mapping_->size());
+    return static_cast<std::int64_t>(file_->bytes().size());
 }
 
 std::span<const std::uint8_t> PackedSet::patch(std::int64_t i) const {
@@ -314,6 +269,30 @@ std::vector<std::int64_t> PackedSet::class_counts() const {
         }
     }
     return counts;
+}
+
+PackedSet PackedSet::with_classes(std::span<const std::string> class_names) const {
+    const std::vector<std::int32_t> numbers = match_classes(class_names_, class_names);
+    const std::vector<std::int64_t> counts = class_counts();
+    for (std::size_t c = 0; c < numbers.size(); ++c) {
+        if (numbers[c] < 0 && counts[c] > 0) {
+            throw std::invalid_argument(fmt::format(
+                "{}: its class '{}' ({} patches) is none of {}; give data of these classes, or "
+                "leave that one out",
+                path_.string(), terminal_text(class_names_[c]), counts[c],
+                terminal_text(fmt::format("{}", fmt::join(class_names, ", ")))));
+        }
+    }
+    auto labels = std::make_shared<std::vector<std::int32_t>>();
+    labels->reserve(labels_.size());
+    for (const std::int32_t label : labels_) {
+        labels->push_back(label < 0 ? -1 : numbers[static_cast<std::size_t>(label)]);
+    }
+    PackedSet set = *this;
+    set.labels_ = *labels;
+    set.own_labels_ = std::move(labels);
+    set.class_names_.assign(class_names.begin(), class_names.end());
+    return set;
 }
 
 void PackedSet::verify() const {

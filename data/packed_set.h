@@ -10,6 +10,8 @@
 
 namespace patchforge {
 
+class MappedFile;
+
 /// A read-only `.pfs` file, mapped into memory: all patches of a data set as uint8 planes (channel,
 /// row, column), with labels, patients, positions and names. docs/formats.md gives every byte.
 ///
@@ -18,11 +20,14 @@ namespace patchforge {
 /// `verify` reads them all and compares their checksum.
 ///
 /// A file that is truncated, foreign, of a newer version or damaged throws std::runtime_error with
-/// its name and the reason. The file must not be changed in place while it is open (patchforge
-/// itself only ever replaces files, which is safe). Const members may be called from any thread.
+/// its name and the reason. The file must not be changed in place while it is open (mapped_file.h).
+/// Const members may be called from any thread.
 class PackedSet {
   public:
-    static PackedSet open(const std::filesystem::path& path);
+    /// `shown` is what errors and path() call it; empty: its path. A pack in the cache is shown as
+    /// the folder that the user named.
+    static PackedSet open(const std::filesystem::path& path,
+                          const std::filesystem::path& shown = {});
 
     PackedSet(PackedSet&&) noexcept = default;
     PackedSet& operator=(PackedSet&&) noexcept = default;
@@ -42,6 +47,7 @@ class PackedSet {
 
     /// Index into class_names() for each patch, -1 where unknown.
     std::span<const std::int32_t> labels() const { return labels_; }
+    /// As UTF-8 text: bytes that are none are written \xE9 (escape.h). So are patient names.
     std::span<const std::string> class_names() const { return class_names_; }
     /// Patches of each class, in the order of class_names().
     std::vector<std::int64_t> class_counts() const;
@@ -64,15 +70,19 @@ class PackedSet {
     /// checksums of all sections. Costs nothing: it trusts the stored checksum of the pixels.
     std::uint64_t content_hash() const { return content_hash_; }
 
+    /// The same set with its classes numbered as in `class_names`, matched by name (class_match.h).
+    /// Throws std::invalid_argument naming a class of its patches that is not among them.
+    PackedSet with_classes(std::span<const std::string> class_names) const;
+
     /// Reads all pixels and compares their checksum. Throws std::runtime_error when they differ.
     void verify() const;
 
   private:
-    class Mapping;
     PackedSet() = default;
+    PackedSet(const PackedSet&) = default; // shares the file; for with_classes
 
     std::filesystem::path path_;
-    std::shared_ptr<const Mapping> mapping_;
+    std::shared_ptr<const MappedFile> file_;
     std::int64_t count_ = 0;
     int channels_ = 0;
     int height_ = 0;
@@ -80,6 +90,7 @@ class PackedSet {
     const std::uint8_t* pixels_ = nullptr;
     std::uint32_t pixels_checksum_ = 0;
     std::span<const std::int32_t> labels_;
+    std::shared_ptr<const std::vector<std::int32_t>> own_labels_; // of with_classes
     std::span<const std::int32_t> patients_;
     std::span<const std::int32_t> positions_;
     std::span<const std::uint64_t> name_ends_; // end of each name in name_text_

@@ -1,16 +1,18 @@
 #include "data/patch_folder.h"
 
+#include "data/escape.h"
+#include "data/labels_file.h"
+#include "data/read_bytes.h"
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
-#include <dirent.h>
-#include <optional>
+#include <regex>
 #include <set>
 #include <stdexcept>
 #include <string_view>
-#include <sys/stat.h>
-#include <unordered_set>
+#include <unordered_map>
 
 namespace patchforge {
 
@@ -18,363 +20,486 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool ends_with_png(std::string_view name) {
-    return name.size() > 4 && name[name.size() - 4] == '.' &&
-           (name[name.size() - 3] | 0x20) == 'p' && (name[name.size() - 2] | 0x20) == 'n' &&
-           (name[name.size() - 1] | 0x20) == 'g';
-}
-
-struct Tree {
-    std::vector<std::string> pictures; // relative paths of *.png
-    std::vector<IgnoredFile> others;
+/// What is known of one picture before classes and patients have numbers.
+struct Found {
+    std::string path;
+    std::optional<std::string> label;
+    std::optional<std::string> patient;
+    std::int32_t x = -1;
+    std::int32_t y = -1;
 };
 
-/// Depth-first walk. `above` holds (device, inode) of the folders from the root down to this one: a
-/// link to one of them would be a cycle.
-class Walk {
-  public:
-    Walk(const fs::path& root, Tree& tree) : root_(root.string()), tree_(tree) {}
+std::string part_list(const std::map<Part, std::int64_t>& parts) {
+    std::vector<std::string> names;
+    for (const auto& [part, count] : parts) {
+        names.push_back(fmt::format("{} ({})", part_name(part), count));
+    }
+    return fmt::format("{}", fmt::join(names, ", "));
+}
 
-    /// `relative` to the root, "" for the root itself.
-    void folder(const std::string& relative) {
-        const std::string path = relative.empty() ? root_ : root_ + "/" + relative;
-        struct stat facts {};
-        DIR* handle = ::stat(path.c_str(), &facts) == 0 ? ::opendir(path.c_str()) : nullptr;
-        if (!handle) {
-            ignore(relative, "folder cannot be opened");
-            return;
+std::string_view file_name(std::string_view path) {
+    return path.substr(path.rfind('/') + 1);
+}
+
+/// Turns the pictures of a tree into entries.
+class Reading {
+  public:
+    Reading(const fs::path& root, const FolderOptions& options, FolderTree& tree,
+            PatchFolder& folder)
+        : options_(options), tree_(tree), folder_(folder), root_(root), forced_(options.layout) {
+        if (!forced_ && !options.labels.empty()) {
+            forced_ = Layout::flat; // folders mean nothing when a table tells the classes
         }
-        const std::pair identity{facts.st_dev, facts.st_ino};
-        if (std::find(above_.begin(), above_.end(), identity) != above_.end()) {
-            ::closedir(handle);
-            ignore(relative, "symbolic link to a folder above it");
-            return;
+    }
+
+    void read() {
+        arrangement_ = arrange(root_.string(), tree_.pictures, tree_.folders, forced_);
+        folder_.layout = arrangement_.layout;
+        folder_.reason = arrangement_.reason;
+        count_parts();
+        folder_.part = choose_part(root_, options_, folder_.parts);
+        idc_names_ = named_as_idc();
+        // As IDC, a folder without folders tells everything by its files' names.
+        if (folder_.layout == Layout::flat && !forced_ && idc_names_) {
+            folder_.layout = Layout::idc;
+            folder_.reason = "no folders, files named as the IDC set names them";
         }
-        std::vector<std::string> folders;
-        while (const dirent* item = ::readdir(handle)) {
-            const std::string name = item->d_name;
-            if (name == "." || name == "..") {
-                continue;
-            }
-            std::string child = relative;
-            child.append(relative.empty() ? "" : "/").append(name);
-            const unsigned char kind = resolve(item->d_type, child);
-            if (kind == DT_DIR) {
-                folders.push_back(std::move(child));
-            } else if (kind == DT_UNKNOWN) {
-                ignore(child, "broken symbolic link");
-            } else if (kind != DT_REG) {
-                ignore(child, "not a regular file");
-            } else if (name[0] == '.') { // such as the "._x.png" that archives from macOS hold
-                ignore(child, "hidden file");
-            } else if (!ends_with_png(name)) {
-                ignore(child, "not named *.png");
-            } else {
-                tree_.pictures.push_back(std::move(child));
-            }
+        for (std::string& path : tree_.pictures) {
+            read(std::move(path));
         }
-        ::closedir(handle); // before going down: depth must not cost open files
-        above_.push_back(identity);
-        for (const std::string& child : folders) {
-            const auto slash = child.rfind('/');
-            if (child[slash == std::string::npos ? 0 : slash + 1] == '.') {
-                ignore(child, "hidden folder");
-            } else {
-                folder(child);
-            }
+        add_empty_classes();
+        if (!options_.labels.empty()) {
+            apply_labels();
         }
-        above_.pop_back();
+        if (!options_.patient_pattern.empty()) {
+            apply_pattern();
+        }
+        number();
     }
 
   private:
-    /// DT_REG, DT_DIR, another type, or DT_UNKNOWN for a link that leads nowhere.
-    unsigned char resolve(unsigned char kind, const std::string& child) const {
-        if (kind == DT_REG || kind == DT_DIR) {
-            return kind;
+    void count_parts() {
+        if (arrangement_.parts.empty()) {
+            return;
         }
-        struct stat facts {};
-        if (::stat((root_ + "/" + child).c_str(), &facts) != 0) {
-            return DT_UNKNOWN;
+        for (const std::string& path : tree_.pictures) {
+            const Arrangement::Place place = arrangement_.place(path);
+            if (!place.components.empty()) {
+                ++folder_.parts[place.part];
+            }
         }
-        return S_ISDIR(facts.st_mode) ? DT_DIR : S_ISREG(facts.st_mode) ? DT_REG : DT_CHR;
     }
 
-    void ignore(std::string path, std::string reason) {
-        tree_.others.push_back({std::move(path), std::move(reason)});
+    /// Whether most files that are read carry the IDC set's names.
+    bool named_as_idc() const {
+        std::int64_t named = 0;
+        for (const std::string& path : tree_.pictures) {
+            named += idc_name(file_name(path)).has_value();
+        }
+        return 2 * named > std::ssize(tree_.pictures);
     }
 
-    std::string root_;
-    Tree& tree_;
-    std::vector<std::pair<dev_t, ino_t>> above_;
+    void ignore(std::string path, const std::string& reason) {
+        folder_.ignored.push_back({std::move(path), reason});
+    }
+
+    void read(std::string path) {
+        const Arrangement::Place place = arrangement_.place(path);
+        if (place.components.empty()) {
+            ignore(std::move(path), arrangement_.parts.empty() ? "beside the folder of the patches"
+                                                               : "outside the parts");
+            return;
+        }
+        Found found;
+        found.path = path;
+        if (const std::string reason = tell(place.components, found); !reason.empty()) {
+            ignore(std::move(path), reason);
+            return;
+        }
+        if (found.label) { // also of parts that are not read: all number the classes alike
+            classes_.insert(*found.label);
+        }
+        if (folder_.part == Part::all || place.part == folder_.part) {
+            found_.push_back(std::move(found));
+        }
+    }
+
+    /// Fills what the layout tells of a picture. The reason why it is left out; empty: it is not.
+    std::string tell(const std::vector<std::string_view>& place, Found& found) const {
+        const auto named = idc_name(place.back());
+        if (named) {
+            found.x = named->x;
+            found.y = named->y;
+        }
+        switch (folder_.layout) {
+        case Layout::idc:
+            return tell_idc(place, named, found);
+        case Layout::patients:
+            if (place.size() < 3) {
+                return "outside <patient>/<class>/";
+            }
+            found.patient = place[0];
+            found.label = place[1];
+            return "";
+        case Layout::class_folders:
+            if (place.size() < 2) {
+                return unlabelled(found.path) ? "" : "outside the class folders";
+            }
+            found.label = place[0];
+            break;
+        default:
+            if (place.size() > 1 && !forced_) {
+                return "in a folder, while most lie in none";
+            }
+        }
+        if (idc_names_ && options_.patient_pattern.empty()) {
+            if (!named) {
+                return "no patient in the name, while most have one";
+            }
+            if ((found.label == "0" && named->label == 1) ||
+                (found.label == "1" && named->label == 0)) {
+                return "class in the name is not the folder's";
+            }
+            found.patient = named->patient;
+        }
+        return "";
+    }
+
+    static std::string tell_idc(const std::vector<std::string_view>& place,
+                                const std::optional<IdcName>& named, Found& found) {
+        const std::size_t depth = place.size();
+        std::int32_t label = -1;
+        if (depth >= 3 && (place[depth - 2] == "0" || place[depth - 2] == "1")) {
+            label = place[depth - 2] == "1" ? 1 : 0;
+            found.patient = place[depth - 3];
+            if (named && named->label != label) {
+                return "class in the name is not the folder's";
+            }
+        } else if (depth == 1 && named) {
+            label = named->label;
+            found.patient = named->patient;
+        } else {
+            return "outside <patient>/<0|1>/";
+        }
+        found.label = label == 1 ? "cancer" : "no cancer";
+        return "";
+    }
+
+    /// In a part that has no class folders while others do.
+    bool unlabelled(const std::string& path) const {
+        return arrangement_.parts_without_folders.contains(arrangement_.place(path).part);
+    }
+
+    /// A class folder is a class, whatever is in it.
+    void add_empty_classes() {
+        if (folder_.layout != Layout::class_folders) {
+            return;
+        }
+        for (const std::string& path : tree_.folders) {
+            const std::string inside = path + "/.";
+            const Arrangement::Place place = arrangement_.place(inside);
+            if (place.components.size() == 2) {
+                classes_.emplace(place.components[0]);
+            }
+        }
+    }
+
+    void apply_labels() {
+        LabelsFile table(options_.labels);
+        std::vector<Found> labelled;
+        std::vector<std::string> names;
+        for (Found& found : found_) {
+            const LabelsFile::Row* row = table.find(found.path);
+            if (!row) {
+                ignore(found.path, "not in the table of --labels");
+                continue;
+            }
+            found.label = row->label;
+            names.push_back(row->label);
+            if (table.knows_patients()) {
+                found.patient = row->patient.empty() ? std::nullopt : std::optional(row->patient);
+            }
+            labelled.push_back(std::move(found));
+        }
+        if (labelled.empty()) {
+            throw std::invalid_argument(fmt::format(
+                "--labels {}: names none of the {} pictures of {}, such as {}; name them by their "
+                "paths in that folder",
+                options_.labels.string(), found_.size(), root_.string(), found_.front().path));
+        }
+        for (std::string& picture : table.unused()) {
+            if (folder_.part == Part::all) {
+                ignore(std::move(picture), "in the table of --labels, but no such picture");
+            }
+        }
+        found_ = std::move(labelled);
+        class_order_ = in_class_order(names);
+        folder_.reason = "classes by --labels";
+    }
+
+    void apply_pattern() {
+        std::regex pattern;
+        try {
+            pattern.assign(options_.patient_pattern, std::regex::ECMAScript);
+        } catch (const std::regex_error& error) {
+            throw std::invalid_argument(
+                fmt::format("--patient-pattern '{}': not a regular expression ({}); write one like "
+                            "'^([^_/]+)_'",
+                            options_.patient_pattern, error.what()));
+        }
+        std::vector<Found> known;
+        for (Found& found : found_) {
+            std::smatch match;
+            if (!std::regex_search(found.path, match, pattern)) {
+                ignore(found.path, "no patient by --patient-pattern");
+                continue;
+            }
+            found.patient = match.size() > 1 && match[1].matched ? match[1].str() : match[0].str();
+            known.push_back(std::move(found));
+        }
+        if (known.empty()) {
+            throw std::invalid_argument(fmt::format("--patient-pattern '{}': found in none of the "
+                                                    "{} paths of {}, such as {}; correct it",
+                                                    options_.patient_pattern, found_.size(),
+                                                    root_.string(), found_.front().path));
+        }
+        found_ = std::move(known);
+        folder_.reason += "; patients by --patient-pattern";
+    }
+
+    void number() {
+        if (class_order_.empty()) {
+            class_order_.assign(classes_.begin(), classes_.end());
+            if (folder_.layout == Layout::idc) {
+                class_order_ = {"no cancer", "cancer"};
+            }
+        }
+        std::set<std::string> patients;
+        for (const Found& found : found_) {
+            if (found.patient) {
+                patients.insert(*found.patient);
+            }
+        }
+        const std::vector<std::string> patient_order(patients.begin(), patients.end());
+        const auto numbers = [](const std::vector<std::string>& names) {
+            std::unordered_map<std::string, std::int32_t> result;
+            for (const std::string& name : names) {
+                result.emplace(name, static_cast<std::int32_t>(result.size()));
+            }
+            return result;
+        };
+        const auto class_numbers = numbers(class_order_);
+        const auto patient_numbers = numbers(patient_order);
+        std::unordered_map<std::string, std::int32_t> first_of_name;
+        for (Found& found : found_) {
+            PatchEntry entry;
+            entry.label = found.label ? class_numbers.at(*found.label) : -1;
+            entry.patient = found.patient ? patient_numbers.at(*found.patient) : -1;
+            entry.x = found.x;
+            entry.y = found.y;
+            if (folder_.layout == Layout::idc) {
+                const auto [first, added] = first_of_name.emplace(
+                    fmt::format("{} {} {}", entry.patient, entry.label, file_name(found.path)),
+                    static_cast<std::int32_t>(folder_.entries.size()));
+                entry.twin = added ? -1 : first->second;
+            }
+            entry.path = std::move(found.path);
+            folder_.entries.push_back(std::move(entry));
+        }
+        for (const std::string& name : class_order_) {
+            folder_.class_names.push_back(utf8_text(name));
+        }
+        for (const std::string& name : patient_order) {
+            folder_.patient_names.push_back(utf8_text(name));
+        }
+    }
+
+    const FolderOptions& options_;
+    FolderTree& tree_;
+    PatchFolder& folder_;
+    const fs::path& root_;
+    std::optional<Layout> forced_;
+    Arrangement arrangement_;
+    bool idc_names_ = false;
+    std::vector<Found> found_;
+    std::set<std::string> classes_;
+    std::vector<std::string> class_order_; // empty: classes_
 };
 
-std::vector<std::string_view> components(std::string_view path) {
-    std::vector<std::string_view> parts;
-    for (std::size_t start = 0;;) {
-        const std::size_t slash = path.find('/', start);
-        parts.push_back(path.substr(start, slash - start));
-        if (slash == std::string_view::npos) {
-            return parts;
+void sort_ignored(PatchFolder& folder) {
+    std::sort(folder.ignored.begin(), folder.ignored.end(),
+              [](const IgnoredFile& a, const IgnoredFile& b) { return a.path < b.path; });
+}
+
+void read_arrays(PatchFolder& folder, const FolderTree& tree, const FolderOptions& options,
+                 const std::string& only) {
+    if (!options.labels.empty() || !options.patient_pattern.empty()) {
+        throw std::invalid_argument(fmt::format(
+            "{}: {} is for pictures in files of their own; arrays have their labels in "
+            "an array",
+            folder.root.string(), options.labels.empty() ? "--patient-pattern" : "--labels"));
+    }
+    folder.layout = Layout::arrays;
+    folder.reason = only.empty() ? "files of many pictures" : "a file of many pictures";
+    std::vector<StackPair> stacks = find_stacks(folder.root, tree, only);
+    std::vector<std::string> names;
+    for (const StackPair& stack : stacks) {
+        if (stack.part != Part::all) {
+            ++folder.parts[stack.part];
         }
-        start = slash + 1;
-    }
-}
-
-std::optional<Part> part_of(std::string_view folder) {
-    if (folder == "train") {
-        return Part::train;
-    }
-    if (folder == "test") {
-        return Part::test;
-    }
-    if (folder == "val" || folder == "valid" || folder == "validation") {
-        return Part::validation;
-    }
-    return std::nullopt;
-}
-
-/// A relative path with its part, when it has one, taken off the front.
-struct Located {
-    Part part;
-    std::vector<std::string_view> parts;
-};
-
-Located locate(std::string_view path) {
-    Located located{Part::all, components(path)};
-    if (located.parts.size() >= 3) { // <part>/<class>/<file>, never <part>/<file>
-        if (const auto part = part_of(located.parts[0])) {
-            located.part = *part;
-            located.parts.erase(located.parts.begin());
+        if (!stack.labels.empty()) {
+            for (const std::int64_t label : read_stack_labels(stack.labels)) {
+                if (names.empty() || names.back() != std::to_string(label)) {
+                    names.push_back(std::to_string(label));
+                }
+            }
         }
     }
-    return located;
-}
-
-bool is_idc_class(std::string_view folder) {
-    return folder == "0" || folder == "1";
-}
-
-/// <patient>/<0|1>/<file>
-bool lies_as_idc(const Located& located) {
-    const auto& parts = located.parts;
-    return parts.size() >= 3 && is_idc_class(parts[parts.size() - 2]);
-}
-
-std::optional<std::int32_t> number_after(std::string_view name, std::string_view tag) {
-    const std::size_t at = name.rfind(tag);
-    if (at == std::string_view::npos) {
-        return std::nullopt;
+    if (stacks.empty()) {
+        throw std::runtime_error(fmt::format(
+            "{}: its arrays hold no pictures; give an array of (count, height, width) or (count, "
+            "height, width, 3)",
+            folder.root.string()));
     }
-    const char* first = name.data() + at + tag.size();
-    std::int32_t value = 0;
-    const auto [end, error] = std::from_chars(first, name.data() + name.size(), value);
-    if (error != std::errc{} || end == first || value < 0) {
-        return std::nullopt;
-    }
-    return value;
-}
-
-/// Numbers names in bytewise order.
-std::map<std::string, std::int32_t, std::less<>> numbered(const std::set<std::string>& names) {
-    std::map<std::string, std::int32_t, std::less<>> numbers;
-    for (const std::string& name : names) {
-        numbers.emplace(name, static_cast<std::int32_t>(numbers.size()));
-    }
-    return numbers;
-}
-
-void read_idc(PatchFolder& folder, std::vector<std::string>& paths) {
-    folder.class_names = {"no cancer", "cancer"};
-    std::set<std::string> patients;
-    std::vector<std::string> patient_of_entry;
-    std::unordered_set<std::string> seen;
-    for (std::string& path : paths) {
-        const Located located = locate(path);
-        if (!lies_as_idc(located)) {
-            folder.ignored.push_back({std::move(path), "outside <patient>/<0|1>/"});
-            continue;
-        }
-        const auto& parts = located.parts;
-        const std::string_view file = parts.back();
-        PatchEntry entry;
-        entry.label = parts[parts.size() - 2] == "1" ? 1 : 0;
-        const auto named_class = number_after(file, "_class");
-        if (named_class && *named_class != entry.label) {
-            folder.ignored.push_back({std::move(path), "class in the name is not the folder's"});
-            continue;
-        }
-        std::string patient(parts[parts.size() - 3]);
-        if (!seen.insert(patient + "/" + std::string(file)).second) {
-            folder.ignored.push_back({std::move(path), "second copy of the same patch"});
-            continue;
-        }
-        entry.x = number_after(file, "_x").value_or(-1);
-        entry.y = number_after(file, "_y").value_or(-1);
-        patients.insert(patient);
-        patient_of_entry.push_back(std::move(patient));
-        entry.path = std::move(path);
-        folder.entries.push_back(std::move(entry));
-    }
-    const auto numbers = numbered(patients);
-    for (std::size_t i = 0; i < folder.entries.size(); ++i) {
-        folder.entries[i].patient = numbers.find(patient_of_entry[i])->second;
-    }
-    folder.patient_names.assign(patients.begin(), patients.end());
-}
-
-void read_class_folders(PatchFolder& folder, std::vector<std::string>& paths) {
-    std::set<std::string> classes;
-    for (const std::string& path : paths) {
-        const Located located = locate(path);
-        if (located.parts.size() >= 2) {
-            classes.emplace(located.parts[0]);
+    folder.class_names = in_class_order(names);
+    folder.part = only.empty() ? choose_part(folder.root, options, folder.parts) : Part::all;
+    std::erase_if(stacks, [&](const StackPair& stack) {
+        return folder.part != Part::all && stack.part != folder.part;
+    });
+    folder.stacks = std::move(stacks);
+    for (const std::string& picture : tree.pictures) {
+        if (only.empty()) {
+            folder.ignored.push_back({picture, "beside arrays of pictures"});
         }
     }
-    const auto numbers = numbered(classes);
-    for (std::string& path : paths) {
-        const Located located = locate(path);
-        if (located.parts.size() < 2) {
-            folder.ignored.push_back({std::move(path), "outside the class folders"});
-            continue;
-        }
-        PatchEntry entry;
-        entry.label = numbers.find(located.parts[0])->second;
-        entry.path = std::move(path);
-        folder.entries.push_back(std::move(entry));
-    }
-    folder.class_names.assign(classes.begin(), classes.end());
 }
 
-fs::path plain_or_gz(const fs::path& path) {
-    for (const fs::path& candidate : {path, fs::path(path.string() + ".gz")}) {
-        if (fs::is_regular_file(candidate)) {
-            return candidate;
+/// Whether the arrays count instead of the pictures in files of their own. Arrays of one picture
+/// each join the pictures.
+bool arrays_decide(const fs::path& root, FolderTree& tree, std::optional<Layout> forced) {
+    std::vector<std::string> stacks;
+    for (std::string& path : tree.arrays) {
+        if (is_stack(root / path)) {
+            stacks.push_back(std::move(path));
+        } else {
+            tree.pictures.push_back(std::move(path));
         }
     }
-    return {};
-}
-
-std::vector<IdxPair> find_idx_pairs(const fs::path& root) {
-    std::vector<IdxPair> pairs;
-    for (const char* part : {"train", "t10k"}) {
-        IdxPair pair{part, plain_or_gz(root / fmt::format("{}-images-idx3-ubyte", part)),
-                     plain_or_gz(root / fmt::format("{}-labels-idx1-ubyte", part))};
-        if (!pair.images.empty()) {
-            pairs.push_back(std::move(pair));
-        }
+    tree.arrays = std::move(stacks);
+    std::sort(tree.pictures.begin(), tree.pictures.end());
+    const bool some = !tree.arrays.empty() || !tree.idx.empty();
+    if (forced) {
+        return *forced == Layout::arrays;
     }
-    return pairs;
-}
-
-[[noreturn]] void no_such_part(const fs::path& root, Part part) {
-    throw std::invalid_argument(fmt::format("{}: has no part '{}'; choose a part it has, or all",
-                                            root.string(), part_name(part)));
-}
-
-void keep_part(const fs::path& root, Part part, std::vector<std::string>& paths) {
-    if (part == Part::all) {
-        return;
-    }
-    std::erase_if(paths, [&](const std::string& path) { return locate(path).part != part; });
-    if (paths.empty()) {
-        no_such_part(root, part);
-    }
-}
-
-void keep_part(const fs::path& root, Part part, std::vector<IdxPair>& pairs) {
-    if (part == Part::all) {
-        return;
-    }
-    const std::string_view wanted = part == Part::train  ? "train"
-                                    : part == Part::test ? "t10k"
-                                                         : "none";
-    std::erase_if(pairs, [&](const IdxPair& pair) { return pair.part != wanted; });
-    if (pairs.empty()) {
-        no_such_part(root, part);
-    }
+    // A stack holds many pictures, so a few files beside it are strays.
+    return some && tree.pictures.size() <= 2 * (tree.arrays.size() + tree.idx.size());
 }
 
 } // namespace
 
-std::string layout_name(Layout layout) {
-    switch (layout) {
-    case Layout::idc:
-        return "IDC (patient/class)";
-    case Layout::class_folders:
-        return "class folders";
-    case Layout::flat:
-        return "flat folder";
-    case Layout::idx:
-        return "MNIST IDX";
+Part choose_part(const fs::path& root, const FolderOptions& options,
+                 const std::map<Part, std::int64_t>& parts) {
+    const auto has = [&](Part part) {
+        const auto found = parts.find(part);
+        return found != parts.end() && found->second > 0;
+    };
+    if (options.part != Part::usual) {
+        if (options.part != Part::all && !has(options.part)) {
+            throw std::invalid_argument(fmt::format(
+                "--part {}: {} has {}; choose a part it has, or all", part_name(options.part),
+                root.string(), parts.empty() ? "no parts" : part_list(parts)));
+        }
+        return options.part;
     }
-    return "unknown";
+    if (has(options.usual_part)) {
+        return options.usual_part;
+    }
+    return options.usual_part == Part::test && has(Part::validation) ? Part::validation : Part::all;
 }
 
-std::string part_name(Part part) {
-    switch (part) {
-    case Part::all:
-        return "all";
-    case Part::train:
-        return "train";
-    case Part::test:
-        return "test";
-    case Part::validation:
-        return "validation";
-    }
-    return "unknown";
-}
-
-PatchFolder scan_patch_folder(const fs::path& root, Part part) {
-    if (!fs::is_directory(root)) {
-        throw std::runtime_error(fmt::format("{}: {}; give a folder of PNG patches", root.string(),
-                                             fs::exists(root) ? "not a folder" : "does not exist"));
-    }
+PatchFolder scan_patch_folder(const fs::path& root, const FolderOptions& options) {
     PatchFolder folder;
     folder.root = root;
-    folder.idx_pairs = find_idx_pairs(root);
-    if (!folder.idx_pairs.empty()) {
-        folder.layout = Layout::idx;
-        keep_part(root, part, folder.idx_pairs);
+    std::error_code ignored_error;
+    if (is_stack_name(root.filename().string()) && fs::is_regular_file(root, ignored_error)) {
+        folder.root = root.has_parent_path() ? root.parent_path() : fs::path(".");
+        read_arrays(folder, read_folder_tree(folder.root, options.follow_links), options,
+                    root.filename().string());
         return folder;
     }
-
-    Tree tree;
-    Walk walk(root, tree);
-    walk.folder("");
+    FolderTree tree = read_folder_tree(root, options.follow_links);
+    const bool arrays = arrays_decide(root, tree, options.layout);
     folder.ignored = std::move(tree.others);
-    std::vector<std::string>& paths = tree.pictures;
-    if (paths.empty()) {
-        throw std::runtime_error(fmt::format(
-            "{}: holds no PNG files{}; give a folder of patches as IDC, class folders, a flat "
-            "folder or MNIST IDX files",
-            root.string(),
-            folder.ignored.empty() ? "" : fmt::format(" ({} other files)", folder.ignored.size())));
+    if (arrays) {
+        read_arrays(folder, tree, options, "");
+        sort_ignored(folder);
+        return folder;
     }
-    std::sort(paths.begin(), paths.end());
-    keep_part(root, part, paths);
-
-    std::int64_t as_idc = 0;
-    std::int64_t in_folders = 0;
-    for (const std::string& path : paths) {
-        const Located located = locate(path);
-        as_idc += lies_as_idc(located);
-        in_folders += located.parts.size() >= 2;
-    }
-    if (2 * as_idc > static_cast<std::int64_t>(paths.size())) {
-        folder.layout = Layout::idc;
-        read_idc(folder, paths);
-    } else if (in_folders > 0) {
-        folder.layout = Layout::class_folders;
-        read_class_folders(folder, paths);
-    } else {
-        folder.layout = Layout::flat;
-        for (std::string& path : paths) {
-            folder.entries.push_back({.path = std::move(path)});
+    for (const auto* paths : {&tree.arrays, &tree.idx}) {
+        for (const std::string& path : *paths) {
+            folder.ignored.push_back(
+                {path, "an array, while most pictures have files of their own"});
         }
     }
-    std::sort(folder.ignored.begin(), folder.ignored.end(),
-              [](const IgnoredFile& a, const IgnoredFile& b) { return a.path < b.path; });
+    if (tree.pictures.empty()) {
+        std::map<std::string, std::int64_t> reasons;
+        for (const IgnoredFile& file : folder.ignored) {
+            ++reasons[file.reason];
+        }
+        std::string others;
+        for (const auto& [reason, count] : reasons) {
+            others += fmt::format("{}{} {}", others.empty() ? " but: " : ", ", count, reason);
+        }
+        throw std::runtime_error(
+            fmt::format("{}: holds no pictures{}; give a folder of PNG or JPEG patches, in class "
+                        "folders or as the IDC set lies, or of MNIST's files or NumPy arrays",
+                        root.string(), others));
+    }
+    Reading(root, options, tree, folder).read();
+    if (folder.entries.empty()) {
+        sort_ignored(folder);
+        throw std::runtime_error(fmt::format(
+            "{}: none of its {} pictures fits the layout '{}' ({}: {}); try another --layout",
+            root.string(), tree.pictures.size(), layout_name(folder.layout),
+            folder.ignored.front().path, folder.ignored.front().reason));
+    }
+    sort_ignored(folder);
     return folder;
+}
+
+void remove_copies(PatchFolder& folder) {
+    std::vector<std::uint8_t> first;
+    std::vector<std::uint8_t> second;
+    constexpr std::uint64_t limit = std::uint64_t{1} << 28;
+    const auto is_copy = [&](const PatchEntry& entry) {
+        if (entry.twin < 0) {
+            return false;
+        }
+        try {
+            read_bytes(folder.root / folder.entries[entry.twin].path, limit, first);
+            read_bytes(folder.root / entry.path, limit, second);
+        } catch (const FileError&) {
+            return false; // whatever is wrong with it is said when it is packed
+        }
+        return first == second;
+    };
+    std::vector<bool> copies;
+    copies.reserve(folder.entries.size());
+    for (const PatchEntry& entry : folder.entries) {
+        copies.push_back(is_copy(entry));
+    }
+    std::vector<PatchEntry> kept;
+    for (std::size_t i = 0; i < folder.entries.size(); ++i) {
+        if (copies[i]) {
+            folder.ignored.push_back(
+                {std::move(folder.entries[i].path), "second copy of the same patch"});
+        } else {
+            folder.entries[i].twin = -1;
+            kept.push_back(std::move(folder.entries[i]));
+        }
+    }
+    folder.entries = std::move(kept);
+    sort_ignored(folder);
 }
 
 } // namespace patchforge

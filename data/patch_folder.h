@@ -1,25 +1,38 @@
 #pragma once
 
+#include "data/folder_tree.h"
+#include "data/layout.h"
+#include "data/part.h"
+#include "data/picture_stack.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace patchforge {
 
-/// How a folder of patches lies. Told from the files, never asked.
-enum class Layout {
-    idc,           ///< <patient>/<0|1>/<patient>_idx5_x<X>_y<Y>_class<0|1>.png, at any depth
-    class_folders, ///< <class>/….png
-    flat,          ///< *.png, no labels
-    idx,           ///< MNIST: <part>-images-idx3-ubyte[.gz] and <part>-labels-idx1-ubyte[.gz]
+/// How a folder is read. Everything may be left to what its files say.
+struct FolderOptions {
+    Part part = Part::usual;
+    /// What Part::usual means: that part where the folder has it (instead of test, validation), else
+    /// the whole folder.
+    Part usual_part = Part::all;
+    std::optional<Layout> layout{}; ///< nothing: decided by arrange()
+    /// ECMAScript regular expression, searched for in the path of each patch; the patient is its
+    /// first group, or what it matched. Empty: as the layout says.
+    std::string patient_pattern{};
+    std::filesystem::path
+        labels{};              ///< a table (labels_file.h) instead of class folders; empty: none
+    bool follow_links = false; ///< also out of the folder
 };
-std::string layout_name(Layout layout);
 
-/// Which part of a folder that holds train/ and test/ (and val/), or MNIST's train and t10k files.
-enum class Part { all, train, test, validation };
-std::string part_name(Part part);
+/// The part that such options choose of parts with these counts. Throws std::invalid_argument naming
+/// `root` where the part asked for is not there.
+Part choose_part(const std::filesystem::path& root, const FolderOptions& options,
+                 const std::map<Part, std::int64_t>& parts);
 
 struct PatchEntry {
     std::string path;          // relative to the root, bytes as the file system gives them
@@ -27,42 +40,42 @@ struct PatchEntry {
     std::int32_t patient = -1; // index into patient_names, -1 unknown
     std::int32_t x = -1;       // position of the patch in its slide, pixels, -1 unknown
     std::int32_t y = -1;
-};
-
-/// A pair of MNIST files; labels may be missing.
-struct IdxPair {
-    std::string part; // "train" or "t10k"
-    std::filesystem::path images;
-    std::filesystem::path labels; // empty: none
-};
-
-struct IgnoredFile {
-    std::string path;
-    std::string reason;
+    std::int32_t twin = -1; // index of an entry of the same patient, class and name; -1 none
 };
 
 struct PatchFolder {
     std::filesystem::path root;
     Layout layout = Layout::flat;
+    std::string reason;                 // why this layout, in words
+    Part part = Part::all;              // what the entries are of it
+    std::map<Part, std::int64_t> parts; // pictures (or, of arrays, files) in each; empty: no parts
+    /// In the order of their numbers, as UTF-8 text. Those of the whole folder, whatever the part, and
+    /// of folders that hold no pictures too.
     std::vector<std::string> class_names;
     std::vector<std::string> patient_names;
-    std::vector<PatchEntry> entries;  // sorted by path, bytewise; empty for Layout::idx
-    std::vector<IdxPair> idx_pairs;   // Layout::idx only
-    std::vector<IgnoredFile> ignored; // sorted by path; everything that is no patch, and why
+    std::vector<PatchEntry> entries;  // sorted by path, bytewise; empty for Layout::arrays
+    std::vector<StackPair> stacks;    // Layout::arrays only
+    std::vector<IgnoredFile> ignored; // sorted by path; everything that is left out, and why
 };
 
-/// Walks the folder, following symbolic links (a link back to a folder above it is ignored).
-/// Reads no file, only names, so it does not know whether the PNG files are sound.
+/// Walks the folder and decides how it lies (layout.h). Reads names alone, but for the labels of
+/// arrays and `options.labels`; whether pictures are sound is not known yet. `root` may also be a
+/// file of pictures, IDX or `.npy`: it and its labels beside it are the folder then.
 ///
-/// - A first path component train, test, val, valid or validation names the part and is then
-///   left out; asking for a part the folder does not have is std::invalid_argument.
 /// - IDC: the label is the folder 0 ("no cancer") or 1 ("cancer"). A file whose name contradicts
-///   its folder is ignored with that reason, as is a second copy of the same file name (the
-///   published archive holds everything twice).
+///   its folder is ignored with that reason. Files of the same patient, class and name are marked as
+///   twins; remove_copies compares their bytes.
 /// - Class folders: classes are numbered in bytewise order of their names; deeper folders belong to
-///   the class on top.
+///   the class on top. Where most files are named as in the IDC set, that name tells patient and
+///   position.
+/// - Arrays: the classes are the labels that occur, numbered by value.
 ///
-/// Throws std::runtime_error when the folder is missing or holds no patches.
-PatchFolder scan_patch_folder(const std::filesystem::path& root, Part part = Part::all);
+/// Throws std::runtime_error when the folder is missing, holds no patches, or cannot be told;
+/// std::invalid_argument for a part that it does not have and for options that fit nothing.
+PatchFolder scan_patch_folder(const std::filesystem::path& root, const FolderOptions& options = {});
+
+/// Takes out entries that hold the same bytes as their twin, and lists them as ignored. (The
+/// published IDC archive holds every patch twice.)
+void remove_copies(PatchFolder& folder);
 
 } // namespace patchforge

@@ -1,7 +1,6 @@
 #include "data/png.h"
 
 #include "data/atomic_file.h"
-#include "data/read_bytes.h"
 
 #include <fmt/format.h>
 #include <png.h>
@@ -10,8 +9,6 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstring>
-#include <fcntl.h>
-#include <unistd.h>
 
 namespace patchforge {
 
@@ -58,11 +55,6 @@ void on_read(png_structp png, png_bytep target, png_size_t count) {
 /// Over white: the colour's share alpha, white's share 1 - alpha, rounded to nearest.
 std::uint8_t over_white(std::uint8_t value, std::uint8_t alpha) {
     return static_cast<std::uint8_t>((value * alpha + 255 * (255 - alpha) + 127) / 255);
-}
-
-/// Weights of BT.601 in 1/65536; they sum to 65536, so white stays 255.
-std::uint8_t grey_of(int red, int green, int blue) {
-    return static_cast<std::uint8_t>((red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16);
 }
 
 /// One interleaved row of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) samples a pixel into row y
@@ -112,7 +104,7 @@ bool decode_guarded(Decoder& decoder, int channels) {
 
     const auto width = static_cast<std::int64_t>(png_get_image_width(png, info));
     const auto height = static_cast<std::int64_t>(png_get_image_height(png, info));
-    if (width * height > max_png_pixels) {
+    if (width * height > max_picture_pixels) {
         png_error(png, "more pixels than the limit of 2^25");
     }
     // Deflate shrinks at most 1032 times: a small file cannot hold a large picture, so a header
@@ -217,21 +209,15 @@ std::uint32_t big_endian(const std::uint8_t* bytes) {
 
 } // namespace
 
-PngError::PngError(const std::string& name, const std::string& reason)
-    : std::runtime_error(fmt::format("{}: {}; replace the file or leave it out", name, reason)),
-      reason_(reason) {}
+bool is_png(std::span<const std::uint8_t> bytes) {
+    return bytes.size() >= sizeof signature &&
+           std::memcmp(bytes.data(), signature, sizeof signature) == 0;
+}
 
 Image decode_png(std::span<const std::uint8_t> bytes, int channels, const std::string& name) {
-    if (channels != 1 && channels != 3) {
-        throw std::invalid_argument(fmt::format(
-            "channels: {} is neither 1 (grey) nor 3 (RGB); choose one of them", channels));
-    }
-    if (bytes.empty()) {
-        throw PngError(name, "the file is empty");
-    }
-    if (bytes.size() < sizeof signature ||
-        std::memcmp(bytes.data(), signature, sizeof signature) != 0) {
-        throw PngError(name, "not a PNG file");
+    check_channels(channels);
+    if (!is_png(bytes)) {
+        throw PictureError(name, bytes.empty() ? "the file is empty" : "not a PNG file");
     }
     Decoder decoder;
     decoder.input = bytes;
@@ -242,46 +228,28 @@ Image decode_png(std::span<const std::uint8_t> bytes, int channels, const std::s
         throw std::bad_alloc();
     }
     if (!decode_guarded(decoder, channels)) {
-        throw PngError(name, fmt::format("damaged PNG: {}", decoder.reason));
+        throw PictureError(name, fmt::format("damaged PNG: {}", decoder.reason));
     }
     return std::move(decoder.image);
 }
 
-Image read_png(const std::filesystem::path& path, int channels) {
-    thread_local std::vector<std::uint8_t> bytes; // packing reads 300,000 small files in a row
-    read_bytes(path, max_png_file_bytes, bytes);
-    Image image = decode_png(bytes, channels, path.string());
-    if (bytes.capacity() > (1u << 22)) {
-        std::vector<std::uint8_t>().swap(bytes);
+PictureSize png_size(std::span<const std::uint8_t> head, const std::string& name) {
+    if (!is_png(head)) {
+        throw PictureError(name, head.empty() ? "the file is empty" : "not a PNG file");
     }
-    return image;
-}
-
-PngSize read_png_size(const std::filesystem::path& path) {
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (file < 0) {
-        throw PngError(path.string(), fmt::format("cannot open: {}", std::strerror(errno)));
+    if (head.size() < 33 || std::memcmp(head.data() + 12, "IHDR", 4) != 0) {
+        throw PictureError(name, "damaged PNG: no complete header");
     }
-    std::uint8_t head[33];
-    const ssize_t got = ::read(file, head, sizeof head);
-    ::close(file);
-    if (got == 0) {
-        throw PngError(path.string(), "the file is empty");
-    }
-    if (got < 8 || std::memcmp(head, signature, sizeof signature) != 0) {
-        throw PngError(path.string(), "not a PNG file");
-    }
-    if (got < 33 || std::memcmp(head + 12, "IHDR", 4) != 0) {
-        throw PngError(path.string(), "damaged PNG: no complete header");
-    }
-    const std::uint32_t width = big_endian(head + 16);
-    const std::uint32_t height = big_endian(head + 20);
+    const std::uint32_t width = big_endian(head.data() + 16);
+    const std::uint32_t height = big_endian(head.data() + 20);
     if (width == 0 || height == 0 || width > (1u << 16) || height > (1u << 16) ||
-        std::int64_t{width} * height > max_png_pixels) {
-        throw PngError(path.string(),
-                       fmt::format("damaged PNG: {} x {} is outside the limits", width, height));
+        std::int64_t{width} * height > max_picture_pixels) {
+        throw PictureError(
+            name, fmt::format("damaged PNG: {} x {} is outside the limits", width, height));
     }
-    return {static_cast<int>(width), static_cast<int>(height)};
+    const std::uint8_t colour_type = head[25];
+    return {static_cast<int>(width), static_cast<int>(height),
+            colour_type == PNG_COLOR_TYPE_GRAY || colour_type == PNG_COLOR_TYPE_GRAY_ALPHA};
 }
 
 std::vector<std::uint8_t> encode_png(const Image& image, int compression) {

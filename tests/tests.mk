@@ -111,7 +111,7 @@ $B/gpu/%.cpp.o: %.cpp
 	$(CXX) $(BASE) -isystem $(CUDA_HOME)/include -c $< -o $@
 $B/test-gpu: $(GPU_TEST_OBJECTS) $B/libhost.a $B/libdata.a $B/libcuda.a $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -static-libstdc++ -static-libgcc -o $@ -Wl,--start-group $^ -Wl,--end-group \
-	    -l:libgtest.a -l:libpng.a -l:libz.a -l:liblapacke.a -l:libopenblas.a -l:libgfortran.a \
+	    -l:libgtest.a -l:libpng.a $(if $(JPEG),-l:libturbojpeg.a) -l:libz.a -l:liblapacke.a -l:libopenblas.a -l:libgfortran.a \
 	    -l:libquadmath.a $(CUDA_LINK) -pthread -lm
 .PHONY: test-gpu sanitize-gpu build-test-gpu
 build-test-gpu: $(if $(HAVE_CUDA),$B/test-gpu)
@@ -135,7 +135,9 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
 FUZZ_SOURCES := $(filter-out %_fuzz.cpp %_test.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp $(DATA_SOURCES) \
     $(wildcard host/files/*.cpp)
-FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+# GCC 12 warns of libstdc++'s own std::regex when it is built with AddressSanitizer.
+FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
+    -Wno-maybe-uninitialized
 $B/fuzz/%.o: %
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(FUZZ_FLAGS) -c $< -o $@

@@ -14,7 +14,7 @@ Verb attack_verb() {
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "attack", .summary = "forge images that fool a classifier"};
-    describe_data(verb.options, call->data);
+    describe_data(verb.options, call->data.usually(Part::test));
     describe(verb.options, call->job);
     verb.examples = {"attack --model runs/classifier --data patches --method fgsm,pgd --out attack",
                      "attack --models runs/plain,runs/hardened --data patches --eps 4/255,8/255"};

@@ -7,7 +7,9 @@
 #include <vector>
 
 #include "data/atomic_file.h"
-#include "data/png.h"
+#include "data/escape.h"
+#include "data/folder_tree.h"
+#include "data/picture.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/model/classifier_members.h"
@@ -31,8 +33,8 @@ struct Pictures {
     std::vector<std::uint8_t> bytes;
 };
 
-void add_png(Pictures& pictures, const std::string& path, const ClassifierFormat& format) {
-    const Image image = read_png(path, format.channels);
+void add_picture(Pictures& pictures, const std::string& path, const ClassifierFormat& format) {
+    const Image image = read_picture(path, format.channels);
     if (image.width != format.width || image.height != format.height) {
         throw std::runtime_error(
             fmt::format("{}: is {} x {}, the model takes {} x {}; give pictures of that size", path,
@@ -47,7 +49,7 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
              int threads) {
     DataOptions options;
     options.data = path;
-    options.pack.channels = format.channels;
+    options.usually(Part::test).pack.channels = format.channels;
     const PackedSet set = open_set(options, threads);
     if (set.width() != format.width || set.height() != format.height) {
         throw std::runtime_error(fmt::format(
@@ -64,23 +66,14 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
                           set.pixels() + set.count() * set.pixels_per_patch());
 }
 
-// A name within double quotes, as RFC 4180 wants it.
-std::string csv_field(const std::string& text) {
-    std::string result = "\"";
-    for (const char c : text) {
-        result += c == '"' ? "\"\"" : std::string(1, c);
-    }
-    return result + '"';
-}
-
 void run(const Call& call) {
     const auto backend = call.device.make();
     const auto members = load_members(*backend, call.model);
     const ClassifierFormat& format = members.front()->format();
     Pictures pictures;
     for (const std::string& path : call.pictures) {
-        if (path.size() > 4 && path.substr(path.size() - 4) == ".png") {
-            add_png(pictures, path, format);
+        if (is_picture_name(path)) {
+            add_picture(pictures, path, format);
         } else {
             add_set(pictures, path, format, call.device.backend.threads);
         }
@@ -153,7 +146,8 @@ Verb classify_verb() {
     auto call = std::make_shared<Call>();
     Verb verb{.name = "classify", .summary = "ask a classifier about pictures"};
     Options& options = verb.options;
-    options.arguments("pictures", call->pictures, "PNG files, folders of patches, packed sets");
+    options.arguments("pictures", call->pictures,
+                      "PNG or JPEG files, folders of patches, packed sets");
     options.text("model", call->model, "FOLDER|FILE", "run folder, ensemble or weights")
         .must_be_given();
     options.text("csv", call->csv, "FILE", "file for the whole table");

@@ -5,11 +5,14 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <memory>
+#include <new>
 #include <stdexcept>
 
 #include "host/cli/option_page.h"
+#include "host/cli/standard_streams.h"
 #include "host/cli/suggestion.h"
 #include "host/cli/verb.h"
 #include "host/run/parameters_file.h"
@@ -21,8 +24,18 @@ namespace {
 
 int report(const std::string& error, int status) {
     std::fflush(stdout);
-    fmt::print(stderr, "patchforge: error: {}\n", error);
+    // Not fmt::print, which throws where standard error cannot be written to.
+    std::fputs(fmt::format("patchforge: error: {}\n", error).c_str(), stderr);
     return status;
+}
+
+// What was printed counts: a table that a full disk cut is no success.
+int finished() {
+    const std::string fault = output_fault();
+    return fault.empty()
+               ? 0
+               : report("standard output: cannot be written to: " + fault + "; check where it goes",
+                        1);
 }
 
 // A verb's options, the two that every verb has by the command line, and what was given of them.
@@ -319,6 +332,7 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
         own->callback([&called, line = lines.back().get()] { called = line; });
     }
     const Help help(app);
+    open_standard_streams();
     try {
         app.parse(argc, argv);
         if (help.app->parsed()) {
@@ -326,14 +340,21 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
         } else {
             called->run();
         }
-        return 0;
+        return finished();
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) { // --help and --version
-            return app.exit(error);
+            app.exit(error);
+            return finished();
         }
         return report(explain(app, error), 2);
     } catch (const std::invalid_argument& error) {
         return report(error.what(), 2);
+    } catch (const std::filesystem::filesystem_error& error) {
+        return report(fmt::format("{}: {}; check the path and its permissions",
+                                  error.path1().string(), error.code().message()),
+                      1);
+    } catch (const std::bad_alloc&) {
+        return report("out of memory; use a smaller batch, network or set, or fewer --threads", 1);
     } catch (const std::exception& error) {
         return report(error.what(), 1);
     }

@@ -15,7 +15,7 @@ Verb evade_verb() {
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "evade", .summary = "ask classifiers about generated fakes"};
-    describe_data(verb.options, call->data, DataNeed::optional);
+    describe_data(verb.options, call->data.usually(Part::test), DataNeed::optional);
     describe(verb.options, call->job);
     verb.examples = {"evade --generator runs/gan --models runs/classifier --data patches",
                      "evade --generator runs/gan --models runs/a,runs/b --search target=1 "

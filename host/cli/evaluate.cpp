@@ -106,7 +106,7 @@ Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
 Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
     DataOptions options = call.data;
     options.data = call.generated;
-    options.pack.part = Part::all;
+    options.pack.folder.part = Part::all;
     const PackedSet folder = open_set(options, call.device.backend.threads);
     Fakes fakes{images_of(folder, all_rows(folder), call.count, call.seed), call.generated};
     const std::vector<std::int32_t> label_of =

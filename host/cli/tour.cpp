@@ -185,7 +185,7 @@ Verb tour_verb() {
     auto call = std::make_shared<Call>();
     Verb verb{"tour", "a GAN, a classifier, attacks on it and fakes before it, on one page"};
     Options& options = verb.options;
-    describe_data(options, call->data);
+    describe_data(options, call->data.usually(Part::train));
     options.group("Tour");
     options
         .text("out", call->out, "FOLDER", "folder for all of it; an earlier tour there is replaced")

@@ -2,9 +2,13 @@
 // patchforge train detector: tells adversarial patches from clean ones.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 
+#include "data/equal_patches.h"
+#include "data/escape.h"
+#include "data/open_data_set.h"
 #include "host/classifier/classifier_run.h"
 #include "host/classifier/detector_task.h"
 #include "host/cli/open_set.h"
@@ -19,7 +23,7 @@ namespace {
 struct Call {
     DataOptions data;
     std::string test;
-    Part test_part = Part::all;
+    Part test_part = Part::usual;
     std::string extra;
     DetectorOptions detector;
     ClassifierOptions classifier;
@@ -36,6 +40,31 @@ void finish(const Call& call, bool trained) {
     }
 }
 
+// Data that brings a part to test on is trained on its train part and tested on that, unless patients
+// are to be held out.
+bool tests_on_part(const Call& call) {
+    if (!call.test.empty() || call.data.pack.folder.part != Part::usual ||
+        call.classifier.test_patients != ClassifierOptions().test_patients) {
+        return false;
+    }
+    const auto parts = data_parts(call.data.data, call.data.pack.folder);
+    return parts.contains(Part::train) &&
+           (parts.contains(Part::test) || parts.contains(Part::validation));
+}
+
+void warn_of_equal_patches(const PackedSet& set, const PackedSet& test) {
+    const EqualPatches equal = equal_patches(set, test);
+    if (equal.count == 0) {
+        return;
+    }
+    print_line(fmt::format("warning: {} of the {} patches to test on are equal to patches to train "
+                           "on, so the scores flatter:",
+                           equal.count, test.count()));
+    for (const auto& [tested, trained] : equal.named) {
+        print_line(fmt::format("  {} = {}", terminal_text(tested), terminal_text(trained)));
+    }
+}
+
 void train_classifier(const Call& call) {
     call.classifier.validate();
     const PackedSet set = open_set(call.data, call.threads());
@@ -46,10 +75,20 @@ void train_classifier(const Call& call) {
         }
         DataOptions options = call.data;
         options.data = folder;
-        options.pack.part = part;
+        options.usually(Part::test).pack.folder.part = part;
+        options.pack.channels = set.channels();
         return open_set(options, call.threads());
     };
-    const std::optional<PackedSet> test = open_beside(call.test, call.test_part);
+    const bool by_part = tests_on_part(call);
+    std::optional<PackedSet> test =
+        open_beside(by_part ? call.data.data : call.test, by_part ? Part::usual : call.test_part);
+    if (by_part && std::ranges::max(test->labels()) < 0) {
+        test.reset(); // its answers are kept back
+    }
+    if (test) {
+        test = test->with_classes(set.class_names());
+        warn_of_equal_patches(set, *test);
+    }
     const std::optional<PackedSet> extra = open_beside(call.extra, Part::all);
     const ClassifierTask task = classifier_task(
         {&set, test ? &*test : nullptr, extra ? &*extra : nullptr}, call.classifier);
@@ -71,7 +110,7 @@ Verb train_classifier_verb() {
     auto call = std::make_shared<Call>();
     Verb verb{"train classifier", "train a classifier"};
     Options& options = verb.options;
-    describe_data(options, call->data);
+    describe_data(options, call->data.usually(Part::train));
     options.text("test", call->test, "FOLDER|FILE",
                  "a test set of its own, instead of patients held out");
     options.choice("test_part", call->test_part, part_choices, "part of --test to read")
@@ -95,7 +134,7 @@ Verb train_detector_verb() {
     Verb verb{"train detector", "train a detector of adversarial patches"};
     Options& options = verb.options;
     describe(options, call->detector);
-    describe_data(options, call->data);
+    describe_data(options, call->data.usually(Part::train));
     describe_plain(options, call->classifier);
     describe(options, call->run.run);
     verb.examples = {"train detector --model runs/c1 --data idc.pfs --out runs/detector",

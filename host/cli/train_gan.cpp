@@ -32,7 +32,7 @@ void run(const Call& call) {
 Verb train_gan_verb() {
     auto call = std::make_shared<Call>();
     Verb verb{"train gan", "train a GAN"};
-    describe_data(verb.options, call->data);
+    describe_data(verb.options, call->data.usually(Part::train));
     describe(verb.options, call->gan);
     describe(verb.options, call->run);
     verb.options.only_one_of({"persistent", "overlap_launches"});

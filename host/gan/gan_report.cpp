@@ -288,10 +288,10 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
     std::vector<std::pair<Image, std::string>> pictures;
     const std::filesystem::path images = run / "images";
     if (std::filesystem::exists(images / "real.png")) {
-        pictures.emplace_back(read_png(images / "real.png"), "Patches of the data set");
+        pictures.emplace_back(read_picture(images / "real.png"), "Patches of the data set");
     }
     for (const std::filesystem::path& grid : grids_over_time(images)) {
-        pictures.emplace_back(read_png(grid),
+        pictures.emplace_back(read_picture(grid),
                               fmt::format("Fakes after {} iterations", step_of(grid)));
     }
     report.gallery(pictures);

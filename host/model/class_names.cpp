@@ -3,30 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 
 namespace patchforge {
-
-std::vector<std::int32_t> match_classes(std::span<const std::string> others,
-                                        std::span<const std::string> names) {
-    std::vector<std::int32_t> numbers;
-    for (const std::string& other : others) {
-        const auto equal = std::ranges::find(names, other);
-        std::int32_t number = -1;
-        if (equal != names.end()) {
-            number = static_cast<std::int32_t>(equal - names.begin());
-        } else {
-            const char* end = other.data() + other.size();
-            const auto [stopped, error] = std::from_chars(other.data(), end, number);
-            if (error != std::errc() || stopped != end || number < 0 ||
-                number >= static_cast<std::int32_t>(names.size())) {
-                number = -1;
-            }
-        }
-        numbers.push_back(number);
-    }
-    return numbers;
-}
 
 std::vector<std::string> class_folders(const std::vector<std::string>& class_names) {
     const bool usable =
@@ -37,10 +15,18 @@ std::vector<std::string> class_folders(const std::vector<std::string>& class_nam
     if (usable) {
         return class_names;
     }
+    // Numbers as they are, brought to one length, or else the classes' own.
+    const bool numbers = std::ranges::all_of(class_names, [](const std::string& name) {
+        return !name.empty() && name.find_first_not_of("0123456789") == std::string::npos;
+    });
+    std::size_t digits = std::to_string(class_names.size() - 1).size();
+    for (const std::string& name : class_names) {
+        digits = numbers ? std::max(digits, name.size()) : digits;
+    }
     std::vector<std::string> folders;
-    const std::size_t digits = std::to_string(class_names.size() - 1).size();
     for (std::size_t c = 0; c < class_names.size(); ++c) {
-        folders.push_back(fmt::format("{:0{}}", c, digits));
+        folders.push_back(
+            fmt::format("{:0>{}}", numbers ? class_names[c] : std::to_string(c), digits));
     }
     return folders;
 }

@@ -1,21 +1,16 @@
-// Classes of two sets, or of a set and a network, brought together by their names; and the folders
-// that labelled pictures are written to.
+// The folders that labelled pictures are written to; data/class_match.h brings classes together.
 #pragma once
 
-#include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
+#include "data/class_match.h"
+
 namespace patchforge {
 
-// For each of `others` its number among `names`: the equal name, or else, where it is written as a
-// number ("1", "03"), that one. -1: no such class.
-std::vector<std::int32_t> match_classes(std::span<const std::string> others,
-                                        std::span<const std::string> names);
-
 // One folder name a class. The class names where these sort in the order of the classes, so that a
-// reader (`pack`, torchvision's ImageFolder) numbers them alike; otherwise the class numbers.
+// reader (`pack`, torchvision's ImageFolder) numbers them alike; otherwise
+// numbers with leading zeros: the names, where these are numbers, or the classes' own.
 std::vector<std::string> class_folders(const std::vector<std::string>& class_names);
 
 } // namespace patchforge

@@ -11,9 +11,13 @@ namespace patchforge {
 struct DataOptions {
     std::string data; // a folder of patches or a .pfs file
     PackOptions pack; // for a folder; its threads are those of the verb
+
+    // What --part auto means to the verb.
+    DataOptions& usually(Part part) { return pack.folder.usual_part = part, *this; }
 };
 
-inline const Choices<Part> part_choices = {{"all", Part::all},
+inline const Choices<Part> part_choices = {{"auto", Part::usual},
+                                           {"all", Part::all},
                                            {"train", Part::train},
                                            {"test", Part::test},
                                            {"validation", Part::validation}};

@@ -59,7 +59,7 @@ SavedImages save_images(const fs::path& folder, const AttackResult& result, cons
         }
         const auto levels = patch_of(result, set, i);
         write_png(within / name, image_of(levels, format));
-        const Image back = read_png(within / name, format.channels);
+        const Image back = read_picture(within / name, format.channels);
         ++saved.files;
         saved.changed_on_disk +=
             !std::equal(levels.begin(), levels.end(), back.pixels.begin(), back.pixels.end());

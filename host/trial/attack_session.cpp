@@ -54,10 +54,19 @@ class Session {
         for (const auto& paths : job.victims) {
             victims_.push_back(load_victim(*backend_, paths));
         }
+        const std::vector<std::int32_t> classes = model_classes(set, format(), victims_[0].name);
         for (const LoadedVictim& victim : victims_) {
             for (const auto& model : victim.models) {
-                check_data_fits(set, model->format(), victim.name);
+                if (model_classes(set, model->format(), victim.name) != classes) {
+                    throw std::invalid_argument(
+                        fmt::format("--model {}: numbers the classes otherwise than {}; give "
+                                    "models of the same classes",
+                                    victim.name, victims_[0].name));
+                }
             }
+        }
+        for (std::int32_t& label : chosen_.set.labels) {
+            label = classes[static_cast<std::size_t>(label)];
         }
         if (!job.detector.empty()) {
             detector_ = load_detector(*backend_, job.detector, format());

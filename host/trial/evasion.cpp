@@ -71,7 +71,7 @@ class Session {
                 job.search_target, format().class_count() - 1));
         }
         if (set) {
-            check_data_fits(*set, format(), job.models.front());
+            class_of_label_ = model_classes(*set, format(), job.models.front());
         }
         gather(set);
     }
@@ -111,6 +111,7 @@ class Session {
     LoadedGenerator loaded_;
     std::vector<LoadedVictim> models_;
     std::unique_ptr<ClassifierModel> detector_;
+    std::vector<std::int32_t> class_of_label_; // the models', of the real patches' classes
     std::vector<Group> groups_;
     std::vector<EvasionRow> rows_;
     std::vector<std::vector<std::string>> agreement_; // a row each group
@@ -148,7 +149,8 @@ void Session::gather_real(const PackedSet& set) {
     for (std::size_t c = 0; c < classes().size(); ++c) {
         std::vector<std::int64_t> of_class;
         for (std::int64_t i = 0; i < chosen.set.count(); ++i) {
-            if (chosen.set.labels[static_cast<std::size_t>(i)] == static_cast<std::int32_t>(c)) {
+            const std::int32_t label = chosen.set.labels[static_cast<std::size_t>(i)];
+            if (class_of_label_[static_cast<std::size_t>(label)] == static_cast<std::int32_t>(c)) {
                 of_class.push_back(i);
             }
         }

@@ -2,13 +2,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "data/class_match.h"
+#include "data/escape.h"
 #include "data/packed_set.h"
 #include "data/read_bytes.h"
-#include "host/model/class_names.h"
 #include "host/model/classifier_members.h"
 
 namespace patchforge {
@@ -31,17 +33,6 @@ double training_step(const fs::path& run) {
         return unknown;
     }
     return 1000 * json["training_seconds"].get<double>() / json["steps"].get<double>();
-}
-
-// Whether the names, or their numbers, stand in the same order.
-bool agree(std::span<const std::string> some, std::span<const std::string> others) {
-    const std::vector<std::int32_t> matched = match_classes(some, others);
-    for (std::size_t k = 0; k < matched.size(); ++k) {
-        if (matched[k] != static_cast<std::int32_t>(k)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 } // namespace
@@ -89,28 +80,39 @@ std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::stri
     return detector;
 }
 
-void check_data_fits(const PackedSet& set, const ClassifierFormat& format,
-                     const std::string& name) {
+std::vector<std::int32_t> model_classes(const PackedSet& set, const ClassifierFormat& format,
+                                        const std::string& name) {
     if (format.channels != set.channels() || format.height != set.height() ||
         format.width != set.width()) {
         throw std::invalid_argument(fmt::format(
             "--data {}: holds {} x {} x {} patches, {} takes {} x {} x {}; give data of the "
-            "model's size",
+            "model's size{}",
             set.path().string(), set.channels(), set.height(), set.width(), name, format.channels,
-            format.height, format.width));
+            format.height, format.width,
+            set.channels() == 1 ? ", or --channels 3 for grey pictures" : ""));
     }
-    if (format.class_names.size() != set.class_names().size()) {
-        throw std::invalid_argument(fmt::format(
-            "--data {}: has {} classes, {} knows {}; give data of the model's classes",
-            set.path().string(), set.class_names().size(), name, format.class_names.size()));
+    const std::vector<std::int64_t> counts = set.class_counts();
+    std::vector<std::int32_t> numbers = match_classes(set.class_names(), format.class_names);
+    // A model that was brought in knows its classes by number alone: "0", "1", … in the set's order.
+    if (std::ranges::count(numbers, -1) == std::ssize(numbers) &&
+        format.class_names.size() == set.class_names().size()) {
+        const auto known = match_classes(format.class_names, set.class_names());
+        for (std::size_t k = 0; k < known.size(); ++k) {
+            if (known[k] >= 0) {
+                numbers[static_cast<std::size_t>(known[k])] = static_cast<std::int32_t>(k);
+            }
+        }
     }
-    if (!agree(set.class_names(), format.class_names) &&
-        !agree(format.class_names, set.class_names())) {
-        throw std::invalid_argument(fmt::format(
-            "--data {}: its classes are {}, those of {} are {}; give data of the model's classes",
-            set.path().string(), fmt::join(set.class_names(), ", "), name,
-            fmt::join(format.class_names, ", ")));
+    for (std::size_t c = 0; c < numbers.size(); ++c) {
+        if (numbers[c] < 0 && counts[c] > 0) {
+            throw std::invalid_argument(fmt::format(
+                "--data {}: its class '{}' ({} patches) is none of those of {}: {}; give data of "
+                "the model's classes",
+                set.path().string(), terminal_text(set.class_names()[c]), counts[c], name,
+                terminal_text(fmt::format("{}", fmt::join(format.class_names, ", ")))));
+        }
     }
+    return numbers;
 }
 
 } // namespace patchforge

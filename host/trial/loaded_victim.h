@@ -32,8 +32,10 @@ LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths
 std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::string& path,
                                                const ClassifierFormat& like);
 
-// Throws std::invalid_argument naming --data when the set's pictures are not the model's, or its
-// classes neither the model's names nor their numbers.
-void check_data_fits(const PackedSet& set, const ClassifierFormat& format, const std::string& name);
+// The model's class for each class of the set, matched by name or number (data/class_match.h); -1 for
+// one without patches that the model does not know. Throws std::invalid_argument naming --data when
+// the set's pictures are not the model's, it knows no classes, or holds patches of another class.
+std::vector<std::int32_t> model_classes(const PackedSet& set, const ClassifierFormat& format,
+                                        const std::string& name);
 
 } // namespace patchforge

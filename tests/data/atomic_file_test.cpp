@@ -3,7 +3,12 @@
 #include "tests/data/folder_fixture.h"
 
 #include <csignal>
+#include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <thread>
 
 namespace patchforge {
 namespace {
@@ -62,6 +67,54 @@ TEST_F(AtomicFileTest, ALinkIsFollowed) {
     write_file_atomically(folder_ / "link", "new");
     EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
     EXPECT_EQ(read_text(folder_ / "target"), "new");
+}
+
+TEST_F(AtomicFileTest, PipesAndStreamsAreWrittenToAndStay) {
+    const fs::path pipe = folder_ / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    std::string read;
+    std::thread reader([&] { read = read_text(pipe); });
+    write_file_atomically(pipe, "through the pipe");
+    reader.join();
+    EXPECT_EQ(read, "through the pipe");
+    EXPECT_TRUE(fs::is_fifo(pipe));
+    write_file_atomically("/dev/null", "gone");
+    EXPECT_TRUE(fs::is_character_file("/dev/null"));
+    EXPECT_NE(error_of([] { write_file_atomically("/dev/full", "x"); }).find("/dev/full: cannot"),
+              std::string::npos);
+    EXPECT_EQ(files(), 1);
+}
+
+TEST_F(AtomicFileTest, OurOwnDescriptorsGoOnWhereTheyStand) {
+    const fs::path path = folder_ / "redirected";
+    const int file = ::open(path.c_str(), O_CREAT | O_WRONLY, 0600);
+    ASSERT_EQ(::write(file, "before ", 7), 7);
+    write_file_atomically("/dev/fd/" + std::to_string(file), "after");
+    AtomicFile stream("/proc/self/fd/" + std::to_string(file));
+    EXPECT_NE(error_of([&] { stream.seek(0); }).find("is a stream"), std::string::npos);
+    ::close(file);
+    EXPECT_EQ(read_text(path), "before after");
+    EXPECT_NE(error_of([&] { write_file_atomically("/dev/fd/" + std::to_string(file), "x"); }), "");
+    testing::internal::CaptureStdout();
+    write_file_atomically("-", "to standard output");
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), "to standard output");
+    EXPECT_FALSE(fs::exists("-"));
+}
+
+TEST_F(AtomicFileTest, SocketsAndFoldersAreLeftAlone) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = (folder_ / "s").string();
+    ASSERT_LT(path.size(), sizeof address.sun_path);
+    std::copy(path.begin(), path.end(), address.sun_path);
+    const int socket = ::socket(AF_UNIX, SOCK_STREAM, 0);
+    ASSERT_EQ(::bind(socket, reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    EXPECT_NE(error_of([&] { write_file_atomically(path, "x"); }).find("is left alone"),
+              std::string::npos);
+    ::close(socket);
+    EXPECT_TRUE(fs::is_socket(path));
+    EXPECT_NE(error_of([&] { write_file_atomically(folder_, "x"); }).find("name a file"),
+              std::string::npos);
 }
 
 TEST_F(AtomicFileTest, LongAndUnusualNamesWork) {

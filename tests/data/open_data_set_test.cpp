@@ -79,8 +79,40 @@ TEST_F(OpenDataSetTest, APackedFileIsOpenedAsItIs) {
     EXPECT_FALSE(fs::exists(options_.cache));
     EXPECT_NE(error_of([&] { open_data_set(folder_ / "none", options_); }).find("does not exist"),
               std::string::npos);
-    EXPECT_NE(error_of([&] { open_data_set(in_ / "1.png", options_); }).find("not a .pfs file"),
-              std::string::npos);
+    EXPECT_NE(
+        error_of([&] { open_data_set(in_ / "1.png", options_); }).find("not a packed set (.pfs)"),
+        std::string::npos);
+}
+
+TEST_F(OpenDataSetTest, PartsAreSetsOfTheirOwn) {
+    write_pattern(in_ / "train/cat/1.png", 5, 4, 1);
+    write_pattern(in_ / "train/dog/1.png", 5, 4, 2);
+    write_pattern(in_ / "test/dog/1.png", 5, 4, 3);
+    for (int i = 0; i < 4; ++i) {
+        fs::remove(in_ / (std::to_string(i) + ".png"));
+    }
+    const auto count = [&](Part usual) {
+        options_.pack.folder.usual_part = usual;
+        return open_data_set(in_, options_).count();
+    };
+    EXPECT_EQ(count(Part::train), 2);
+    EXPECT_EQ(count(Part::test), 1);
+    EXPECT_EQ(count(Part::all), 3);
+    EXPECT_EQ(cached_sets(), 3);
+    EXPECT_EQ(open_data_set(in_, options_).path(), in_) << "not the file in the cache";
+}
+
+TEST_F(OpenDataSetTest, ACacheThatOthersMayWriteToIsMadePrivate) {
+    EXPECT_TRUE(packs());
+    EXPECT_EQ(fs::status(options_.cache).permissions(), fs::perms::owner_all);
+    fs::permissions(options_.cache, fs::perms::all);
+    EXPECT_FALSE(packs());
+    EXPECT_EQ(fs::status(options_.cache).permissions(), fs::perms::owner_all);
+    if (::geteuid() != 0) {
+        GTEST_SKIP() << "only root can make a folder of another user";
+    }
+    ASSERT_EQ(::chown(options_.cache.c_str(), 12345, 12345), 0);
+    EXPECT_NE(error_of([&] { packs(); }).find("belongs to another user"), std::string::npos);
 }
 
 TEST_F(OpenDataSetTest, TheCacheFolderFollowsTheEnvironment) {
@@ -103,7 +135,7 @@ TEST_F(OpenDataSetTest, DescribeKnowsEveryKind) {
     EXPECT_EQ(fact(file, "patches"), "4");
     EXPECT_EQ(fact(file, "size"), "3 x 4 x 5 (channels, height, width)");
     EXPECT_EQ(fact(in_, "layout"), "flat folder");
-    EXPECT_EQ(fact(in_, "PNG files"), "4");
+    EXPECT_EQ(fact(in_, "pictures"), "4");
     EXPECT_EQ(fact(in_ / "1.png", "size"), "5 x 4 (width, height)");
     write_text(folder_ / "t10k-labels-idx1-ubyte", std::string("\0\0\10\1\0\0\0\2ab", 10));
     EXPECT_EQ(fact(folder_ / "t10k-labels-idx1-ubyte", "sizes"), "2");

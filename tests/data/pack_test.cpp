@@ -5,6 +5,7 @@
 #include "tests/data/folder_fixture.h"
 
 #include <cmath>
+#include <sys/stat.h>
 
 namespace patchforge {
 namespace {
@@ -49,13 +50,15 @@ TEST_F(PackTest, CountsReasonsAndSideFile) {
     EXPECT_EQ(report.height, 5);
     EXPECT_EQ(report.reasons.at("3x4 instead of 6x5"), 1);
     EXPECT_EQ(report.reasons.at("the file is empty"), 1);
-    EXPECT_EQ(report.reasons.at("not a PNG file"), 1);
-    EXPECT_EQ(report.reasons.at("not named *.png"), 1);
+    EXPECT_EQ(report.reasons.at("neither a PNG, a JPEG nor an array (.npy)"), 1);
+    EXPECT_EQ(report.reasons.at("no picture: not named *.png, *.jpg or *.npy"), 1);
     EXPECT_EQ(report.first_named.size(), 5u);
     EXPECT_EQ(report.side_file, fs::path(out_.string() + ".skipped.txt"));
     const std::string list = read_text(report.side_file);
     EXPECT_EQ(std::count(list.begin(), list.end(), '\n'), 6);
-    EXPECT_NE(list.find("not a PNG file\ta/text.png\n"), std::string::npos) << list;
+    EXPECT_NE(list.find("neither a PNG, a JPEG nor an array (.npy)\ta/text.png\n"),
+              std::string::npos)
+        << list;
 
     const PackedSet set = PackedSet::open(out_);
     set.verify();
@@ -195,7 +198,7 @@ TEST_F(PackTest, WrongOptionsAndUselessFolders) {
     EXPECT_THROW(pack_folder(in_, out_, {.channels = 2}), std::invalid_argument);
     EXPECT_THROW(pack_folder(in_, out_, {.width = 5}), std::invalid_argument);
     EXPECT_THROW(pack_folder(in_, out_, {.threads = -1}), std::invalid_argument);
-    EXPECT_NE(error_of([&] { pack_folder(in_, out_); }).find("none of its 1 PNG files"),
+    EXPECT_NE(error_of([&] { pack_folder(in_, out_); }).find("none of its 1 pictures"),
               std::string::npos);
     EXPECT_NE(error_of([&] { pack_folder(folder_ / "none", out_); }), "");
     EXPECT_FALSE(fs::exists(out_));
@@ -206,7 +209,99 @@ TEST_F(PackTest, GreyHoldsOnePlane) {
     pack_folder(in_, out_, {.channels = 1});
     const PackedSet set = PackedSet::open(out_);
     EXPECT_EQ(set.pixels_per_patch(), 12);
-    EXPECT_TRUE(std::ranges::equal(set.patch(0), read_png(in_ / "1.png", 1).pixels));
+    EXPECT_TRUE(std::ranges::equal(set.patch(0), read_picture(in_ / "1.png", 1).pixels));
+}
+
+TEST_F(PackTest, NothingButAPackedSetIsReplaced) {
+    write_pattern(in_ / "1.png", 4, 4, 1);
+    write_text(folder_ / "x.h5", "\x89HDF\r\n\x1a\n the user's data");
+    for (const char* name : {"x.h5", "fifo", "", "-", "in"}) {
+        ::mkfifo((folder_ / "fifo").c_str(), 0600);
+        const fs::path out = std::string(name) == "-" ? fs::path("-") : folder_ / name;
+        EXPECT_TRUE(error_of([&] { pack_folder(in_, out); }).starts_with("--out ")) << name;
+    }
+    EXPECT_EQ(read_text(folder_ / "x.h5").substr(1, 3), "HDF");
+    EXPECT_TRUE(fs::is_fifo(folder_ / "fifo"));
+    EXPECT_TRUE(error_of([&] { pack_folder(in_, "/dev/null"); }).starts_with("--out /dev/null"));
+    EXPECT_TRUE(error_of([&] {
+                    pack_folder(in_, folder_ / std::string(250, 'x'));
+                }).find("too long") != std::string::npos);
+    write_text(out_, ""); // an empty file loses nothing
+    pack_folder(in_, out_);
+    pack_folder(in_, out_);
+    EXPECT_EQ(PackedSet::open(out_).count(), 1);
+}
+
+TEST_F(PackTest, GreyWhereAllPicturesAreGrey) {
+    write_png(in_ / "1.png", pattern(4, 3, 1, 1));
+    Image coloured_grey = pattern(4, 3, 1, 2);
+    coloured_grey.channels = 3;
+    const std::vector<std::uint8_t> plane = coloured_grey.pixels;
+    for (int c = 1; c < 3; ++c) {
+        coloured_grey.pixels.insert(coloured_grey.pixels.end(), plane.begin(), plane.end());
+    }
+    write_png(in_ / "2.png", coloured_grey);
+    EXPECT_EQ(pack_folder(in_, out_).channels, 1);
+    EXPECT_TRUE(std::ranges::equal(PackedSet::open(out_).patch(1), plane));
+    EXPECT_EQ(pack_folder(in_, out_, {.channels = 3}).channels, 3);
+    write_pattern(in_ / "3.png", 4, 3, 3);
+    EXPECT_EQ(pack_folder(in_, out_).channels, 3);
+}
+
+TEST_F(PackTest, MostPatchesOfAnotherSizeAreNotLeftOut) {
+    for (int i = 0; i < 6; ++i) {
+        write_pattern(in_ / (i % 2 ? "b" : "a") / (std::to_string(i) + ".png"), 4 + i, 4, i);
+    }
+    const std::string error = error_of([&] { pack_folder(in_, out_); });
+    EXPECT_NE(error.find("only 1 of 6"), std::string::npos) << error;
+    EXPECT_NE(error.find("--odd-size resize"), std::string::npos);
+    EXPECT_FALSE(fs::exists(out_));
+    EXPECT_EQ(pack_folder(in_, out_, {.odd_size = OddSize::resize}).packed, 6);
+}
+
+TEST_F(PackTest, TheReportSaysHowTheFolderWasReadAndWhatIsMissing) {
+    write_pattern(in_ / "train/ant/1.png", 4, 4, 1);
+    write_pattern(in_ / "train/b\x1b[31m/1.png", 4, 4, 2);
+    write_text(in_ / "train/cat/1.png", "broken");
+    write_pattern(in_ / "test/ant/2.png", 4, 4, 3);
+    const PackReport report = pack_folder(in_, out_, {.folder = {.part = Part::train}});
+    EXPECT_EQ(report.part, Part::train);
+    EXPECT_EQ(report.parts, (std::map<Part, std::int64_t>{{Part::train, 3}, {Part::test, 1}}));
+    std::string text;
+    for (const std::string& line : report_lines(report)) {
+        text += line + "\n";
+    }
+    for (const char* told :
+         {"2 of 3 patches, 3 x 4 x 4", "layout: class folders, because: parts",
+          "parts: train 3, test 1; train read", "ant 1, b\\x1B[31m 1, cat 0", "patients: unknown",
+          "warning: the class 'cat' has no patches in the part train"}) {
+        EXPECT_NE(text.find(told), std::string::npos) << told << "\n" << text;
+    }
+    EXPECT_EQ(text.find('\x1b'), std::string::npos);
+    EXPECT_EQ(PackedSet::open(out_).class_counts(), (std::vector<std::int64_t>{1, 1, 0}));
+}
+
+TEST_F(PackTest, ArraysKeepTheLabelsThatOccurAsClasses) {
+    const std::string head("\0\0\10\3\0\0\0\3\0\0\0\2\0\0\0\2", 16);
+    write_text(in_ / "train-images-idx3-ubyte", head + "abcdefghijkl");
+    write_text(in_ / "train-labels-idx1-ubyte", std::string("\0\0\10\1\0\0\0\3\10\3\10", 11));
+    write_text(in_ / "t10k-images-idx3-ubyte", head + "mnopqrstuvwx");
+    write_text(in_ / "t10k-labels-idx1-ubyte", std::string("\0\0\10\1\0\0\0\3\377\10\10", 11));
+    const PackReport report = pack_folder(in_, out_, {.folder = {.usual_part = Part::test}});
+    EXPECT_EQ(report.layout, Layout::arrays);
+    EXPECT_EQ(report.channels, 1);
+    const PackedSet set = PackedSet::open(out_);
+    EXPECT_TRUE(std::ranges::equal(set.class_names(), std::vector<std::string>{"3", "8", "255"}));
+    EXPECT_TRUE(std::ranges::equal(set.labels(), std::vector<std::int32_t>{2, 1, 1}));
+    EXPECT_EQ(set.name(0), "test/00000");
+    EXPECT_EQ(set.patch(0)[0], 'm');
+    EXPECT_EQ(pack_folder(in_, out_, {.folder = {.part = Part::all}}).packed, 6);
+    EXPECT_EQ(pack_folder(in_ / "train-images-idx3-ubyte", out_).packed, 3);
+    EXPECT_EQ(pack_folder(in_, out_, {.odd_size = OddSize::resize, .width = 3, .height = 3}).odd,
+              6);
+    write_text(in_ / "t10k-labels-idx1-ubyte", std::string("\0\0\10\1\0\0\0\1\1", 9));
+    EXPECT_NE(error_of([&] { pack_folder(in_, out_); }).find("holds 1 labels for the 3 pictures"),
+              std::string::npos);
 }
 
 TEST_F(PackTest, RealIdc) {
@@ -232,14 +327,15 @@ TEST_F(PackTest, RealMnistAndCifar) {
     if (mnist.empty() || cifar.empty()) {
         GTEST_SKIP() << "the real MNIST and CIFAR-10 files are not at ../shared/data";
     }
-    const PackReport report = pack_folder(mnist, out_, {.channels = 1, .part = Part::test});
+    const PackReport report =
+        pack_folder(mnist, out_, {.channels = 1, .folder = {.part = Part::test}});
     EXPECT_EQ(report.packed, 10000);
     const PackedSet set = PackedSet::open(out_);
     EXPECT_EQ(set.pixels_per_patch(), 784);
     EXPECT_EQ(set.labels()[0], 7);
     EXPECT_EQ(set.class_names().size(), 10u);
-    EXPECT_EQ(pack_folder(cifar, out_, {.part = Part::train}).packed, 2000);
-    EXPECT_EQ(pack_folder(cifar, out_, {.part = Part::test}).packed, 500);
+    EXPECT_EQ(pack_folder(cifar, out_, {.folder = {.part = Part::train}}).packed, 2000);
+    EXPECT_EQ(pack_folder(cifar, out_, {.folder = {.part = Part::test}}).packed, 500);
 }
 
 } // namespace

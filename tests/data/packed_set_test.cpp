@@ -5,6 +5,7 @@
 #include "tests/data/folder_fixture.h"
 
 #include <cstring>
+#include <unistd.h>
 #include <zlib.h>
 
 namespace patchforge {
@@ -68,6 +69,41 @@ TEST_F(PackedSetTest, RoundTrip) {
     EXPECT_TRUE(is_packed_set(set.path()));
 }
 
+TEST_F(PackedSetTest, ClassesOfAnotherSetAreMatchedByName) {
+    const PackedSet set = PackedSet::open(make());
+    const std::vector<std::string> wanted{"", "other", "Größe", "benign"};
+    const PackedSet matched = set.with_classes(wanted);
+    EXPECT_TRUE(std::ranges::equal(matched.class_names(), wanted));
+    for (int i = 0; i < 7; ++i) {
+        const std::int32_t label = set.labels()[i];
+        EXPECT_EQ(matched.labels()[i], label < 0 ? -1 : std::vector<int>({3, 2, 0})[label]) << i;
+    }
+    EXPECT_EQ(matched.class_counts(), (std::vector<std::int64_t>{1, 0, 2, 2}));
+    EXPECT_EQ(matched.pixels(), set.pixels());
+    const std::string error = error_of([&] {
+        set.with_classes(std::vector<std::string>{"benign", ""});
+    });
+    EXPECT_NE(error.find("its class 'Größe' (2 patches) is none of benign"), std::string::npos)
+        << error;
+}
+
+TEST_F(PackedSetTest, ErrorsAndPathShowTheNameThatTheUserGave) {
+    const fs::path path = make();
+    EXPECT_EQ(PackedSet::open(path, "my patches").path(), "my patches");
+    write_text(path, read_text(path).substr(0, 4200));
+    EXPECT_TRUE(error_of([&] { PackedSet::open(path, "my patches"); }).starts_with("my patches: "));
+}
+
+TEST_F(PackedSetTest, AFileCutWhileItIsReadEndsWithALine) {
+    const fs::path path = make();
+    const auto cut = [&] {
+        const PackedSet set = PackedSet::open(path);
+        ::truncate(path.c_str(), 0);
+        set.verify();
+    };
+    EXPECT_EXIT(cut(), testing::ExitedWithCode(1), "set.pfs: became shorter while it was read");
+}
+
 TEST_F(PackedSetTest, AMovedSetStaysMapped) {
     PackedSet first = PackedSet::open(make());
     const std::uint8_t* pixels = first.pixels();
@@ -112,7 +148,8 @@ TEST_F(PackedSetTest, EveryTruncationAndAnyAdditionIsFound) {
 
 TEST_F(PackedSetTest, ForeignFilesAreNamedAsSuch) {
     EXPECT_NE(error_of_bytes("").find("empty"), std::string::npos);
-    EXPECT_NE(error_of_bytes("hello, I am a text").find("not a .pfs file"), std::string::npos);
+    EXPECT_NE(error_of_bytes("hello, I am a text").find("not a packed set (.pfs)"),
+              std::string::npos);
     EXPECT_NE(error_of([&] { PackedSet::open(folder_); }), "");
     EXPECT_NE(error_of([&] { PackedSet::open(folder_ / "none.pfs"); }), "");
     EXPECT_FALSE(is_packed_set(folder_ / "none.pfs"));

@@ -2,6 +2,8 @@
 
 #include "tests/data/folder_fixture.h"
 
+#include <fmt/format.h>
+
 #include <map>
 
 namespace patchforge {
@@ -47,10 +49,24 @@ TEST_F(PatchFolderTest, IdcTheArchiveHoldsEverythingTwice) {
         touch(prefix + "9023/1/9023_idx5_x1_y1_class1.png");
         touch(prefix + "9023/0/9023_idx5_x51_y1_class0.png");
     }
-    const PatchFolder folder = scan_patch_folder(folder_);
+    PatchFolder folder = scan_patch_folder(folder_);
     EXPECT_EQ(folder.layout, Layout::idc);
+    EXPECT_EQ(folder.entries.size(), 4u);
+    remove_copies(folder);
     EXPECT_EQ(folder.entries.size(), 2u);
     EXPECT_EQ(ignored_reasons(folder)["second copy of the same patch"], 2);
+}
+
+TEST_F(PatchFolderTest, IdcACopyIsOneOnlyIfTheBytesAgree) {
+    write_text(folder_ / "9023/1/9023_idx5_x1_y1_class1.png", "one");
+    write_text(folder_ / "again/9023/1/9023_idx5_x1_y1_class1.png", "one");
+    write_text(folder_ / "more/9023/1/9023_idx5_x1_y1_class1.png", "two");
+    PatchFolder folder = scan_patch_folder(folder_);
+    EXPECT_EQ(folder.layout, Layout::idc);
+    remove_copies(folder);
+    ASSERT_EQ(folder.entries.size(), 2u);
+    EXPECT_EQ(folder.entries[0].path, "9023/1/9023_idx5_x1_y1_class1.png");
+    EXPECT_EQ(folder.entries[1].path, "more/9023/1/9023_idx5_x1_y1_class1.png");
 }
 
 TEST_F(PatchFolderTest, IdcContradictionsAndStraysAreIgnoredWithReason) {
@@ -68,7 +84,7 @@ TEST_F(PatchFolderTest, IdcContradictionsAndStraysAreIgnoredWithReason) {
     EXPECT_EQ(ignored_reasons(folder),
               (std::map<std::string, int>{{"class in the name is not the folder's", 1},
                                           {"outside <patient>/<0|1>/", 1},
-                                          {"not named *.png", 1},
+                                          {"no picture: not named *.png, *.jpg or *.npy", 1},
                                           {"hidden file", 1}}));
 }
 
@@ -83,13 +99,13 @@ TEST_F(PatchFolderTest, ClassFoldersAndParts) {
     EXPECT_EQ(all.class_names, (std::vector<std::string>{"cat", "dog"}));
     EXPECT_EQ(all.entries.size(), 6u);
     EXPECT_TRUE(all.patient_names.empty());
-    const PatchFolder test = scan_patch_folder(folder_, Part::test);
+    const PatchFolder test = scan_patch_folder(folder_, {.part = Part::test});
     ASSERT_EQ(test.entries.size(), 3u);
     EXPECT_EQ(test.entries[0].path, "test/cat/1.png");
     EXPECT_EQ(test.entries[0].label, 0);
     EXPECT_EQ(test.entries[2].path, "test/dog/1.png");
     EXPECT_EQ(test.entries[2].label, 1);
-    EXPECT_THROW(scan_patch_folder(folder_, Part::validation), std::invalid_argument);
+    EXPECT_THROW(scan_patch_folder(folder_, {.part = Part::validation}), std::invalid_argument);
 }
 
 TEST_F(PatchFolderTest, ClassesNamed0And1UnderPartsAreNoPatients) {
@@ -114,36 +130,48 @@ TEST_F(PatchFolderTest, Flat) {
     EXPECT_EQ(folder.ignored.size(), 1u);
 }
 
-TEST_F(PatchFolderTest, IdxFilesAndTheirParts) {
-    touch("train-images-idx3-ubyte");
-    touch("train-labels-idx1-ubyte.gz");
-    touch("t10k-images-idx3-ubyte.gz");
-    const PatchFolder folder = scan_patch_folder(folder_);
-    EXPECT_EQ(folder.layout, Layout::idx);
-    ASSERT_EQ(folder.idx_pairs.size(), 2u);
-    EXPECT_FALSE(folder.idx_pairs[0].labels.empty());
-    EXPECT_TRUE(folder.idx_pairs[1].labels.empty());
-    EXPECT_EQ(scan_patch_folder(folder_, Part::test).idx_pairs.at(0).part, "t10k");
+TEST_F(PatchFolderTest, EveryRealFolderIsReadOnceAndLinksDoNotLeaveTheSet) {
+    touch("set/cat/1.png");
+    touch("elsewhere/dog/2.png");
+    touch("elsewhere/3.png");
+    fs::create_directory_symlink(folder_ / "set/cat", folder_ / "set/tom");
+    fs::create_directory_symlink(folder_ / "set", folder_ / "set/cat/back");
+    fs::create_symlink("1.png", folder_ / "set/cat/1 again.png");
+    fs::create_directory_symlink(folder_ / "elsewhere/dog", folder_ / "set/dog");
+    fs::create_directory_symlink(folder_ / "elsewhere/dog", folder_ / "set/hound");
+    fs::create_symlink(folder_ / "elsewhere/3.png", folder_ / "set/cat/3.png");
+    fs::create_symlink("nowhere", folder_ / "set/cat/4.png");
+    const auto paths = [&](bool follow) {
+        std::vector<std::string> all;
+        const FolderOptions options{.layout = Layout::class_folders, .follow_links = follow};
+        for (const PatchEntry& entry : scan_patch_folder(folder_ / "set", options).entries) {
+            all.push_back(entry.path);
+        }
+        return all;
+    };
+    EXPECT_EQ(paths(false), (std::vector<std::string>{"cat/1 again.png", "cat/1.png"}));
+    const std::vector<std::string> followed = paths(true);
+    ASSERT_EQ(followed.size(), 4u);
+    EXPECT_EQ(followed[2], "cat/3.png");
+    EXPECT_TRUE(followed[3] == "dog/2.png" || followed[3] == "hound/2.png");
+    EXPECT_EQ(ignored_reasons(scan_patch_folder(folder_ / "set")),
+              (std::map<std::string, int>{{"link to a folder that is read where it lies", 2},
+                                          {"link that leaves the set; --follow-links reads it", 3},
+                                          {"broken symbolic link", 1}}));
 }
 
-TEST_F(PatchFolderTest, LinksAreFollowedAndCyclesAreNot) {
-    touch("real/cat/1.png");
-    fs::create_directories(folder_ / "set");
-    fs::create_directory_symlink(folder_ / "real/cat", folder_ / "set/cat");
-    fs::create_directory_symlink(folder_ / "real/cat", folder_ / "set/tom");
-    fs::create_symlink(folder_ / "real/cat/1.png", folder_ / "real/cat/2.png");
-    fs::create_directory_symlink(folder_ / "set", folder_ / "real/cat/back");
-    fs::create_symlink("nowhere", folder_ / "real/cat/3.png");
-    const PatchFolder folder = scan_patch_folder(folder_ / "set");
-    std::vector<std::string> paths;
-    for (const PatchEntry& entry : folder.entries) {
-        paths.push_back(entry.path);
+TEST_F(PatchFolderTest, FoldersThatLinkToEachOtherTwiceEnd) {
+    touch("0/1.png");
+    for (int i = 0; i < 25; ++i) { // 2^25 ways lead to the last
+        fs::create_directories(folder_ / std::to_string(i));
+        for (const char* name : {"a", "b"}) {
+            fs::create_directory_symlink(folder_ / std::to_string((i + 1) % 25),
+                                         folder_ / std::to_string(i) / name);
+        }
     }
-    EXPECT_EQ(paths,
-              (std::vector<std::string>{"cat/1.png", "cat/2.png", "tom/1.png", "tom/2.png"}));
-    EXPECT_EQ(ignored_reasons(folder),
-              (std::map<std::string, int>{{"symbolic link to a folder above it", 2},
-                                          {"broken symbolic link", 2}}));
+    for (const bool follow : {false, true}) {
+        EXPECT_EQ(scan_patch_folder(folder_, {.follow_links = follow}).entries.size(), 1u);
+    }
 }
 
 TEST_F(PatchFolderTest, OrderIsBytewiseWhateverTheOrderOfMaking) {
@@ -158,13 +186,242 @@ TEST_F(PatchFolderTest, OrderIsBytewiseWhateverTheOrderOfMaking) {
 }
 
 TEST_F(PatchFolderTest, UnusableFoldersAreNamed) {
-    EXPECT_NE(error_of([&] { scan_patch_folder(folder_); }).find("holds no PNG files"),
+    EXPECT_NE(error_of([&] { scan_patch_folder(folder_); }).find("holds no pictures"),
               std::string::npos);
     EXPECT_NE(error_of([&] { scan_patch_folder(folder_ / "no"); }).find("does not exist"),
               std::string::npos);
     touch("file");
     EXPECT_NE(error_of([&] { scan_patch_folder(folder_ / "file"); }).find("not a folder"),
               std::string::npos);
+}
+
+/// Layout, classes and how many entries each has: "class folders: cat 2, dog 1".
+std::string told(const PatchFolder& folder) {
+    std::vector<int> counts(folder.class_names.size());
+    int unlabelled = 0;
+    for (const PatchEntry& entry : folder.entries) {
+        ++(entry.label < 0 ? unlabelled : counts[static_cast<std::size_t>(entry.label)]);
+    }
+    std::string text = layout_option(folder.layout) + ":";
+    for (std::size_t c = 0; c < counts.size(); ++c) {
+        text += " " + folder.class_names[c] + "=" + std::to_string(counts[c]);
+    }
+    return text + (unlabelled > 0 ? " none=" + std::to_string(unlabelled) : "");
+}
+
+TEST_F(PatchFolderTest, ClassesNamed0And1InAFolderAroundThemAreNotIdc) {
+    for (const char* label : {"0", "1"}) {
+        for (int i = 0; i < 3; ++i) {
+            touch("mydata/" + std::string(label) + "/" + std::to_string(i) + ".png");
+        }
+    }
+    const PatchFolder folder = scan_patch_folder(folder_);
+    EXPECT_EQ(told(folder), "classes: 0=3 1=3");
+    EXPECT_TRUE(folder.ignored.empty());
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.layout = Layout::idc})),
+              "idc: no cancer=3 cancer=3");
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.layout = Layout::flat})), "flat: none=6");
+}
+
+TEST_F(PatchFolderTest, FoldersNamedAsPatients) {
+    for (const char* patient : {"8863", "8864", "10253"}) {
+        touch(std::string(patient) + "/0/a.png");
+        touch(std::string(patient) + "/1/a.png");
+    }
+    const PatchFolder idc = scan_patch_folder(folder_);
+    EXPECT_EQ(told(idc), "idc: no cancer=3 cancer=3");
+    EXPECT_EQ(idc.patient_names, (std::vector<std::string>{"10253", "8863", "8864"}));
+    fs::remove_all(folder_);
+    for (const char* patient : {"patient 1", "patient 2"}) {
+        touch(std::string(patient) + "/benign/a.png");
+        touch(std::string(patient) + "/malignant/b.png");
+    }
+    const PatchFolder named = scan_patch_folder(folder_);
+    EXPECT_EQ(told(named), "patients: benign=2 malignant=2");
+    EXPECT_EQ(named.patient_names.size(), 2u);
+}
+
+TEST_F(PatchFolderTest, PartsInEverySpelling) {
+    for (const auto& [train, test] : {std::pair{"training", "testing"},
+                                      {"Train", "Test"},
+                                      {"TRAIN_SET", "TEST_SET"},
+                                      {"training_set", "val_set"},
+                                      {"train-images", "validation images"},
+                                      {"seg_train", "seg_test"},
+                                      {"trainset", "t10k"},
+                                      {"data_train", "data_eval"},
+                                      {"Training Data", "dev"}}) {
+        fs::remove_all(folder_);
+        for (const std::string part : {train, test}) {
+            touch(part + "/cat/1.png");
+            touch(part + "/dog/1.png");
+        }
+        touch(std::string(train) + "/dog/2.png");
+        EXPECT_EQ(told(scan_patch_folder(folder_, {.part = Part::train})), "classes: cat=1 dog=2")
+            << train;
+        EXPECT_EQ(told(scan_patch_folder(folder_)), "classes: cat=2 dog=3") << train;
+        EXPECT_EQ(told(scan_patch_folder(folder_, {.usual_part = Part::train})),
+                  "classes: cat=1 dog=2");
+        EXPECT_EQ(told(scan_patch_folder(folder_, {.usual_part = Part::test})),
+                  "classes: cat=1 dog=1")
+            << "validation stands in for " << test;
+    }
+}
+
+TEST_F(PatchFolderTest, PartsBelowClassesInsideFoldersAndWithoutLabels) {
+    touch("cat/train/1.png");
+    touch("cat/test/2.png");
+    touch("dog/train/3.png");
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.part = Part::train})), "classes: cat=1 dog=1");
+    fs::remove_all(folder_);
+    touch("pets/train/train/cat/1.png"); // as some archives unpack
+    touch("pets/train/train/dog/1.png");
+    touch("pets/test/test/dog/1.png");
+    EXPECT_EQ(told(scan_patch_folder(folder_)), "classes: cat=1 dog=2");
+    fs::remove_all(folder_);
+    touch("train/cat/1.png");
+    touch("train/dog/1.png");
+    for (int i = 0; i < 5; ++i) {
+        touch("test/" + std::to_string(i) + ".png");
+    }
+    EXPECT_EQ(told(scan_patch_folder(folder_)), "classes: cat=1 dog=1 none=5");
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.part = Part::test})),
+              "classes: cat=0 dog=0 none=5");
+    fs::remove_all(folder_);
+    touch("train/1.png");
+    touch("test/2.png");
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.part = Part::test})), "flat: none=1");
+}
+
+TEST_F(PatchFolderTest, AClassMayBeCalledTrain) {
+    for (const char* name : {"bus", "car", "train"}) {
+        touch(std::string(name) + "/1.png");
+    }
+    EXPECT_EQ(told(scan_patch_folder(folder_)), "classes: bus=1 car=1 train=1");
+}
+
+TEST_F(PatchFolderTest, TheSameFoldersInAllFoldersAreAskedAbout) {
+    for (const char* site : {"berlin", "paris"}) {
+        touch(std::string(site) + "/ant/1.png");
+        touch(std::string(site) + "/bee/1.png");
+    }
+    const std::string error = error_of([&] { scan_patch_folder(folder_); });
+    EXPECT_NE(error.find("--layout classes"), std::string::npos) << error;
+    EXPECT_NE(error.find("berlin, paris"), std::string::npos) << error;
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.layout = Layout::class_folders})),
+              "classes: berlin=2 paris=2");
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.layout = Layout::patients})),
+              "patients: ant=2 bee=2");
+}
+
+TEST_F(PatchFolderTest, AClassFolderIsAClassWhateverIsInIt) {
+    touch("ant/1.png");
+    touch("cat/1.png");
+    fs::create_directories(folder_ / "bee");
+    EXPECT_EQ(told(scan_patch_folder(folder_)), "classes: ant=1 bee=0 cat=1");
+    touch("bee/.hidden");
+    touch("bee/1.tif");
+    const PatchFolder folder = scan_patch_folder(folder_);
+    EXPECT_EQ(told(folder), "classes: ant=1 bee=0 cat=1");
+    EXPECT_EQ(ignored_reasons(folder)["TIFF, which is not read: make PNG files of it"], 1);
+}
+
+TEST_F(PatchFolderTest, ClassesAreThoseOfAllParts) {
+    touch("train/ant/1.png");
+    touch("train/bee/1.png");
+    touch("train/cat/1.png");
+    touch("test/ant/1.png");
+    touch("test/cat/1.png");
+    EXPECT_EQ(told(scan_patch_folder(folder_, {.part = Part::test})), "classes: ant=1 bee=0 cat=1");
+}
+
+TEST_F(PatchFolderTest, MostPicturesDecide) {
+    for (int i = 0; i < 20; ++i) {
+        touch(std::to_string(i) + ".png");
+    }
+    touch("grids/epoch1.png");
+    const PatchFolder flat = scan_patch_folder(folder_);
+    EXPECT_EQ(told(flat), "flat: none=20");
+    EXPECT_EQ(ignored_reasons(flat)["in a folder, while most lie in none"], 1);
+    fs::remove_all(folder_);
+    touch("preview.png");
+    for (int i = 0; i < 3; ++i) {
+        touch("cat/" + std::to_string(i) + ".png");
+        touch("dog/" + std::to_string(i) + ".png");
+    }
+    const PatchFolder classes = scan_patch_folder(folder_);
+    EXPECT_EQ(told(classes), "classes: cat=3 dog=3");
+    EXPECT_EQ(ignored_reasons(classes)["outside the class folders"], 1);
+}
+
+TEST_F(PatchFolderTest, ThePatientInTheNameCountsInClassFoldersToo) {
+    for (const char* patient : {"10253", "10254"}) {
+        for (const char* label : {"0", "1"}) {
+            touch(fmt::format("{}/{}_idx5_x51_y101_class{}.png", label, patient, label));
+        }
+    }
+    touch("1/10254_idx5_x1_y1_class0.png");
+    touch("1/scan.png");
+    const PatchFolder folder = scan_patch_folder(folder_);
+    EXPECT_EQ(told(folder), "classes: 0=2 1=2");
+    EXPECT_EQ(folder.patient_names, (std::vector<std::string>{"10253", "10254"}));
+    EXPECT_EQ(folder.entries[0].x, 51);
+    EXPECT_EQ(ignored_reasons(folder),
+              (std::map<std::string, int>{{"class in the name is not the folder's", 1},
+                                          {"no patient in the name, while most have one", 1}}));
+    fs::remove_all(folder_);
+    touch("10253_idx5_x51_y101_class1.png");
+    touch("10254_idx5_x51_y101_class0.png");
+    const PatchFolder flat = scan_patch_folder(folder_);
+    EXPECT_EQ(told(flat), "idc: no cancer=1 cancer=1");
+    EXPECT_EQ(flat.patient_names.size(), 2u);
+}
+
+TEST_F(PatchFolderTest, PatientsByPattern) {
+    touch("a/slide7-tile1.png");
+    touch("a/slide7-tile2.png");
+    touch("b/slide12-tile1.png");
+    touch("b/unknown.png");
+    const PatchFolder folder = scan_patch_folder(folder_, {.patient_pattern = "slide(\\d+)-"});
+    EXPECT_EQ(folder.patient_names, (std::vector<std::string>{"12", "7"}));
+    EXPECT_EQ(folder.entries.size(), 3u);
+    EXPECT_EQ(ignored_reasons(folder)["no patient by --patient-pattern"], 1);
+    EXPECT_EQ(scan_patch_folder(folder_, {.patient_pattern = "^."}).patient_names,
+              (std::vector<std::string>{"a", "b"}));
+    for (const char* bad : {"(", "[", "zzz"}) {
+        EXPECT_NE(error_of([&] {
+                      scan_patch_folder(folder_, {.patient_pattern = bad});
+                  }).find("--patient-pattern"),
+                  std::string::npos);
+    }
+}
+
+TEST_F(PatchFolderTest, ClassesAndPatientsFromATable) {
+    const fs::path table = folder_ / "labels.csv";
+    touch("set/x/1.png");
+    touch("set/x/2.png");
+    touch("set/y/3.png");
+    touch("set/y/4.png");
+    write_text(table, "id,label,patient\n1,10,p\nx/2.png,9,q\n3.png,9,q\nz,9,q\n");
+    const PatchFolder folder = scan_patch_folder(folder_ / "set", {.labels = table});
+    EXPECT_EQ(told(folder), "flat: 9=2 10=1");
+    EXPECT_EQ(folder.patient_names, (std::vector<std::string>{"p", "q"}));
+    EXPECT_EQ(ignored_reasons(folder),
+              (std::map<std::string, int>{{"not in the table of --labels", 1},
+                                          {"in the table of --labels, but no such picture", 1}}));
+    write_text(table, "other.png,1\n");
+    EXPECT_NE(error_of([&] {
+                  scan_patch_folder(folder_ / "set", {.labels = table});
+              }).find("--labels " + table.string()),
+              std::string::npos);
+}
+
+TEST_F(PatchFolderTest, NamesThatAreNotUtf8AreWrittenOut) {
+    touch("caf\xe9/1.png");
+    touch("two\nlines/1.png");
+    const PatchFolder folder = scan_patch_folder(folder_);
+    EXPECT_EQ(folder.class_names, (std::vector<std::string>{"caf\\xE9", "two\nlines"}));
+    EXPECT_EQ(folder.entries[0].path, "caf\xe9/1.png");
 }
 
 TEST(PatchFolder, RealIdc) {

@@ -120,7 +120,7 @@ TEST(Png, EveryFlippedByteIsRefused) {
     for (std::size_t i = 0; i < file.size(); ++i) {
         std::vector<std::uint8_t> bad = file;
         bad[i] ^= 0x10;
-        EXPECT_THROW(decode_png(bad, 1, "x"), PngError) << "byte " << i;
+        EXPECT_THROW(decode_png(bad, 1, "x"), PictureError) << "byte " << i;
     }
 }
 
@@ -128,7 +128,7 @@ TEST(Png, ReasonsAreGiven) {
     const auto reason = [](std::span<const std::uint8_t> bytes) {
         try {
             decode_png(bytes, 3, "f.png");
-        } catch (const PngError& error) {
+        } catch (const PictureError& error) {
             EXPECT_NE(std::string(error.what()).find("; "), std::string::npos);
             return error.reason();
         }
@@ -151,7 +151,7 @@ TEST(Png, AHeaderCannotTakeMemory) {
         for (int b = 0; b < 4; ++b) {
             file[29 + b] = static_cast<std::uint8_t>(sum >> (24 - 8 * b));
         }
-        EXPECT_THROW(decode_png(file, 3, "bomb.png"), PngError);
+        EXPECT_THROW(decode_png(file, 3, "bomb.png"), PictureError);
     }
 }
 
@@ -168,13 +168,13 @@ class PngFileTest : public FolderTest {};
 TEST_F(PngFileTest, FilesAndSizes) {
     const auto path = folder_ / "Gewebe Nr. 1 – ä.png";
     write_png(path, pattern(7, 9, 3, 3));
-    EXPECT_EQ(read_png(path).pixels, pattern(7, 9, 3, 3).pixels);
-    EXPECT_EQ(read_png_size(path), (PngSize{7, 9}));
-    EXPECT_THROW(read_png(folder_ / "missing.png"), std::runtime_error);
-    EXPECT_THROW(read_png_size(folder_ / "missing.png"), PngError);
-    EXPECT_THROW(read_png(folder_), std::runtime_error);
+    EXPECT_EQ(read_picture(path).pixels, pattern(7, 9, 3, 3).pixels);
+    EXPECT_EQ(read_picture_size(path), (PictureSize{7, 9}));
+    EXPECT_THROW(read_picture(folder_ / "missing.png"), std::runtime_error);
+    EXPECT_THROW(read_picture_size(folder_ / "missing.png"), PictureError);
+    EXPECT_THROW(read_picture(folder_), std::runtime_error);
     write_text(folder_ / "short.png", read_text(path).substr(0, 20));
-    EXPECT_THROW(read_png_size(folder_ / "short.png"), PngError);
+    EXPECT_THROW(read_picture_size(folder_ / "short.png"), PictureError);
 }
 
 } // namespace

@@ -1,6 +1,11 @@
 #include "tests/fuzz/data_targets.h"
 
+#include "data/escape.h"
 #include "data/idx.h"
+#include "data/jpeg.h"
+#include "data/labels_file.h"
+#include "data/layout.h"
+#include "data/npy.h"
 #include "data/packed_set.h"
 #include "data/packed_set_format.h"
 #include "data/packed_set_writer.h"
@@ -8,8 +13,10 @@
 #include "data/read_bytes.h"
 #include "tests/data/png_maker.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <sys/mman.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -165,10 +172,128 @@ FuzzTarget packed_set_target() {
     return target;
 }
 
+FuzzBytes bytes_of(std::string_view text) {
+    return {text.begin(), text.end()};
+}
+
+FuzzTarget npy_target() {
+    FuzzTarget target;
+    target.name = "npy";
+    const auto add = [&](const std::string& type, const std::string& shape, std::size_t size) {
+        const std::string header =
+            "{'descr': '" + type + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
+        std::string file("\x93NUMPY\x01\x00", 8);
+        file += static_cast<char>(header.size());
+        file += '\0';
+        file += header;
+        target.corpus.push_back(bytes_of(file + std::string(size, '\1')));
+    };
+    add("|u1", "(4, 5)", 20);
+    add("|u1", "(4, 5, 3)", 60);
+    add("<f4", "(2, 3)", 24); // of bytes 1: a number near 0
+    add("<i8", "(3,)", 24);
+    add("|b1", "(1, 2, 2)", 4);
+    target.read = [](const FuzzBytes& bytes) {
+        if (read_npy_header(bytes, "fuzz").sizes.size() == 1) {
+            NpyArray(bytes, "fuzz").whole_numbers();
+            return;
+        }
+        npy_picture_size(bytes, "fuzz");
+        use(decode_npy_picture(bytes, 3, "fuzz").pixels);
+    };
+    target.corpus.erase(target.corpus.begin() + 3); // of numbers that are no class
+    add("|u1", "(3,)", 3);
+    return target;
+}
+
+/// A small grey baseline JPEG, and the same with another segment ahead of its size.
+FuzzTarget jpeg_target() {
+    FuzzTarget target;
+    target.name = "jpeg";
+    FuzzBytes file{0xff, 0xd8, 0xff, 0xdb, 0, 67, 0};
+    file.insert(file.end(), 64, 1);
+    const auto add = [&](const FuzzBytes& bytes) {
+        file.insert(file.end(), bytes.begin(), bytes.end());
+    };
+    add({0xff, 0xc0, 0, 11, 8, 0, 8, 0, 16, 1, 1, 0x11, 0});
+    for (const std::uint8_t table : {0x00, 0x10}) { // one code of one bit, for 0
+        add({0xff, 0xc4, 0, 20, table, 1});
+        file.insert(file.end(), 16, 0);
+    }
+    add({0xff, 0xda, 0, 8, 1, 1, 0, 0, 63, 0, 0x0f, 0xff, 0xd9});
+    FuzzBytes commented = file;
+    const FuzzBytes comment{0xff, 0xfe, 0, 6, 't', 'e', 'x', 't'};
+    commented.insert(commented.begin() + 2, comment.begin(), comment.end());
+    target.corpus = {file, commented};
+    target.read = [](const FuzzBytes& bytes) {
+        find_jpeg_size(bytes, "fuzz");
+        if (reads_jpeg()) {
+            use(decode_jpeg(bytes, 3, "fuzz").pixels);
+        }
+    };
+    return target;
+}
+
+FuzzTarget labels_target() {
+    FuzzTarget target;
+    target.name = "labels";
+    target.takes_most = true;
+    target.corpus = {bytes_of("file,label,patient\na.png,cat,p\n\"b, \"\"c\"\".png\",dog,q\n"),
+                     bytes_of("x/1.png;3\ny/1.png;8\r\n"), bytes_of("id\ttarget\n1\t2\n")};
+    target.read = [](const FuzzBytes& bytes) {
+        LabelsFile table(
+            std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), "fuzz");
+        table.find("x/1.png");
+        table.find("deep/er/a.png");
+        table.unused();
+    };
+    return target;
+}
+
+/// Names of folders and files, one a line: how they lie is decided, whatever they are.
+FuzzTarget layout_target() {
+    FuzzTarget target;
+    target.name = "layout";
+    target.takes_most = true;
+    target.corpus = {
+        bytes_of("8863/0/8863_idx5_x1_y51_class0.png\n8863/1/8863_idx5_x1_y1_class1.png"),
+        bytes_of("train/cat/1.png\ntest/cat/2.png\nval/dog/3.png\n4.png"),
+        bytes_of("mydata/0/1.png\nmydata/1/1.png\np1/a/1.png\np2/a/1.png\np2/b/1.png"),
+        bytes_of("cat/train/1.png\ncat/test/1.png\ndog/train/1.png")};
+    target.read = [](const FuzzBytes& bytes) {
+        std::vector<std::string> paths;
+        std::string path;
+        for (const std::uint8_t byte : bytes) {
+            if (byte == '\n') {
+                paths.push_back(std::move(path));
+                path.clear();
+            } else {
+                path += static_cast<char>(byte);
+            }
+        }
+        paths.push_back(path);
+        std::sort(paths.begin(), paths.end());
+        for (const std::optional<Layout> forced :
+             {std::optional<Layout>(Layout::patients), std::optional<Layout>(Layout::flat),
+              std::optional<Layout>()}) {
+            const Arrangement arrangement = arrange("fuzz", paths, {}, forced);
+            for (const std::string& one : paths) {
+                for (const std::string_view part : arrangement.place(one).components) {
+                    use({reinterpret_cast<const std::uint8_t*>(part.data()), part.size()});
+                }
+                terminal_text(one);
+                csv_field(one);
+            }
+        }
+    };
+    return target;
+}
+
 } // namespace
 
 std::vector<FuzzTarget> data_fuzz_targets() {
-    return {png_target(), idx_target(), packed_set_target()};
+    return {png_target(),    jpeg_target(),   npy_target(),       idx_target(),
+            labels_target(), layout_target(), packed_set_target()};
 }
 
 } // namespace patchforge

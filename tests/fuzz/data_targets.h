@@ -4,7 +4,7 @@
 
 namespace patchforge {
 
-/// The readers of data/: PNG, IDX and packed sets.
+/// The readers of data/: pictures, arrays, tables of labels, names of files, packed sets.
 std::vector<FuzzTarget> data_fuzz_targets();
 
 } // namespace patchforge

@@ -25,6 +25,7 @@ struct FuzzTarget {
     std::function<void(const FuzzBytes&)> read;
     /// Makes checksums right again, so that damage gets past them; may be empty.
     std::function<void(FuzzBytes&)> mend;
+    bool takes_most = false; ///< most damage makes another sound input
 };
 
 /// One mutated input: 1 to 6 changes to a sound file, mostly few.

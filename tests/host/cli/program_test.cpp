@@ -93,7 +93,7 @@ TEST(Program, WrongCallsExitWith2AndSayWhat) {
         {"generate --run '' --out y", "--run '': is empty"},
         {"pack", "pack --help"},
         {"pack x", "--out: is required"},
-        {"pack x --out y --channels 2", "--channels: 2"},
+        {"pack x --out y --channels 2", "--channels: '2'"},
         {"pack x --out y --odd-size stretch",
          "--odd-size: 'stretch' is not known; use one of skip, pad, resize"},
         {"pack x --out y --threads 3x", "--threads: '3x'"},
@@ -215,6 +215,22 @@ TEST(Documentation, OptionTablesAreFresh) {
     ASSERT_GT(page.text.size(), 10000u);
     EXPECT_TRUE(page.text == contents("docs/options.md"))
         << "docs/options.md is stale: run `make option-tables`";
+}
+
+// A shell that runs it without, or with unwritable, standard streams.
+TEST(Program, StandardStreamsThatAreClosedOrFull) {
+    EXPECT_EQ(run("info /no/such --help > /dev/full").status, 1);
+    EXPECT_EQ(run("--version > /dev/full").status, 1);
+    const Outcome silent = run("info /no/such 2> /dev/full");
+    EXPECT_EQ(silent.status, 1) << "not an abort";
+    const TemporaryFolder folder;
+    const std::string set = (folder.path() / "set.pfs").string();
+    const std::string drawn = (folder.path() / "drawn").string();
+    ASSERT_EQ(run("tissue " + drawn + " --patients 2 --patches 2 --size 8").status, 0);
+    EXPECT_EQ(run("pack " + drawn + " --out " + set + " 2>&- >&- <&- && echo fine").status, 0);
+    const Outcome told = run("info " + set);
+    EXPECT_EQ(told.status, 0) << told.text;
+    EXPECT_NE(told.text.find("all match"), std::string::npos) << "nothing was printed into the set";
 }
 
 } // namespace

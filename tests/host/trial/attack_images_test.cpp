@@ -48,7 +48,7 @@ TEST_P(AttackImages, SavedImagesReadBackAsTheyWere) {
         const auto i =
             static_cast<std::size_t>(std::stoi(std::filesystem::path(entry.path).stem().string()));
         EXPECT_EQ(entry.label, set.labels[i]);
-        const Image image = read_png(out / entry.path, 3);
+        const Image image = read_picture(out / entry.path, 3);
         EXPECT_EQ(model->predictions(image.pixels).at(0), result.samples[i].rounded);
     }
     EXPECT_THROW(save_images(out, result, set, model->format(), Norm::linf), std::invalid_argument);
@@ -66,7 +66,7 @@ TEST_P(AttackImages, ASavedSetStandsForTheLiveOne) {
         std::vector<std::uint8_t>(live.levels.size()), std::vector<std::int32_t>(samples), {}};
     for (const PatchEntry& entry : scan_patch_folder(out).entries) {
         const int i = std::stoi(std::filesystem::path(entry.path).stem().string());
-        const Image image = read_png(out / entry.path, 3);
+        const Image image = read_picture(out / entry.path, 3);
         std::copy(image.pixels.begin(), image.pixels.end(), saved.levels.begin() + i * 90);
         saved.labels.at(static_cast<std::size_t>(i)) = entry.label;
     }

@@ -1,0 +1,15 @@
+// Standard input, output and error as the program finds them.
+#pragma once
+
+#include <string>
+
+namespace patchforge {
+
+// Opens /dev/null where one of the three is closed: the next file to be opened would take its place
+// and receive what is printed.
+void open_standard_streams();
+
+// Standard output, flushed. What went wrong with it so far; empty: nothing.
+std::string output_fault();
+
+} // namespace patchforge
