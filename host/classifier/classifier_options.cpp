@@ -151,6 +151,10 @@ const std::vector<Preset>& classifier_presets() {
     return presets;
 }
 
+ClassifierOptions classifier_preset(const std::string& name) {
+    return described_by_preset<ClassifierOptions>(classifier_presets(), name);
+}
+
 void ClassifierOptions::validate() const {
     check_ranges(*this);
     if (adversarial.pairing > 0 && !adversarial.active()) {

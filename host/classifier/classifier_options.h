@@ -67,6 +67,8 @@ struct ClassifierOptions {
 
 void describe(Options& options, ClassifierOptions& classifier);
 const std::vector<Preset>& classifier_presets();
+// The defaults with a preset's settings. std::invalid_argument for an unknown name.
+ClassifierOptions classifier_preset(const std::string& name);
 // Without adversarial training.
 void describe_plain(Options& options, ClassifierOptions& classifier);
 

@@ -31,7 +31,7 @@ struct Call {
     DataOptions data;
     DeviceOptions device;
     std::string out;
-    std::string preset = "idc";
+    std::string preset{}; // empty: convolutions where the patches are large enough for them
     std::int64_t steps = 0;
     std::int64_t epochs = 8;
     std::int64_t fakes = 2000;
@@ -92,7 +92,11 @@ class TourFolder {
 
 void run(const Call& call) {
     const fs::path out = call.out;
-    GanOptions gan = gan_preset(call.preset);
+    heading("data");
+    const PackedSet set = open_set(call.data, call.device.backend.threads);
+    const bool squares = set.height() == set.width() && set.height() >= 16;
+    const std::string preset = !call.preset.empty() ? call.preset : squares ? "light" : "idc";
+    GanOptions gan = gan_preset(preset);
     gan.seed = call.seed;
     if (call.steps > 0) {
         gan.steps = call.steps;
@@ -101,11 +105,8 @@ void run(const Call& call) {
     gan_run.run.out = out / "gan";
     gan_run.run.device = call.device;
     gan.validate();
-
-    heading("data");
-    const PackedSet set = open_set(call.data, call.device.backend.threads);
     TourFolder folder(out, {{"data", set.path().string()},
-                            {"preset", call.preset},
+                            {"preset", preset},
                             {"steps", gan.steps},
                             {"epochs", call.epochs},
                             {"count", call.fakes},
@@ -135,18 +136,30 @@ void run(const Call& call) {
                                  classifier_run)) {
         return stop();
     }
+    std::vector<std::string> classifiers = {classifier_run.run.out.string()};
+    if (squares) {
+        heading("a convolutional classifier");
+        ClassifierOptions cnn = classifier_preset("cnn");
+        cnn.epochs = std::min<std::int64_t>(call.epochs, 4); // enough on a few thousand patches
+        cnn.seed = call.seed;
+        classifier_run.run.out = out / "cnn";
+        if (!run_classifier_training(classifier_task({.set = &set}, cnn), cnn, classifier_run)) {
+            return stop();
+        }
+        classifiers.push_back(classifier_run.run.out.string());
+    }
 
     Report page(
         "A tour of patchforge",
-        fmt::format("{} patches: a GAN learns to make more of them, a classifier to tell them "
-                    "apart, and both kinds of forgery are put before it.",
+        fmt::format("{} patches: a GAN learns to make more of them, classifiers to tell them "
+                    "apart, and both kinds of forgery are put before them.",
                     set.count()));
     add_gan_sections(page, gan_run.run.out);
-    add_classifier_sections(page, classifier_run.run.out);
+    add_classifier_sections(page, classifiers.front());
 
     heading("adversarial examples");
     AttackJob attack;
-    attack.victims = {{classifier_run.run.out.string()}};
+    attack.victims = {{classifiers.front()}};
     attack.methods = {attack_method("fgsm"), attack_method("pgd")};
     attack.options.steps = 10;
     attack.out = out / "attack";
@@ -154,11 +167,22 @@ void run(const Call& call) {
     attack.page = &page;
     attack.device = call.device;
     run_attack_job(set, attack);
+    if (classifiers.size() > 1) {
+        heading("do they pass from one classifier to the other?");
+        attack.victims = {{classifiers[0]}, {classifiers[1]}};
+        attack.methods = {attack_method("pgd")};
+        attack.epsilons = {4 / 255.0};
+        attack.transfer = true;
+        attack.sanity = false;
+        attack.count = 200;
+        attack.out = out / "transfer";
+        run_attack_job(set, attack);
+    }
 
-    heading("fakes before the classifier");
+    heading("fakes before the classifiers");
     EvasionJob evasion;
     evasion.generator = gan_run.run.out.string();
-    evasion.models = {classifier_run.run.out.string()};
+    evasion.models = classifiers;
     evasion.count = call.fakes;
     evasion.seed = call.seed;
     evasion.out = out / "evasion";
@@ -194,11 +218,19 @@ Verb tour_verb() {
     options.number("epochs", call->epochs, {1, 100000}, "of the classifier");
     options.number("count", call->fakes, {1, 1000000}, "fakes put before the classifier");
     options.number("seed", call->seed, any_seed, "of everything random");
-    Choices<std::string> presets;
+    std::string names;
     for (const Preset& preset : gan_presets()) {
-        presets.push_back({preset.name.c_str(), preset.name});
+        names += (names.empty() ? "" : "|") + preset.name;
     }
-    options.choice("preset", call->preset, presets, "of the GAN");
+    options.custom(
+        "preset", names,
+        "of the GAN (without: light where the patches are squares of at least 16 pixels a side, "
+        "else idc)",
+        [&preset = call->preset](const std::string& text) {
+            (void)gan_preset(text); // refuses an unknown name
+            preset = text;
+        },
+        nullptr);
     describe(options, call->device);
     verb.examples = {"tour --data IDC_regular_ps50_idx5 --out runs/tour",
                      "tour --data digits --preset mnist --steps 2000 --out runs/digits"};

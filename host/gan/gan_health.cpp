@@ -32,6 +32,14 @@ double saturated_share_of(const std::vector<float>& values) {
     return static_cast<double>(saturated) / static_cast<double>(values.size());
 }
 
+// Evaluation mode, in which the probe looks, leaves out what statistics of a batch pass on.
+bool plain_discriminator(const GanOptions& options) {
+    return !options.layered() && options.normalisation_d == Normalisation::none;
+}
+bool plain_generator(const GanOptions& options) {
+    return !options.layered() && options.normalisation_g == Normalisation::none;
+}
+
 bool rectified(Activation activation) {
     return activation == Activation::relu || activation == Activation::leaky_relu;
 }
@@ -41,16 +49,16 @@ bool rectified(Activation activation) {
 std::vector<GanHealthColumn> gan_health_columns(const GanOptions& options) {
     std::vector<GanHealthColumn> columns{
         {"probe_accuracy", "health/probe_accuracy", &GanHealth::accuracy_d}};
-    if (options.normalisation_d == Normalisation::none) {
+    if (plain_discriminator(options)) {
         columns.push_back({"grad_norm_D", "grad_norm/D", &GanHealth::gradient_norm_d});
-        if (options.normalisation_g == Normalisation::none) {
+        if (plain_generator(options)) {
             columns.push_back({"grad_norm_G", "grad_norm/G", &GanHealth::gradient_norm_g});
         }
     }
-    if (rectified(options.activation_d)) {
+    if (!options.layered() && rectified(options.activation_d)) {
         columns.push_back({"dead_D", "health/dead_units_D", &GanHealth::dead_units_d});
     }
-    if (rectified(options.activation_g)) {
+    if (!options.layered() && rectified(options.activation_g)) {
         columns.push_back({"dead_G", "health/dead_units_G", &GanHealth::dead_units_g});
     }
     columns.insert(columns.end(), {{"saturated", "health/saturated", &GanHealth::saturated},
@@ -156,13 +164,12 @@ GanHealth GanProbe::look() {
     std::vector<float> metrics(DiscriminatorMetrics::count);
     metrics_.download(metrics.data(), DiscriminatorMetrics::count);
     health.accuracy_d = metrics[DiscriminatorMetrics::accuracy];
-    if (options.normalisation_d == Normalisation::none) {
+    if (plain_discriminator(options)) {
         discriminator_pass_.backward_gradients(gradients_d_.view(), false);
         health.gradient_norm_d = norm(gradients_d_);
     }
 
-    if (options.normalisation_d == Normalisation::none &&
-        options.normalisation_g == Normalisation::none) {
+    if (plain_discriminator(options) && plain_generator(options)) {
         const Matrix<float> answer = discriminator_pass_.forward(inputs.row_range(rows_, rows_));
         backend_.generator_loss(discriminator_pass_.output_gradient().flat(), metrics_.view(),
                                 answer.flat(), options.loss);

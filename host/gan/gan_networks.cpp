@@ -6,6 +6,7 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "host/network/named_networks.h"
 #include "host/numerics/pca.h"
 
 namespace patchforge {
@@ -100,6 +101,37 @@ NetworkShape generator_shape(const GanOptions& options, std::int64_t pixels, std
     }
     build.add_linear(pixels, options.components == 0, Activation::tanh);
     return build.shape;
+}
+
+GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t classes,
+                     std::int64_t reference_rows_g, std::int64_t reference_rows_d) {
+    const std::int64_t pixels = pictures.size();
+    if (!options.layered()) {
+        return {generator_shape(options, pixels, classes, reference_rows_g),
+                discriminator_shape(options, pixels, classes, reference_rows_d)};
+    }
+    const GanTexts texts = options.network.empty()
+                               ? GanTexts{options.network_g, options.network_d}
+                               : gan_texts(options.network, pictures, options.latent_dim);
+    GanShapes shapes{network_shape_from_description(texts.generator),
+                     network_shape_from_description(texts.discriminator)};
+    const auto refuse = [&](bool wrong, const char* option, const std::string& what) {
+        if (wrong) {
+            throw std::invalid_argument(fmt::format("{}: {}; the pictures are {}, the codes {}",
+                                                    option, what, pictures.text(),
+                                                    options.latent_dim));
+        }
+    };
+    const NetworkShape &g = shapes.generator, &d = shapes.discriminator;
+    refuse(g.inputs() != options.latent_dim, "--network-g",
+           fmt::format("reads {} numbers", g.inputs()));
+    refuse(g.outputs() != pixels || g.layers.back().activation != Activation::tanh, "--network-g",
+           "has to end in tanh with as many numbers as pixels");
+    refuse(d.inputs() != pixels || (d.in.plane() > 1 && !(d.in == pictures)), "--network-d",
+           fmt::format("reads {}", d.in.text()));
+    refuse(d.outputs() != 1 || d.layers.back().activation != Activation::identity, "--network-d",
+           "has to end in one number without an activation");
+    return shapes;
 }
 
 PatchComponents fit_patch_components(const PatchRows& patches, std::int64_t components) {

@@ -18,6 +18,15 @@ NetworkShape discriminator_shape(const GanOptions& options, std::int64_t pixels,
 NetworkShape generator_shape(const GanOptions& options, std::int64_t pixels,
                              std::int64_t classes = 0, std::int64_t reference_rows = 0);
 
+// Both for pictures of this size: the networks that the options name, or multilayer perceptrons.
+// std::invalid_argument where a network does not fit the pictures.
+struct GanShapes {
+    NetworkShape generator;
+    NetworkShape discriminator;
+};
+GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t classes,
+                     std::int64_t reference_rows_g, std::int64_t reference_rows_d);
+
 // Mean, leading directions v_k and deviations s_k of patches in [-1, 1].
 struct PatchComponents {
     std::vector<double> mean;       // [pixels]

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <stdexcept>
 
+#include "host/network/named_networks.h"
+
 namespace patchforge {
 
 namespace {
@@ -49,6 +51,24 @@ void describe(Options& options, GanOptions& gan) {
     using Whole = Range<std::int64_t>;
     options.group("Network");
     options.number("latent_dim", gan.latent_dim, {1, 65536}, "numbers in a latent code");
+    options.text("network", gan.network, "NAME",
+                 fmt::format("convolutional networks by name: {} (without: multilayer perceptrons)",
+                             fmt::join(named_gans(), ", ")));
+    options
+        .text("network_g", gan.network_g, "TEXT",
+              "the generator's layers as docs/formats.md says, from latent codes to tanh")
+        .beside("network_d");
+    options
+        .text("network_d", gan.network_d, "TEXT",
+              "the discriminator's layers, from pictures to one number")
+        .beside("network_g");
+    options.only_one_of({"network", "network_g"});
+    for (const char* option : {"hidden_dim", "hidden_dims", "hidden_dims_d", "hidden_dims_g",
+                               "activation_d", "activation_g", "norm_d", "norm_g", "dropout",
+                               "leaky_slope", "minibatch_discrimination"}) {
+        options.only_one_of({"network", option});
+        options.only_one_of({"network_g", option});
+    }
     options.custom(
         "hidden_dim", "N", "width of both hidden layers",
         [&gan](const std::string& text) {
@@ -157,6 +177,9 @@ void GanOptions::validate() const {
             "--real-label {}: label smoothing needs a logistic loss; use --loss ns or minimax",
             real_label));
     }
+    if (network_g.empty() != network_d.empty()) {
+        throw std::invalid_argument("--network-g, --network-d: one network alone; give both");
+    }
     const auto together = [](bool wrong, const char* options, const char* reason) {
         if (wrong) {
             throw std::invalid_argument(
@@ -166,6 +189,16 @@ void GanOptions::validate() const {
     const bool piecewise_linear = activation_d == Activation::relu ||
                                   activation_d == Activation::leaky_relu ||
                                   activation_d == Activation::identity;
+    together(layered() && lambda_gp > 0, "--network, --lambda-gp",
+             "the penalty's gradient is worked out for multilayer perceptrons");
+    together(layered() && feature_matching, "--network, --feature-matching",
+             "features are those of a multilayer perceptron's last hidden layer");
+    together(layered() && conditional, "--network, --conditional",
+             "classes are columns beside the pixels of a multilayer perceptron");
+    together(layered() && components > 0, "--network, --components",
+             "components are a fixed layer of multilayer perceptrons");
+    together(layered() && persistent, "--network, --persistent",
+             "the kernel holds multilayer perceptrons");
     together(lambda_gp > 0 && !piecewise_linear, "--lambda-gp, --activation-d",
              "the penalty's gradient is worked out for relu and leaky_relu");
     together(lambda_gp > 0 && normalisation_d != Normalisation::none, "--lambda-gp, --norm-d",

@@ -21,7 +21,12 @@ struct GanOptions {
     std::uint64_t seed = 0;
     bool drop_last = false;
 
-    // The networks. docs/gan.md draws them.
+    // The networks. docs/gan.md draws them. A name, or texts of both (docs/formats.md), instead of
+    // multilayer perceptrons by the settings below.
+    std::string network{}; // host/network/named_networks.h; empty: none
+    std::string network_g{};
+    std::string network_d{};
+    bool layered() const { return !network.empty() || !network_g.empty(); }
     std::int64_t latent_dim = 64;
     LatentDistribution latent = LatentDistribution::normal;
     std::vector<std::int64_t> hidden_dims = {256, 256}; // of both networks,

@@ -1,9 +1,5 @@
 #include "host/gan/gan_presets.h"
 
-#include <fmt/format.h>
-
-#include <stdexcept>
-
 namespace patchforge {
 
 namespace {
@@ -31,6 +27,7 @@ std::vector<Preset> make_presets() {
         through_components("mnist", "100", "100", "6000"),
         through_components("cifar10", "192", "100", "4000"),
         through_components("idc", "192", "128", "2500"),
+        {"light", {{"network", "light"}, {"batch_size", "32"}, {"steps", "2000"}, {"ema", "0.99"}}},
         {"seed-b1", {{"batch_size", "1"}, {"epochs", "1"}, {"b1", "0.9"}}},
         {"seed-b10", {{"batch_size", "10"}, {"epochs", "5"}, {"b1", "0.9"}}}};
     // Strokes are sharper functions of the components than stains.
@@ -46,16 +43,7 @@ const std::vector<Preset>& gan_presets() {
 }
 
 GanOptions gan_preset(const std::string& name) {
-    for (const Preset& preset : gan_presets()) {
-        if (preset.name == name) {
-            GanOptions gan;
-            Options options;
-            describe(options, gan);
-            options.apply(preset);
-            return gan;
-        }
-    }
-    throw std::invalid_argument(fmt::format("--preset {}: no such preset", name));
+    return described_by_preset<GanOptions>(gan_presets(), name);
 }
 
 } // namespace patchforge

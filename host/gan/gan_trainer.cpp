@@ -52,7 +52,7 @@ bool draws_fakes_together(const GanOptions& options) {
     return options.n_critic == 1 && !options.conditional && !options.feature_matching &&
            options.lambda_pixel == 0 && options.instance_noise == 0 &&
            options.normalisation_g == Normalisation::none &&
-           options.normalisation_d != Normalisation::virtual_batch;
+           options.normalisation_d != Normalisation::virtual_batch && !options.layered();
 }
 
 } // namespace
@@ -78,10 +78,10 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
       batch_(iterations_.source().rows_of_draw(0)),
       reference_d_(reference_rows(options.normalisation_d, batch_)),
       reference_g_(reference_rows(options.normalisation_g, batch_)),
-      fakes_together_(draws_fakes_together(options)),
-      generator_(backend, generator_shape(options, pixels_, classes_, reference_g_)),
-      discriminator_(backend, discriminator_shape(options, pixels_, classes_, reference_d_)),
-      average_(generator_, options.ema),
+      shapes_(gan_shapes(options, {patches.channels, patches.height, patches.width}, classes_,
+                         reference_g_, reference_d_)),
+      fakes_together_(draws_fakes_together(options)), generator_(backend, shapes_.generator),
+      discriminator_(backend, shapes_.discriminator), average_(generator_, options.ema),
       optimiser_g_(generator_, optimiser_options(options, options.learning_rate_g, 0), false),
       optimiser_d_(discriminator_,
                    optimiser_options(options, options.learning_rate_d, options.clip_value),
@@ -464,8 +464,8 @@ void GanTrainer::require_persistent() const {
         outputs.pop_back();
         return outputs;
     };
-    if (!fakes_together_ || !generator_.plain_chain() || !discriminator_.plain_chain() || average_ ||
-        options_.components > 0 || !optimiser_d_.fused() || !optimiser_g_.fused()) {
+    if (!fakes_together_ || !generator_.plain_chain() || !discriminator_.plain_chain() ||
+        average_ || options_.components > 0 || !optimiser_d_.fused() || !optimiser_g_.fused()) {
         refuse(
             "it takes a plain GAN, without terms and layers beyond losses, dropout and clipping");
     }

@@ -115,6 +115,7 @@ class GanTrainer {
     std::int64_t batch_;           // rows of a full batch
     std::int64_t reference_d_ = 0; // rows of a virtual batch, before all others
     std::int64_t reference_g_ = 0;
+    GanShapes shapes_;
     bool fakes_together_ = false; // draw_fakes_of_both_steps
     Network generator_;
     Network discriminator_;

@@ -61,6 +61,39 @@ std::string resnet(Extent in, std::int64_t outputs) {
     return text + fmt::format("; pool global; linear {}>{}", channels, outputs);
 }
 
+int half(int size) {
+    return (size + 1) / 2;
+}
+
+// Codes become maps of an eighth of the side; three times twice as large (one line less where the
+// next size is odd) and a 3x3 convolution: nearest neighbours leave no grid, which transposed
+// convolutions do. The discriminator halves four times and has no normalisation, which would let it
+// tell fakes by the statistics of a batch.
+GanTexts light(Extent pictures, std::int64_t latent_dim, int width) {
+    const int sides[] = {half(half(half(pictures.height))), half(half(pictures.height)),
+                         half(pictures.height), pictures.height};
+    const int channels[] = {4 * width, 2 * width, width, pictures.channels};
+    GanTexts texts;
+    texts.generator =
+        fmt::format("{}>{}; view {}x{}x{} norm=batch relu", latent_dim,
+                    channels[0] * sides[0] * sides[0], channels[0], sides[0], sides[0]);
+    for (int i = 1; i < 4; ++i) {
+        texts.generator += fmt::format("; upsampled {}>{}{}{}", channels[i - 1], channels[i],
+                                       sides[i] < 2 * sides[i - 1] ? " crop" : "",
+                                       i < 3 ? " norm=batch relu" : " tanh");
+    }
+    int side = (pictures.height - 2) / 2 + 1; // kernel 4, stride 2, padding 1
+    texts.discriminator = fmt::format("{}; conv {}>{} k4 s2 p1 leaky_relu", pictures.text(),
+                                      pictures.channels, width);
+    int out = width;
+    for (int i = 0; i < 3; ++i, out *= 2) {
+        texts.discriminator += fmt::format("; conv {}>{} k3 s2 p1 leaky_relu", out, 2 * out);
+        side = half(side);
+    }
+    texts.discriminator += fmt::format("; linear {}>1", out * side * side);
+    return texts;
+}
+
 struct Named {
     const char* name;
     std::string (*text)(Extent in, std::int64_t outputs);
@@ -75,6 +108,26 @@ std::vector<std::string> named_classifiers() {
         names.emplace_back(named.name);
     }
     return names;
+}
+
+std::vector<std::string> named_gans() {
+    return {"light", "light-32"};
+}
+
+GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim) {
+    const std::vector<std::string> names = named_gans();
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+        throw std::invalid_argument(
+            fmt::format("--network {}: no such networks; use one of {}, or give --network-g and "
+                        "--network-d",
+                        name, fmt::join(names, ", ")));
+    }
+    if (pictures.height != pictures.width || pictures.height < 16) {
+        throw std::invalid_argument(
+            fmt::format("--network {}: is for squares of at least 16 pixels a side, not {}", name,
+                        pictures.text()));
+    }
+    return light(pictures, latent_dim, name == "light" ? 16 : 32);
 }
 
 std::string classifier_text(const std::string& name_or_text, Extent in, std::int64_t outputs) {

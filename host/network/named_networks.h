@@ -15,4 +15,14 @@ std::vector<std::string> named_classifiers();
 // `outputs`: its logits. std::invalid_argument where the pictures are too small for it.
 std::string classifier_text(const std::string& name_or_text, Extent in, std::int64_t outputs);
 
+std::vector<std::string> named_gans();
+
+struct GanTexts {
+    std::string generator;
+    std::string discriminator;
+};
+// The texts of both networks of a GAN by its name. std::invalid_argument for an unknown one and
+// where the pictures do not fit.
+GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim);
+
 } // namespace patchforge

@@ -24,6 +24,7 @@ const std::map<std::string, Parser>& parsers() {
         {"depthwise", parse_depthwise},
         {"transposed", parse_transposed_convolution},
         {"upsampled", parse_upsampled_convolution},
+        {"view", parse_view},
         {"add", parse_add},
         {"concat", parse_concatenation},
         {"pool", parse_pool},
@@ -50,28 +51,6 @@ T number(const std::string& word, std::size_t from, T low, T high) {
         throw std::invalid_argument(fmt::format("bad number in '{}'", word));
     }
     return value;
-}
-
-// "3x50x50"
-bool read_extent(const std::string& text, Extent& extent) {
-    std::istringstream stream(text);
-    std::string part;
-    std::vector<int> lengths;
-    while (std::getline(stream, part, 'x')) {
-        int length = 0;
-        if (!read(part, length) || length < 1 || length > 65536) {
-            return false;
-        }
-        lengths.push_back(length);
-    }
-    if (lengths.size() != 3 || text.back() == 'x') {
-        return false;
-    }
-    extent = {lengths[0], lengths[1], lengths[2]};
-    if (std::int64_t{extent.channels} * extent.height * extent.width > (std::int64_t{1} << 24)) {
-        throw std::invalid_argument(fmt::format("{}: more than 2^24 numbers", text));
-    }
-    return true;
 }
 
 // Words that may follow any layer.
@@ -252,6 +231,27 @@ class Reader {
 };
 
 } // namespace
+
+bool read_extent(const std::string& text, Extent& extent) {
+    std::istringstream stream(text);
+    std::string part;
+    std::vector<int> lengths;
+    while (std::getline(stream, part, 'x')) {
+        int length = 0;
+        if (!read(part, length) || length < 1 || length > 65536) {
+            return false;
+        }
+        lengths.push_back(length);
+    }
+    if (lengths.size() != 3 || text.back() == 'x') {
+        return false;
+    }
+    extent = {lengths[0], lengths[1], lengths[2]};
+    if (std::int64_t{extent.channels} * extent.height * extent.width > (std::int64_t{1} << 24)) {
+        throw std::invalid_argument(fmt::format("{}: more than 2^24 numbers", text));
+    }
+    return true;
+}
 
 int LayerWords::number(const std::string& prefix, int otherwise) {
     for (auto word = words.begin(); word != words.end(); ++word) {

@@ -160,11 +160,27 @@ Described restored(const Parameters& parameters) {
     describe(options, value);
     Given given;
     for (const auto& [name, held] : parameters) {
-        if (options.find(name)) {
-            given[name] = {parameter_text(held)};
+        const std::string text = parameter_text(held);
+        if (options.find(name) && !text.empty()) { // an empty text was not given
+            given[name] = {text};
         }
     }
     options.apply(given);
+    return value;
+}
+
+// The defaults of Described with the settings of one of `presets`. std::invalid_argument for an
+// unknown name.
+template <class Described>
+Described described_by_preset(const std::vector<Preset>& presets, const std::string& name) {
+    Choices<const Preset*> named;
+    for (const Preset& preset : presets) {
+        named.push_back({preset.name.c_str(), &preset});
+    }
+    Described value;
+    Options options;
+    describe(options, value);
+    options.apply(*choice_value(named, "--preset", name));
     return value;
 }
 

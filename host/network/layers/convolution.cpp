@@ -110,6 +110,7 @@ LayerPointer parse_upsampled_convolution(LayerWords& words) {
     ConvolutionShape shape;
     shape.kind = ConvolutionKind::upsampled;
     shape.in = words.in[0];
+    shape.padding = 1; // of the 3x3 convolution behind the doubling
     shape.out_channels = words.channels(words.in[0].channels);
     shape.output_padding = words.take("crop") ? -1 : 0;
     return std::make_shared<Convolution>(shape);

@@ -1,4 +1,4 @@
-// Values put together: residual sums and concatenation along channels.
+// Values taken as they are: residual sums, concatenation along channels, flat values seen as maps.
 #include <stdexcept>
 
 #include "host/network/layers/kinds.h"
@@ -63,6 +63,27 @@ class Concatenation final : public Layer {
     Extent first_, second_;
 };
 
+class View final : public Layer {
+  public:
+    explicit View(Extent extent) : extent_(extent) {}
+
+    std::string text() const override { return "view " + extent_.text(); }
+    Extent out() const override { return extent_; }
+    void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
+                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+        backend.copy(y.data, x[0].data, static_cast<std::size_t>(y.size()) * sizeof(float));
+    }
+    void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
+                        Vector<const float>, Matrix<const float> x,
+                        const Epilogue& previous) const override {
+        backend.copy(dx.data, dz.data, static_cast<std::size_t>(dx.size()) * sizeof(float));
+        pass_on(backend, dx, x, previous);
+    }
+
+  private:
+    Extent extent_;
+};
+
 void require_two(const LayerWords& words, const char* name) {
     if (words.in.size() != 2) {
         throw std::invalid_argument(std::string(name) +
@@ -71,6 +92,19 @@ void require_two(const LayerWords& words, const char* name) {
 }
 
 } // namespace
+
+LayerPointer parse_view(LayerWords& words) {
+    Extent extent;
+    if (words.words.empty() || !read_extent(words.words.front(), extent)) {
+        throw std::invalid_argument("as what? write view channels x height x width, e.g. 64x7x7");
+    }
+    words.words.pop_front();
+    if (extent.size() != words.in[0].size()) {
+        throw std::invalid_argument("it says " + extent.text() + ", but " +
+                                    std::to_string(words.in[0].size()) + " numbers come in");
+    }
+    return std::make_shared<View>(extent);
+}
 
 LayerPointer parse_add(LayerWords& words) {
     require_two(words, "add");

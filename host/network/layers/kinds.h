@@ -22,12 +22,16 @@ struct LayerWords {
     int channels(std::int64_t in);
 };
 
+// "3x50x50"; false for anything else.
+bool read_extent(const std::string& text, Extent& extent);
+
 LayerPointer linear_layer(std::int64_t inputs, std::int64_t outputs);
 LayerPointer parse_linear(LayerWords& words);
 LayerPointer parse_convolution(LayerWords& words);            // conv 3>16 k3 s2 p1 d1
 LayerPointer parse_depthwise(LayerWords& words);              // depthwise k3 s1 p1
 LayerPointer parse_transposed_convolution(LayerWords& words); // transposed 16>3 k4 s2 p1 o0
 LayerPointer parse_upsampled_convolution(LayerWords& words);  // upsampled 16>8 crop
+LayerPointer parse_view(LayerWords& words); // view 64x7x7: the same numbers as maps
 LayerPointer parse_add(LayerWords& words);
 LayerPointer parse_concatenation(LayerWords& words);
 LayerPointer parse_pool(LayerWords& words);    // pool max k2 s2 p0 ceil, average ..., global, sum

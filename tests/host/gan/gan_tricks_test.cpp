@@ -70,6 +70,15 @@ const std::vector<Variant>& variants() {
         {"instance noise",
          [](GanOptions& o) { o.instance_noise = 0.2, o.instance_noise_steps = 9, o.n_critic = 2; }},
         {"pixel loss", [](GanOptions& o) { o.lambda_pixel = 5; }},
+        {"layers, with an average",
+         [](GanOptions& o) {
+             o.network_g = "5>48; view 4x3x4 norm=batch relu; upsampled 4>3 crop norm=batch relu "
+                           "as=maps; conv 3>3 k3 p1; add maps leaky_relu; conv 3>1 k3 p1 tanh";
+             o.network_d = "1x5x7; conv 1>3 k3 s2 p1 leaky_relu; conv 3>4 k3 p1 norm=batch "
+                           "leaky_relu dropout=0.2; pool max k2 s1; linear 24>1";
+             o.ema = 0.9;
+             o.n_critic = 2;
+         }},
         {"feature matching", [](GanOptions& o) { o.feature_matching = true; }},
         {"historical averaging", [](GanOptions& o) { o.lambda_history = 0.1; }},
         {"batch normalisation",
@@ -423,6 +432,9 @@ TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
         o.closeness_columns = 8, o.normalisation_d = Normalisation::virtual_batch;
     });
     refused([](GanOptions& o) { o.batch_size = 1, o.normalisation_g = Normalisation::batch; });
+    refused([](GanOptions& o) { o.network = "light", o.lambda_gp = 10; });
+    refused([](GanOptions& o) { o.network = "light", o.conditional = true; });
+    refused([](GanOptions& o) { o.network_g = "5>35 tanh"; });
     refused([](GanOptions& o) { o.ema = 1; });
     refused([](GanOptions& o) { o.real_label = 0.9, choose_loss(o, "hinge"); });
     for (const Preset& preset : gan_presets()) {
