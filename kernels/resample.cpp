@@ -46,9 +46,10 @@ void Resample::validate() const {
         }
         break;
     case ResampleKind::shuffle:
-        if (factor < 1 || in.channels % (factor * factor) != 0) {
-            refuse("its channels are no multiple of " + std::to_string(factor * factor) +
-                   ", which a shuffle by " + std::to_string(factor) + " takes");
+        if (factor < 1 || factor > in.channels || in.channels % (factor * factor) != 0) {
+            refuse("its channels are no multiple of " +
+                   std::to_string(std::int64_t{factor} * factor) + ", which a shuffle by " +
+                   std::to_string(factor) + " takes");
         }
         break;
     case ResampleKind::turn:

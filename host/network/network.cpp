@@ -237,7 +237,8 @@ void Network::load(const TensorFile& file, const std::string& prefix, const std:
     std::vector<float> host(static_cast<std::size_t>(values.size()), 0.0f);
     std::int64_t found = 0;
     for (const Tensor& tensor : file.tensors) {
-        found += tensor.name.rfind(prefix, 0) == 0;
+        // PyTorch's nn.BatchNorm counts its batches, which nothing here depends on.
+        found += tensor.name.starts_with(prefix) && !tensor.name.ends_with(".num_batches_tracked");
     }
     const auto wanted = std::count_if(places_.begin(), places_.end(), [&](const Place& place) {
         return place.offset < values.size();

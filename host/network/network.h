@@ -13,16 +13,16 @@ namespace patchforge {
 
 struct TensorFile;
 
-// All tensors of a network in one allocation: first what is trained, each tensor beginning at a
-// multiple of 64 floats, so that one operation can treat them as a whole and 16-byte access is
-// always aligned; then the statistics of normalisation; then the layers that are fixed. The moments
-// lie in the same places of two further allocations.
 // The purpose of a layer's stream: those of different layers never coincide, whatever the base.
 constexpr std::uint32_t purpose_of_layer(std::uint32_t base, std::int64_t layer) {
     const auto number = static_cast<std::uint32_t>(layer);
     return number < 32 ? base + number : base + (number << 16);
 }
 
+// All tensors of a network in one allocation: first what is trained, each tensor beginning at a
+// multiple of 64 floats, so that one operation can treat them as a whole and 16-byte access is
+// always aligned; then the statistics of normalisation; then the layers that are fixed. The moments
+// lie in the same places of two further allocations.
 class Network {
   public:
     Network(Backend& backend, NetworkShape shape);

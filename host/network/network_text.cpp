@@ -2,8 +2,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
+#include <functional>
 #include <map>
+#include <numeric>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -106,6 +110,7 @@ class Reader {
             }
             if (shape_.layers.empty() && shape_.in.channels == 0 && words.words.size() == 1 &&
                 read_extent(words.words.front(), shape_.in)) {
+                pictures_ = true;
                 continue;
             }
             try {
@@ -120,6 +125,7 @@ class Reader {
         if (shape_.layers.empty()) {
             throw std::invalid_argument("no layer");
         }
+        check_readers();
         return std::move(shape_);
     }
 
@@ -169,13 +175,24 @@ class Reader {
         }
         layer.layer = parser->second(words);
         bool placed = false;
+        std::set<std::string> said;
         for (const std::string& word : words.words) {
             read_common(layer, word, placed);
+            const bool activation = std::isalpha(static_cast<unsigned char>(word[0])) != 0 &&
+                                    word.find('=') == std::string::npos && word != "fixed" &&
+                                    word != "nobias";
+            if (!said.insert(activation       ? "activation"
+                             : word[0] == '@' ? "@"
+                                              : word.substr(0, word.find('=')))
+                     .second) {
+                throw std::invalid_argument(
+                    fmt::format("'{}' says a second time what was said", word));
+            }
         }
         layer.inputs = words.in[0].size();
         layer.outputs = layer.layer->out().size();
         check(layer);
-        count_modules(layer, words.in[0], placed);
+        count_modules(layer, placed);
         shape_.layers.push_back(std::move(layer));
     }
     int last() const { return static_cast<int>(shape_.layers.size()) - 1; }
@@ -194,13 +211,45 @@ class Reader {
             words.words.pop_front();
         }
     }
+    void check_readers() const {
+        std::vector<int> readers(shape_.layers.size());
+        for (std::int64_t l = 0; l < std::ssize(shape_.layers); ++l) {
+            for (const int source : shape_.sources(l)) {
+                if (source >= 0) {
+                    ++readers[static_cast<std::size_t>(source)];
+                }
+            }
+        }
+        for (std::size_t l = 0; l < readers.size(); ++l) {
+            const LayerShape& layer = shape_.layers[l];
+            const auto refuse = [&](const char* what) {
+                throw std::invalid_argument(
+                    fmt::format("layer {} ({}): {}", l + 1, layer.layer->text(), what));
+            };
+            if (l + 1 < readers.size() && readers[l] == 0) {
+                refuse("no layer reads it");
+            }
+            if (layer.closeness_columns > 0 && readers[l] > 1) {
+                refuse("closeness=: one layer alone may read it");
+            }
+        }
+    }
     void check(const LayerShape& layer) const {
         const bool maps = layer.layer->out().plane() > 1;
+        const std::vector<std::int64_t> lengths = layer.layer->weight_shape();
+        const double weights =
+            std::accumulate(lengths.begin(), lengths.end(), 1.0, std::multiplies<>());
+        const double closeness = static_cast<double>(layer.closeness_columns) *
+                                 static_cast<double>(layer.closeness_size) *
+                                 static_cast<double>(layer.outputs);
         const auto refuse = [](bool wrong, const char* what) {
             if (wrong) {
                 throw std::invalid_argument(what);
             }
         };
+        constexpr double most = 2147483647; // kernels count in int
+        refuse(static_cast<double>(layer.outputs) > most || weights > most || closeness > most,
+               "it is too large: more than 2^31 numbers");
         refuse(maps && layer.normalisation == Normalisation::virtual_batch,
                "virtual batches are for flat values; use norm=batch, instance or group");
         refuse(!maps && layer.normalisation == Normalisation::instance,
@@ -209,6 +258,10 @@ class Reader {
         refuse(layer.normalisation == Normalisation::group &&
                    layer.layer->out().channels % layer.groups != 0,
                "norm=group: the channels cannot be cut into so many groups");
+        refuse(layer.normalisation == Normalisation::group && !maps &&
+                   layer.layer->out().channels == layer.groups,
+               "norm=group: one number has no variance; use fewer groups");
+        refuse(layer.name == "input", "as=input: that is what the network reads");
         refuse(!layer.name.empty() &&
                    std::any_of(shape_.layers.begin(), shape_.layers.end(),
                                [&](const LayerShape& other) { return other.name == layer.name; }),
@@ -216,18 +269,39 @@ class Reader {
         refuse(!layer.has_weights() && !layer.trained, "fixed: it has nothing that is trained");
     }
     // Layers that are typed without @k are counted as nn.Sequential does: a Flatten stands before a
-    // Linear that reads maps.
-    void count_modules(LayerShape& layer, Extent in, bool placed) {
+    // Linear that reads maps, be they 1x1.
+    void count_modules(LayerShape& layer, bool placed) {
+        const int source = layer.from.empty() ? last() : layer.from.front();
+        const bool reads_maps = source < 0 ? pictures_ : maps_[static_cast<std::size_t>(source)];
         if (!placed) {
-            layer.module_index = module_ + (layer.is_linear() && in.plane() > 1 ? 1 : 0);
+            layer.module_index = module_ + (layer.is_linear() && reads_maps ? 1 : 0);
         }
-        module_ = layer.module_index + (layer.layer->is_module() ? 1 : 0) +
-                  (layer.normalisation != Normalisation::none) +
-                  (layer.activation != Activation::identity) + (layer.dropout > 0);
+        const bool normalised = layer.normalisation != Normalisation::none;
+        if (layer.has_weights()) {
+            take_number(layer.module_index);
+        }
+        if (normalised) {
+            take_number(layer.module_index + 1);
+        }
+        // The module of what is normalised has a number, whether nn.Sequential knows it or not.
+        module_ = layer.module_index + (layer.layer->is_module() || normalised ? 1 : 0) +
+                  (normalised ? 1 : 0) + (layer.activation != Activation::identity ? 1 : 0) +
+                  (layer.dropout > 0 ? 1 : 0);
+        maps_.push_back(!layer.is_linear() &&
+                        (reads_maps || layer.layer->out().plane() > 1 || layer.has_weights()));
+    }
+    void take_number(int module) {
+        if (!numbers_.insert(module).second) {
+            throw std::invalid_argument(
+                fmt::format("@{}: another layer's tensors have this number", module));
+        }
     }
 
     NetworkShape shape_{};
+    bool pictures_ = false;  // come in, not flat values
+    std::vector<bool> maps_; // of each layer: whether it gives maps
     int module_ = 0;
+    std::set<int> numbers_; // of modules with tensors
 };
 
 } // namespace
@@ -298,7 +372,8 @@ std::string describe(const NetworkShape& shape) {
         return value < 0 ? "input" : shape.layers[static_cast<std::size_t>(value)].name;
     };
     const Extent in = shape.in;
-    if (in.plane() > 1) {
+    // Flat values need no size, since the first layer says it.
+    if (in.plane() > 1 || !shape.layers.front().is_linear()) {
         text = in.text();
     }
     for (std::int64_t l = 0; l < std::ssize(shape.layers); ++l) {

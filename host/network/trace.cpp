@@ -257,6 +257,9 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     };
     const Vector<float> d_scale = wanted(network_->scale(layer), 0);
     const Vector<float> d_shift = wanted(network_->shift(layer), 1);
+    if (!gradients.empty() && !training_ && l.normalisation == Normalisation::batch) {
+        throw std::logic_error("Trace: gradients of parameters are those of a training pass");
+    }
     if (of_maps(layer) || (!training_ && l.normalisation == Normalisation::batch)) {
         normalise_maps_gradient(layer, d_scale, d_shift, accumulate && !gradients.empty());
         return;

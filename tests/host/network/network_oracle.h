@@ -1,0 +1,194 @@
+// A network's forward pass in float64, layer by layer from the oracles of tests/oracle. What a layer
+// computes is read from its text.
+#pragma once
+
+#include <map>
+#include <sstream>
+
+#include "host/files/safetensors.h"
+#include "host/network/network.h"
+#include "tests/oracle/activation.h"
+#include "tests/oracle/convolution.h"
+#include "tests/oracle/linear.h"
+#include "tests/oracle/normalise_maps.h"
+#include "tests/oracle/pool.h"
+#include "tests/oracle/resample.h"
+
+namespace patchforge::testing {
+
+using oracle::DoubleMatrix;
+
+// Tensors by their names.
+using NetworkValues = std::map<std::string, std::vector<double>>;
+
+inline NetworkValues values_of(const Network& network) {
+    NetworkValues values;
+    for (const Tensor& tensor : network.weights().tensors) {
+        const auto data = f32(tensor);
+        values[tensor.name] = {data.begin(), data.end()};
+    }
+    return values;
+}
+
+// "conv 3>16 k3 s2": the word at the front, and what stands behind each letter.
+struct LayerText {
+    std::string kind, second;
+    std::map<char, int> numbers;
+    bool crop = false;
+
+    explicit LayerText(const std::string& text) {
+        std::istringstream words(text);
+        words >> kind;
+        for (std::string word; words >> word;) {
+            crop = crop || word == "crop";
+            second = second.empty() ? word : second;
+            if (word.size() > 1 && word.find('>') == std::string::npos &&
+                std::isdigit(static_cast<unsigned char>(word[1])) != 0 &&
+                std::isalpha(static_cast<unsigned char>(word[0])) != 0) {
+                numbers[word[0]] = std::stoi(word.substr(1));
+            }
+        }
+    }
+    int number(char letter, int otherwise) const {
+        return numbers.contains(letter) ? numbers.at(letter) : otherwise;
+    }
+};
+
+inline DoubleMatrix layer_value(const LayerShape& layer, Extent in,
+                                const std::vector<DoubleMatrix>& x, const NetworkValues& values) {
+    const LayerText text(layer.layer->text());
+    const auto weight = [&] { return values.at(layer.weight_name()); };
+    const std::vector<double> bias =
+        layer.has_weights() && layer.bias
+            ? values.at(layer.bias_name())
+            : std::vector<double>(static_cast<std::size_t>(layer.out().channels));
+    if (text.kind == "conv" || text.kind == "depthwise" || text.kind == "transposed" ||
+        text.kind == "upsampled") {
+        ConvolutionShape shape;
+        shape.kind = text.kind == "transposed"  ? ConvolutionKind::transposed
+                     : text.kind == "upsampled" ? ConvolutionKind::upsampled
+                                                : ConvolutionKind::convolution;
+        shape.in = in;
+        shape.out_channels = layer.out().channels;
+        shape.kernel_height = shape.kernel_width = text.number('k', 3);
+        shape.stride = text.number('s', 1);
+        shape.padding = text.number('p', text.kind == "upsampled" ? 1 : 0);
+        shape.dilation = text.number('d', 1);
+        shape.groups = text.kind == "depthwise" ? in.channels : 1;
+        shape.output_padding = text.crop ? -1 : text.number('o', 0);
+        const std::vector<double> w = weight();
+        return oracle::convolution(x[0], {1, static_cast<std::int64_t>(w.size()), w}, bias, shape)
+            .value;
+    }
+    if (text.kind == "pool") {
+        Pool pool;
+        pool.in = in;
+        pool.kind = text.second == "max"       ? PoolKind::maximum
+                    : text.second == "average" ? PoolKind::average
+                    : text.second == "sum"     ? PoolKind::adaptive_sum
+                                               : PoolKind::adaptive_average;
+        pool.kernel = text.number('k', 2);
+        pool.stride = text.number('s', pool.kernel);
+        pool.padding = text.number('p', 0);
+        pool.out_height = pool.out_width = text.number('n', 1);
+        return oracle::pool(x[0], pool);
+    }
+    if (text.kind == "add") {
+        DoubleMatrix y = x[0];
+        for (std::size_t e = 0; e < y.values.size(); ++e) {
+            y.values[e] += x[1].values[e];
+        }
+        return y;
+    }
+    if (text.kind == "concat") {
+        DoubleMatrix y(x[0].rows, x[0].columns + x[1].columns);
+        for (std::int64_t row = 0; row < y.rows; ++row) {
+            for (std::int64_t c = 0; c < y.columns; ++c) {
+                y(row, c) = c < x[0].columns ? x[0](row, c) : x[1](row, c - x[0].columns);
+            }
+        }
+        return y;
+    }
+    if (text.kind == "view") {
+        return x[0];
+    }
+    if (text.kind.find('>') != std::string::npos) {
+        return oracle::linear(x[0], {layer.outputs, layer.inputs, weight()}, bias).value;
+    }
+    Resample rule;
+    rule.in = in;
+    rule.kind = text.kind == "nearest"    ? ResampleKind::nearest
+                : text.kind == "bilinear" ? ResampleKind::bilinear
+                : text.kind == "reflect"  ? ResampleKind::reflection_padding
+                : text.kind == "shuffle"  ? ResampleKind::shuffle
+                                          : ResampleKind::zero_padding;
+    if (text.kind == "nearest" || text.kind == "bilinear") {
+        rule.bottom = rule.right = text.crop ? -1 : 0;
+    } else if (text.kind == "pad" || text.kind == "reflect") {
+        rule.top = rule.left = rule.bottom = rule.right = std::stoi(text.second);
+    } else if (text.kind == "crop") {
+        rule.top = -((in.height - layer.out().height) / 2);
+        rule.left = -((in.width - layer.out().width) / 2);
+        rule.bottom = layer.out().height - in.height - rule.top;
+        rule.right = layer.out().width - in.width - rule.left;
+    } else {
+        rule.factor = std::stoi(text.second);
+    }
+    return oracle::resample(rule).forward(x[0]);
+}
+
+inline DoubleMatrix normalised(const LayerShape& layer, const DoubleMatrix& z,
+                               const NetworkValues& values, bool training, std::int64_t groups) {
+    const auto named = [&](const char* tensor) {
+        const auto found = values.find(layer.normalisation_name(tensor));
+        return found == values.end() ? std::vector<double>{} : found->second;
+    };
+    MapSets sets{layer.out(), 1, 1};
+    if (layer.normalisation == Normalisation::batch) {
+        sets.rows = z.rows / groups;
+    } else if (layer.normalisation == Normalisation::group) {
+        sets.channels = layer.out().channels / layer.groups;
+    }
+    const auto scale = named("weight"), shift = named("bias");
+    if (layer.normalisation != Normalisation::batch || training) {
+        return oracle::normalise_maps(z, sets, scale, shift).y;
+    }
+    const auto mean = named("running_mean"), variance = named("running_var");
+    DoubleMatrix y = z;
+    for (std::int64_t row = 0; row < z.rows; ++row) {
+        for (std::int64_t e = 0; e < z.columns; ++e) {
+            const auto c = static_cast<std::size_t>(e / layer.out().plane());
+            y(row, e) = (z(row, e) - mean[c]) / std::sqrt(variance[c] + double{1e-5f}) * scale[c] +
+                        shift[c];
+        }
+    }
+    return y;
+}
+
+// Without dropout and closeness (layers_test.cpp has those).
+inline DoubleMatrix network_output(const NetworkShape& shape, const NetworkValues& values,
+                                   const DoubleMatrix& input, bool training,
+                                   std::int64_t groups = 1) {
+    std::vector<DoubleMatrix> outputs;
+    for (std::int64_t l = 0; l < std::ssize(shape.layers); ++l) {
+        const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+        std::vector<DoubleMatrix> x;
+        for (const int source : shape.sources(l)) {
+            x.push_back(source < 0 ? input : outputs[static_cast<std::size_t>(source)]);
+        }
+        const int first = shape.sources(l).front();
+        const Extent in =
+            first < 0 ? shape.in : shape.layers[static_cast<std::size_t>(first)].out();
+        DoubleMatrix z = layer_value(layer, in, x, values);
+        if (layer.normalisation != Normalisation::none) {
+            z = normalised(layer, z, values, training, groups);
+        }
+        for (double& value : z.values) {
+            value = oracle::activation_value(layer.activation, layer.slope, value);
+        }
+        outputs.push_back(z);
+    }
+    return outputs.back();
+}
+
+} // namespace patchforge::testing
