@@ -7,7 +7,7 @@
 #include <fstream>
 #include <regex>
 
-#include "data/png.h"
+#include "data/picture.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/files/safetensors.h"
 #include "tests/host/end_to_end/program.h"
@@ -258,7 +258,7 @@ TEST(GanRun, TruncationDrawsFakesTogether) {
         }
         const Outcome outcome = run_program("patchforge-cpu", call);
         EXPECT_EQ(outcome.status, 0) << outcome.output;
-        return read_png(file).pixels;
+        return read_picture(file).pixels;
     };
     const auto furthest = [](const auto& a, const auto& b) {
         int distance = a.size() == b.size() ? 0 : 256;
