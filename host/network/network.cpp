@@ -111,19 +111,14 @@ bool Network::plain_chain() const {
 void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
     for (std::int64_t layer = 0; layer < layer_count(); ++layer) {
         const LayerShape& shape = shape_.layers[static_cast<std::size_t>(layer)];
-        const auto stream = [&](std::uint32_t tensor) {
-            return RandomStream{
-                seed,
-                purpose_of_layer(static_cast<std::uint32_t>(Purpose::initial_weights) +
-                                     256 * (2 * network_number + tensor + 1),
-                                 layer),
-                {}};
+        const auto stream = [&](WeightUse use) {
+            return RandomStream{seed, purpose_of_weights(network_number, use, layer), {}};
         };
         if (shape.has_weights()) {
             const float bound = 1.0f / std::sqrt(static_cast<float>(shape.fan_in()));
-            backend_->fill_uniform(weight(layer).flat(), -bound, bound, stream(0));
+            backend_->fill_uniform(weight(layer).flat(), -bound, bound, stream(WeightUse::weight));
             if (shape.bias) {
-                backend_->fill_uniform(bias(layer), -bound, bound, stream(1));
+                backend_->fill_uniform(bias(layer), -bound, bound, stream(WeightUse::bias));
             }
         }
         if (has(layer, Role::scale)) {
@@ -135,11 +130,9 @@ void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
             backend_->fill(running_statistics(layer).row_range(1, 1).flat(), 1);
         }
         if (shape.closeness_columns > 0) {
-            // Streams of the first 32 layers end at 31, so this one is nobody else's.
-            RandomStream random = stream(0);
-            random.purpose += 64;
             backend_->fill_normal(closeness_weight(layer).flat(), 0,
-                                  1.0f / std::sqrt(static_cast<float>(shape.outputs)), random);
+                                  1.0f / std::sqrt(static_cast<float>(shape.outputs)),
+                                  stream(WeightUse::closeness));
         }
     }
     backend_->fill(first_moments_.view(), 0);

@@ -19,6 +19,18 @@ constexpr std::uint32_t purpose_of_layer(std::uint32_t base, std::int64_t layer)
     return number < 32 ? base + number : base + (number << 16);
 }
 
+// The streams of initial weights, of networks 0 to 127.
+enum class WeightUse : std::uint32_t { weight, bias, closeness };
+constexpr std::uint32_t purpose_of_weights(std::uint32_t network_number, WeightUse use,
+                                           std::int64_t layer) {
+    // Streams of the first 32 layers end at 31, so that 64 of the weight's is nobody else's.
+    const std::uint32_t tensor = use == WeightUse::bias ? 1 : 0;
+    return purpose_of_layer(static_cast<std::uint32_t>(Purpose::initial_weights) +
+                                256 * (2 * network_number + tensor + 1) +
+                                (use == WeightUse::closeness ? 64 : 0),
+                            layer);
+}
+
 // All tensors of a network in one allocation: first what is trained, each tensor beginning at a
 // multiple of 64 floats, so that one operation can treat them as a whole and 16-byte access is
 // always aligned; then the statistics of normalisation; then the layers that are fixed. The moments
@@ -38,10 +50,9 @@ class Network {
     // Whether something is trained in a layer or below it.
     bool trains(std::int64_t layer) const { return trains_[static_cast<std::size_t>(layer)]; }
 
-    // PyTorch's initialisation: weight and bias uniform in +-1/sqrt(fan in). Tensor t of the network
-    // draws from purpose initial_weights + 256 * (2 * network_number + weight or bias), of the layer
-    // (purpose_of_layer). Normalisation begins with scale 1, shift 0, mean 0, variance 1; the matrix of
-    // minibatch discrimination is N(0, 1 / inputs).
+    // PyTorch's initialisation: weight and bias uniform in +-1/sqrt(fan in), each from its stream
+    // (purpose_of_weights). Normalisation begins with scale 1, shift 0, mean 0, variance 1; the
+    // matrix of minibatch discrimination is N(0, 1 / inputs).
     void initialise(std::uint64_t seed, std::uint32_t network_number);
 
     // Of a layer with weights; [first length, all others]. The bias may be empty.

@@ -71,7 +71,10 @@ TEST(AttackRefusals, SayWhatIsWrong) {
     ASSERT_EQ(fine.status, 0) << fine.output;
     const std::vector<Refusal> refusals = {
         {"size of the data", {"--data", larger}, "give data of the model's size", 2},
-        {"number of classes", {"--data", three}, "has 3 classes", 2},
+        {"number of classes",
+         {"--data", three},
+         "its class '2' (3 patches) is none of those of",
+         2},
         {"budget above the box", {"--eps", "300/255"}, "give at most 1", 2},
         {"budget below 0", {"--eps", "-0.1"}, "--eps", 2},
         {"budget that is no number", {"--eps", "large"}, "--eps", 2},
@@ -83,7 +86,7 @@ TEST(AttackRefusals, SayWhatIsWrong) {
         {"nobody's validation", {"--rows", "validation", "--model", weights}, "--rows", 2},
         {"no such model", {"--model", folder / "nothing"}, "nothing", 1},
         {"no such target", {"--target", "2"}, "--target 2", 2},
-        {"no such method", {"--method", "deepfool"}, "--method deepfool", 2},
+        {"no such method", {"--method", "boundary"}, "--method boundary: is not known", 2},
     };
     for (const Refusal& refusal : refusals) {
         std::vector<std::string> options = refusal.options;

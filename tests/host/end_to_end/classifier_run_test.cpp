@@ -60,8 +60,7 @@ TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
     EXPECT_NE(asked.output.find("of 72 labelled"), std::string::npos) << asked.output;
     const std::string csv = bytes_of_file(folder / "answers.csv");
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 73);
-    EXPECT_EQ(csv.find("name,label,called,\"p(no cancer)\",\"p(cancer)\""), 0u)
-        << csv.substr(0, 60);
+    EXPECT_EQ(csv.find("name,label,called,p(no cancer),p(cancer)\n"), 0u) << csv.substr(0, 60);
 }
 
 // Every kind of layer that a classifier is likely to have, and a residual.

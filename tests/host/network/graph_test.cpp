@@ -140,11 +140,23 @@ class GraphTest : public testing::BackendTest {
             return;
         }
         const std::vector<float> host_gradients = download(gradients);
+        // A training step asks for no gradient by the input: parameters have the same.
+        DeviceArray<float> alone(backend(), gradients.size());
+        backend().fill(alone.view(), NAN);
+        run();
+        trace.backward_gradients(alone.view(), false);
+        const std::vector<float> host_alone = download(alone);
         const float* base = network.all().value.data;
         for (std::int64_t l = 0; l < network.layer_count(); ++l) {
             const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
             const auto tensor = [&](const std::string& name, const float* place) {
-                compare(values.at(name), host_gradients.data() + (place - base), name);
+                const auto at = place - base;
+                std::vector<double>& numbers = values.at(name);
+                compare(numbers, host_gradients.data() + at, name);
+                EXPECT_TRUE(std::equal(host_gradients.begin() + at,
+                                       host_gradients.begin() + at + std::ssize(numbers),
+                                       host_alone.begin() + at))
+                    << name << " without a gradient by the input, " << text;
             };
             if (layer.has_weights()) {
                 tensor(layer.weight_name(), network.weight(l).data);

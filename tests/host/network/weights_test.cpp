@@ -40,6 +40,30 @@ TEST(NetworkShape, DescriptionRoundTrip) {
     }
 }
 
+// nn.BatchNorm saves the number of batches that it has seen, which nothing here depends on.
+TEST(Network, TakesPyTorchsNumberOfBatches) {
+    const auto backend = make_cpu_backend();
+    const NetworkShape shape =
+        network_shape_from_description("1x4x4; conv 1>2 k3 norm=batch relu; linear 8>2");
+    Network first(*backend, shape), second(*backend, shape);
+    first.initialise(7, 0);
+    second.initialise(8, 0);
+    TensorFile file = first.weights();
+    std::vector<std::string> names;
+    for (const Tensor& tensor : file.tensors) {
+        names.push_back(tensor.name);
+    }
+    EXPECT_EQ(names,
+              (std::vector<std::string>{"0.weight", "0.bias", "1.weight", "1.bias", "4.weight",
+                                        "4.bias", "1.running_mean", "1.running_var"}));
+    file.tensors.push_back({"1.num_batches_tracked", "I64", {}, std::vector<std::byte>(8)});
+    second.load_weights(file, "test");
+    EXPECT_EQ(first.weights().at("4.weight").bytes, second.weights().at("4.weight").bytes);
+    file.tensors.back().name = "1.num_batches";
+    EXPECT_NE(refusal([&] { second.load_weights(file, "test"); }).find("holds 9 tensors"),
+              std::string::npos);
+}
+
 TEST(Network, InitialWeightsAreUniformWithinTheBound) {
     const auto backend = make_cpu_backend();
     Network network(*backend, multilayer_perceptron(100, {300}, 1, Activation::relu, 0.2f, false, 0,
