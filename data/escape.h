@@ -4,7 +4,7 @@
 #include <string_view>
 
 /// Names come from file systems, where any bytes but '/' and 0 may stand. Each destination has one
-/// function that makes them harmless there; markup (host/run/markup.h) has its own.
+/// function that makes them harmless there; markup (host/page/markup.h) has its own.
 namespace patchforge {
 
 /// Length of the UTF-8 sequence that `text` begins with; 0 when it begins with none.
