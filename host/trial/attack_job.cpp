@@ -19,6 +19,17 @@ fs::path AttackJob::save_folder(const AttackMethod& method, double epsilon, doub
     return out / "adversarial" / name;
 }
 
+std::vector<std::string> AttackJob::models() const {
+    std::vector<std::string> paths;
+    for (const auto& victim : victims) {
+        paths.insert(paths.end(), victim.begin(), victim.end());
+    }
+    if (!detector.empty()) {
+        paths.push_back(detector);
+    }
+    return paths;
+}
+
 std::vector<std::pair<double, double>> AttackJob::budgets(const AttackMethod& method) const {
     std::vector<std::pair<double, double>> list;
     if (method.bounded) {

@@ -34,6 +34,8 @@ struct AttackJob {
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     DeviceOptions device;
 
+    // All paths of models that will see the patches.
+    std::vector<std::string> models() const;
     // Every budget of a method, as (eps, lambda).
     std::vector<std::pair<double, double>> budgets(const AttackMethod& method) const;
     // Where `save` puts the pictures of one of them.

@@ -31,24 +31,12 @@ namespace fs = std::filesystem;
 constexpr std::int64_t sanity_count = 128;
 constexpr int sheet_rows = 8;
 
-// All paths that will see the patches.
-std::vector<std::string> paths_of(const AttackJob& job) {
-    std::vector<std::string> paths;
-    for (const auto& victim : job.victims) {
-        paths.insert(paths.end(), victim.begin(), victim.end());
-    }
-    if (!job.detector.empty()) {
-        paths.push_back(job.detector);
-    }
-    return paths;
-}
-
 // Console, report and files of one job.
 class Session {
   public:
     Session(const PackedSet& set, const AttackJob& job)
         : job_(job), backend_(job.device.make()),
-          chosen_(choose_rows(set, paths_of(job), job.rows, job.count)),
+          chosen_(choose_rows(set, job.models(), job.rows, job.count)),
           report_("Attack on " + job.victims.front().front(),
                   fmt::format("{} patches ({}).", chosen_.set.count(), chosen_.how)) {
         for (const auto& paths : job.victims) {
