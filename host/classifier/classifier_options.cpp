@@ -131,7 +131,7 @@ void describe(Options& options, ClassifierOptions& classifier) {
         .beside("adversarial_training");
 }
 
-// Measured on the splits of docs/classifiers.md.
+// Networks with the recipe that goes with them (docs/classifiers.md).
 const std::vector<Preset>& classifier_presets() {
     static const std::vector<Preset> presets = {{"mlp", {}},
                                                 {"cnn",

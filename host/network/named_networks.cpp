@@ -14,8 +14,7 @@ std::string normalised(int in, int out, const std::string& rest = "k3 p1") {
     return fmt::format("; conv {}>{} {} nobias norm=batch relu", in, out, rest);
 }
 
-// Three convolutions with a maximum behind each: 24,000 parameters, most of what a larger network
-// reaches, in seconds.
+// Three convolutions with a maximum behind each: 24,000 parameters.
 std::string cnn(Extent in, std::int64_t outputs) {
     std::string text = in.text();
     int channels = in.channels;

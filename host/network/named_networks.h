@@ -1,4 +1,4 @@
-// Networks that --network knows by name; docs/classifiers.md says what they were chosen for.
+// Networks that --network knows by name; docs/classifiers.md and docs/gan.md draw them.
 #pragma once
 
 #include <string>

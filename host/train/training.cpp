@@ -172,7 +172,6 @@ void Session::log_interval() {
             events_.scalar(columns_[i].tag, at(), values[i]);
         }
     }
-    events_.flush();
 }
 
 void Session::checkpoint() {
