@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "host/network/named_networks.h"
+#include "host/train/optimiser.h"
 
 namespace patchforge {
 
@@ -222,6 +223,15 @@ void GanOptions::validate_for(std::int64_t patches) const {
             "variance to normalise by; give --drop-last or another size",
             batch_size, patches));
     }
+}
+
+OptimiserOptions optimiser_options(const GanOptions& options, double learning_rate, double clip) {
+    return {.learning_rate = learning_rate,
+            .beta1 = options.beta1,
+            .beta2 = options.beta2,
+            .epsilon = options.adam_epsilon,
+            .clip = clip,
+            .history = options.lambda_history};
 }
 
 std::string gan_rest_text(const GanOptions& options) {

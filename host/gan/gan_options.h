@@ -12,6 +12,8 @@
 
 namespace patchforge {
 
+struct OptimiserOptions; // host/train/optimiser.h
+
 enum class LatentDistribution { normal, uniform }; // N(0, 1), or U(-1, 1)
 
 struct GanOptions {
@@ -79,6 +81,9 @@ struct GanOptions {
 };
 
 void describe(Options& options, GanOptions& gan);
+
+// Of a player with this rate: the discriminator's weights are clipped, the generator's (0) never.
+OptimiserOptions optimiser_options(const GanOptions& options, double learning_rate, double clip);
 
 // Sets the loss of that name with what belongs to it: a clip value of 0.01 for wgan, a penalty of
 // 10 for wgan-gp. Throws std::invalid_argument.

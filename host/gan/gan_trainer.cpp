@@ -37,15 +37,6 @@ std::int64_t reference_rows(Normalisation normalisation, std::int64_t batch) {
     return normalisation == Normalisation::virtual_batch ? batch : 0;
 }
 
-OptimiserOptions optimiser_options(const GanOptions& options, double learning_rate, double clip) {
-    return {.learning_rate = learning_rate,
-            .beta1 = options.beta1,
-            .beta2 = options.beta2,
-            .epsilon = options.adam_epsilon,
-            .clip = clip,
-            .history = options.lambda_history};
-}
-
 // Whether the fakes of D's step and of G's are independent rows of one batch: one D step, a G whose
 // rows know nothing of each other, and nothing put between G's output and D.
 bool draws_fakes_together(const GanOptions& options) {
