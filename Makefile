@@ -140,7 +140,9 @@ $B/host/run/version.cpp.o: BASE += -DPATCHFORGE_COMMIT='"$(COMMIT)"'
 CUDA_LIBRARY := $(if $(HAVE_CUDA),$B/libcuda.a,$B/kernels/no_cuda/no_cuda.cpp.o)
 CUDA_LINK := $(if $(HAVE_CUDA),-L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt)
 LINK = $(CXX) $(CXXFLAGS) -o $@ -Wl,--start-group $(filter %.o %.a,$^) -Wl,--end-group $(LIBRARIES)
-$B/patchforge: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
+# Linked again when it shall hold CUDA kernels and does not, or the other way round.
+$(shell [ "$$(cat $B/cuda.txt 2>/dev/null)" = "$(HAVE_CUDA)" ] || echo "$(HAVE_CUDA)" > $B/cuda.txt)
+$B/patchforge: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a $B/cuda.txt
 	$(LINK) $(CUDA_LINK)
 # Always without CUDA: what the tests run, so that they need not wait for nvcc.
 $B/patchforge-cpu: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/kernels/no_cuda/no_cuda.cpp.o $B/libkernels.a
@@ -190,16 +192,36 @@ endef
 install-packages: ## install what is missing from Debian's packages (root or sudo)
 	$(call install,$(PACKAGES))
 
-# DATA=<folder of real patches or .pfs> instead of the stand-in; NAME=<folder in runs/>.
+# DATA=<folder of real patches or .pfs> instead of the stand-in; NAME=<folder in runs/>. Both may hold any character:
+# the shell takes them from its environment.
 NAME ?= tour
+export DATA NAME
 STAND_IN := build/stand-in
-# Without a GPU the program without CUDA does it: nvcc would take most of the time and serve nothing.
-RUN_PROGRAM := $(if $(GPU),$B/patchforge,$B/patchforge-cpu)
+# Without a GPU the kernels for it are left out, unless they were built: nvcc would take most of the time and serve nothing.
 run: install-packages ## build, train a GAN and a classifier on DATA or the stand-in, attack: runs/$(NAME)
-	@$(MAKE) --no-print-directory banner $(RUN_PROGRAM)
-	@$(if $(DATA),,[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
-	    $(RUN_PROGRAM) tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; })
-	@$(RUN_PROGRAM) tour --data $(or $(DATA),$(STAND_IN)) --out runs/$(NAME)
+	@$(MAKE) --no-print-directory banner
+	@$(MAKE) --no-print-directory $(if $(or $(GPU),$(wildcard $B/libcuda.a)),,NVCC=) $B/patchforge
+	@[ -n "$$DATA" ] || [ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
+	    $B/patchforge tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; }
+	@$B/patchforge tour --data "$${DATA:-$(STAND_IN)}" --out "runs/$$NAME"
+
+# `make install PREFIX=~/.local`; DESTDIR=<folder> stands before it, for packages.
+PREFIX ?= /usr/local
+INSTALLED ?= $B/patchforge
+install: $(INSTALLED) ## put program, man pages, bash completion and licence below PREFIX=/usr/local
+	@rm -rf $B/manuals && ./$< help --manuals $B/manuals && ./$< help --bash-completion > $B/patchforge.bash
+	@to="$(DESTDIR)$(PREFIX)"; \
+	    install -D -m 755 $< "$$to/bin/patchforge" && \
+	    install -d "$$to/share/man/man1" && install -m 644 $B/manuals/*.1 "$$to/share/man/man1" && \
+	    install -D -m 644 $B/patchforge.bash "$$to/share/bash-completion/completions/patchforge" && \
+	    install -D -m 644 -t "$$to/share/doc/patchforge" LICENSE README.md CHANGELOG.md && \
+	    echo "installed $$to/bin/patchforge; \`make uninstall\` with the same PREFIX takes it away"
+
+uninstall: ## take away what `make install` put below PREFIX
+	@to="$(DESTDIR)$(PREFIX)"; \
+	    rm -f "$$to/bin/patchforge" "$$to"/share/man/man1/patchforge.1 "$$to"/share/man/man1/patchforge-*.1 \
+	        "$$to/share/bash-completion/completions/patchforge" && rm -rf "$$to/share/doc/patchforge"
+.PHONY: install uninstall
 
 # PLAN="--precision tf32 --json plan.json": further options.
 BATCH ?= 64

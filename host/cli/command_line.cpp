@@ -11,9 +11,11 @@
 #include <new>
 #include <stdexcept>
 
-#include "host/cli/option_page.h"
+#include "host/cli/help/bash_completion.h"
+#include "host/cli/help/manual_page.h"
+#include "host/cli/help/option_page.h"
+#include "host/cli/help/suggestion.h"
 #include "host/cli/standard_streams.h"
-#include "host/cli/suggestion.h"
 #include "host/cli/verb.h"
 #include "host/run/parameters_file.h"
 #include "host/run/version.h"
@@ -258,23 +260,32 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
 struct Help {
     std::vector<std::string> words;
     bool markdown = false;
+    bool completion = false;
+    std::string manuals; // a folder
     CLI::App* app;
 
     explicit Help(CLI::App& program)
         : app(program.add_subcommand("help", "explain a verb, as its --help does")) {
         app->add_option("verb", words, "for example train gan; without one, the list of verbs");
         app->add_flag("--markdown", markdown, "all verbs and their options as a page");
+        app->add_flag("--bash-completion", completion, "a script that completes calls in bash");
+        app->add_option("--manuals", manuals, "write pages for man into a folder")
+            ->option_text("FOLDER");
     }
 };
 
 void print_help(const CLI::App& program, const Help& help,
                 const std::vector<std::unique_ptr<Line>>& lines) {
-    if (help.markdown) {
-        std::vector<const Verb*> verbs;
-        for (const auto& line : lines) {
-            verbs.push_back(&line->verb);
+    std::vector<const Verb*> verbs;
+    for (const auto& line : lines) {
+        verbs.push_back(&line->verb);
+    }
+    if (help.markdown || help.completion || !help.manuals.empty()) {
+        fmt::print("{}{}", help.markdown ? option_page(verbs) : "",
+                   help.completion ? bash_completion(verbs) : "");
+        if (!help.manuals.empty()) {
+            write_manuals(help.manuals, verbs);
         }
-        fmt::print("{}", option_page(verbs));
         return;
     }
     const CLI::App* at = &program;

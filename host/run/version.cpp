@@ -7,7 +7,7 @@
 namespace patchforge {
 
 std::string version() {
-    return "0.1.0";
+    return "0.2.0";
 }
 
 std::string commit() {

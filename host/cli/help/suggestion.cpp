@@ -1,4 +1,4 @@
-#include "host/cli/suggestion.h"
+#include "host/cli/help/suggestion.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "host/cli/option_page.h"
+#include "host/cli/help/option_page.h"
 
 #include <fmt/format.h>
 
