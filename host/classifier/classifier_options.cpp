@@ -89,8 +89,7 @@ void describe_plain(Options& options, ClassifierOptions& classifier) {
     options.number("b1", o.beta1, {0, 0.999999}, "Adam's first decay");
     options.number("b2", o.beta2, {0, 0.9999999}, "Adam's second decay");
     options.number("adam_eps", o.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
-    options.number("decay_epoch", o.decay_epoch, {-1, 1e9},
-                   "epoch from which the rate falls to 0 at the end (-1: never)");
+    describe_rates(options, o.rates);
     options.number("weight_decay", o.weight_decay, {0, 10},
                    "lambda of lambda / 2 ||w||^2, added to the loss");
     options.choice<ClassWeights>(

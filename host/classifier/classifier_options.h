@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/options/options.h"
+#include "host/train/rate_options.h"
 
 namespace patchforge {
 
@@ -46,7 +47,7 @@ struct ClassifierOptions {
     double beta1 = 0.9;
     double beta2 = 0.999;
     double adam_epsilon = 1e-8;
-    double decay_epoch = -1; // the rate falls linearly to 0 from here to the end; below 0: never
+    RateOptions rates;
     double weight_decay = 0; // lambda of lambda / 2 ||w||^2, added to the loss
     ClassWeights class_weights = ClassWeights::none;
     Augmentation augmentation = Augmentation::none;

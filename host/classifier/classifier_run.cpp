@@ -261,7 +261,7 @@ bool train_one(const ClassifierTask& task, const ClassifierOptions& classifier,
         record.fact(name, value);
     }
     record.rules.may_change.insert(record.rules.may_change.end(), {"data", "test", "extra_data"});
-    if (classifier.decay_epoch >= 0) { // the rates of every iteration depend on the length
+    if (classifier.rates.needs_length()) { // the rates of every iteration depend on the length
         std::erase(record.rules.may_change, "epochs");
     }
     record.fact("split", task.data.how);

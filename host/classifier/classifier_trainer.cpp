@@ -95,11 +95,8 @@ ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& 
     iterations_.define([this](const IterationPattern& pattern) {
         enqueue_iteration(pattern.rows.front(), pattern.slot);
     });
-    const auto decay_start = static_cast<std::uint64_t>(std::max(options.decay_epoch, 0.0) *
-                                                        static_cast<double>(batches_per_epoch()));
-    if (options.decay_epoch >= 0 && decay_start < total_steps()) {
-        optimiser_.decay(decay_start, total_steps());
-    }
+    optimiser_.schedule_rate(
+        options.rates.over(static_cast<std::uint64_t>(batches_per_epoch()), total_steps()));
     model_.network().initialise(options.seed, 2);
     if (options.class_weights == ClassWeights::balanced) {
         const std::vector<float> weights = balanced_class_weights(patches, format.class_count());

@@ -156,8 +156,7 @@ void describe(Options& options, GanOptions& gan) {
         .number("instance_noise_steps", gan.instance_noise_steps, {0, 1000000000000},
                 "iteration at which it has fallen to 0 (0: it stays)")
         .beside("instance_noise");
-    options.number("decay_epoch", gan.decay_epoch, {-1, 1e9},
-                   "epoch from which both learning rates fall to 0 (-1: never)");
+    describe_rates(options, gan.rates);
     options.number("ema", gan.ema, {0, 0.9999999},
                    "decay of the averaged generator that samples come from (0: none)");
     options.toggle("persistent", gan.persistent,

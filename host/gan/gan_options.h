@@ -9,6 +9,7 @@
 #include "host/gan/gan_losses.h"
 #include "host/network/network_shape.h"
 #include "host/options/options.h"
+#include "host/train/rate_options.h"
 
 namespace patchforge {
 
@@ -67,8 +68,8 @@ struct GanOptions {
     double beta1 = 0.5;
     double beta2 = 0.999;
     double adam_epsilon = 1e-8;
-    double decay_epoch = -1; // both rates fall linearly to 0 from here to the end; below 0: never
-    double ema = 0;          // decay of the averaged generator that samples come from; 0: none
+    RateOptions rates;
+    double ema = 0; // decay of the averaged generator that samples come from; 0: none
 
     // All iterations between two reports in one kernel that stays on the GPU
     // (kernels/operations/gan_iterations.h): other sums, so other bits, of the same numbers.

@@ -293,7 +293,7 @@ bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunO
     record.fact("data_patches", rows.used());
     record.fact("patch", fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
     record.changeable_fact("device", backend->name());
-    if (gan.decay_epoch < 0) { // else the rates of every iteration depend on the length
+    if (!gan.rates.needs_length()) { // else the rates of every iteration depend on the length
         record.rules.may_change.insert(record.rules.may_change.end(), {"epochs", "steps"});
     }
     return train(family, options.run, record);

@@ -123,7 +123,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     total_steps_ = options.steps > 0
                        ? static_cast<std::uint64_t>(options.steps)
                        : static_cast<std::uint64_t>(options.epochs) * steps_per_epoch();
-    decay_rates();
+    schedule_rates();
     iterations_.define([this](const IterationPattern& pattern) { enqueue_iteration(pattern); });
     if (options.persistent) {
         require_persistent();
@@ -133,14 +133,12 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     }
 }
 
-void GanTrainer::decay_rates() {
-    const auto start =
-        static_cast<std::uint64_t>(options_.decay_epoch * static_cast<double>(steps_per_epoch()));
-    if (options_.decay_epoch >= 0 && start < total_steps_) {
-        const auto critic = static_cast<std::uint64_t>(options_.n_critic);
-        optimiser_d_.decay(start * critic, total_steps_ * critic);
-        optimiser_g_.decay(start, total_steps_);
-    }
+void GanTrainer::schedule_rates() {
+    RateSchedule schedule = options_.rates.over(steps_per_epoch(), total_steps_);
+    optimiser_g_.schedule_rate(schedule);
+    schedule.start *= static_cast<std::uint64_t>(options_.n_critic);
+    schedule.end *= static_cast<std::uint64_t>(options_.n_critic);
+    optimiser_d_.schedule_rate(schedule);
 }
 
 // The reference of virtual batches never changes: patches evenly spaced, and codes of their own.

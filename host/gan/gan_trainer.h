@@ -88,8 +88,7 @@ class GanTrainer {
     void discriminator_step(std::int64_t draw, std::int64_t rows, int slot);
     void generator_step(std::int64_t rows, int slot);
     void set_reference_rows(const PatchRows& patches);
-    // From decay_epoch to the end of the run.
-    void decay_rates();
+    void schedule_rates();
 
     // Patches of draw `draw` into rows of samples_ from `first` on, their labels into labels_.
     void draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot);

@@ -13,11 +13,6 @@ Optimiser::Optimiser(Network& network, const OptimiserOptions& options, bool add
     }
 }
 
-void Optimiser::decay(std::uint64_t start, std::uint64_t end) {
-    options_.decay_start = start;
-    options_.decay_end = end;
-}
-
 Adam Optimiser::adam(StepCount count) const {
     Adam adam;
     adam.learning_rate = static_cast<float>(options_.learning_rate);
@@ -26,8 +21,7 @@ Adam Optimiser::adam(StepCount count) const {
     adam.epsilon = static_cast<float>(options_.epsilon);
     adam.clip = static_cast<float>(options_.clip);
     adam.step = count;
-    adam.decay_start = options_.decay_start;
-    adam.decay_end = options_.decay_end;
+    adam.schedule = options_.schedule;
     return adam;
 }
 

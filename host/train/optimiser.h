@@ -17,9 +17,7 @@ struct OptimiserOptions {
     double weight_decay = 0; // lambda of lambda / 2 ||w||^2, added to the loss
     double history = 0;      // historical averaging: lambda ||w - mean of all w so far||^2 is added
                              // to the loss (Salimans et al. 2016)
-    // Both in optimiser steps: the rate falls linearly to 0 between them. Equal: it stays.
-    std::uint64_t decay_start = 0;
-    std::uint64_t decay_end = 0;
+    RateSchedule schedule{}; // in optimiser steps
 };
 
 class Optimiser {
@@ -27,8 +25,8 @@ class Optimiser {
     // `adds_terms`: step() will be given terms. The network must outlive the optimiser.
     Optimiser(Network& network, const OptimiserOptions& options, bool adds_terms);
 
-    // The rates of a whole run, known when its length is.
-    void decay(std::uint64_t start, std::uint64_t end);
+    // Of a whole run, known when its length is.
+    void schedule_rate(const RateSchedule& schedule) { options_.schedule = schedule; }
 
     // `pass` holds the gradient by the last layer's output. `terms` adds further gradients, laid
     // out as Network::all().

@@ -8,18 +8,6 @@ namespace {
 
 constexpr std::int64_t piece = 16384;
 
-// The share of the learning rate that is left at `step`, counted from 0.
-double decay_factor(const Adam& adam, std::uint64_t step) {
-    if (adam.decay_end == 0 || step <= adam.decay_start) {
-        return 1;
-    }
-    if (step >= adam.decay_end) {
-        return 0;
-    }
-    return static_cast<double>(adam.decay_end - step) /
-           static_cast<double>(adam.decay_end - adam.decay_start);
-}
-
 } // namespace
 
 AdamArguments adam_arguments(const Adam& adam) {
@@ -27,7 +15,7 @@ AdamArguments adam_arguments(const Adam& adam) {
     const double t = static_cast<double>(step) + 1;
     const double correction1 = 1 - std::pow(static_cast<double>(adam.beta1), t);
     const double correction2 = 1 - std::pow(static_cast<double>(adam.beta2), t);
-    const double rate = adam.learning_rate * decay_factor(adam, step);
+    const double rate = adam.learning_rate * adam.schedule.share(step);
     return {.beta1 = adam.beta1,
             .rest1 = static_cast<float>(1 - static_cast<double>(adam.beta1)),
             .beta2 = adam.beta2,

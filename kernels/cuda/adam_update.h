@@ -18,7 +18,8 @@ class AdamUpdate {
         const std::uint64_t steps_done = adam.step.value();
         const double correction1 = 1.0 - power(adam.beta1, steps_done + 1);
         const double correction2 = 1.0 - power(adam.beta2, steps_done + 1);
-        rate_ = static_cast<float>(adam.learning_rate * decay(adam, steps_done) / correction1);
+        rate_ =
+            static_cast<float>(adam.learning_rate * adam.schedule.share(steps_done) / correction1);
         root_scale_ = static_cast<float>(1.0 / sqrt(correction2));
     }
 
@@ -53,17 +54,6 @@ class AdamUpdate {
             base *= base;
         }
         return result;
-    }
-
-    __device__ static double decay(const Adam& adam, std::uint64_t step) {
-        if (adam.decay_end == 0 || step < adam.decay_start) {
-            return 1.0;
-        }
-        if (step >= adam.decay_end) {
-            return 0.0;
-        }
-        return static_cast<double>(adam.decay_end - step) /
-               static_cast<double>(adam.decay_end - adam.decay_start);
     }
 
     float beta1_, beta2_;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/random.h"
+#include "kernels/rate_schedule.h"
 #include "kernels/views.h"
 
 namespace patchforge {
@@ -16,10 +17,7 @@ struct Adam {
     float beta2 = 0.999f;
     float epsilon = 1e-8f;
     StepCount step{};
-    // Linear decay of the rate, with s = step.value() (t - 1): full until s = decay_start, zero
-    // from s = decay_end on, lr * (decay_end - s) / (decay_end - decay_start) between. 0, 0: none.
-    std::uint64_t decay_start = 0;
-    std::uint64_t decay_end = 0;
+    RateSchedule schedule{}; // of the rate, over the steps done, step.value() = t - 1
     // After the update every value is clamped to [-clip, clip] (WGAN). 0: not clamped.
     float clip = 0;
 };

@@ -67,8 +67,23 @@ TEST_P(OptimiserTest, LateSteps) {
 
 TEST_P(OptimiserTest, RateDecaysLinearlyToZero) {
     TensorUnderAdam tensor(backend(), 61, 33, 0);
-    run(tensor, {.learning_rate = 0.01f, .decay_start = 3, .decay_end = 8}, 1, 10,
+    run(tensor, {.learning_rate = 0.01f, .schedule = {RateSchedule::Shape::linear, 1, 3, 8}}, 1, 10,
         gradients(33, 1));
+}
+
+TEST_P(OptimiserTest, RateFallsAsHalfAWave) {
+    TensorUnderAdam tensor(backend(), 65, 33, 0);
+    run(tensor, {.learning_rate = 0.01f, .schedule = {RateSchedule::Shape::cosine, 1, 3, 9}}, 1, 10,
+        gradients(33, 1));
+}
+
+TEST_P(OptimiserTest, RateFallsInSteps) {
+    TensorUnderAdam tensor(backend(), 66, 33, 0);
+    run(tensor, {.learning_rate = 0.01f, .schedule = {RateSchedule::Shape::step, 0.3f, 2, 5}}, 1,
+        12, gradients(33, 1));
+    // Stages of one step: 3^-16 of the rate, by squaring.
+    run(tensor, {.learning_rate = 10, .schedule = {RateSchedule::Shape::step, 1 / 3.0f, 0, 1}}, 16,
+        2, gradients(33, 1));
 }
 
 TEST_P(OptimiserTest, RateOfZeroLeavesTheValues) {
@@ -79,7 +94,7 @@ TEST_P(OptimiserTest, RateOfZeroLeavesTheValues) {
     const auto g = GuardedArray<float>::input(backend(), random_values(63, 100));
     const DeviceStep step(backend(), 8, 1, 0);
     backend().adam({w.view(), m.view(), v.view()}, g.view(),
-                   {.step = step.count(), .decay_start = 3, .decay_end = 8});
+                   {.step = step.count(), .schedule = {RateSchedule::Shape::linear, 1, 3, 8}});
     EXPECT_NE(m.values()[0], 1);
 }
 

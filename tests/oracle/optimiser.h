@@ -21,17 +21,25 @@ struct AdamElement {
     Bounded second_moment;
 };
 
-// Rate of the step that finds `step` iterations behind it, with the decay of Adam's options.
+// Rate of the step that finds `step` iterations behind it.
 inline double adam_rate(const Adam& adam, std::uint64_t step) {
+    const RateSchedule& schedule = adam.schedule;
+    const double part = step <= schedule.start
+                            ? 0
+                            : static_cast<double>(step - schedule.start) /
+                                  static_cast<double>(schedule.end - schedule.start);
     const double rate = adam.learning_rate;
-    if (adam.decay_end == 0 || step <= adam.decay_start) {
-        return rate;
+    switch (schedule.shape) {
+    case RateSchedule::Shape::constant:
+        break;
+    case RateSchedule::Shape::linear:
+        return rate * std::max(1 - part, 0.0);
+    case RateSchedule::Shape::cosine:
+        return rate * (1 + std::cos(std::min(part, 1.0) * std::acos(-1.0))) / 2;
+    case RateSchedule::Shape::step:
+        return rate * std::pow(static_cast<double>(schedule.factor), std::floor(part));
     }
-    if (step >= adam.decay_end) {
-        return 0;
-    }
-    return rate * static_cast<double>(adam.decay_end - step) /
-           static_cast<double>(adam.decay_end - adam.decay_start);
+    return rate;
 }
 
 // One step of one element. The errors follow the formula to first order: each product and sum of

@@ -214,12 +214,26 @@ TEST(OracleAdam, TwoStepsByHand) {
 }
 
 TEST(OracleAdam, RateDecays) {
-    const Adam options{.learning_rate = 1, .step = {}, .decay_start = 10, .decay_end = 20};
-    EXPECT_EQ(adam_rate(options, 0), 1);
-    EXPECT_EQ(adam_rate(options, 10), 1);
-    EXPECT_DOUBLE_EQ(adam_rate(options, 15), 0.5);
-    EXPECT_EQ(adam_rate(options, 20), 0);
-    EXPECT_EQ(adam_rate(options, 99), 0);
+    using Shape = RateSchedule::Shape;
+    const auto rate = [](Shape shape, std::uint64_t step) {
+        return adam_rate({.learning_rate = 1, .step = {}, .schedule = {shape, 0.5f, 10, 20}}, step);
+    };
+    for (const Shape shape : {Shape::constant, Shape::linear, Shape::cosine, Shape::step}) {
+        EXPECT_EQ(rate(shape, 0), 1);
+        EXPECT_EQ(rate(shape, 10), 1);
+    }
+    EXPECT_EQ(rate(Shape::constant, 99), 1);
+    EXPECT_DOUBLE_EQ(rate(Shape::linear, 15), 0.5);
+    EXPECT_DOUBLE_EQ(rate(Shape::linear, 12), 0.8);
+    EXPECT_DOUBLE_EQ(rate(Shape::cosine, 15), 0.5);
+    EXPECT_NEAR(rate(Shape::cosine, 12), 0.9045084971874737, 1e-15); // cos(18 degrees)^2
+    for (const Shape shape : {Shape::linear, Shape::cosine}) {
+        EXPECT_NEAR(rate(shape, 20), 0, 1e-15);
+        EXPECT_NEAR(rate(shape, 99), 0, 1e-15);
+    }
+    EXPECT_EQ(rate(Shape::step, 19), 1);
+    EXPECT_EQ(rate(Shape::step, 20), 0.5);
+    EXPECT_EQ(rate(Shape::step, 45), 0.125);
 }
 
 TEST(OracleNoise, PairsComeFromOneRadius) {

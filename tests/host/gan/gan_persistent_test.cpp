@@ -72,7 +72,7 @@ TEST_P(GanPersistentTest, PlaysTheRecordedGame) {
     const RandomPatches patches(5, 37, 3, 5, 5);
     for (const double decay : {-1.0, 1.0}) {
         GanOptions options = small_options();
-        options.decay_epoch = decay;
+        options.rates.decay_epoch = decay;
         GanTrainer recorded(backend(), options, patches.rows);
         options.persistent = true;
         GanTrainer persistent(backend(), options, patches.rows);

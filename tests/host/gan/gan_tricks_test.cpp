@@ -65,7 +65,8 @@ const std::vector<Variant>& variants() {
          }},
         {"wgan", [](GanOptions& o) { choose_loss(o, "wgan"), o.n_critic = 3; }},
         {"wgan-gp", [](GanOptions& o) { choose_loss(o, "wgan-gp"), o.n_critic = 2; }},
-        {"decay", [](GanOptions& o) { o.decay_epoch = 1, o.n_critic = 2; }},
+        {"decay", [](GanOptions& o) { o.rates.decay_epoch = 1, o.n_critic = 2; }},
+        {"cosine", [](GanOptions& o) { o.rates.shape = RateOptions::Shape::cosine; }},
         {"ema", [](GanOptions& o) { o.ema = 0.9; }},
         {"instance noise",
          [](GanOptions& o) { o.instance_noise = 0.2, o.instance_noise_steps = 9, o.n_critic = 2; }},
@@ -209,7 +210,7 @@ TEST_F(GanTricks, RatesFallToZeroAtTheEnd) {
     const Patches patches(12);
     GanOptions options = small_options();
     options.steps = 20;
-    options.decay_epoch = 0;
+    options.rates.decay_epoch = 0;
     options.n_critic = 2;
     options.beta1 = 0; // each step is of the size of the rate
     options.beta2 = 0;

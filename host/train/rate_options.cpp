@@ -1,0 +1,43 @@
+#include "host/train/rate_options.h"
+
+#include <algorithm>
+
+namespace patchforge {
+
+RateSchedule RateOptions::over(std::uint64_t steps_per_epoch, std::uint64_t total_steps) const {
+    const auto steps = [&](double epochs) {
+        return static_cast<std::uint64_t>(std::max(epochs, 0.0) *
+                                          static_cast<double>(steps_per_epoch));
+    };
+    RateSchedule schedule{falls(), static_cast<float>(step_factor), steps(decay_epoch),
+                          total_steps};
+    if (schedule.shape == Shape::step) {
+        schedule.end = schedule.start + std::max<std::uint64_t>(steps(step_epochs), 1);
+    }
+    return schedule.start < schedule.end ? schedule : RateSchedule{};
+}
+
+void describe_rates(Options& options, RateOptions& rates) {
+    using Shape = RateOptions::Shape;
+    options.choice<Shape>(
+        "lr_schedule", rates.shape,
+        {{"constant", Shape::constant},
+         {"linear", Shape::linear},
+         {"cosine", Shape::cosine},
+         {"step", Shape::step}},
+        "how the learning rate falls from --decay-epoch on: not at all; linearly or "
+        "as half a cosine wave to 0 at the end; in steps");
+    options.number("decay_epoch", rates.decay_epoch, {-1, 1e9},
+                   "epoch from which the rate falls (-1: never or, with --lr-schedule, from the "
+                   "start); alone: linearly");
+    options
+        .number("lr_step_epochs", rates.step_epochs, {1e-6, 1e9},
+                "length of a step of the schedule")
+        .beside("lr_schedule");
+    options
+        .number("lr_step_factor", rates.step_factor, {0, 1},
+                "what each step multiplies the rate by")
+        .beside("lr_schedule");
+}
+
+} // namespace patchforge
