@@ -25,7 +25,7 @@ enum class Purpose : std::uint32_t {
     generate = 81,
     dropout_classifier = 96, // + layer
     attack = 128,            // + use within the attack
-    augmentation = 160,      // + use: 0 symmetries, 1 translation, 2 cutout, 3 stain
+    augmentation = 160, // + use: 0 symmetries, 1 noise, 2 start, 3 stain, 4 translation, 5 cutout
     gradient_penalty = 176,
     instance_noise = 177,
     latent_label = 178,

@@ -99,8 +99,29 @@ void describe_plain(Options& options, ClassifierOptions& classifier) {
     options.choice<Augmentation>("augment", o.augmentation,
                                  {{"none", Augmentation::none}, {"flips", Augmentation::flips}},
                                  "flips: every patch mirrored and turned anew each time");
+    options.number(
+        "stain_jitter", o.stain_jitter, {0, 1},
+        "reach of random factors and shifts of stains (colour pictures), e.g. 0.05; 0: none");
+    options.number("translation", o.translation, {0, 65536},
+                   "pixels that a patch is shifted by at most, each way; 0: none");
+    options.number("cutout", o.cutout, {0, 65536},
+                   "side of a square that is blanked out in a patch; 0: none");
     options.number("noise", o.noise, {0, 1},
                    "deviation of normal noise on training pixels, in [0, 1] units");
+    options.number("ema", o.ema, {0, 0.9999999},
+                   "decay of the averaged weights that are scored and kept as best (0: none)");
+    options.custom(
+        "threshold", "P|validation",
+        "probability from which the second of two classes is called; validation: the one with the "
+        "best balanced accuracy on the validation patients",
+        [&o](const std::string& text) {
+            o.choose_threshold = text == "validation";
+            o.threshold = o.choose_threshold ? 0.5 : parse_fraction("--threshold", text);
+        },
+        [&o]() -> ParameterValue {
+            return o.choose_threshold ? ParameterValue(std::string("validation"))
+                                      : ParameterValue(o.threshold);
+        });
     options
         .number("patience", o.patience, {0, 1000000},
                 "epochs without a better score before stopping (0: never)")
@@ -156,6 +177,15 @@ ClassifierOptions classifier_preset(const std::string& name) {
 
 void ClassifierOptions::validate() const {
     check_ranges(*this);
+    if (!(threshold > 0 && threshold < 1)) {
+        throw std::invalid_argument(
+            fmt::format("--threshold {}: is no probability between 0 and 1", threshold));
+    }
+    if (choose_threshold && validation_patients == 0) {
+        throw std::invalid_argument(
+            "--threshold validation: there are no validation patients; give "
+            "--validation-patients 0.15 too");
+    }
     if (adversarial.pairing > 0 && !adversarial.active()) {
         throw std::invalid_argument(
             fmt::format("--logit-pairing {}: pairs logits of clean and adversarial patches, and "

@@ -51,7 +51,15 @@ struct ClassifierOptions {
     double weight_decay = 0; // lambda of lambda / 2 ||w||^2, added to the loss
     ClassWeights class_weights = ClassWeights::none;
     Augmentation augmentation = Augmentation::none;
+    double stain_jitter = 0;      // reach of factors and shifts of stains (operations/stain.h)
+    std::int64_t translation = 0; // pixels, each way
+    std::int64_t cutout = 0;      // side of a square that is blanked out
     double noise = 0; // deviation of normal noise on every training pixel, in [0, 1] units
+    // Of the weights' moving average, which then is what is scored and kept as best; batch
+    // normalisation's statistics are taken anew for it. 0: none.
+    double ema = 0;
+    double threshold = 0.5; // of p(class 1), from which it is called; or, chosen on the validation
+    bool choose_threshold = false; // patches, the one with the best balanced accuracy
     AdversarialTraining adversarial;
     std::int64_t patience = 0;  // epochs without a better score before stopping; 0: never
     std::string test_list{};    // a file that lists the patients held out, instead of:

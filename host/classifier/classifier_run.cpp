@@ -48,7 +48,8 @@ struct Best {
     }
 };
 
-ClassifierFormat format_of(const PackedSet& set, bool binary_head) {
+ClassifierFormat format_of(const PackedSet& set, const ClassifierOptions& options) {
+    const bool binary_head = options.binary_head;
     ClassifierFormat format{set.channels(),
                             set.height(),
                             set.width(),
@@ -58,6 +59,10 @@ ClassifierFormat format_of(const PackedSet& set, bool binary_head) {
         throw std::invalid_argument(
             fmt::format("--data {}: has {} classes; give patches of at least two",
                         set.path().string(), format.class_count()));
+    }
+    if ((options.choose_threshold || options.threshold != 0.5) && format.class_count() != 2) {
+        throw std::invalid_argument(fmt::format(
+            "--threshold: parts two classes, the set has {}; leave it out", format.class_count()));
     }
     if (binary_head && format.class_count() != 2) {
         throw std::invalid_argument(fmt::format(
@@ -121,8 +126,9 @@ class ClassifierFamily final : public Family {
     std::int64_t epoch() const {
         return static_cast<std::int64_t>(trainer_.step()) / trainer_.batches_per_epoch();
     }
-    // What the network calls the patches under the attack it is trained with.
-    std::vector<std::int32_t> called_under_attack(const AttackSet& patches);
+    // What the model calls the patches under the attack it is trained with.
+    std::vector<std::int32_t> called_under_attack(const ClassifierModel& model,
+                                                  const AttackSet& patches);
 
     Backend& backend_;
     ClassifierOptions classifier_;
@@ -142,6 +148,9 @@ std::vector<MetricColumn> ClassifierFamily::columns() const {
         columns.push_back({name, std::string("test/") + name});
     }
     columns.push_back({"score", task_.data.validation ? "validation/score" : "test/score"});
+    if (classifier_.choose_threshold) {
+        columns.push_back({"threshold", "validation/threshold"});
+    }
     if (adversarial()) {
         columns.insert(columns.end(),
                        {{"train_loss_adversarial", "loss/train_loss_adversarial"},
@@ -172,14 +181,15 @@ void ClassifierFamily::introduce(TrainingRun& run) {
                         trainer_.model().class_count()));
 }
 
-std::vector<std::int32_t> ClassifierFamily::called_under_attack(const AttackSet& patches) {
+std::vector<std::int32_t> ClassifierFamily::called_under_attack(const ClassifierModel& model,
+                                                                const AttackSet& patches) {
     AttackOptions attack;
     attack.method = attack_method(
         classifier_.adversarial.method == AdversarialTraining::Method::fgsm ? "fgsm" : "pgd");
     attack.steps = classifier_.adversarial.steps;
     attack.alpha = classifier_.adversarial.step_size();
     attack.seed = classifier_.seed;
-    AttackRunner runner({&trainer_.model()}, nullptr, patches, attack);
+    AttackRunner runner({&model}, nullptr, patches, attack);
     std::vector<std::int32_t> called;
     for (const SampleOutcome& sample : runner.run(classifier_.adversarial.epsilon).samples) {
         called.push_back(sample.adversarial);
@@ -188,7 +198,20 @@ std::vector<std::int32_t> ClassifierFamily::called_under_attack(const AttackSet&
 }
 
 std::vector<double> ClassifierFamily::look(TrainingRun& run, const IntervalMeans& means) {
-    const ClassifierScores scores = score_classifier(trainer_.model(), task_.data.test);
+    ClassifierModel& model = trainer_.judged();
+    const auto logits_of = [&](const PatchRows& patches) {
+        return model.logits(bytes_of(patches));
+    };
+    const std::vector<float> validation =
+        task_.data.validation ? logits_of(*task_.data.validation) : std::vector<float>();
+    const std::vector<float> tested = logits_of(task_.data.test);
+    model.set_threshold(classifier_.choose_threshold
+                            ? best_threshold(validation, labels_of(*task_.data.validation))
+                            : classifier_.threshold);
+    const auto scores_of = [&](const std::vector<float>& logits, const PatchRows& patches) {
+        return score_logits(logits, labels_of(patches), task_.format.class_count(), model.lead());
+    };
+    const ClassifierScores scores = scores_of(tested, task_.data.test);
     const auto balanced_of = [&](const std::vector<std::int32_t>& called, const AttackSet& set) {
         return balanced_accuracy_of(called, set.labels, task_.format.class_count());
     };
@@ -196,7 +219,7 @@ std::vector<double> ClassifierFamily::look(TrainingRun& run, const IntervalMeans
     std::vector<double> under_attack;
     std::string robust_words;
     if (adversarial()) {
-        const std::vector<std::int32_t> called = called_under_attack(test_set_);
+        const std::vector<std::int32_t> called = called_under_attack(model, test_set_);
         double right = 0;
         for (std::size_t i = 0; i < called.size(); ++i) {
             right += called[i] == test_set_.labels[i];
@@ -207,24 +230,27 @@ std::vector<double> ClassifierFamily::look(TrainingRun& run, const IntervalMeans
         robust_words = fmt::format(", under {} {:.4f}", classifier_.adversarial.name(), robust);
     }
     if (task_.data.validation) {
-        clean = score_classifier(trainer_.model(), *task_.data.validation).balanced_accuracy;
-        robust = adversarial() ? balanced_of(called_under_attack(validation_set_), validation_set_)
-                               : clean;
+        clean = scores_of(validation, *task_.data.validation).balanced_accuracy;
+        robust = adversarial()
+                     ? balanced_of(called_under_attack(model, validation_set_), validation_set_)
+                     : clean;
     }
     const double score = (clean + robust) / 2;
     const bool best = score > best_.score;
     if (best) {
         best_ = {score, static_cast<double>(epoch())};
-        const TensorFile weights = trainer_.model().weights();
+        const TensorFile weights = model.weights();
         run.write_best("classifier.safetensors",
                        encode_safetensors(weights.tensors, weights.metadata));
     }
     run.log(fmt::format(
         "Epoch [{}/{}], train loss {:.4f}, test loss {:.4f}, accuracy {:.4f}, balanced {:.4f}{}, "
-        "AUC {:.4f}, sensitivity {:.4f}, specificity {:.4f}{}{}",
+        "AUC {:.4f}, sensitivity {:.4f}, specificity {:.4f}{}{}{}",
         epoch(), classifier_.epochs, means.mean("loss"), scores.loss, scores.accuracy,
         scores.balanced_accuracy, robust_words, scores.auc, scores.sensitivity, scores.specificity,
-        task_.data.validation ? fmt::format(", score {:.4f}", score) : "", best ? " (best)" : ""));
+        task_.data.validation ? fmt::format(", score {:.4f}", score) : "",
+        classifier_.choose_threshold ? fmt::format(", threshold {:.3f}", model.threshold()) : "",
+        best ? " (best)" : ""));
     std::vector<double> values = {static_cast<double>(epoch()),
                                   means.mean("loss"),
                                   scores.loss,
@@ -234,6 +260,10 @@ std::vector<double> ClassifierFamily::look(TrainingRun& run, const IntervalMeans
                                   scores.sensitivity,
                                   scores.specificity,
                                   score};
+    if (classifier_.choose_threshold) {
+        values.push_back(model.threshold());
+    }
+    model.set_threshold(0.5); // training goes on with the network's own bias
     values.insert(values.end(), under_attack.begin(), under_attack.end());
     return values;
 }
@@ -319,7 +349,7 @@ void describe(Options& options, ClassifierRunOptions& run) {
 ClassifierTask classifier_task(const ClassifierSets& sets, const ClassifierOptions& options) {
     const PackedSet& set = *sets.set;
     ClassifierTask task{"train classifier",
-                        format_of(set, options.binary_head),
+                        format_of(set, options),
                         classifier_data(set, sets.test,
                                         {options.test_patients, options.validation_patients,
                                          options.split_seed, options.test_list}),

@@ -10,9 +10,13 @@
 namespace patchforge {
 
 ClassifierScores score_logits(std::span<const float> logits, std::span<const std::int32_t> labels,
-                              std::int64_t classes) {
+                              std::int64_t classes, double lead) {
     const std::vector<float> probabilities = softmax_of(logits, classes);
-    const std::vector<std::int32_t> called = argmax_of(logits, classes);
+    std::vector<float> against(logits.begin(), logits.end());
+    for (std::size_t i = 1; lead != 0 && i < against.size(); i += 2) {
+        against[i] -= static_cast<float>(lead);
+    }
+    const std::vector<std::int32_t> called = argmax_of(against, classes);
     ClassifierScores scores;
     for (std::size_t i = 0; i < labels.size(); ++i) {
         const float* row = logits.data() + static_cast<std::int64_t>(i) * classes;
@@ -55,6 +59,31 @@ ClassifierScores score_logits(std::span<const float> logits, std::span<const std
     scores.sensitivity /= divisor;
     scores.specificity /= divisor;
     return scores;
+}
+
+double best_threshold(std::span<const float> logits, std::span<const std::int32_t> labels) {
+    std::vector<std::pair<double, std::int32_t>> leads;
+    double count[2] = {};
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+        leads.emplace_back(double{logits[2 * i + 1]} - double{logits[2 * i]}, labels[i]);
+        ++count[labels[i]];
+    }
+    double best = 0, chosen = 0;
+    if (count[0] > 0 && count[1] > 0) {
+        std::sort(leads.begin(), leads.end());
+        double below[2] = {}; // patches of each class that are called 0
+        for (std::size_t i = 0; i + 1 < leads.size(); ++i) {
+            ++below[leads[i].second];
+            const double cut = (leads[i].first + leads[i + 1].first) / 2;
+            const double score = below[0] / count[0] + 1 - below[1] / count[1];
+            if (leads[i].first < leads[i + 1].first &&
+                (score > best || (score == best && std::fabs(cut) < std::fabs(chosen)))) {
+                best = score;
+                chosen = cut;
+            }
+        }
+    }
+    return std::clamp(1 / (1 + std::exp(-chosen)), 1e-9, 1 - 1e-9);
 }
 
 ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches) {

@@ -21,9 +21,13 @@ struct ClassifierScores {
     double specificity = 0;
 };
 
-// logits [count, classes], labels [count] in [0, classes), count >= 1.
+// logits [count, classes], labels [count] in [0, classes), count >= 1. Of two classes the second is
+// called where its logit leads by `lead`: log(t / (1 - t)) for a threshold t of its probability.
 ClassifierScores score_logits(std::span<const float> logits, std::span<const std::int32_t> labels,
-                              std::int64_t classes);
+                              std::int64_t classes, double lead = 0);
+// Of two classes: the threshold in (0, 1) with the best balanced accuracy, halfway between the
+// probabilities that it parts; of equals the nearest to 0.5. 0.5 where a class has no patch.
+double best_threshold(std::span<const float> logits, std::span<const std::int32_t> labels);
 // patches must have labels.
 ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches);
 

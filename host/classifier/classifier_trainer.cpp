@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "host/classifier/classifier_data.h"
 #include "host/files/safetensors.h"
 #include "host/network/named_networks.h"
 
@@ -18,6 +19,11 @@ constexpr std::int64_t metric_count = 3; // loss, adversarial loss, distance of 
 constexpr std::uint32_t dihedral_draw = 0;
 constexpr std::uint32_t noise_draw = 1;
 constexpr std::uint32_t start_draw = 2;
+constexpr std::uint32_t stain_draw = 3;
+constexpr std::uint32_t translation_draw = 4;
+constexpr std::uint32_t cutout_draw = 5;
+
+constexpr std::int64_t statistics_patch_count = 2048;
 
 NetworkShape shape_of(const ClassifierOptions& options, const ClassifierFormat& format) {
     if (options.network.empty()) {
@@ -56,6 +62,23 @@ const PatchRows& with_labels(const PatchRows& patches, std::int64_t classes) {
         }
     }
     return patches;
+}
+
+bool normalises_batches(const NetworkShape& shape) {
+    return std::ranges::any_of(shape.layers, [](const LayerShape& layer) {
+        return layer.normalisation == Normalisation::batch;
+    });
+}
+
+// At most `count` of the used rows, evenly spaced.
+std::vector<std::uint8_t> spread_patches(PatchRows patches, std::int64_t count) {
+    const std::int64_t used = patches.used();
+    std::vector<std::int32_t> rows;
+    for (std::int64_t i = 0; i < std::min(count, used); ++i) {
+        rows.push_back(static_cast<std::int32_t>(patches.row(i * used / std::min(count, used))));
+    }
+    patches.subset = rows;
+    return bytes_of(patches);
 }
 
 } // namespace
@@ -98,6 +121,18 @@ ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& 
     optimiser_.schedule_rate(
         options.rates.over(static_cast<std::uint64_t>(batches_per_epoch()), total_steps()));
     model_.network().initialise(options.seed, 2);
+    if (options.ema > 0) {
+        average_ = std::make_unique<ClassifierModel>(backend, model_.network().shape(), format);
+        average_->network().load_weights(model_.network().weights(), "the averaged network");
+        if (normalises_batches(model_.network().shape())) {
+            statistics_patches_ = spread_patches(patches, statistics_patch_count);
+        }
+    }
+    if (options.stain_jitter > 0 && format.channels != 3) {
+        throw std::invalid_argument(fmt::format(
+            "--stain-jitter {}: takes colour pictures, the patches have {} channels; leave it out",
+            options.stain_jitter, format.channels));
+    }
     if (options.class_weights == ClassWeights::balanced) {
         const std::vector<float> weights = balanced_class_weights(patches, format.class_count());
         class_weight_ = DeviceArray<float>(backend, std::ssize(weights));
@@ -118,8 +153,20 @@ std::uint64_t ClassifierTrainer::total_steps() const {
     return static_cast<std::uint64_t>(options_.epochs * batches_per_epoch());
 }
 
+ClassifierModel& ClassifierTrainer::judged() {
+    if (!average_) {
+        return model_;
+    }
+    if (!statistics_patches_.empty()) {
+        average_->recompute_statistics(statistics_patches_);
+    }
+    return *average_;
+}
+
 bool ClassifierTrainer::in_unit_range() const {
-    return adversarial() || options_.augmentation != Augmentation::none || options_.noise > 0;
+    return adversarial() || options_.augmentation != Augmentation::none ||
+           options_.stain_jitter > 0 || options_.translation > 0 || options_.cutout > 0 ||
+           options_.noise > 0;
 }
 
 RandomStream ClassifierTrainer::random(std::uint32_t use) const {
@@ -135,13 +182,35 @@ void ClassifierTrainer::read_patches(std::int64_t rows, int slot) {
         iterations_.source().gather(samples, row, 0, slot, PixelRange::signed_unit);
         return;
     }
-    const Matrix<float> pixels = pixels_.matrix(rows, format.pixels());
-    const Matrix<float> scratch = scratch_.matrix(rows, format.pixels());
+    Matrix<float> pixels = pixels_.matrix(rows, format.pixels());
+    Matrix<float> scratch = scratch_.matrix(rows, format.pixels());
+    const Extent extent{format.channels, format.height, format.width};
     const bool flips = options_.augmentation == Augmentation::flips;
-    iterations_.source().gather(flips ? scratch : pixels, row, 0, slot, PixelRange::unit);
+    const bool moves = options_.translation > 0;
+    if (flips != moves) { // each takes the patches to the other place
+        std::swap(pixels, scratch);
+    }
+    iterations_.source().gather(pixels, row, 0, slot, PixelRange::unit);
     if (flips) {
-        backend_.dihedral(pixels, scratch, {format.channels, format.height, format.width},
-                          random(dihedral_draw));
+        backend_.dihedral(scratch, pixels, extent, random(dihedral_draw));
+        std::swap(pixels, scratch);
+    }
+    if (options_.stain_jitter > 0) {
+        const auto reach = static_cast<float>(options_.stain_jitter);
+        backend_.jitter_stain(pixels, pixels, {reach, reach, PixelRange::unit, random(stain_draw)});
+    }
+    if (moves || options_.cutout > 0) { // what is left empty is grey
+        backend_.affine(pixels.flat(), pixels.flat(), 2, -1);
+        if (moves) {
+            backend_.translate(scratch, pixels, extent, static_cast<int>(options_.translation),
+                               random(translation_draw));
+            std::swap(pixels, scratch);
+        }
+        if (options_.cutout > 0) {
+            backend_.cutout(pixels, pixels, extent, static_cast<int>(options_.cutout),
+                            random(cutout_draw));
+        }
+        backend_.affine(pixels.flat(), pixels.flat(), 0.5f, 0.5f);
     }
     if (options_.noise > 0) {
         backend_.fill_normal(scratch.flat(), 0, 1, random(noise_draw));
@@ -221,6 +290,10 @@ void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
         }
     }
     optimiser_.step(pass_, count);
+    if (average_) {
+        backend_.moving_average(average_->network().state(), model_.network().state(),
+                                static_cast<float>(options_.ema));
+    }
 }
 
 Matrix<const float> ClassifierTrainer::last_batch() const {
@@ -241,14 +314,24 @@ std::map<std::string, std::vector<std::byte>> ClassifierTrainer::checkpoint() co
     TensorFile state = model_.network().moments();
     const std::uint64_t step = this->step();
     state.tensors.push_back(make_u64("step", {}, &step));
-    return {{"classifier.safetensors", encode_safetensors(weights.tensors, weights.metadata)},
-            {"state.safetensors", encode_safetensors(state.tensors)}};
+    std::map<std::string, std::vector<std::byte>> files = {
+        {"classifier.safetensors", encode_safetensors(weights.tensors, weights.metadata)},
+        {"state.safetensors", encode_safetensors(state.tensors)}};
+    if (average_) {
+        const TensorFile average = average_->weights();
+        files["classifier_ema.safetensors"] = encode_safetensors(average.tensors, average.metadata);
+    }
+    return files;
 }
 
 void ClassifierTrainer::restore(const std::string& folder) {
     const std::string weights_path = folder + "/classifier.safetensors";
     const std::string state_path = folder + "/state.safetensors";
     model_.network().load_weights(read_safetensors(weights_path), weights_path);
+    if (average_) {
+        const std::string average_path = folder + "/classifier_ema.safetensors";
+        average_->network().load_weights(read_safetensors(average_path), average_path);
+    }
     TensorFile state = read_safetensors(state_path);
     iterations_.set_step(u64(state.at("step"))[0]);
     model_.network().load_moments(state, state_path);

@@ -33,6 +33,9 @@ class ClassifierTrainer {
                       Placement placement = Placement::automatic);
 
     ClassifierModel& model() { return model_; }
+    // What is scored and kept: the averaged weights, with statistics of batch normalisation taken
+    // anew, or the model where none are kept.
+    ClassifierModel& judged();
     std::uint64_t step() const { return iterations_.step(); } // iterations done
     std::uint64_t total_steps() const;
     std::int64_t batches_per_epoch() const { return iterations_.source().batches_per_epoch(); }
@@ -45,7 +48,8 @@ class ClassifierTrainer {
     // many adversarial ones if there are any.
     Matrix<const float> last_batch() const;
 
-    // classifier.safetensors (weights) and state.safetensors (moments and the step).
+    // classifier.safetensors (weights), state.safetensors (moments and the step) and, where weights are
+    // averaged, classifier_ema.safetensors.
     std::map<std::string, std::vector<std::byte>> checkpoint() const;
     void restore(const std::string& folder);
 
@@ -65,6 +69,8 @@ class ClassifierTrainer {
     Iterations iterations_;
     std::int64_t batch_; // rows of a full batch
     ClassifierModel model_;
+    std::unique_ptr<ClassifierModel> average_;
+    std::vector<std::uint8_t> statistics_patches_; // what the average takes its statistics from
     Optimiser optimiser_;
     Trace pass_;
     DeviceArray<float> samples_; // [B or 2 B, pixels], in [-1, 1]

@@ -79,7 +79,8 @@ void run(const Call& call) {
         }
     }
     const std::vector<float> logits = mean_logits(members, pictures.bytes);
-    const std::vector<float> probabilities = softmax_of(logits, format.class_count());
+    const std::vector<float> probabilities =
+        probabilities_of(logits, format.class_count(), mean_lead(members));
     const std::vector<std::int32_t> called = argmax_of(logits, format.class_count());
     const auto classes = static_cast<std::size_t>(format.class_count());
 

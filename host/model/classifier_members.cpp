@@ -52,4 +52,12 @@ std::vector<float> mean_logits(const std::vector<std::unique_ptr<ClassifierModel
     return mean;
 }
 
+double mean_lead(const std::vector<std::unique_ptr<ClassifierModel>>& members) {
+    double sum = 0;
+    for (const auto& member : members) {
+        sum += member->lead();
+    }
+    return sum / static_cast<double>(members.size());
+}
+
 } // namespace patchforge

@@ -22,5 +22,7 @@ std::vector<std::unique_ptr<ClassifierModel>> load_members(Backend& backend,
 // Mean of the members' class logits, [count, classes].
 std::vector<float> mean_logits(const std::vector<std::unique_ptr<ClassifierModel>>& members,
                                std::span<const std::uint8_t> patches);
+// What those of class 1 are lower by, for the members' thresholds.
+double mean_lead(const std::vector<std::unique_ptr<ClassifierModel>>& members);
 
 } // namespace patchforge

@@ -11,6 +11,7 @@
 
 #include "host/files/safetensors.h"
 #include "host/model/image_generator.h"
+#include "host/options/options.h"
 #include "host/run/run_folder.h"
 
 namespace patchforge {
@@ -159,12 +160,82 @@ std::unique_ptr<ClassifierModel> ClassifierModel::load(Backend& backend, const f
     }
     auto model = std::make_unique<ClassifierModel>(backend, std::move(shape), std::move(format));
     model->network().load_weights(file, what);
+    if (const auto told = file.metadata.find("threshold"); told != file.metadata.end()) {
+        try {
+            model->set_threshold(parse_fraction("threshold", told->second));
+        } catch (const std::invalid_argument&) {
+            throw std::runtime_error(fmt::format("{}: its metadata has '{}' for threshold; write a "
+                                                 "probability between 0 and 1 there, "
+                                                 "for two classes",
+                                                 what, told->second));
+        }
+    }
     return model;
 }
 
+double ClassifierModel::lead() const {
+    return std::log(threshold_ / (1 - threshold_));
+}
+
+void ClassifierModel::put_bias(const std::vector<float>& values) const {
+    backend().upload(network_.bias(network_.layer_count() - 1).data, values.data(),
+                     values.size() * sizeof(float));
+}
+
+void ClassifierModel::set_threshold(double threshold) {
+    const Vector<float> bias = network_.bias(network_.layer_count() - 1);
+    if (!(threshold > 0 && threshold < 1) ||
+        (threshold != 0.5 && (class_count() != 2 || bias.empty()))) {
+        throw std::invalid_argument(fmt::format(
+            "--threshold {}: there are {} classes{}; give a probability between 0 and 1 to a "
+            "classifier of two classes whose last layer has a bias",
+            threshold, class_count(), bias.empty() ? " and no bias" : ""));
+    }
+    if (threshold_ != 0.5) {
+        put_bias(own_bias_);
+    }
+    threshold_ = threshold;
+    if (threshold_ != 0.5) {
+        own_bias_.resize(static_cast<std::size_t>(bias.size));
+        backend().download(own_bias_.data(), bias.data, own_bias_.size() * sizeof(float));
+        std::vector<float> shifted = own_bias_;
+        shifted.back() -= static_cast<float>(lead());
+        put_bias(shifted);
+    }
+}
+
+void ClassifierModel::recompute_statistics(std::span<const std::uint8_t> bytes) {
+    const std::int64_t count = static_cast<std::int64_t>(bytes.size()) / pixels();
+    const std::int64_t rows = std::min(batch_, count);
+    std::vector<std::uint8_t> batch(static_cast<std::size_t>(batch_ * pixels()));
+    // Whole batches, all of one weight.
+    for (std::int64_t number = 0; number < count / rows; ++number) {
+        const auto part = bytes.subspan(static_cast<std::size_t>(number * rows * pixels()),
+                                        static_cast<std::size_t>(rows * pixels()));
+        std::copy(part.begin(), part.end(), batch.begin());
+        scale(std::span<const std::uint8_t>(batch));
+        const Matrix<float> scaled = scaled_.matrix(rows, pixels());
+        backend().affine(scaled.flat(), scaled.flat(), 2, -1);
+        pass_.forward(scaled, {.training = true,
+                               .purpose = static_cast<std::uint32_t>(Purpose::dropout_classifier),
+                               .draw = {nullptr, 1, static_cast<std::uint32_t>(number)},
+                               .momentum = 1 / static_cast<float>(number + 1)});
+    }
+}
+
 TensorFile ClassifierModel::weights() const {
+    std::vector<float> shifted(own_bias_.size());
+    if (threshold_ != 0.5) {
+        const Vector<float> bias = network_.bias(network_.layer_count() - 1);
+        backend().download(shifted.data(), bias.data, shifted.size() * sizeof(float));
+        put_bias(own_bias_);
+    }
     TensorFile file = network_.weights();
     format_.write(file);
+    if (threshold_ != 0.5) {
+        put_bias(shifted);
+        file.metadata["threshold"] = fmt::format("{}", threshold_);
+    }
     return file;
 }
 
@@ -244,10 +315,10 @@ std::vector<float> ClassifierModel::logits(std::span<const float> pixels) const 
     return class_logits(pixels);
 }
 std::vector<float> ClassifierModel::probabilities(std::span<const std::uint8_t> bytes) const {
-    return softmax_of(class_logits(bytes), class_count());
+    return probabilities_of(class_logits(bytes), class_count(), lead());
 }
 std::vector<float> ClassifierModel::probabilities(std::span<const float> pixels) const {
-    return softmax_of(class_logits(pixels), class_count());
+    return probabilities_of(class_logits(pixels), class_count(), lead());
 }
 std::vector<std::int32_t> ClassifierModel::predictions(std::span<const std::uint8_t> bytes) const {
     return argmax_of(class_logits(bytes), class_count());
@@ -277,6 +348,13 @@ std::vector<float> softmax_of(std::span<const float> logits, std::int64_t classe
         }
     }
     return result;
+}
+
+std::vector<float> probabilities_of(std::vector<float> logits, std::int64_t classes, double lead) {
+    for (std::size_t i = 1; lead != 0 && i < logits.size(); i += 2) {
+        logits[i] += static_cast<float>(lead);
+    }
+    return softmax_of(logits, classes);
 }
 
 std::vector<std::int32_t> argmax_of(std::span<const float> logits, std::int64_t classes) {

@@ -43,7 +43,7 @@ NetworkShape classifier_shape(const ClassifierFormat& format,
 // operation. The network's last layer has no activation. Answers are those of evaluation mode.
 //
 // Logits here are class logits [count, class_count]: a binary head's logit l counts as (0, l),
-// whose softmax is (1 - sigmoid(l), sigmoid(l)).
+// whose softmax is (1 - sigmoid(l), sigmoid(l)). They are relative to the threshold (below).
 class ClassifierModel {
   public:
     // Weights are zero until initialised or loaded. Throws std::invalid_argument when shape and
@@ -66,7 +66,19 @@ class ClassifierModel {
     std::int64_t pixels() const { return format_.pixels(); }
     std::int64_t feature_count() const { return network_.shape().layers.back().inputs; }
 
-    // Weights by PyTorch's names, with shape and format in the metadata.
+    // The probability from which class 1 of two is called; 0.5 unless set or told by the loaded file.
+    // It lies in the class logits: class 1 stands lead() = log(t / (1 - t)) lower than the network
+    // says, so that answers, attacks and ensembles all keep to it. probabilities() and weights() are
+    // the network's own. std::invalid_argument: --threshold.
+    void set_threshold(double threshold);
+    double threshold() const { return threshold_; }
+    double lead() const;
+
+    // Puts means over these patches, in batches, in place of batch normalisation's running
+    // statistics: after weights were averaged, for example. At least one patch.
+    void recompute_statistics(std::span<const std::uint8_t> bytes);
+
+    // Weights by PyTorch's names, with shape, format and threshold in the metadata.
     TensorFile weights() const;
     // 16 hexadecimal digits of the weights (64-bit FNV-1a over names, shapes and values).
     std::string hash() const;
@@ -95,9 +107,12 @@ class ClassifierModel {
     std::vector<float> class_logits(std::span<const T> patches) const;
     void scale(std::span<const std::uint8_t> patches) const;
     void scale(std::span<const float> patches) const;
+    void put_bias(const std::vector<float>& values) const;
 
     Network network_;
     ClassifierFormat format_;
+    double threshold_ = 0.5;
+    std::vector<float> own_bias_; // of the last layer, where the threshold is not 0.5
     mutable Trace pass_;
     DeviceArray<std::uint8_t> bytes_; // [batch, pixels]
     DeviceArray<float> scaled_;
@@ -105,6 +120,8 @@ class ClassifierModel {
 
 // Row by row from class logits [count, classes].
 std::vector<float> softmax_of(std::span<const float> logits, std::int64_t classes);
+// Of logits of two classes that are relative to a threshold: the network's own.
+std::vector<float> probabilities_of(std::vector<float> logits, std::int64_t classes, double lead);
 std::vector<std::int32_t> argmax_of(std::span<const float> logits, std::int64_t classes);
 
 } // namespace patchforge

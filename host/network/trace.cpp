@@ -7,13 +7,6 @@
 
 namespace patchforge {
 
-namespace {
-
-// Share of a batch's statistics in the running ones, PyTorch's default.
-constexpr float momentum = 0.1f;
-
-} // namespace
-
 Trace::Trace(const Network& network, std::int64_t maximum_rows, bool backward)
     : network_(&network), memory_(network.shape().layers.size()),
       outputs_(network.shape().layers.size()), epilogues_(network.shape().layers.size()) {
@@ -92,6 +85,7 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
     rows_ = input.rows;
     groups_ = dropout.groups;
     training_ = dropout.training;
+    momentum_ = dropout.momentum;
     Backend& backend = network_->backend();
     for (std::int64_t l = 0; l < network_->layer_count(); ++l) {
         const LayerShape& layer = shape(l);
@@ -163,7 +157,7 @@ void Trace::normalise_maps(std::int64_t layer) {
     }
     const MapSets sets = sets_of(layer, group_rows());
     backend.normalise_maps(y, memory(layer).statistics.matrix(2, sets.count(rows_)),
-                           batch ? RunningStatistics{network_->running_statistics(layer), momentum}
+                           batch ? RunningStatistics{network_->running_statistics(layer), momentum_}
                                  : RunningStatistics{},
                            memory(layer).sums.view().part(0, sets.sums(rows_)), z, sets, scale,
                            shift, epilogue);
@@ -220,8 +214,8 @@ void Trace::normalise(std::int64_t layer) {
         const float unbiased = rows > 1 ? n / (n - 1) : 1.0f;
         for (const std::int64_t moment : {0, 1}) {
             const Vector<float> kept = running.row_range(moment, 1).flat();
-            backend.weighted_sum(kept, kept, 1 - momentum, now.row_range(moment, 1).flat(),
-                                 moment == 0 ? momentum : momentum * unbiased, {}, 0);
+            backend.weighted_sum(kept, kept, 1 - momentum_, now.row_range(moment, 1).flat(),
+                                 moment == 0 ? momentum_ : momentum_ * unbiased, {}, 0);
         }
     }
 }

@@ -17,6 +17,7 @@ struct DropoutSource {
     std::uint32_t purpose = 0;
     StepCount draw;
     std::int64_t groups = 1;
+    float momentum = 0.1f; // share of this pass in the running statistics; PyTorch's default
 };
 
 // The outputs of every layer of the last forward pass, kept for the backward one. Several traces may
@@ -122,6 +123,7 @@ class Trace {
     std::int64_t rows_ = 0;
     std::int64_t groups_ = 1;
     bool training_ = false;
+    float momentum_ = 0;
     Matrix<const float> input_;
     std::vector<LayerMemory> memory_;
     std::vector<Matrix<float>> outputs_;

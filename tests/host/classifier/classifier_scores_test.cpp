@@ -32,6 +32,47 @@ TEST(ClassifierScores, TwoClasses) {
     EXPECT_NEAR(scores.loss, loss / 8, 1e-7);
 }
 
+// A lead parts what a threshold of the probability parts, and nothing else changes.
+TEST(ClassifierScores, AThresholdMovesTheOperatingPoint) {
+    const std::vector<float> score = {2, 0.5, 1, -2, -1, -3, -4, -1};
+    const std::vector<std::int32_t> labels = {1, 0, 1, 0, 1, 0, 0, 0};
+    std::vector<float> logits;
+    for (const float s : score) {
+        logits.insert(logits.end(), {0.25f, s + 0.25f});
+    }
+    const double t = 0.7; // 2 and 1 are above, 0.5 is below
+    const ClassifierScores at = score_logits(logits, labels, 2, std::log(t / (1 - t)));
+    EXPECT_NEAR(at.sensitivity, 2 / 3.0, 1e-12);
+    EXPECT_NEAR(at.specificity, 1, 1e-12);
+    const ClassifierScores plain = score_logits(logits, labels, 2);
+    EXPECT_EQ(at.loss, plain.loss);
+    EXPECT_EQ(at.auc, plain.auc);
+    // The best parts 0.5 from 1.
+    EXPECT_NEAR(best_threshold(logits, labels), 1 / (1 + std::exp(-0.75)), 1e-7);
+    EXPECT_EQ(best_threshold(std::span(logits).first(2), std::span(labels).first(1)), 0.5);
+}
+
+TEST(ClassifierScores, NoThresholdIsBetterThanTheBest) {
+    std::vector<float> logits;
+    std::vector<std::int32_t> labels;
+    std::uint32_t word = 5;
+    for (int i = 0; i < 60; ++i) {
+        word = word * 1664525 + 1013904223;
+        const auto draw = static_cast<float>(word >> 8) / 0x1000000p0f;
+        labels.push_back(i % 3 == 0);
+        logits.insert(logits.end(),
+                      {0, std::round((draw + (i % 3 == 0 ? 0.6f : 0)) * 20) / 10 - 2});
+    }
+    const auto balanced = [&](double t) {
+        return score_logits(logits, labels, 2, std::log(t / (1 - t))).balanced_accuracy;
+    };
+    const double best = balanced(best_threshold(logits, labels));
+    for (int i = 1; i < 1000; ++i) {
+        ASSERT_LE(balanced(i / 1000.0), best + 1e-12) << i;
+    }
+    EXPECT_GT(best, balanced(0.5)); // or nothing was to be found
+}
+
 // Class 0: both right; class 1: one of two; class 2: one of three; class 3 has no patch.
 TEST(ClassifierScores, FourClassesOfWhichOneIsMissing) {
     const std::vector<std::int32_t> called = {0, 0, 1, 0, 2, 1, 3};

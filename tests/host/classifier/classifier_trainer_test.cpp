@@ -47,6 +47,19 @@ ClassifierOptions every_defence() {
     return options;
 }
 
+// A convolution with batch normalisation, every change of patches, and averaged weights.
+ClassifierOptions every_change() {
+    ClassifierOptions options = small_options();
+    options.network = "3x6x6; conv 3>4 k3 p1 norm=batch relu; pool global; linear 4>3";
+    options.augmentation = Augmentation::flips;
+    options.stain_jitter = 0.1;
+    options.translation = 1;
+    options.cutout = 2;
+    options.ema = 0.8;
+    options.rates.shape = RateOptions::Shape::cosine;
+    return options;
+}
+
 std::vector<float> values_of(Backend& backend, Matrix<const float> matrix) {
     std::vector<float> values(static_cast<std::size_t>(matrix.size()));
     backend.download(values.data(), matrix.data, values.size() * sizeof(float));
@@ -56,8 +69,8 @@ std::vector<float> values_of(Backend& backend, Matrix<const float> matrix) {
 class ClassifierTrainerTest : public testing::BackendTest {};
 
 TEST_P(ClassifierTrainerTest, ResumedRunEndsInTheSameBytes) {
-    const Patches patches(11, 1, 6, 6);
-    for (const ClassifierOptions& options : {small_options(), every_defence()}) {
+    const Patches patches(11, 3, 6, 6);
+    for (const ClassifierOptions& options : {small_options(), every_defence(), every_change()}) {
         ClassifierTrainer whole(backend(), options, patches.format(), patches.rows);
         whole.run(9);
         ClassifierTrainer first(backend(), options, patches.format(), patches.rows);
@@ -79,6 +92,7 @@ TEST_P(ClassifierTrainerTest, ResumedRunEndsInTheSameBytes) {
             second.run(1);
         }
         EXPECT_EQ(whole.checkpoint(), second.checkpoint()) << options.adversarial.name();
+        EXPECT_EQ(whole.judged().hash(), second.judged().hash());
     }
 }
 
@@ -92,6 +106,80 @@ TEST_P(ClassifierTrainerTest, StreamedPatchesTrainLikeResidentOnes) {
     resident.run(7);
     streamed.run(7);
     EXPECT_EQ(resident.checkpoint(), streamed.checkpoint());
+}
+
+// Each change of the patches by itself, in batches of 4 and 3: what the network saw is the same operation
+// on the patches that a plain run of the same seed saw.
+TEST_P(ClassifierTrainerTest, PatchesAreChangedAsAsked) {
+    const Patches patches(11, 3, 6, 6);
+    const Extent extent{3, 6, 6};
+    const auto seen = [&](const std::function<void(ClassifierOptions&)>& change) {
+        ClassifierOptions options = small_options();
+        change(options);
+        ClassifierTrainer trainer(backend(), options, patches.format(), patches.rows);
+        trainer.run(2);
+        return values_of(backend(), trainer.last_batch());
+    };
+    const std::vector<float> plain = seen([](ClassifierOptions&) {});
+    DeviceArray<float> x(backend(), std::ssize(plain)), y(backend(), std::ssize(plain));
+    x.upload(plain.data(), std::ssize(plain));
+    const auto random = [](std::uint32_t use) {
+        return RandomStream{
+            seed, static_cast<std::uint32_t>(Purpose::augmentation) + use, {nullptr, 1, 1}};
+    };
+    const auto expect_same = [&](const std::vector<float>& values, const char* what) {
+        const std::vector<float> expected = values_of(backend(), y.matrix(4, 108));
+        ASSERT_EQ(values.size(), expected.size());
+        std::size_t moved = 0;
+        for (std::size_t e = 0; e < values.size(); ++e) {
+            ASSERT_FALSE(!(std::fabs(values[e] - expected[e]) <= 3e-5))
+                << what << " " << e; // stains are logarithms of pixels
+            moved += values[e] != plain[e];
+        }
+        EXPECT_GT(moved, 0u) << what;
+    };
+    backend().translate(y.matrix(4, 108), x.matrix(4, 108), extent, 2, random(4));
+    expect_same(seen([](ClassifierOptions& o) { o.translation = 2; }), "translation");
+    backend().cutout(y.matrix(4, 108), x.matrix(4, 108), extent, 3, random(5));
+    expect_same(seen([](ClassifierOptions& o) { o.cutout = 3; }), "cutout");
+    backend().jitter_stain(y.matrix(4, 108), x.matrix(4, 108),
+                           {0.1f, 0.1f, PixelRange::signed_unit, random(3)});
+    expect_same(seen([](ClassifierOptions& o) { o.stain_jitter = 0.1; }), "stain");
+    DeviceArray<float> turned(backend(), std::ssize(plain));
+    backend().dihedral(turned.matrix(4, 108), x.matrix(4, 108), extent, random(0));
+    backend().translate(y.matrix(4, 108), turned.matrix(4, 108), extent, 1, random(4));
+    expect_same(seen([](ClassifierOptions& o) {
+                    o.augmentation = Augmentation::flips;
+                    o.translation = 1;
+                }),
+                "turned, then shifted");
+}
+
+// After n steps the average holds (1 - d) sum d^(n - k) w_k + d^n w_0.
+TEST_P(ClassifierTrainerTest, AverageFollowsTheWeights) {
+    const Patches patches(11, 3, 6, 6);
+    ClassifierOptions options = every_change();
+    ClassifierTrainer trainer(backend(), options, patches.format(), patches.rows);
+    const auto weights = [&](ClassifierModel& model) {
+        const TensorFile file = model.weights();
+        const auto values = f32(file.at("0.weight"));
+        return std::vector<double>(values.begin(), values.end());
+    };
+    std::vector<double> expected = weights(trainer.model());
+    for (int step = 0; step < 5; ++step) {
+        trainer.run(1);
+        const std::vector<double> now = weights(trainer.model());
+        for (std::size_t e = 0; e < now.size(); ++e) {
+            expected[e] = 0.8 * expected[e] + 0.2 * now[e];
+        }
+    }
+    const std::vector<double> average = weights(trainer.judged()), last = weights(trainer.model());
+    double apart = 0;
+    for (std::size_t e = 0; e < expected.size(); ++e) {
+        ASSERT_FALSE(!(std::fabs(average[e] - expected[e]) <= 1e-6)) << e;
+        apart = std::max(apart, std::fabs(average[e] - last[e]));
+    }
+    EXPECT_GT(apart, 1e-4);
 }
 
 // Rows that are attacked stay within eps of their clean rows and inside the box, and are not the
@@ -235,6 +323,9 @@ TEST(ClassifierOptions, AreRefusedByName) {
     EXPECT_EQ(refusal([](auto& o) { o.adversarial.epsilon = 0; }).find("--adv-eps 0"), 0u);
     EXPECT_EQ(refusal([](auto& o) { o.adversarial.alpha = -1; }).find("--adv-alpha -1"), 0u);
     EXPECT_EQ(refusal([](auto& o) { o.adversarial.weight = -1; }).find("--adv-weight -1"), 0u);
+    EXPECT_EQ(refusal([](auto& o) { o.choose_threshold = true; }).find("--threshold validation"),
+              0u);
+    EXPECT_EQ(refusal([](auto& o) { o.threshold = 1; }).find("--threshold 1"), 0u);
     EXPECT_EQ(refusal([](auto& o) { o.noise = std::nan(""); }).find("--noise"), 0u);
     EXPECT_EQ(refusal([](auto& o) { o.hidden_dims = {0}; }).find("--hidden-dims 0"), 0u);
     EXPECT_EQ(refusal([](auto& o) { o.test_patients = 0; }).find("--test-patients 0"), 0u);

@@ -113,7 +113,8 @@ TEST_F(Installed, ProgramPagesAndLicenceComeAndGo) {
 TEST_F(Installed, CompletesVerbsOptionsAndValues) {
     EXPECT_EQ(completed("tr"), (std::set<std::string>{"train"}));
     EXPECT_EQ(completed("train d"), (std::set<std::string>{"detector"}));
-    EXPECT_EQ(completed("train gan --lr-"), (std::set<std::string>{"--lr-d", "--lr-g"}));
+    EXPECT_EQ(completed("train gan --hidden-dims-"),
+              (std::set<std::string>{"--hidden-dims-d", "--hidden-dims-g"}));
     EXPECT_EQ(completed("attack --dev"), (std::set<std::string>{"--device"}));
     EXPECT_EQ(completed("attack --device c"), (std::set<std::string>{"cpu", "cuda"}));
     EXPECT_TRUE(completed("train gan --preset i").contains("idc"));

@@ -90,9 +90,32 @@ TEST(ClassifierRun, KilledAndResumedEndsInTheSameBytes) {
 }
 
 TEST(ClassifierRun, ConvolutionsKilledAndResumedEndInTheSameBytes) {
-    kill_and_resume("cnn-kill", {"--network", small_network, "--adversarial-training", "fgsm",
-                                 "--augment", "flips", "--lr", "3e-3", "--decay-epoch", "1",
-                                 "--weight-decay", "1e-4", "--epochs", "30"});
+    kill_and_resume("cnn-kill", {"--network",
+                                 small_network,
+                                 "--adversarial-training",
+                                 "fgsm",
+                                 "--augment",
+                                 "flips",
+                                 "--lr",
+                                 "3e-3",
+                                 "--decay-epoch",
+                                 "1",
+                                 "--weight-decay",
+                                 "1e-4",
+                                 "--epochs",
+                                 "30",
+                                 "--stain-jitter",
+                                 "0.05",
+                                 "--translation",
+                                 "1",
+                                 "--cutout",
+                                 "3",
+                                 "--ema",
+                                 "0.9",
+                                 "--validation-patients",
+                                 "2",
+                                 "--threshold",
+                                 "validation"});
 }
 
 // A network of layers goes all the ways that a multilayer perceptron goes; one thread, two threads
