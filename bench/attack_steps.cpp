@@ -1,6 +1,6 @@
-// Steps of gradient attacks in L-infinity against a classifier 7500-256-256-2, weights frozen: the
-// gradient by the pixels and the step, as `attack` replays them. Milliseconds a step: of PGD in
-// whole attacks of 20, of FGSM in attacks of one, the start from the sample included.
+// Steps of gradient attacks in L-infinity against a classifier 7500-256-256-2, or --network, weights
+// frozen: the gradient by the pixels and the step, as `attack` replays them. Milliseconds a step: of
+// PGD in whole attacks of 40, of FGSM in attacks of one, the start from the sample included.
 //
 // The floor: the weights are read twice, the pixels (samples, scaled samples, gradient, origin)
 // are read or written nine times, and the products are done once forward and once backward;
@@ -10,10 +10,13 @@
 #include <algorithm>
 #include <cstdio>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "bench/measure.h"
+#include "bench/workload.h"
 #include "host/attack/attack_options.h"
+#include "host/network/named_networks.h"
 #include "host/run/version.h"
 
 namespace patchforge::bench {
@@ -21,17 +24,19 @@ namespace {
 
 constexpr double epsilon = 8.0 / 255;
 
-ClassifierModel random_classifier(Backend& backend) {
-    const ClassifierFormat format{3, 50, 50, {"0", "1"}, false};
-    ClassifierModel model(backend, classifier_shape(format, {256, 256}, 0.5f), format);
-    model.network().initialise(1, 0);
-    return model;
+NetworkShape shape_of(const ClassifierFormat& format, const std::string& network) {
+    return network.empty()
+               ? classifier_shape(format, {256, 256}, 0.5f)
+               : network_shape_from_description(classifier_text(
+                     network, {format.channels, format.height, format.width}, format.outputs()));
 }
 
 void run(const Options& options) {
     const auto backend = make_backend(options.device, {.threads = options.threads});
     const Machine machine = measure_machine(*backend, options.threads);
-    const ClassifierModel model = random_classifier(*backend);
+    const ClassifierFormat format{3, 50, 50, {"0", "1"}, false};
+    ClassifierModel model(*backend, shape_of(format, options.network), format);
+    model.network().initialise(1, 0);
     const std::int64_t pixels = model.pixels();
     const auto parameters = static_cast<double>(model.network().shape().parameter_count());
 
@@ -39,24 +44,19 @@ void run(const Options& options) {
                  "steps/s", "sample steps/s"});
     std::vector<std::string> json;
     for (const std::int64_t batch : options.batches) {
-        std::vector<std::uint8_t> levels(static_cast<std::size_t>(batch * pixels));
-        std::uint32_t state = 1;
-        for (std::uint8_t& level : levels) {
-            state = state * 1664525u + 1013904223u;
-            level = static_cast<std::uint8_t>(state >> 24);
-        }
+        const std::vector<std::uint8_t> levels = random_levels(batch * pixels);
         std::vector<std::int64_t> samples(static_cast<std::size_t>(batch));
         std::iota(samples.begin(), samples.end(), 0);
         const AttackSet set{levels, std::vector<std::int32_t>(samples.size(), 0), {}};
         AttackBatch rows(*backend, batch, pixels);
         rows.load(set, samples, set.labels);
         WhiteBoxVictim victim({&model}, batch);
-        for (const char* name : {"fgsm", "pgd"}) {
+        for (const auto& [name, label] : {std::pair{"fgsm", "fgsm"}, std::pair{"pgd", "pgd-40"}}) {
             AttackOptions attack_options;
             attack_options.method = attack_method(name);
             attack_options.random_start = false;
             attack_options.batch_size = batch;
-            attack_options.steps = 20; // of pgd
+            attack_options.steps = 40; // of pgd
             const auto steps_each = static_cast<double>(attack_options.steps_of(pixels));
             const std::unique_ptr<Attack> attack =
                 attack_options.method->prepare({victim, nullptr, rows, set, attack_options});
@@ -70,11 +70,12 @@ void run(const Options& options) {
             }
             const double bytes = 4 * (2 * parameters + 9.0 * static_cast<double>(batch * pixels));
             const double by_bytes = bytes / machine.bytes_per_second * 1e3;
-            const double flop = 4 * parameters * static_cast<double>(batch);
+            const double flop =
+                2 * forward_operations(model.network().shape()).all * static_cast<double>(batch);
             const double by_operations =
                 machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
             const double steps = 1e3 / timing.median;
-            table.add({name, std::to_string(batch), fmt::format("{:.4f}", timing.median),
+            table.add({label, std::to_string(batch), fmt::format("{:.4f}", timing.median),
                        fmt::format("{:.4f}", timing.p5), fmt::format("{:.4f}", timing.p95),
                        fmt::format("{:.4f}", by_bytes),
                        by_operations > 0 ? fmt::format("{:.4f}", by_operations) : "unknown",
@@ -83,14 +84,16 @@ void run(const Options& options) {
             json.push_back(fmt::format(
                 R"({{"bench": "attack_steps", "program": "patchforge", "commit": "{}", )"
                 R"("device": "{}", "method": "{}", "batch": {}, "ms": {:.5f}, "p5": {:.5f}, )"
-                R"("p95": {:.5f}}})",
-                commit(), backend->description(), name, batch, timing.median, timing.p5,
-                timing.p95));
+                R"("p95": {:.5f}, "network": {}}})",
+                commit(), backend->description(), label, batch, timing.median, timing.p5,
+                timing.p95, texts_of({model.network().shape()})));
         }
     }
     publish(options,
-            "# Attack steps\n\nMilliseconds a step (7500-256-256-2, L-infinity, input gradient "
-            "alone): median, 5th and 95th percentile, beside the floor.\n\n" +
+            "# Attack steps\n\nMilliseconds a step (" +
+                (options.network.empty() ? "7500-256-256-2" : "--network " + options.network) +
+                ", L-infinity, input gradient alone): median, 5th and 95th percentile, beside the "
+                "floor.\n\n" +
                 circumstances(*backend, machine) + "\n" + table.text(),
             json);
 }

@@ -1,12 +1,12 @@
 # Benchmarks; their numbers go to docs/measured. Read by the Makefile.
-BENCH_OBJECTS := $(patsubst %,$B/%.o,bench/measure.cpp bench/peak.cpp)
+BENCH_OBJECTS := $(patsubst %,$B/%.o,bench/measure.cpp bench/peak.cpp bench/workload.cpp)
 .PRECIOUS: $B/bench/%.cpp.o
 $B/bench/peak.cpp.o: BASE += -O3 -ffp-contract=fast
 $B/bench/%: $B/bench/%.cpp.o $(BENCH_OBJECTS) $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a
 	$(LINK) $(CUDA_LINK)
 $B/bench/kernels: $(patsubst %,$B/bench/%_cases.cpp.o,linear convolution training map attack)
 
-.PHONY: bench bench-peers bench-attack bench-precision cross-check
+.PHONY: bench peers bench-peers bench-precision cross-check
 BENCH_DEVICE ?= cpu
 # A Python that has PyTorch, or any.
 PEER_PYTHON ?= $(or $(shell for p in python3 /usr/bin/python3; do \
@@ -16,16 +16,25 @@ bench: $B/bench/kernels $B/bench/iteration ## measure operations and whole itera
 	$B/bench/kernels --device $(BENCH_DEVICE) --out docs/measured/kernels_$(BENCH_DEVICE).md
 	$B/bench/iteration --device $(BENCH_DEVICE) --out docs/measured/iteration_$(BENCH_DEVICE).md
 
-bench-peers: $B/bench/iteration ## the same iteration in PyTorch and JAX, side by side in one run
-	@mkdir -p docs/measured
-	$(PEER_PYTHON) bench/peers/compare.py --device $(BENCH_DEVICE) --ours $B/bench/iteration \
-	    --out docs/measured/peers_$(BENCH_DEVICE).md
-	python3 bench/readme_speed.py
+# The newest PyTorch and JAX of PyPI in a virtual environment of their own; PEER_PYTHON=... takes another.
+peers: $B/peers/bin/python ## install or bring up to date what benchmarks compare with, under build/
+	$B/peers/bin/pip install --quiet --upgrade torch jax numpy
+$B/peers/bin/python:
+	python3 -m venv $B/peers
+PEERS := $(if $(filter file,$(origin PEER_PYTHON)),peers)
+PEER := $(if $(PEERS),$B/peers/bin/python,$(PEER_PYTHON))
+BENCH_STEPS := $(patsubst %,$B/bench/%,iteration classifier_step attack_steps)
+# Of a comparison its name and that of its page.
+compare = $(PEER) bench/peers/compare.py --bench $1 --device $(BENCH_DEVICE) --ours $B/bench \
+    --out docs/measured/$2_$(BENCH_DEVICE).md
 
-bench-attack: $B/bench/attack_steps ## attack steps and the same loop in PyTorch, side by side in one run
+bench-peers: $(PEERS) $(BENCH_STEPS) ## whole iterations, steps and attacks beside PyTorch and JAX, in one run each
 	@mkdir -p docs/measured
-	$(PEER_PYTHON) bench/peers/compare.py --bench attack --device $(BENCH_DEVICE) --ours $B/bench/attack_steps \
-	    --out docs/measured/attack_peers_$(BENCH_DEVICE).md
+	$(call compare,gan,peers)
+	$(call compare,gan-layers,gan_layers_peers)
+	$(call compare,classifier,classifier_peers)
+	$(call compare,attack,attack_peers)
+	python3 bench/readme_speed.py
 
 bench-precision: $B/bench/precision $(RUN_PROGRAM) ## products against float64 and a GAN's losses, in every --precision
 	@mkdir -p docs/measured
@@ -55,7 +64,7 @@ ladder: $B/ladder ## the two hardest kernels from naive to shipped: predicted an
 	@$B/ladder --out docs/measured/ladder.md
 
 # Everything that is claimed of a GPU, measured in one go on the machine's first one.
-build-bench-gpu: $B/bench/kernels $B/bench/iteration $B/bench/attack_steps $B/cublas $B/persistent $B/ladder
+build-bench-gpu: $B/bench/kernels $(BENCH_STEPS) $B/cublas $B/persistent $B/ladder
 bench-gpu: ## measure on a GPU: operations, iteration, cuBLAS, PyTorch, JAX, ladder; writes docs/measured
 	@[ -n "$(GPU)" ] || { echo "bench-gpu: nvidia-smi finds no GPU here: nothing was measured; clone this" \
 	    "repository on a machine with a GPU, its driver and nvcc, and run make bench-gpu there"; exit 1; }

@@ -33,12 +33,16 @@ part "$build/bench/iteration" --device cuda --batches 1,2,4,8,10,16,32,64,128,25
 part "$build/cublas" --out "$out/cublas.md" --json "$out/cublas.json"
 part "$build/ladder" --out "$out/ladder.md" --json "$out/ladder.json"
 part "$build/persistent" --out "$out/persistent.md" --json "$out/persistent.json"
-part "${PEER_PYTHON:-python3}" bench/peers/compare.py --device cuda --ours "$build/bench/iteration" \
-    --batches 1,10,32,64,256,1024 --out "$out/peers_cuda.md" --json "$out/peers_cuda.json"
+compare() {
+    part "${PEER_PYTHON:-python3}" bench/peers/compare.py --device cuda --ours "$build/bench" --bench "$1" \
+        --out "$out/$2_cuda.md" --json "$out/$2_cuda.json" "${@:3}"
+}
+compare gan peers --batches 1,10,32,64,256,1024
+compare gan-layers gan_layers_peers
+compare classifier classifier_peers
 part "$build/bench/attack_steps" --device cuda --batches 1,64,256 \
     --out "$out/attack_steps_cuda.md" --json "$out/attack_steps_cuda.json"
-part "${PEER_PYTHON:-python3}" bench/peers/compare.py --bench attack --device cuda --ours "$build/bench/attack_steps" \
-    --batches 1,64,256 --out "$out/attack_peers_cuda.md" --json "$out/attack_peers_cuda.json"
+compare attack attack_peers --batches 1,64,256
 circumstances
 echo "pages written to $out"
 exit "$missing"

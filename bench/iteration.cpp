@@ -1,5 +1,5 @@
 // A whole GAN iteration, as `train gan` runs it: gathering the batch, random numbers, both
-// networks, both Adam steps, metrics. Networks 7500-256-256-1 and 64-256-256-7500.
+// networks, both Adam steps, metrics. Networks 7500-256-256-1 and 64-256-256-7500, or --network.
 //
 // The floor: 24 bytes a parameter (Adam reads and writes weight and both moments) at the measured
 // bandwidth, and the operations of the products at the measured peak; whichever is longer.
@@ -15,34 +15,19 @@
 #include <vector>
 
 #include "bench/measure.h"
+#include "bench/workload.h"
 #include "host/gan/gan_trainer.h"
 #include "host/run/version.h"
 
 namespace patchforge::bench {
 namespace {
 
-constexpr std::int64_t pixels = 7500;
-constexpr std::int64_t patches = 4096; // 31 MB of bytes, more than a cache holds
-
-std::int64_t weights(const NetworkShape& shape) {
-    std::int64_t count = 0;
-    for (const LayerShape& layer : shape.layers) {
-        count += layer.inputs * layer.outputs;
-    }
-    return count;
-}
-
-std::int64_t first_layer(const NetworkShape& shape) {
-    return shape.layers.front().inputs * shape.layers.front().outputs;
-}
-
 // Operations a row of the batch. G: forward twice, weight and input gradients, but none for z.
 // D: forward and weight gradients on two rows, input gradients but those of the first layer, then
 // forward and all input gradients on one.
 double operations(const NetworkShape& d, const NetworkShape& g) {
-    const std::int64_t products =
-        4 * weights(g) - first_layer(g) + 8 * weights(d) - 2 * first_layer(d);
-    return 2.0 * static_cast<double>(products);
+    const ForwardOperations of_d = forward_operations(d), of_g = forward_operations(g);
+    return 4 * of_g.all - of_g.first + 8 * of_d.all - 2 * of_d.first;
 }
 
 // Mean losses of D and G over iterations 17 to 32, to see that peers play the same game.
@@ -103,19 +88,8 @@ std::unique_ptr<GanTrainer> trainer_of(const Way& way, GanOptions gan, const Pat
 }
 
 void run(const Options& options) {
-    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(patches * pixels));
-    std::uint32_t state = 1;
-    for (std::uint8_t& byte : bytes) {
-        state = state * 1664525u + 1013904223u;
-        byte = static_cast<std::uint8_t>(state >> 24);
-    }
-    PatchRows rows;
-    rows.pixels = bytes.data();
-    rows.count = patches;
-    rows.channels = 3;
-    rows.height = 50;
-    rows.width = 50;
-
+    const Patches patches;
+    const PatchRows& rows = patches.rows();
     const auto backend = make_backend(options.device, {.threads = options.threads});
     const auto overlapping_backend = overlapping(*backend);
     const Machine machine = measure_machine(*backend, options.threads);
@@ -135,8 +109,8 @@ void run(const Options& options) {
         gan.drop_last = true;
         gan.epochs = 1'000'000;
         gan.beta1 = 0.9;
-        const NetworkShape d = discriminator_shape(gan, pixels);
-        const NetworkShape g = generator_shape(gan, pixels);
+        gan.network = options.network;
+        const auto [g, d] = gan_shapes(gan, {3, 50, 50}, 0, 0, 0);
         const auto parameters = static_cast<double>(d.parameter_count() + g.parameter_count());
         const double by_bytes = 24 * parameters / machine.bytes_per_second * 1e3;
         const double flop = operations(d, g) * static_cast<double>(batch);
@@ -161,21 +135,23 @@ void run(const Options& options) {
                 R"({{"bench": "gan_iteration", "program": "patchforge", "commit": "{}", )"
                 R"("device": "{}", "batch": {}, "way": "{}", "ms": {:.5f}, "p5": {:.5f}, )"
                 R"("p95": {:.5f}, "floor_bytes_ms": {:.5f}, "floor_operations_ms": {:.5f}, )"
-                R"("losses": [{:.4f}, {:.4f}]}})",
+                R"("losses": [{:.4f}, {:.4f}], "network": {}}})",
                 commit(), way.backend->description(), batch, way.name, timing.median, timing.p5,
-                timing.p95, by_bytes, by_operations, loss_d, loss_g));
+                timing.p95, by_bytes, by_operations, loss_d, loss_g, texts_of({g, d})));
             fmt::print(stderr, "batch {}, {}: {:.3f} ms\n", batch, way.name, timing.median);
         }
     }
-    publish(
-        options,
-        "# GAN iteration\n\nMilliseconds a whole iteration (7500-256-256-1 against "
-        "64-256-256-7500, gathering and random numbers included): median, 5th and 95th "
-        "percentile, beside the floor. Recorded is the default; overlapped is --overlap-launches, "
-        "persistent --persistent, which keeps weights on chip and so may pass the floor of "
-        "bytes.\n\n" +
-            circumstances(*backend, machine) + "\n" + table.text(),
-        json);
+    publish(options,
+            "# GAN iteration\n\nMilliseconds a whole iteration (" +
+                (options.network.empty() ? "7500-256-256-1 against 64-256-256-7500"
+                                         : "--network " + options.network) +
+                ", gathering and random numbers included): median, 5th and 95th "
+                "percentile, beside the floor. Recorded is the default; overlapped is "
+                "--overlap-launches, "
+                "persistent --persistent, which keeps weights on chip and so may pass the floor of "
+                "bytes.\n\n" +
+                circumstances(*backend, machine) + "\n" + table.text(),
+            json);
 }
 
 } // namespace

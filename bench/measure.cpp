@@ -70,7 +70,7 @@ Options parse_options(int argc, char** argv, std::vector<std::int64_t> default_b
         const std::string flag = argv[i];
         if (flag == "--help" || flag == "-h") {
             fmt::print("{} [--device cpu|cuda|cuda:N] [--threads N] [--batches 1,10,...] "
-                       "[--seconds S] [--out page.md] [--json lines.json]\n",
+                       "[--seconds S] [--network NAME|TEXT] [--out page.md] [--json lines.json]\n",
                        argv[0]);
             std::exit(0);
         }
@@ -87,6 +87,8 @@ Options parse_options(int argc, char** argv, std::vector<std::int64_t> default_b
                 options.batches = parse_list(value);
             } else if (flag == "--seconds") {
                 options.seconds = std::stod(value);
+            } else if (flag == "--network") {
+                options.network = value;
             } else if (flag == "--out") {
                 options.out = value;
             } else if (flag == "--json") {

@@ -16,12 +16,13 @@ struct Options {
     std::string device = "cpu";
     int threads = 0;
     std::vector<std::int64_t> batches;
-    double seconds = 1; // to spend on each measurement
-    std::string out;    // Markdown page to write; empty: none
-    std::string json;   // JSON lines to write; empty: none
+    double seconds = 1;  // to spend on each measurement
+    std::string network; // a name or a text of networks; empty: multilayer perceptrons
+    std::string out;     // Markdown page to write; empty: none
+    std::string json;    // JSON lines to write; empty: none
 };
 
-// --device D --threads N --batches 1,10 --seconds S --out FILE --json FILE. Prints how to call it
+// --device D --threads N --batches 1,10 --seconds S --network NAME --out FILE --json FILE. Prints how to call it
 // and exits for --help; std::invalid_argument for anything else.
 Options parse_options(int argc, char** argv, std::vector<std::int64_t> default_batches);
 

@@ -1,10 +1,13 @@
-"""Ours and its peers side by side: for every batch size each program runs in turn, several rounds, so that
+"""Ours and its peers side by side: for every batch size each program is asked in turn, several rounds, so that
 whatever else the machine does falls on all of them; the table takes the median of the rounds (least to most
-in brackets), and of a program that ran with several thread counts the best. A ratio is the median of the
-rounds' ratios. Where both sides play the same game with other random numbers, their early losses must agree
-within LOSSES_AGREE_WITHIN, or the comparison fails. --bench says what is compared."""
+in brackets), and of a program that can run in several ways (threads, layouts) the best. A way that took more
+than SLOW times its program's best in the first round is not asked again. A ratio is the median of the rounds'
+ratios. Both sides run the same networks: ours prints their texts, peers build them from those. Where both play
+the same game with other random numbers, their early losses must agree within LOSSES_AGREE_WITHIN, or the
+comparison fails. --bench says what is compared."""
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -13,17 +16,23 @@ import sys
 import tempfile
 
 LOSSES_AGREE_WITHIN = 0.1
+SLOW = 1.4
 PEERS = os.path.dirname(os.path.abspath(__file__))
 BENCHES = {
-    "iteration": {
-        "heading": "GAN iteration beside its peers", "unit": "an iteration", "pytorch": "gan_pytorch.py",
-        "jax": "gan_jax.py", "rows": "batch", "batches": "1,10,32,64,100,256"},
+    "gan": {
+        "heading": "GAN iteration beside its peers", "unit": "an iteration", "ours": "iteration",
+        "networks": {"": "1,10,32,64,100,256"}},
+    "gan-layers": {
+        "heading": "Iteration of convolutional GANs beside PyTorch", "unit": "an iteration", "ours": "iteration",
+        "peer": "gan", "networks": {"light": "16,32,64", "light-32": "16,64"}},
+    "classifier": {
+        "heading": "Classifier training step beside its peers", "unit": "a step", "ours": "classifier_step",
+        "networks": {"": "1,64", "cnn": "64", "resnet": "64"}},
     "attack": {
-        "heading": "Attack steps beside PyTorch",
-        "unit": "a step (7500-256-256-2, L-infinity, weights frozen, gradient by the pixels alone; of PGD in "
-                "attacks of 20 steps, of FGSM in attacks of one)",
-        "pytorch": "pgd_pytorch.py", "jax": None, "rows": "attack, batch",
-        "per_second": "steps/s", "batches": "1,64"},
+        "heading": "Attack steps beside its peers",
+        "unit": "a step (L-infinity, weights frozen, gradient by the pixels alone; of PGD in attacks of 40 steps, "
+                "of FGSM in attacks of one)",
+        "ours": "attack_steps", "networks": {"": "1,64", "cnn": "1,64"}},
 }
 
 
@@ -33,39 +42,144 @@ def processor():
     return f"{names[0]}, {len(names)} cores" if names else "unknown processor"
 
 
-def json_lines(text):
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+class Ours:
+    """A run of our program for every question: it starts in a moment."""
+
+    def __init__(self, command, device, network, threads):
+        self.command = [command, "--device", device, "--threads", str(threads)]
+        self.command += ["--network", network] if network else []
+
+    def ask(self, batch, seconds):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "lines.json")
+            subprocess.run([*self.command, "--batches", str(batch), "--seconds", str(seconds), "--json", path],
+                           check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            with open(path, encoding="utf-8") as file:
+                lines = [json.loads(line) for line in file]
+        # What a user gets who asks for nothing.
+        return [line | {"program": f"patchforge {line['commit']} on {line['device']}"} for line in lines
+                if line.get("way", "recorded") == "recorded"]
 
 
-def run_ours(command, batch, device, threads, seconds):
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "lines.json")
-        subprocess.run([command, "--device", device, "--batches", str(batch), "--threads", str(threads),
-                        "--seconds", str(seconds), "--json", path],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with open(path, encoding="utf-8") as file:
-            # What a user gets who asks for nothing.
-            return [line for line in json_lines(file.read()) if line.get("way", "recorded") == "recorded"]
+class Peer:
+    """A peer's program, started once (peer.py)."""
+
+    def __init__(self, command):
+        self.command = command
+        self.process = None
+
+    def ask(self, batch, seconds):
+        """The peer's lines, or None when it cannot run here; it says why on stderr."""
+        if not self.process:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        lines = []
+        try:
+            self.process.stdin.write(json.dumps({"batch": batch, "seconds": seconds}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass
+        while True:
+            line = self.process.stdout.readline()
+            if not line:
+                if self.process.wait() != 77:
+                    print(f"{' '.join(self.command)}: failed with {self.process.returncode}", file=sys.stderr)
+                return None
+            answer = json.loads(line)
+            if not answer:
+                return lines
+            lines.append(answer)
+
+    def stop(self):
+        if self.process:
+            self.process.stdin.close()
+            self.process.wait()
 
 
-def run_peer(arguments, batch, device, seconds):
-    """The peer's lines, or None when it cannot run here; it says why on stderr."""
-    done = subprocess.run(arguments + ["--device", device, "--batches", str(batch),
-                                       "--seconds", str(seconds)],
-                          stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode != 0:
-        if done.returncode != 77:
-            print(f"{' '.join(arguments)}: failed with {done.returncode}", file=sys.stderr)
-        return None
-    return json_lines(done.stdout)
+def ways_of(bench, network, texts, options):
+    """The programs by name, each with the ways that it can run in."""
+    name = bench.get("peer", options.bench)
+    cpu = options.device == "cpu"
+    tell = ["--device", options.device, *itertools.chain.from_iterable(("--network", text) for text in texts)]
+    torch = [options.python, os.path.join(PEERS, f"{name}_pytorch.py"), *tell]
+    jax = [options.python, os.path.join(PEERS, f"{name}_jax.py"), *tell]
+    threads = [["--threads", n] for n in ("1", "2")] if cpu else [[]]
+    layouts = [[], ["--channels-last"]] if network else [[]]
+    adam = [[], ["--fused"]] if name != "attack" and cpu else [[]]
+    ways = {"PyTorch eager": [torch + t + l + a for t in threads for l in layouts for a in adam],
+            "PyTorch compiled": [torch + ["--compiled"] + t + l for t in threads for l in layouts]}
+    if not network:
+        ways["JAX jit"] = [jax + t for t in threads]
+    return {program: [Peer(command) for command in commands] for program, commands in ways.items()}
+
+
+def compare(bench, network, batches, options, described, raw):
+    """Rows of the table, and of the losses; what does not agree."""
+    cpu = options.device == "cpu"
+    command = os.path.join(options.ours, bench["ours"])
+    ours = [Ours(command, options.device, network, threads) for threads in ((1, 2) if cpu else (0,))]
+    texts = ours[-1].ask(1 if not network else 16, 0.01)[0]["network"]
+    programs = {"ours": ours, **ways_of(bench, network, texts, options)}
+    rows, losses, apart = [], [], []
+    absent = set()
+    for batch in batches:
+        times, early, dropped = {}, {}, set()  # times: [method][program][way]
+        for round_number in range(options.rounds):
+            for program, ways in programs.items():
+                for way, asked in enumerate(ways):
+                    if (program, way) in absent | dropped:
+                        continue
+                    lines = asked.ask(batch, options.seconds)
+                    if lines is None:
+                        absent.add((program, way))
+                        continue
+                    for line in lines:
+                        raw.append(line | {"way": way, "as": program, "of": network or "mlp"})
+                        case = times.setdefault(line.get("method", ""), {})
+                        case.setdefault(program, {}).setdefault(way, []).append(line["ms"])
+                        if "losses" in line:
+                            early[program] = line["losses"]
+                        described[program] = line["program"]
+            if round_number == 0:
+                for program, ways in programs.items():
+                    dropped |= {(program, way) for way in range(len(ways))
+                                if all(way in case.get(program, {}) and
+                                       case[program][way][0] > SLOW * min(v[0] for v in case[program].values())
+                                       for case in times.values())}
+        for method, case in times.items():
+            full = {program: {w: v for w, v in ways.items() if len(v) == options.rounds}
+                    for program, ways in case.items()}
+            best = {program: min(ways.values(), key=statistics.median) for program, ways in full.items() if ways}
+            row = {"batch": f"{network} {method} {batch}".strip()}
+            for program, values in best.items():
+                row[program] = f"{statistics.median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
+            ratios = {program: statistics.median(t / o for t, o in zip(values, best["ours"]))
+                      for program, values in best.items() if program != "ours"}
+            for program, ratio in ratios.items():
+                row[program] += f", **{ratio:.2f}x**"
+            if ratios:
+                row["best peer over ours"] = f"{min(ratios.values()):.2f}"
+            rows.append(row)
+            print("  ".join(row.values()), file=sys.stderr)
+        if early:
+            losses.append(f"| {network} {batch} | " + ", ".join(
+                f"{name} {d:.2f} / {g:.2f}" for name, (d, g) in early.items()) + " |\n")
+            apart += [f"{network} batch {batch}, {name}: {d:.3f} / {g:.3f} and ours {early['ours'][0]:.3f} / "
+                      f"{early['ours'][1]:.3f}" for name, (d, g) in early.items()
+                      if not max(abs(d - early["ours"][0]), abs(g - early["ours"][1])) <= LOSSES_AGREE_WITHIN]
+    for ways in programs.values():
+        for way in ways:
+            if isinstance(way, Peer):
+                way.stop()
+    return rows, losses, apart
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--bench", default="iteration", choices=BENCHES)
-    parser.add_argument("--ours", required=True)
+    parser.add_argument("--bench", default="gan", choices=BENCHES)
+    parser.add_argument("--ours", required=True, help="the folder of our benchmarks")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batches")
+    parser.add_argument("--batches", help="instead of the bench's own")
+    parser.add_argument("--networks", help="of the bench's, these alone")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--python", default=sys.executable)
@@ -74,82 +188,26 @@ def main():
     options = parser.parse_args()
 
     bench = BENCHES[options.bench]
-    torch = [options.python, os.path.join(PEERS, bench["pytorch"])]
-    cpu = options.device == "cpu"
-    # A program by name, and the ways to run it of which the best counts.
-    programs = {
-        "PyTorch eager": [torch + ["--threads", n] for n in ("1", "2")] if cpu else [torch],
-    }
-    if not cpu:
-        programs["PyTorch compiled"] = [torch + ["--compiled"]]
-    if bench["jax"]:
-        programs["JAX jit"] = [[options.python, os.path.join(PEERS, bench["jax"])]]
-    ours_threads = [1, 2] if cpu else [0]
-    columns, described, skipped = [bench["rows"], "ours ms"], {}, set()
-    if "per_second" in bench:
-        columns.append(f"ours {bench['per_second']}")
-    rows, losses, apart, raw = [], [], [], []
-    for batch in map(int, (options.batches or bench["batches"]).split(",")):
-        times, early = {}, {}  # times: [what was timed][program][variant]
-
-        def record(name, variant, lines):
-            raw.extend(lines)
-            for line in lines:
-                case = times.setdefault(line.get("method", ""), {})
-                case.setdefault(name, {}).setdefault(variant, []).append(line["ms"])
-                if "losses" in line:
-                    early[name] = line["losses"]
-
-        for _ in range(options.rounds):
-            for threads in ours_threads:
-                lines = run_ours(options.ours, batch, options.device, threads, options.seconds)
-                record("ours", threads, lines)
-                described["ours"] = f"patchforge {lines[0]['commit']} on {lines[0]['device']}"
-            for name, variants in programs.items():
-                for number, arguments in enumerate(variants):
-                    if (name, number) in skipped:
-                        continue
-                    lines = run_peer(arguments, batch, options.device, options.seconds)
-                    if lines is None:
-                        skipped.add((name, number))
-                        continue
-                    record(name, number, lines)
-                    described[name] = lines[0]["program"]
-        for method, case in times.items():
-            best = {name: min(variants.values(), key=statistics.median) for name, variants in case.items()}
-
-            def cell(name):
-                values = best[name]
-                return f"{statistics.median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
-
-            row = [f"{method} {batch}".strip(), cell("ours")]
-            if "per_second" in bench:
-                row += [f"{1e3 / statistics.median(best['ours']):.0f}"]
-            for name in programs:
-                if name in best:
-                    if f"{name} ms" not in columns:
-                        columns += [f"{name} ms", "times faster"]
-                    ratios = [theirs / ours for theirs, ours in zip(best[name], best["ours"])]
-                    row += [cell(name), f"{statistics.median(ratios):.1f}"]
-            rows.append(row)
-            print("  ".join(row), file=sys.stderr)
-        if early:
-            losses.append(f"| {batch} | " + ", ".join(
-                f"{name} {d:.2f} / {g:.2f}" for name, (d, g) in early.items()) + " |\n")
-            apart += [f"batch {batch}, {name}: {d:.3f} / {g:.3f} and ours {early['ours'][0]:.3f} / {early['ours'][1]:.3f}"
-                      for name, (d, g) in early.items()
-                      if not max(abs(d - early["ours"][0]), abs(g - early["ours"][1])) <= LOSSES_AGREE_WITHIN]
+    described, raw, rows, losses, apart = {}, [], [], [], []
+    for network, batches in bench["networks"].items():
+        if options.networks is not None and (network or "mlp") not in options.networks.split(","):
+            continue
+        more = compare(bench, network, [int(n) for n in (options.batches or batches).split(",")], options,
+                       described, raw)
+        for all_of, now in zip((rows, losses, apart), more):
+            all_of += now
     if len(described) == 1:
-        print("compare.py: no peer could run here (python3 without torch and without jax?); "
-              "nothing to compare", file=sys.stderr)
+        print("compare.py: no peer could run here (make peers installs them); nothing to compare", file=sys.stderr)
         return
+    columns = ["batch"] + [name for name in ("ours", "PyTorch eager", "PyTorch compiled", "JAX jit")
+                           if any(name in row for row in rows)] + ["best peer over ours"]
     page = (f"# {bench['heading']}\n\nMilliseconds {bench['unit']}: same work, float32, alternating in one run; "
-            + ("the best of 1 and 2 threads of each; " if cpu else "")
-            + f"median of {options.rounds} rounds (least–most); ratios are medians of the rounds' ratios.\n\n"
-            + "; ".join([*described.values(), processor()]) + ".\n\n"
-            + "| " + " | ".join(columns) + " |\n"
-            + "|" + "--:|" * len(columns) + "\n"
-            + "".join("| " + " | ".join(row) + " |\n" for row in rows))
+            + ("the best of 1 and 2 threads of each, of PyTorch also of both layouts of maps and of plain and fused "
+               "Adam (compiled: fused); JAX donates its buffers; " if options.device == "cpu" else "")
+            + f"median of {options.rounds} rounds (least–most), **times that ours takes**: medians of the rounds' "
+            "ratios.\n\n" + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
+            + "| " + " | ".join(columns) + " |\n|" + "--:|" * len(columns) + "\n"
+            + "".join("| " + " | ".join(row.get(column, "–") for column in columns) + " |\n" for row in rows))
     if losses:
         page += ("\nThe same game, other random numbers: losses of D / G, mean of iterations 17 to 32; "
                  + ("they agree" if not apart else "NOT ALL AGREE") + f" within {LOSSES_AGREE_WITHIN}.\n\n"

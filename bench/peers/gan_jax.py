@@ -1,127 +1,67 @@
-"""The GAN iteration of bench/iteration.cpp in JAX, one jit of the whole iteration, as JSON lines."""
+"""The GAN iteration of bench/iteration.cpp in JAX: one jit of the whole iteration with donated buffers.
+--network: the generator's text, then the discriminator's."""
 
-import argparse
-import json
 import statistics
-import sys
-import time
 
-try:
-    import jax
-    import jax.numpy as jnp
-except ImportError as error:
-    print(f"gan_jax.py: skipped, {sys.executable} cannot import jax ({error})", file=sys.stderr)
-    sys.exit(77)
+import peer
+from chain_jax import Chain, adam, prepare, zero_moments
 
-# Float32 throughout, as everybody here: a GPU would multiply in tf32 by default.
-jax.config.update("jax_default_matmul_precision", "highest")
-
-PIXELS, LATENT, HIDDEN, PATCHES = 7500, 64, 256, 4096
-BETA1, BETA2, RATE, EPSILON = 0.9, 0.999, 2e-4, 1e-8
-
-
-def layers(key, sizes):
-    result = []
-    for inputs, outputs in zip(sizes, sizes[1:]):
-        key, of_weight, of_bias = jax.random.split(key, 3)
-        bound = inputs ** -0.5
-        result.append((jax.random.uniform(of_weight, (inputs, outputs), minval=-bound, maxval=bound),
-                       jax.random.uniform(of_bias, (outputs,), minval=-bound, maxval=bound)))
-    return result
-
-
-def generate(network, latent):
-    x = latent
-    for weight, bias in network[:-1]:
-        x = jax.nn.relu(x @ weight + bias)
-    weight, bias = network[-1]
-    return jnp.tanh(x @ weight + bias)
-
-
-def judge(network, x, key):
-    for weight, bias in network[:-1]:
-        key, of_mask = jax.random.split(key)
-        x = jax.nn.leaky_relu(x @ weight + bias, 0.2)
-        x = jnp.where(jax.random.bernoulli(of_mask, 0.5, x.shape), x * 2, 0)
-    weight, bias = network[-1]
-    return x @ weight + bias
-
-
-def cross_entropy(logit, target):
-    return jnp.mean(jnp.maximum(logit, 0) - logit * target + jnp.log1p(jnp.exp(-jnp.abs(logit))))
-
-
-def adam(network, moments, gradient, t):
-    first = jax.tree_util.tree_map(lambda m, g: BETA1 * m + (1 - BETA1) * g, moments[0], gradient)
-    second = jax.tree_util.tree_map(lambda v, g: BETA2 * v + (1 - BETA2) * g * g, moments[1], gradient)
-    network = jax.tree_util.tree_map(
-        lambda w, m, v: w - RATE / (1 - BETA1 ** t) * m / (jnp.sqrt(v / (1 - BETA2 ** t)) + EPSILON),
-        network, first, second)
-    return network, (first, second)
-
-
-def iteration(state, pixels, batch):
-    d, g, moments_d, moments_g, key, step = state
-    key, k0, k1, k2, k3, k4 = jax.random.split(key, 6)
-    rows = jax.random.randint(k0, (batch,), 0, PATCHES)
-    real = (pixels[rows].astype(jnp.float32) / 255 - 0.5) / 0.5
-    fake = generate(g, jax.random.normal(k1, (batch, LATENT)))
-
-    def loss_d(network):
-        logit = judge(network, jnp.concatenate([real, fake]), k2)
-        return cross_entropy(logit[:batch], 1.0) + cross_entropy(logit[batch:], 0.0)
-
-    value_d, gradient = jax.value_and_grad(loss_d)(d)
-    d, moments_d = adam(d, moments_d, gradient, step + 1)
-
-    def loss_g(network):
-        fakes = generate(network, jax.random.normal(k3, (batch, LATENT)))
-        return cross_entropy(judge(d, fakes, k4), 1.0)
-
-    value_g, gradient = jax.value_and_grad(loss_g)(g)
-    g, moments_g = adam(g, moments_g, gradient, step + 1)
-    return (d, g, moments_d, moments_g, key, step + 1), (value_d, value_g)
+PIXELS, PATCHES, RATE = 7500, 4096, 2e-4
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--batches", default="1,10,32,64,100,256")
-    parser.add_argument("--seconds", type=float, default=2)
-    options = parser.parse_args()
-    platform = options.device.split(":")[0]
-    if jax.default_backend() not in (platform, {"cuda": "gpu"}.get(platform)):
-        print(f"gan_jax.py: skipped, this JAX runs on {jax.default_backend()} only", file=sys.stderr)
-        sys.exit(77)
-    run = jax.jit(iteration, static_argnums=2, donate_argnums=0)
+    options, jax, jnp = prepare(__doc__)
+    generator, discriminator = (Chain(jax, text) for text in options.network)
+    latent = generator.sizes[0][0]
+
+    def cross_entropy(logit, target):
+        return jnp.mean(jnp.maximum(logit, 0) - logit * target + jnp.log1p(jnp.exp(-jnp.abs(logit))))
+
+    def iteration(state, pixels, batch):
+        d, g, moments_d, moments_g, key, step = state
+        key, k0, k1, k2, k3, k4 = jax.random.split(key, 6)
+        rows = jax.random.randint(k0, (batch,), 0, PATCHES)
+        real = (pixels[rows].astype(jnp.float32) / 255 - 0.5) / 0.5
+        fake = generator.run(g, jax.random.normal(k1, (batch, latent)))
+
+        def loss_d(weights):
+            logit = discriminator.run(weights, jnp.concatenate([real, fake]), k2)
+            return cross_entropy(logit[:batch], 1.0) + cross_entropy(logit[batch:], 0.0)
+
+        value_d, gradient = jax.value_and_grad(loss_d)(d)
+        d, moments_d = adam(jax, d, moments_d, gradient, step + 1, RATE)
+
+        def loss_g(weights):
+            fakes = generator.run(weights, jax.random.normal(k3, (batch, latent)))
+            return cross_entropy(discriminator.run(d, fakes, k4), 1.0)
+
+        value_g, gradient = jax.value_and_grad(loss_g)(g)
+        g, moments_g = adam(jax, g, moments_g, gradient, step + 1, RATE)
+        return (d, g, moments_d, moments_g, key, step + 1), (value_d, value_g)
+
+    jitted = jax.jit(iteration, static_argnums=2, donate_argnums=0)
     key = jax.random.PRNGKey(1)
     pixels = jax.random.randint(key, (PATCHES, PIXELS), 0, 256).astype(jnp.uint8)
-    for batch in map(int, options.batches.split(",")):
-        d = layers(key, [PIXELS, HIDDEN, HIDDEN, 1])
-        g = layers(key, [LATENT, HIDDEN, HIDDEN, PIXELS])
 
-        def moments(network):
-            return tuple(jax.tree_util.tree_map(jnp.zeros_like, network) for _ in range(2))
-
-        state = (d, g, moments(d), moments(g), key, 0.0)
+    def build(batch):
+        d, g = discriminator.initialise(key), generator.initialise(jax.random.PRNGKey(2))
+        state = (d, g, zero_moments(jax, d), zero_moments(jax, g), jax.random.PRNGKey(3), 0.0)
         # Mean losses of D and G over iterations 17 to 32.
         pairs = []
         for _ in range(32):
-            state, losses = run(state, pixels, batch)
+            state, losses = jitted(state, pixels, batch)
             pairs.append([float(loss) for loss in losses])
-        early = [statistics.mean(values) for values in zip(*pairs[16:])]
-        times, start = [], time.perf_counter()
-        while len(times) < 5 or time.perf_counter() - start < options.seconds:
-            before = time.perf_counter()
-            for _ in range(20):
-                state, losses = run(state, pixels, batch)
+        held = {"state": state}
+
+        def run(count):
+            losses = None
+            for _ in range(count):
+                held["state"], losses = jitted(held["state"], pixels, batch)
             jax.block_until_ready(losses)
-            times.append((time.perf_counter() - before) / 20 * 1e3)
-        times.sort()
-        print(json.dumps({
-            "bench": "gan_iteration", "program": f"JAX {jax.__version__}", "device": options.device,
-            "batch": batch, "ms": statistics.median(times), "p5": times[len(times) // 20],
-            "p95": times[-1 - len(times) // 20], "losses": early}), flush=True)
+
+        return {"": (run, 1)}, {"losses": [statistics.mean(values) for values in zip(*pairs[16:])]}
+
+    peer.serve(f"JAX {jax.__version__}", 20, build)
 
 
 if __name__ == "__main__":

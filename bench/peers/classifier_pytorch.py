@@ -1,0 +1,59 @@
+"""The classifier's training step of bench/classifier_step.cpp in PyTorch: a batch of patches gathered and scaled,
+forward, cross-entropy, backward, Adam. Eager, with --fused Adam, or --compiled. --network: its text."""
+
+import sys
+
+import peer
+
+try:
+    import torch
+    from torch import nn
+    from network_pytorch import network
+except ImportError as error:
+    peer.skip(f"{sys.executable} cannot import torch ({error})")
+
+PIXELS, PATCHES = 7500, 4096
+
+
+def main():
+    options = peer.options(__doc__)
+    gpu = options.device.startswith("cuda")
+    if gpu and not torch.cuda.is_available():
+        peer.skip("this PyTorch sees no CUDA device")
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    pixels = torch.randint(0, 256, (PATCHES, PIXELS), dtype=torch.uint8, device=options.device)
+    labels = torch.arange(PATCHES, device=options.device) % 2
+    torch.manual_seed(1)
+
+    def build(batch):
+        model = network(options.network[0], options.device, options.channels_last)
+        fused = {"fused": True} if options.fused or options.compiled else {}
+        adam = torch.optim.Adam(model.parameters(), lr=1e-4, **fused)
+        run_model = torch.compile(model, **({"mode": "max-autotune"} if gpu else {})) if options.compiled else model
+        state = {"order": torch.randperm(PATCHES, device=options.device), "position": 0}
+
+        def step():
+            if state["position"] + batch > PATCHES:
+                state.update(order=torch.randperm(PATCHES, device=options.device), position=0)
+            rows = state["order"][state["position"]:state["position"] + batch]
+            state["position"] += batch
+            x = (pixels[rows].float() / 255 - 0.5) / 0.5
+            loss = nn.functional.cross_entropy(run_model(x), labels[rows])
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+
+        def run(count):
+            for _ in range(count):
+                step()
+            if gpu:
+                torch.cuda.synchronize()
+
+        return {"": (run, 1)}, {}
+
+    peer.serve(f"PyTorch {torch.__version__}", 20 if gpu else 1, build)
+
+
+if __name__ == "__main__":
+    main()
