@@ -28,6 +28,9 @@ BENCHES = {
     "classifier": {
         "heading": "Classifier training step beside its peers", "unit": "a step", "ours": "classifier_step",
         "networks": {"": "1,64", "cnn": "64", "resnet": "64"}},
+    "convolution": {
+        "heading": "Convolutions beside PyTorch", "unit": "a pass", "ours": "convolutions",
+        "networks": {"convolutions": "1,16,64"}},
     "attack": {
         "heading": "Attack steps beside its peers",
         "unit": "a step (L-infinity, weights frozen, gradient by the pixels alone; of PGD in attacks of 40 steps, "
@@ -47,7 +50,7 @@ class Ours:
 
     def __init__(self, command, device, network, threads):
         self.command = [command, "--device", device, "--threads", str(threads)]
-        self.command += ["--network", network] if network else []
+        self.command += ["--network", network] if network not in ("", "convolutions") else []
 
     def ask(self, batch, seconds):
         with tempfile.TemporaryDirectory() as folder:
@@ -104,7 +107,7 @@ def ways_of(bench, network, texts, options):
     jax = [options.python, os.path.join(PEERS, f"{name}_jax.py"), *tell]
     threads = [["--threads", n] for n in ("1", "2")] if cpu else [[]]
     layouts = [[], ["--channels-last"]] if network else [[]]
-    adam = [[], ["--fused"]] if name != "attack" and cpu else [[]]
+    adam = [[], ["--fused"]] if name in ("gan", "classifier") and cpu else [[]]
     ways = {"PyTorch eager": [torch + t + l + a for t in threads for l in layouts for a in adam],
             "PyTorch compiled": [torch + ["--compiled"] + t + l for t in threads for l in layouts]}
     if not network:
@@ -112,17 +115,18 @@ def ways_of(bench, network, texts, options):
     return {program: [Peer(command) for command in commands] for program, commands in ways.items()}
 
 
-def compare(bench, network, batches, options, described, raw):
-    """Rows of the table, and of the losses; what does not agree."""
+def compare(bench, network, batches, options, described, raw, kinds):
+    """Rows of the table, and of the losses; what does not agree. kinds: ratios by the kind that ours gives."""
     cpu = options.device == "cpu"
     command = os.path.join(options.ours, bench["ours"])
     ours = [Ours(command, options.device, network, threads) for threads in ((1, 2) if cpu else (0,))]
-    texts = ours[-1].ask(1 if not network else 16, 0.01)[0]["network"]
+    texts = ours[-1].ask(batches[0], 0.01)[0]["network"]
     programs = {"ours": ours, **ways_of(bench, network, texts, options)}
     rows, losses, apart = [], [], []
     absent = set()
     for batch in batches:
         times, early, dropped = {}, {}, set()  # times: [method][program][way]
+        told = {}  # what ours says of a method beside its time
         for round_number in range(options.rounds):
             for program, ways in programs.items():
                 for way, asked in enumerate(ways):
@@ -136,6 +140,8 @@ def compare(bench, network, batches, options, described, raw):
                         raw.append(line | {"way": way, "as": program, "of": network or "mlp"})
                         case = times.setdefault(line.get("method", ""), {})
                         case.setdefault(program, {}).setdefault(way, []).append(line["ms"])
+                        if program == "ours":
+                            told[line.get("method", "")] = line
                         if "losses" in line:
                             early[program] = line["losses"]
                         described[program] = line["program"]
@@ -149,7 +155,7 @@ def compare(bench, network, batches, options, described, raw):
             full = {program: {w: v for w, v in ways.items() if len(v) == options.rounds}
                     for program, ways in case.items()}
             best = {program: min(ways.values(), key=statistics.median) for program, ways in full.items() if ways}
-            row = {"batch": f"{network} {method} {batch}".strip()}
+            row = {"batch": f"{network} {method} {batch}".strip().removeprefix("convolutions ")}
             for program, values in best.items():
                 row[program] = f"{statistics.median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
             ratios = {program: statistics.median(t / o for t, o in zip(values, best["ours"]))
@@ -158,6 +164,10 @@ def compare(bench, network, batches, options, described, raw):
                 row[program] += f", **{ratio:.2f}x**"
             if ratios:
                 row["best peer over ours"] = f"{min(ratios.values()):.2f}"
+                if "kind" in told[method]:
+                    kinds.setdefault(f"{told[method]['kind']}, batch {batch}", []).append(min(ratios.values()))
+            if told[method].get("share of peak"):
+                row["share of peak"] = f"{100 * told[method]['share of peak']:.0f}%"
             rows.append(row)
             print("  ".join(row.values()), file=sys.stderr)
         if early:
@@ -188,19 +198,20 @@ def main():
     options = parser.parse_args()
 
     bench = BENCHES[options.bench]
-    described, raw, rows, losses, apart = {}, [], [], [], []
+    described, raw, kinds, rows, losses, apart = {}, [], {}, [], [], []
     for network, batches in bench["networks"].items():
         if options.networks is not None and (network or "mlp") not in options.networks.split(","):
             continue
         more = compare(bench, network, [int(n) for n in (options.batches or batches).split(",")], options,
-                       described, raw)
+                       described, raw, kinds)
         for all_of, now in zip((rows, losses, apart), more):
             all_of += now
     if len(described) == 1:
         print("compare.py: no peer could run here (make peers installs them); nothing to compare", file=sys.stderr)
         return
     columns = ["batch"] + [name for name in ("ours", "PyTorch eager", "PyTorch compiled", "JAX jit")
-                           if any(name in row for row in rows)] + ["best peer over ours"]
+                           if any(name in row for row in rows)] + [
+        name for name in ("best peer over ours", "share of peak") if any(name in row for row in rows)]
     page = (f"# {bench['heading']}\n\nMilliseconds {bench['unit']}: same work, float32, alternating in one run; "
             + ("the best of 1 and 2 threads of each, of PyTorch also of both layouts of maps and of plain and fused "
                "Adam (compiled: fused); JAX donates its buffers; " if options.device == "cpu" else "")
@@ -208,6 +219,10 @@ def main():
             "ratios.\n\n" + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
             + "| " + " | ".join(columns) + " |\n|" + "--:|" * len(columns) + "\n"
             + "".join("| " + " | ".join(row.get(column, "–") for column in columns) + " |\n" for row in rows))
+    if kinds:
+        page += "\n| kind | best peer over ours, geometric mean | worst |\n|---|--:|--:|\n" + "".join(
+            f"| {kind} | {statistics.geometric_mean(ratios):.2f} | {min(ratios):.2f} |\n"
+            for kind, ratios in sorted(kinds.items()))
     if losses:
         page += ("\nThe same game, other random numbers: losses of D / G, mean of iterations 17 to 32; "
                  + ("they agree" if not apart else "NOT ALL AGREE") + f" within {LOSSES_AGREE_WITHIN}.\n\n"

@@ -14,28 +14,53 @@
 namespace patchforge {
 namespace {
 
-struct KernelSums {
-    double all = 0;
+// Sum of (scale * p + 1)^3 over `count` products, in four sums side by side, as one alone would wait
+// for itself.
+double sum_of_cubes(const double* products, std::int64_t count, double scale) {
+    double sums[4] = {};
+    const auto cube = [&](std::int64_t i) {
+        const double base = products[i] * scale + 1;
+        return base * base * base;
+    };
+    std::int64_t i = 0;
+    for (; i + 4 <= count; i += 4) {
+        sums[0] += cube(i);
+        sums[1] += cube(i + 1);
+        sums[2] += cube(i + 2);
+        sums[3] += cube(i + 3);
+    }
+    for (; i < count; ++i) {
+        sums[0] += cube(i);
+    }
+    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
+}
+
+// Sums of the kernel over all pairs of rows of x[n, d], of which the triangle above the diagonal is
+// worked out.
+struct OwnSums {
     double diagonal = 0;
+    double above = 0;
+
+    double all() const { return diagonal + 2 * above; }
 };
 
-// Sums of the kernel over all pairs of rows of x[m, d] and y[n, d].
-KernelSums kernel_sums(const std::vector<double>& x, std::int64_t m, const std::vector<double>& y,
-                       std::int64_t n, std::int64_t d) {
-    std::vector<double> products(m * n);
-    multiply_transposed(products.data(), x.data(), y.data(), m, n, d);
-    KernelSums sums;
-    for (std::int64_t i = 0; i < m; ++i) {
-        double row = 0;
-        for (std::int64_t j = 0; j < n; ++j) {
-            const double base = products[i * n + j] / static_cast<double>(d) + 1;
-            const double kernel = base * base * base;
-            row += kernel;
-            sums.diagonal += i == j ? kernel : 0;
-        }
-        sums.all += row;
+OwnSums own_sums(const std::vector<double>& x, std::int64_t n, std::int64_t d) {
+    std::vector<double> products(n * n);
+    multiply_by_own_transpose(products.data(), x.data(), n, d);
+    OwnSums sums;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const double* const row = products.data() + i * n + i;
+        sums.diagonal += sum_of_cubes(row, 1, 1 / static_cast<double>(d));
+        sums.above += sum_of_cubes(row + 1, n - i - 1, 1 / static_cast<double>(d));
     }
     return sums;
+}
+
+double cross_sum(const std::vector<double>& x, std::int64_t m, const std::vector<double>& y,
+                 std::int64_t n, std::int64_t d) {
+    std::vector<double> products(m * n);
+    multiply_transposed(products.data(), x.data(), y.data(), m, n, d);
+    return sum_of_cubes(products.data(), m * n, 1 / static_cast<double>(d));
 }
 
 } // namespace
@@ -45,13 +70,11 @@ KernelDiscrepancy kernel_discrepancy(const Features& first, const Features& seco
     const std::int64_t d = first.dimension;
     const std::vector<double> x(first.values.begin(), first.values.end());
     const std::vector<double> y(second.values.begin(), second.values.end());
-    const KernelSums xx = kernel_sums(x, first.count, x, first.count, d);
-    const KernelSums yy = kernel_sums(y, second.count, y, second.count, d);
-    const KernelSums xy = kernel_sums(x, first.count, y, second.count, d);
+    const OwnSums xx = own_sums(x, first.count, d), yy = own_sums(y, second.count, d);
     const double m = static_cast<double>(first.count), n = static_cast<double>(second.count);
-    const double cross = 2 * xy.all / (m * n);
-    return {(xx.all - xx.diagonal) / (m * (m - 1)) + (yy.all - yy.diagonal) / (n * (n - 1)) - cross,
-            xx.all / (m * m) + yy.all / (n * n) - cross};
+    const double cross = 2 * cross_sum(x, first.count, y, second.count, d) / (m * n);
+    return {2 * xx.above / (m * (m - 1)) + 2 * yy.above / (n * (n - 1)) - cross,
+            xx.all() / (m * m) + yy.all() / (n * n) - cross};
 }
 
 KernelDistance kernel_distance(const Features& reference, const Features& generated,

@@ -13,6 +13,9 @@ namespace patchforge {
 void multiply_transposed(double* out, const double* a, const double* b, std::int64_t m,
                          std::int64_t n, std::int64_t k);
 
+// out[n,n] = a[n,k] a[n,k]^T, its diagonal and what lies above; the rest is left alone.
+void multiply_by_own_transpose(double* out, const double* a, std::int64_t n, std::int64_t k);
+
 // out[m,n] = a[m,k] b[k,n]
 void multiply(double* out, const double* a, const double* b, std::int64_t m, std::int64_t n,
               std::int64_t k);
