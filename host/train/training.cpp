@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
@@ -19,14 +20,20 @@ namespace patchforge {
 
 namespace {
 
-double training_seconds_of(const std::filesystem::path& run) {
+// A number of timing.json; 0 where there is none.
+double timed_before(const std::filesystem::path& run, const char* what) {
     const std::filesystem::path file = run / "timing.json";
     if (!std::filesystem::exists(file)) {
         return 0;
     }
     const std::vector<std::uint8_t> bytes = read_bytes(file, 1 << 16);
     const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, false);
-    return json.is_object() ? json.value("training_seconds", 0.0) : 0;
+    return json.is_object() ? json.value(what, 0.0) : 0;
+}
+
+// Of this process, all threads together: data, training and scoring.
+double processor_seconds() {
+    return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
 
 class Session final : public TrainingRun {
@@ -79,6 +86,7 @@ class Session final : public TrainingRun {
     IntervalMeans means_;
     double seconds_ = 0;
     double seconds_per_step_ = 0;
+    double processor_seconds_before_ = 0; // of earlier processes of this run
 };
 
 void Session::resume() {
@@ -88,7 +96,8 @@ void Session::resume() {
             family_.restore(last->folder);
             means_.restore(last->folder, family_.step(), schedule_.log);
             keep_up_to = last->step;
-            seconds_ = training_seconds_of(folder_.path());
+            seconds_ = timed_before(folder_.path(), "training_seconds");
+            processor_seconds_before_ = timed_before(folder_.path(), "processor_seconds");
             folder_.log(fmt::format("Resumed from {}", last->folder.string()));
         } else {
             folder_.log("No checkpoint yet: starting from the first step");
@@ -177,7 +186,9 @@ void Session::log_interval() {
 void Session::checkpoint() {
     write_file_atomically(
         folder_.path() / "timing.json",
-        fmt::format("{{\"training_seconds\": {:.3f}, \"steps\": {}}}\n", seconds_, family_.step()));
+        fmt::format(
+            "{{\"training_seconds\": {:.3f}, \"steps\": {}, \"processor_seconds\": {:.3f}}}\n",
+            seconds_, family_.step(), processor_seconds_before_ + processor_seconds()));
     CheckpointFiles files = family_.checkpoint();
     files["interval.safetensors"] = means_.encode();
     folder_.write_checkpoint(at(), files, options_.keep);

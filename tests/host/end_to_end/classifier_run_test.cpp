@@ -31,8 +31,8 @@ std::string small_patches(const ScratchFolder& folder, const std::string& name =
 std::vector<std::string> training(const std::string& set, const std::string& out,
                                   const std::vector<std::string>& more = {}) {
     std::vector<std::string> arguments = {
-        "train", "classifier", "--data", set,      "--out", out,    "--batch-size",
-        "8",     "--device",   "cpu",    "--seed", "3",     "--lr", "1e-3"};
+        "train",    "classifier", "--data", set, "--out", out,    "--batch-size", "8",
+        "--device", "cpu",        "--seed", "3", "--lr",  "1e-3", "--preset",     "plain"};
     if (std::find(more.begin(), more.end(), "--network") == more.end()) {
         arguments.insert(arguments.end(), {"--hidden-dims", "32,16"});
     }
