@@ -9,15 +9,15 @@
 #include "host/page/chart.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
-#include "host/run/version.h"
 
 namespace patchforge {
 
 void add_classifier_sections(Report& report, const std::filesystem::path& run) {
-    report.section("Training the classifier");
+    const std::string name = fmt::format("Classifier “{}”", run.filename().string());
+    report.section(name);
     const Metrics metrics = read_metrics(run / "metrics.csv");
     if (metrics.rows.empty()) {
-        report.paragraph("No epoch was finished yet.");
+        report.lead(name + ": no epoch was finished yet.");
     } else {
         const std::vector<double> balanced = metrics.column("balanced_accuracy");
         const bool adversarial =
@@ -26,12 +26,15 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
             adversarial ? metrics.column("robust_balanced_accuracy") : balanced;
         const std::vector<double> score = metrics.column("score");
         bool validated = false;
-        for (const auto& [name, value] : read_parameters(run)) {
-            validated = validated || (name == "validation_patches" && parameter_text(value) != "0");
+        for (const auto& [key, value] : read_parameters(run)) {
+            validated = validated || (key == "validation_patches" && parameter_text(value) != "0");
         }
         const auto best = std::max_element(score.begin(), score.end()) - score.begin();
         const auto at_best = [&](const char* column) {
             return fmt::format("{:.3f}", metrics.column(column)[static_cast<std::size_t>(best)]);
+        };
+        const auto percent = [&](const std::vector<double>& shares) {
+            return fmt::format("{:.1f}", 100 * shares[static_cast<std::size_t>(best)]);
         };
         std::vector<std::pair<std::string, std::string>> figures = {
             {at_best("balanced_accuracy"), "balanced accuracy"},
@@ -43,6 +46,14 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
             figures.insert(figures.begin() + 1,
                            {at_best("robust_balanced_accuracy"), "the same under attack"});
         }
+        report.lead(fmt::format(
+            "{} calls {} % of the test patches right, every class counted alike{} (AUC {}, "
+            "epoch {} of {}).",
+            name, percent(balanced),
+            adversarial
+                ? fmt::format(", and {} % under the attack of its training", percent(robust))
+                : "",
+            at_best("auc"), best + 1, metrics.rows.size()));
         report.key_figures(figures);
         report.note(
             fmt::format("On the test patches, at the epoch with the best {} {}{}",
@@ -74,13 +85,11 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
                                 .references = {{0.5, "chance (two classes)"}}}),
                      "Scores on the test patches after each epoch.");
     }
-    report.subsection("Settings");
     std::vector<std::pair<std::string, std::string>> facts;
-    for (const auto& [name, value] : read_parameters(run)) {
-        facts.emplace_back(name, parameter_text(value));
+    for (const auto& [key, value] : read_parameters(run)) {
+        facts.emplace_back(key, parameter_text(value));
     }
-    facts.emplace_back("patchforge", version_text());
-    report.facts(facts);
+    report.settings(fmt::format("Settings of the classifier “{}”", run.filename().string()), facts);
 }
 
 void write_classifier_report(const std::filesystem::path& run, double training_seconds) {

@@ -155,7 +155,9 @@ void run(const Call& call) {
                     "apart, and both kinds of forgery are put before them.",
                     set.count()));
     add_gan_sections(page, gan_run.run.out);
-    add_classifier_sections(page, classifiers.front());
+    for (const std::string& one : classifiers) {
+        add_classifier_sections(page, one);
+    }
 
     heading("adversarial examples");
     AttackJob attack;

@@ -230,20 +230,22 @@ std::string evaluation_table(const ImageEvaluation& evaluation) {
     return text;
 }
 
-Image memorisation_sheet(const ImageEvaluation& evaluation, const ImageSet& generated,
-                         const ImageSet& training, const ImageSet& held_out, std::int64_t rows) {
-    std::vector<std::vector<Image>> pictures;
-    SheetOptions options;
-    options.column_names = {"generated", "training", "held out"};
-    options.scale = 2;
+PictureSheet memorisation_sheet(const ImageEvaluation& evaluation, const ImageSet& generated,
+                                const ImageSet& training, const ImageSet& held_out,
+                                std::int64_t rows) {
+    PictureSheet sheet{.rows = {},
+                       .column_names = {"generated", "training", "held out"},
+                       .row_names = {},
+                       .scale = 2};
     for (const CopyCandidate& candidate : copy_candidates(evaluation.memorisation, rows)) {
-        pictures.push_back({image_at(generated, candidate.generated),
-                            image_at(training, candidate.training.index),
-                            image_at(held_out, candidate.held_out.index)});
-        options.row_names.push_back(
-            fmt::format("{:.2f} {:.2f}", candidate.training.distance, candidate.held_out.distance));
+        sheet.rows.push_back({image_at(generated, candidate.generated),
+                              image_at(training, candidate.training.index),
+                              image_at(held_out, candidate.held_out.index)});
+        sheet.row_names.push_back(fmt::format("{:.2f} to training, {:.2f} to held out",
+                                              candidate.training.distance,
+                                              candidate.held_out.distance));
     }
-    return labelled_sheet(pictures, options);
+    return sheet;
 }
 
 void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
@@ -270,7 +272,7 @@ void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
         }
     }
     if (!evaluation.memorisation.generated_to_training.empty()) {
-        report.image(
+        report.sheet(
             memorisation_sheet(evaluation, generated, training, held_out, 8),
             "The generated patches nearest to a training patch, with the nearest training and "
             "held-out patch and the distances to them.");

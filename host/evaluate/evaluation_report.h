@@ -4,8 +4,8 @@
 #include <filesystem>
 #include <string>
 
-#include "data/png.h"
 #include "host/evaluate/image_evaluation.h"
+#include "host/page/image_grid.h"
 
 namespace patchforge {
 
@@ -20,8 +20,9 @@ constexpr double least_r_squared = 0.8;
 std::string evaluation_table(const ImageEvaluation& evaluation);
 
 // Generated | nearest training | nearest held-out patch, the nearest first.
-Image memorisation_sheet(const ImageEvaluation& evaluation, const ImageSet& generated,
-                         const ImageSet& training, const ImageSet& held_out, std::int64_t rows);
+PictureSheet memorisation_sheet(const ImageEvaluation& evaluation, const ImageSet& generated,
+                                const ImageSet& training, const ImageSet& held_out,
+                                std::int64_t rows);
 
 void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
                              const ImageSet& generated, const ImageSet& training,

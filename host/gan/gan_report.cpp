@@ -15,7 +15,6 @@
 #include "host/page/chart.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
-#include "host/run/version.h"
 
 namespace patchforge {
 
@@ -108,33 +107,52 @@ void add_curves(Report& report, const Metrics& metrics, const GanOptions& option
 }
 
 // What the monitor said during the run, gone through again.
-void add_warnings(Report& report, const Metrics& metrics, GanLoss loss) {
+GanMonitor looked_through(const Metrics& metrics, GanLoss loss) {
     GanMonitor monitor(loss);
     for (std::size_t row = 0; row < metrics.rows.size(); ++row) {
         monitor.look(static_cast<std::uint64_t>(metrics.rows[row][0]), gan_signs(metrics, row));
     }
+    return monitor;
+}
+
+// The run in a sentence.
+void add_lead(Report& report, const Metrics& metrics, GanLoss loss) {
+    const GanMonitor monitor = looked_through(metrics, loss);
     for (const GanEpisode& warning : monitor.standing()) {
-        report.verdict(fmt::format("{} (since iteration {}).", warning.text, warning.first), false);
+        report.lead(fmt::format("The GAN: {} (since iteration {}).", warning.text, warning.first),
+                    Tone::bad);
     }
-    if (monitor.standing().empty()) {
-        report.paragraph(
-            monitor.judged()
-                ? "At the end nothing looks like collapse, divergence, saturation or a "
-                  "discriminator that has won."
-                : fmt::format("Too short a run to be judged: the monitor wants {} logged intervals "
-                              "behind iteration {}.",
-                              gan_thresholds::lasting_looks, gan_thresholds::warm_up));
+    if (!monitor.standing().empty()) {
+        return;
     }
-    for (const GanEpisode& warning : monitor.over()) {
-        report.note(fmt::format("Over: {} (iterations {} to {}).", warning.text, warning.first,
-                                warning.last));
+    const double iterations = metrics.column("step").back();
+    const double diversity = metrics.column("diversity").back();
+    const std::string varied =
+        std::isfinite(diversity)
+            ? fmt::format("; its fakes differ from each other {:.2f} times as much as patches do",
+                          diversity)
+            : "";
+    if (monitor.judged()) {
+        report.lead(fmt::format("The GAN trained for {:.0f} iterations without a sign of collapse, "
+                                "divergence, saturation or a discriminator that has won{}.",
+                                iterations, varied),
+                    Tone::good);
+    } else {
+        report.lead(fmt::format("The GAN trained for {:.0f} iterations, too few to be judged: that "
+                                "takes {} logged intervals behind iteration {}{}.",
+                                iterations, gan_thresholds::lasting_looks, gan_thresholds::warm_up,
+                                varied));
     }
 }
 
 void add_health(Report& report, const Metrics& metrics, const GanOptions& options) {
     const std::vector<double> step = metrics.column("step");
-    report.section("Health");
-    add_warnings(report, metrics, options.loss);
+    report.subsection("Health");
+    const GanMonitor monitor = looked_through(metrics, options.loss);
+    for (const GanEpisode& warning : monitor.over()) {
+        report.note(fmt::format("Over: {} (iterations {} to {}).", warning.text, warning.first,
+                                warning.last));
+    }
     report.chart(chart_svg({.title = "Diversity of fakes",
                             .x_label = "iteration",
                             .y_label = "fakes' distance / patches'",
@@ -163,11 +181,6 @@ void add_health(Report& report, const Metrics& metrics, const GanOptions& option
                      "Of each network's loss by all its weights, on the same patches and codes "
                      "every time, dropout off.");
     }
-    if (norms.size() < 2) {
-        report.note("Gradient norms are not measured where a layer is normalised: the look is "
-                    "taken in evaluation mode, and the gradient through a normalised layer is that "
-                    "of its training mode.");
-    }
     std::vector<Series> shares = measured({{"dead units of D", "dead_D"},
                                            {"dead units of G", "dead_G"},
                                            {"saturated pixels", "saturated"}});
@@ -186,6 +199,11 @@ void add_health(Report& report, const Metrics& metrics, const GanOptions& option
                             .references = half}),
                  answers + "Hidden units that are above 0 for no row, where there are ReLU units; "
                            "pixels of fakes beyond 0.99 of the range.");
+    if (norms.size() < 2) {
+        report.note("Gradient norms are not measured where a layer is normalised: the look is "
+                    "taken in evaluation mode, and the gradient through a normalised layer is that "
+                    "of its training mode.");
+    }
 }
 
 // What --eval-interval measured.
@@ -196,7 +214,7 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
     if (frechet.empty() || frechet.back().results.empty()) {
         return;
     }
-    report.section("Evaluation during training");
+    report.subsection("Evaluation during training");
     // In other features or of other numbers of images a distance is another one: a curve each.
     const auto series_of = [](const std::vector<MetricResult>& lines) {
         std::vector<Series> series;
@@ -258,6 +276,27 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
                  {"iteration", "Fréchet distance", "kernel distance"}, rows);
 }
 
+// Patches beside the newest fakes, then how the fakes came to be.
+void add_pictures(Report& report, const std::filesystem::path& images) {
+    std::vector<std::pair<Image, std::string>> newest, earlier;
+    if (std::filesystem::exists(images / "real.png")) {
+        newest.emplace_back(read_picture(images / "real.png"), "Patches of the data set");
+    }
+    for (const std::filesystem::path& grid : grids_over_time(images)) {
+        earlier.emplace_back(read_picture(grid),
+                             fmt::format("Fakes after {} iterations", step_of(grid)));
+    }
+    if (!earlier.empty()) {
+        newest.push_back(std::move(earlier.back()));
+        earlier.pop_back();
+    }
+    report.gallery(newest);
+    if (!earlier.empty()) {
+        report.strip(earlier);
+        report.note("All grids of fakes show the same 64 latent codes (latents.safetensors).");
+    }
+}
+
 } // namespace
 
 void add_gan_sections(Report& report, const std::filesystem::path& run) {
@@ -266,8 +305,12 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
     const Metrics metrics = read_metrics(run / "metrics.csv");
     const GanOptions options = restored<GanOptions>(parameters);
     if (metrics.rows.empty()) {
-        report.paragraph("No step was logged yet.");
+        report.lead("The GAN: no step was logged yet.");
     } else {
+        add_lead(report, metrics, options.loss);
+    }
+    add_pictures(report, run / "images");
+    if (!metrics.rows.empty()) {
         const auto last = [&](const char* column, double sign = 1) {
             return fmt::format("{:.3f}", sign * metrics.column(column).back());
         };
@@ -284,31 +327,15 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
     }
     add_evaluations(report, run, parameters);
 
-    report.section("Pictures");
-    std::vector<std::pair<Image, std::string>> pictures;
-    const std::filesystem::path images = run / "images";
-    if (std::filesystem::exists(images / "real.png")) {
-        pictures.emplace_back(read_picture(images / "real.png"), "Patches of the data set");
-    }
-    for (const std::filesystem::path& grid : grids_over_time(images)) {
-        pictures.emplace_back(read_picture(grid),
-                              fmt::format("Fakes after {} iterations", step_of(grid)));
-    }
-    report.gallery(pictures);
-    report.note("All grids of fakes show the same 64 latent codes (latents.safetensors).");
-
-    report.section("Settings");
     std::vector<std::pair<std::string, std::string>> facts;
     for (const auto& [name, value] : parameters) {
         facts.emplace_back(name, parameter_text(value));
     }
-    facts.emplace_back("patchforge", version_text());
-    report.facts(facts);
+    report.settings("Settings of the GAN", facts);
 }
 
 void write_gan_report(const std::filesystem::path& run) {
-    Report report(run.filename().string() + ": a GAN on image patches",
-                  "Losses, the discriminator's answers and the pictures of one training run.");
+    Report report(run.filename().string() + ": a GAN on image patches");
     add_gan_sections(report, run);
     report.write(run / "report.html");
 }

@@ -23,6 +23,15 @@ std::vector<Image> images_from_signed_unit(const float* values, std::int64_t cou
 // Every pixel as a square of scale x scale.
 Image enlarged(const Image& image, int scale);
 
+// Rows of pictures of one size with names, for Report::sheet. A row may be short.
+struct PictureSheet {
+    std::vector<std::vector<Image>> rows;
+    std::vector<std::string> column_names; // above the columns; may be empty
+    std::vector<std::string> row_names;    // of each row; may be empty
+    int scale = 1;                         // every pixel is drawn as scale x scale
+};
+
+// The same as one picture, for files.
 struct SheetOptions {
     int padding = 2;
     int scale = 1;                         // pictures are enlarged, the words are not

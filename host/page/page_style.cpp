@@ -88,4 +88,68 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 }
 )css";
 
+// The shadows of .scroll show that there is more to the side: they stay in place, and the two covers
+// in the paper's colour, which move with the content, hide them at its ends.
+const char* const report_style = R"css(
+main { max-width: 78rem; display: grid; grid-template-columns: repeat(2, minmax(0, 1fr));
+  column-gap: 2.5rem; align-content: start; }
+main > * { grid-column: 1 / -1; min-width: 0; }
+main > .plot { grid-column: auto; }
+main > h2 { margin-top: 2rem; }
+@media (max-width: 52rem) { main > .plot { grid-column: 1 / -1; } }
+.lead { font-size: 1.1rem; line-height: 1.45; margin: .35rem 0; max-width: 56rem;
+  padding-left: .8rem; border-left: .25rem solid var(--line); }
+.lead.good { color: inherit; border-color: var(--good); }
+.lead.bad { color: inherit; border-color: var(--bad); }
+.lead + nav { margin-top: 1.2rem; }
+.plot { margin: .8rem 0; }
+.plot svg { width: 100%; }
+.gallery { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
+.gallery figure { margin: .6rem 0; }
+.strip { display: grid; grid-template-columns: repeat(auto-fill, minmax(9.5rem, 14rem)); gap: .3rem 1rem; }
+.strip figure { margin: .3rem 0; }
+.scroll { --cue: rgba(110, 130, 150, .55);
+  background:
+    linear-gradient(to right, var(--paper) 50%, transparent) left / 3rem 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 50%, transparent) right / 3rem 100% no-repeat local,
+    linear-gradient(to right, var(--cue), transparent) left / 1rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--cue), transparent) right / 1rem 100% no-repeat scroll; }
+.scroll:focus-visible { outline: 2px solid var(--accent); }
+.pairs th { font-weight: 400; color: var(--soft); vertical-align: top; }
+td.word { white-space: nowrap; }
+td:not([class]) { min-width: 9rem; }
+.pairs td { min-width: 0; overflow-wrap: anywhere; }
+.verdict { font-weight: 600; }
+details { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .9rem; margin: .3rem 0; }
+.sheet table { border-spacing: .4rem; border-collapse: separate; margin-left: -.4rem; font-size: .875rem; }
+.sheet th, .sheet td { border: 0; padding: 0; min-width: 0; vertical-align: middle; }
+.sheet th { font-weight: 400; }
+.sheet thead th { text-align: center; }
+.sheet tbody th { max-width: 14rem; padding-right: .6rem; }
+.sheet figcaption { margin: 0 0 .4rem; }
+@media (max-width: 40rem) {
+  .sheet tr { display: flex; flex-wrap: wrap; gap: .4rem; margin-bottom: .8rem; }
+  .sheet table, .sheet tbody, .sheet thead { display: block; margin: 0; }
+  .sheet tbody th { flex: 1 0 100%; max-width: none; }
+  .sheet .named tr { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
+  .sheet .named tbody th { grid-column: 1 / -1; }
+  .sheet thead td { display: none; }
+  table.cards, .cards tbody, .cards tr, .cards td { display: block; }
+  .cards thead { display: none; }
+  .cards tr { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem;
+    padding: .4rem .8rem; margin-bottom: .7rem; }
+  .cards td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .15rem 0;
+    text-align: right; white-space: normal; min-width: 0; }
+  .cards td::before { content: attr(data-name); color: var(--soft); text-align: left; }
+  .cards td:first-child { font-weight: 600; border-bottom: 1px solid var(--line); }
+  .wide th:first-child, .wide td:first-child { position: sticky; left: 0; background: var(--paper); }
+}
+@media print {
+  main, .gallery, .strip { display: block; } /* a heading stays with a block, not with a flexbox */
+  .gallery figure, .strip figure { display: inline-block; vertical-align: top; margin-right: 1rem; }
+  .plot { width: 70%; }
+  .scroll { background: none; }
+}
+)css";
+
 } // namespace patchforge

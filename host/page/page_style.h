@@ -1,4 +1,4 @@
-// The one stylesheet of every HTML page that the program writes.
+// The stylesheets of every HTML page that the program writes.
 #pragma once
 
 namespace patchforge {
@@ -17,5 +17,9 @@ namespace patchforge {
 // Colours are variables (--ink --soft --paper --panel --line --accent --good --bad and the series
 // --series-1 … --series-4), so that inline SVG can use them: stroke="var(--series-1)".
 extern const char* const page_style;
+
+// What reports need beside it. Body of a report's <main>: a grid of two columns, which figures of
+// class "plot" take one of and everything else both; one column on narrow screens.
+extern const char* const report_style;
 
 } // namespace patchforge

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "host/page/image_grid.h"
 #include "host/page/markup.h"
 #include "host/page/page_style.h"
 #include "host/run/version.h"
@@ -15,26 +16,12 @@ namespace patchforge {
 
 namespace {
 
-// What only reports need beside the page style. On the narrowest screens a chart is scrolled rather
-// than shrunk until nobody can read it.
-constexpr const char* report_style = R"css(
-.chart { min-width: 20rem; }
-figure > .scroll { margin-bottom: 0; }
-.gallery { display: flex; flex-wrap: wrap; gap: 0 1.2rem; }
-.gallery figure { margin: .6rem 0; }
-.pairs th { font-weight: 400; color: var(--soft); vertical-align: top; }
-td.word { white-space: nowrap; }
-td:not([class]) { min-width: 9rem; }
-.pairs td { min-width: 0; overflow-wrap: anywhere; }
-.verdict { font-weight: 600; }
-@media print {
-  .gallery { display: block; } /* a heading stays with a block, not with a flexbox */
-  .gallery figure { display: inline-block; vertical-align: top; margin-right: 1rem; }
-}
-)css";
-
 // Text of a table's cell up to this length stays on one line.
 constexpr std::size_t longest_word = 20;
+
+// On a phone a table with more columns than fit becomes cards, unless that makes too many lines.
+constexpr std::size_t columns_of_a_phone = 4;
+constexpr std::size_t most_card_lines = 120;
 
 // Stands for the number of a section until the page is put together: no escaped text holds it.
 constexpr char section_mark = '\x01';
@@ -125,18 +112,28 @@ void Report::key_figures(const std::vector<std::pair<std::string, std::string>>&
     body_ += "</div>\n";
 }
 
-void Report::facts(const std::vector<std::pair<std::string, std::string>>& pairs,
-                   const std::string& summary) {
-    if (!summary.empty()) {
-        body_ += fmt::format("<details><summary>{}</summary>", escaped(summary));
+void Report::lead(const std::string& text, Tone tone) {
+    leads_.emplace_back(text, tone);
+}
+
+void Report::settings(const std::string& of,
+                      const std::vector<std::pair<std::string, std::string>>& pairs) {
+    settings_.push_back({of, pairs});
+}
+
+std::string Report::settings_html() const {
+    std::string html;
+    for (const Settings& settings : settings_) {
+        html += fmt::format("<details><summary>{}</summary><div class=\"scroll\"><table "
+                            "class=\"pairs\"><tbody>",
+                            escaped(settings.of));
+        for (const auto& [name, value] : settings.pairs) {
+            html += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escaped(name),
+                                value.empty() ? "–" : escaped(value));
+        }
+        html += "</tbody></table></div></details>\n";
     }
-    body_ += "<div class=\"scroll\"><table class=\"pairs\"><tbody>";
-    for (const auto& [name, value] : pairs) {
-        body_ += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escaped(name),
-                             value.empty() ? "–" : escaped(value));
-    }
-    body_ += "</tbody></table></div>";
-    body_ += summary.empty() ? "\n" : "</details>\n";
+    return html;
 }
 
 void Report::table(const std::string& caption, const std::vector<std::string>& columns,
@@ -154,7 +151,8 @@ void Report::table(const std::string& caption, const std::vector<std::string>& c
         const auto every = [&](auto holds) {
             return std::ranges::all_of(rows, [&](const auto& row) { return holds(row[c]); });
         };
-        if (rows.empty() || !every([](const std::string& cell) { return cell == "-"; })) {
+        if (rows.empty() ||
+            !every([](const std::string& cell) { return cell == "-" || cell == "–"; })) {
             shown.push_back(c);
         }
         if (every(looks_numeric)) {
@@ -167,7 +165,10 @@ void Report::table(const std::string& caption, const std::vector<std::string>& c
     if (!caption.empty()) {
         body_ += fmt::format("<figcaption>{}</figcaption>", escaped(caption));
     }
-    body_ += "<div class=\"scroll\"><table><thead><tr>";
+    const bool cards =
+        shown.size() > columns_of_a_phone && shown.size() * rows.size() <= most_card_lines;
+    body_ += fmt::format("<div class=\"scroll\" tabindex=\"0\"><table class=\"{}\"><thead><tr>",
+                         cards ? "cards" : "wide");
     for (const std::size_t c : shown) {
         body_ += fmt::format("<th scope=\"col\"{}>{}</th>", marks[c], escaped(columns[c]));
     }
@@ -175,7 +176,9 @@ void Report::table(const std::string& caption, const std::vector<std::string>& c
     for (const auto& row : rows) {
         body_ += "<tr>";
         for (const std::size_t c : shown) {
-            body_ += fmt::format("<td{}>{}</td>", marks[c], escaped(row[c]));
+            body_ += fmt::format("<td{}{}>{}</td>", marks[c],
+                                 cards ? fmt::format(" data-name=\"{}\"", escaped(columns[c])) : "",
+                                 escaped(row[c]));
         }
         body_ += "</tr>\n";
     }
@@ -183,24 +186,33 @@ void Report::table(const std::string& caption, const std::vector<std::string>& c
 }
 
 void Report::chart(const std::string& svg, const std::string& caption) {
-    body_ += fmt::format("<figure><div class=\"scroll\">{}</div>", svg);
+    body_ += fmt::format("<figure class=\"plot\">{}", svg);
     if (!caption.empty()) {
         body_ += fmt::format("<figcaption>{}</figcaption>", escaped(caption));
     }
     body_ += "</figure>\n";
 }
 
-std::string Report::figure(const std::vector<std::uint8_t>& png, int width, int height,
-                           const std::string& caption, int scale) {
+std::string Report::picture(const std::vector<std::uint8_t>& png, int width, int height,
+                            const std::string& what, int scale) {
     const std::string encoded = base64(png);
     if (picture_bytes_ + encoded.size() > picture_budget) {
-        return fmt::format("<p class=\"note\">Left out to keep this page small: {}</p>\n",
-                           escaped(caption));
+        return "";
     }
     picture_bytes_ += encoded.size();
-    return fmt::format("<figure><img class=\"pixels\" alt=\"{0}\" width=\"{1}\" height=\"{2}\" "
-                       "src=\"data:image/png;base64,{3}\"><figcaption>{0}</figcaption></figure>\n",
-                       escaped(caption), width * scale, height * scale, encoded);
+    return fmt::format("<img class=\"pixels\" alt=\"{}\" width=\"{}\" height=\"{}\" "
+                       "src=\"data:image/png;base64,{}\">",
+                       escaped(what), width * scale, height * scale, encoded);
+}
+
+std::string Report::figure(const std::vector<std::uint8_t>& png, int width, int height,
+                           const std::string& caption, int scale) {
+    const std::string shown = picture(png, width, height, caption, scale);
+    return shown.empty()
+               ? fmt::format("<p class=\"note\">Left out to keep this page small: {}</p>\n",
+                             escaped(caption))
+               : fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n", shown,
+                             escaped(caption));
 }
 
 void Report::image(const Image& picture, const std::string& caption, int scale) {
@@ -220,7 +232,50 @@ void Report::gallery(const std::vector<std::pair<Image, std::string>>& pictures,
     body_ += "</div>\n";
 }
 
+void Report::strip(const std::vector<std::pair<Image, std::string>>& pictures) {
+    body_ += "<div class=\"strip\">\n";
+    for (const auto& [one, caption] : pictures) {
+        body_ += figure(encode_png(one), one.width, one.height, caption, 1);
+    }
+    body_ += "</div>\n";
+}
+
+void Report::sheet(const PictureSheet& sheet, const std::string& caption) {
+    std::size_t columns = sheet.column_names.size();
+    for (const auto& row : sheet.rows) {
+        columns = std::max(columns, row.size());
+    }
+    body_ += fmt::format("<figure class=\"sheet{}\"><figcaption>{}</figcaption><table{}>",
+                         sheet.column_names.empty() ? "" : " plot", escaped(caption),
+                         sheet.column_names.empty()
+                             ? ""
+                             : fmt::format(" class=\"named\" style=\"--columns: {}\"", columns));
+    if (!sheet.column_names.empty()) {
+        body_ += "<thead><tr><td></td>";
+        for (const std::string& name : sheet.column_names) {
+            body_ += fmt::format("<th scope=\"col\">{}</th>", escaped(name));
+        }
+        body_ += "</tr></thead>";
+    }
+    body_ += "<tbody>\n";
+    for (std::size_t r = 0; r < sheet.rows.size(); ++r) {
+        const std::string name = r < sheet.row_names.size() ? sheet.row_names[r] : "";
+        body_ += fmt::format("<tr><th scope=\"row\">{}</th>", escaped(name));
+        for (std::size_t c = 0; c < sheet.rows[r].size(); ++c) {
+            const Image& one = sheet.rows[r][c];
+            const std::string what =
+                c < sheet.column_names.size() ? name + ", " + sheet.column_names[c] : name;
+            body_ += fmt::format(
+                "<td>{}</td>", picture(encode_png(one), one.width, one.height, what, sheet.scale));
+        }
+        body_ += "</tr>\n";
+    }
+    body_ += "</tbody></table></figure>\n";
+}
+
 void Report::append(const Report& other) {
+    leads_.insert(leads_.end(), other.leads_.begin(), other.leads_.end());
+    settings_.insert(settings_.end(), other.settings_.begin(), other.settings_.end());
     sections_.insert(sections_.end(), other.sections_.begin(), other.sections_.end());
     body_ += other.body_;
     picture_bytes_ += other.picture_bytes_;
@@ -234,6 +289,13 @@ std::string Report::html() const {
         escaped(title_), page_style, report_style);
     if (!summary_.empty()) {
         page += fmt::format("<p>{}</p>\n", escaped(summary_));
+    }
+    for (const auto& [text, tone] : leads_) {
+        page += fmt::format("<p class=\"lead{}\">{}</p>\n",
+                            tone == Tone::good  ? " good"
+                            : tone == Tone::bad ? " bad"
+                                                : "",
+                            escaped(text));
     }
     if (sections_.size() > 1) {
         page += "<nav aria-label=\"Sections\">";
@@ -249,6 +311,9 @@ std::string Report::html() const {
         } else {
             page += c;
         }
+    }
+    if (!settings_.empty()) {
+        page += "<h2>How this was made</h2>\n" + settings_html();
     }
     page += fmt::format("<footer>{}, {}</footer>\n</main>\n</body>\n</html>\n",
                         escaped(version_text()), escaped(local_time()));

@@ -12,11 +12,23 @@
 
 namespace patchforge {
 
-// Everything is shown in the order of the calls. All texts are plain: they are escaped here.
+struct PictureSheet;
+
+enum class Tone { good, bad, neutral };
+
+// Everything is shown in the order of the calls, but for what is said under the title and the
+// settings, which come last. All texts are plain: they are escaped here.
 class Report {
   public:
     // `summary` stands under the title: what this page is about, in a sentence or two.
     explicit Report(std::string title, std::string summary = "");
+
+    // What came out, in a sentence: under the title and before everything else. A page of several
+    // parts shows the sentences of all of them.
+    void lead(const std::string& text, Tone tone = Tone::neutral);
+    // Names and values, folded, at the end of the page under one heading with those of other parts.
+    void settings(const std::string& of,
+                  const std::vector<std::pair<std::string, std::string>>& pairs);
 
     void section(const std::string& heading); // listed at the top of the page
     void subsection(const std::string& heading);
@@ -27,17 +39,16 @@ class Report {
 
     // Large numbers with a word each: {"0.693", "generator loss"}.
     void key_figures(const std::vector<std::pair<std::string, std::string>>& figures);
-    // Names and values, a dash for an empty one; with a `summary` folded away under it.
-    void facts(const std::vector<std::pair<std::string, std::string>>& pairs,
-               const std::string& summary = "");
     // Columns that hold only numbers (also as 12.5 %, 3e-4, 0.82 ± 0.01, - or – for none) are
-    // right-aligned; those that hold nothing but "-" are left out. What does not fit the screen is
-    // scrolled under its caption. Throws std::invalid_argument when a row has not as many cells as
-    // there are columns.
+    // right-aligned; those that hold nothing but dashes are left out. What does not fit is scrolled
+    // under its caption, with a shadow where there is more; on a phone a table of a few wide rows
+    // becomes cards. Throws std::invalid_argument when a row has not as many cells as there are
+    // columns.
     void table(const std::string& caption, const std::vector<std::string>& columns,
                const std::vector<std::vector<std::string>>& rows);
 
-    // What chart_svg or histogram_svg made.
+    // What chart_svg or histogram_svg made. Charts that follow each other stand in two columns where
+    // there is room.
     void chart(const std::string& svg, const std::string& caption);
     // Every pixel drawn as scale x scale, without blur.
     void image(const Image& picture, const std::string& caption, int scale = 1);
@@ -46,6 +57,11 @@ class Report {
              const std::string& caption, int scale = 1);
     // Side by side as far as there is room.
     void gallery(const std::vector<std::pair<Image, std::string>>& pictures, int scale = 1);
+    // Small, as many in a row as there is room for.
+    void strip(const std::vector<std::pair<Image, std::string>>& pictures);
+    // Rows of pictures with their names as text. Sheets that have names of columns and follow each
+    // other stand in two columns, as charts do.
+    void sheet(const PictureSheet& sheet, const std::string& caption);
 
     // Everything that `other` shows, behind what is here.
     void append(const Report& other);
@@ -58,12 +74,23 @@ class Report {
     void write(const std::filesystem::path& path) const;
 
   private:
+    struct Settings {
+        std::string of;
+        std::vector<std::pair<std::string, std::string>> pairs;
+    };
+
+    // The element of a picture; empty when the page has no room for it.
+    std::string picture(const std::vector<std::uint8_t>& png, int width, int height,
+                        const std::string& what, int scale);
     std::string figure(const std::vector<std::uint8_t>& png, int width, int height,
                        const std::string& caption, int scale);
+    std::string settings_html() const;
 
     std::string title_;
     std::string summary_;
+    std::vector<std::pair<std::string, Tone>> leads_;
     std::vector<std::string> sections_;
+    std::vector<Settings> settings_;
     std::string body_;
     std::size_t picture_bytes_ = 0;
 };

@@ -9,7 +9,6 @@
 #include <stdexcept>
 
 #include "host/model/class_names.h"
-#include "host/page/image_grid.h"
 
 namespace patchforge {
 
@@ -71,8 +70,8 @@ SavedImages save_images(const fs::path& folder, const AttackResult& result, cons
     return saved;
 }
 
-Image attack_sheet(const AttackResult& result, const AttackSet& set, const ClassifierFormat& format,
-                   int rows, double* gain) {
+PictureSheet attack_sheet(const AttackResult& result, const AttackSet& set,
+                          const ClassifierFormat& format, int rows) {
     std::vector<std::size_t> shown;
     for (std::size_t i = 0; i < result.samples.size(); ++i) {
         const SampleOutcome& sample = result.samples[i];
@@ -94,11 +93,11 @@ Image attack_sheet(const AttackResult& result, const AttackSet& set, const Class
         }
     }
     const double amplify = std::max(1.0, std::floor(127.0 / largest));
-    if (gain) {
-        *gain = amplify;
-    }
-    std::vector<std::vector<Image>> pictures;
-    std::vector<std::string> names;
+    PictureSheet sheet{
+        .rows = {},
+        .column_names = {"original", fmt::format("change × {:.0f}", amplify), "adversarial"},
+        .row_names = {},
+        .scale = 2};
     for (const std::size_t i : shown) {
         const SampleOutcome& sample = result.samples[i];
         const auto origin = set.patch(static_cast<std::int64_t>(i));
@@ -108,15 +107,11 @@ Image attack_sheet(const AttackResult& result, const AttackSet& set, const Class
             const double d = (int{levels[p]} - int{origin[p]}) * amplify;
             difference.pixels[p] = static_cast<std::uint8_t>(std::clamp(128 + d, 0.0, 255.0));
         }
-        pictures.push_back({image_of(origin, format), difference, image_of(levels, format)});
-        names.push_back(called(format, sample.clean, sample.clean_confidence) + " -> " +
-                        called(format, sample.rounded, sample.rounded_confidence));
+        sheet.rows.push_back({image_of(origin, format), difference, image_of(levels, format)});
+        sheet.row_names.push_back(called(format, sample.clean, sample.clean_confidence) + " → " +
+                                  called(format, sample.rounded, sample.rounded_confidence));
     }
-    return labelled_sheet(
-        pictures,
-        {.scale = 2,
-         .column_names = {"original", fmt::format("change x{:.0f}", amplify), "adversarial"},
-         .row_names = names});
+    return sheet;
 }
 
 } // namespace patchforge

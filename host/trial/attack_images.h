@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "data/png.h"
 #include "host/attack/attack_runner.h"
 #include "host/model/classifier_model.h"
+#include "host/page/image_grid.h"
 
 namespace patchforge {
 
@@ -26,9 +26,8 @@ SavedImages save_images(const std::filesystem::path& folder, const AttackResult&
                         const AttackSet& set, const ClassifierFormat& format, Norm norm);
 
 // Up to `rows` broken samples (or, without any, the first): original | perturbation, amplified |
-// adversarial, with what the victim calls each and its confidence. `gain` receives the
-// amplification.
-Image attack_sheet(const AttackResult& result, const AttackSet& set, const ClassifierFormat& format,
-                   int rows, double* gain = nullptr);
+// adversarial, with what the victim calls each and its confidence.
+PictureSheet attack_sheet(const AttackResult& result, const AttackSet& set,
+                          const ClassifierFormat& format, int rows);
 
 } // namespace patchforge

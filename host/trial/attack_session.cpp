@@ -155,13 +155,9 @@ void Session::attack_one() {
                                       ? result.epsilon == largest_epsilon()
                                       : result.lambda == job_.budgets(*method).back().second;
                 if (last) {
-                    double gain = 1;
-                    const Image sheet =
-                        attack_sheet(result, chosen_.set, format(), sheet_rows, &gain);
-                    report_.image(sheet,
-                                  fmt::format("{}, eps {}: original, change ({:.0f} times), "
-                                              "adversarial 8-bit image",
-                                              summary.attack, epsilon_text(result.epsilon), gain));
+                    report_.sheet(attack_sheet(result, chosen_.set, format(), sheet_rows),
+                                  fmt::format("{}, eps {}, in the 8 bits of a file", summary.attack,
+                                              epsilon_text(result.epsilon)));
                 }
                 if (job_.save && (result.epsilon > 0)) {
                     const fs::path folder =
@@ -450,7 +446,6 @@ void Session::run() {
 }
 
 void Session::finish() {
-    report_.section("How this was made");
     std::vector<std::pair<std::string, std::string>> facts = {
         {"patches", fmt::format("{} ({})", chosen_.set.count(), chosen_.how)},
         {"device", backend_->description()},
@@ -459,7 +454,7 @@ void Session::finish() {
     for (const LoadedVictim& victim : victims_) {
         facts.emplace_back("model " + victim.name, victim.hashes());
     }
-    report_.facts(facts);
+    report_.settings("Settings of the attack", facts);
     report_.note("No claim of robustness reaches further than the attacks run here.");
     if (job_.page) {
         job_.page->append(report_);

@@ -257,10 +257,11 @@ void Session::search() {
         return loaded_.images().images({codes.begin(), codes.begin() + size});
     };
     report_.section("Search in the latent space");
-    report_.image(
-        labelled_sheet({some(start), some(found)},
-                       {.scale = 2, .column_names = {}, .row_names = {"before", "after"}}),
-        "The same codes before and after the search.");
+    report_.sheet({.rows = {some(start), some(found)},
+                   .column_names = {},
+                   .row_names = {"before", "after"},
+                   .scale = 2},
+                  "The same codes before and after the search.");
 }
 
 void Session::finish() {
@@ -339,8 +340,8 @@ void Session::finish() {
                                     {begin, begin + static_cast<std::ptrdiff_t>(pixels)}});
         }
     }
-    report_.image(labelled_sheet(sheet, {.scale = 2, .column_names = {}, .row_names = names}),
-                  fmt::format("Some of each group; from the top: {}.", fmt::join(names, ", ")));
+    report_.sheet({.rows = sheet, .column_names = {}, .row_names = names, .scale = 2},
+                  "Some of each group.");
     std::vector<std::pair<std::string, std::string>> facts = {
         {"generator", loaded_.weights().string()},
         {"seed", std::to_string(job_.seed)},
@@ -352,7 +353,7 @@ void Session::finish() {
     for (const LoadedVictim& model : models_) {
         facts.emplace_back("model " + model.name, model.hashes());
     }
-    report_.facts(facts);
+    report_.settings("Settings of the evasion", facts);
     if (job_.page) {
         job_.page->append(report_);
     }

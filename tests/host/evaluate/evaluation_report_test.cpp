@@ -5,6 +5,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <span>
+
 #include <cmath>
 
 namespace patchforge {
@@ -104,10 +107,12 @@ TEST(EvaluationReport, ShowsTheNearestCopies) {
     ImageEvaluation evaluation;
     evaluation.memorisation.generated_to_training = {{1, 3.0}, {2, 1.0}, {3, 2.0}};
     evaluation.memorisation.generated_to_held_out = {{0, 5.0}, {1, 5.0}, {2, 5.0}};
-    const Image sheet = memorisation_sheet(evaluation, generated, training, held_out, 2);
-    const Image one = memorisation_sheet(evaluation, generated, training, held_out, 1);
-    EXPECT_EQ(sheet.width, one.width);
-    EXPECT_GT(sheet.height, one.height);
+    const PictureSheet sheet = memorisation_sheet(evaluation, generated, training, held_out, 2);
+    ASSERT_EQ(sheet.rows.size(), 2u);
+    EXPECT_EQ(sheet.row_names.front(), "1.00 to training, 5.00 to held out");
+    const std::size_t pixels = generated.bytes.size() / 3; // the second of the generated ones
+    EXPECT_TRUE(std::ranges::equal(sheet.rows.front().front().pixels,
+                                   std::span(generated.bytes).subspan(pixels, pixels)));
 }
 
 } // namespace

@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "host/page/chart.h"
+#include "host/page/image_grid.h"
 #include "host/page/markup.h"
 #include "tests/host/temporary_folder.h"
 
@@ -156,7 +157,9 @@ TEST(Report, EscapesEverythingAndFetchesNothing) {
     report.verdict(evil, true);
     report.code(evil);
     report.key_figures({{evil, evil}});
-    report.facts({{evil, evil}}, evil);
+    report.settings(evil, {{evil, evil}});
+    report.lead(evil, Tone::bad);
+    report.sheet({{{{1, 1, 1, {5}}}}, {evil}, {evil}, 2}, evil);
     report.table(evil, {evil, "n"}, {{evil, "1"}});
     report.chart(chart_svg({evil, evil, evil, ChartKind::line, false, false, {}, {}}), evil);
     report.image({1, 1, 1, {5}}, evil, 3);
@@ -167,7 +170,7 @@ TEST(Report, EscapesEverythingAndFetchesNothing) {
     for (const char* fetched : {"src=\"http", "href=\"http", "@import", "url("}) {
         EXPECT_EQ(page.find(fetched), std::string::npos) << fetched;
     }
-    EXPECT_EQ(count_of(page, "src=\"data:image/png;base64,"), 2u);
+    EXPECT_EQ(count_of(page, "src=\"data:image/png;base64,"), 3u);
     EXPECT_NE(page.find("width=\"3\" height=\"3\""), std::string::npos);
     for (const char* tag : {"table", "div", "figure", "details", "main", "nav", "p"}) {
         EXPECT_EQ(count_of(page, std::string("<") + tag + ">") +
@@ -193,14 +196,75 @@ TEST(Report, TablesFitTheirColumns) {
     report.table("a caption", {"long", "target", "rate"},
                  {{"towards the least likely class", "-", "-"}, {"x", "-", "1"}});
     const std::string page = report.html();
-    EXPECT_NE(page.find("<figcaption>a caption</figcaption><div class=\"scroll\"><table>"),
+    EXPECT_NE(page.find("<figcaption>a caption</figcaption><div class=\"scroll\" "),
               std::string::npos);
     EXPECT_NE(page.find("<th scope=\"col\">long</th><th scope=\"col\" class=\"number\">rate</th>"),
               std::string::npos);
     EXPECT_EQ(page.find("target"), std::string::npos) << "a column that says nothing";
     Report facts("t");
-    facts.facts({{"test", ""}});
+    facts.settings("x", {{"test", ""}});
     EXPECT_NE(facts.html().find("<td>–</td>"), std::string::npos);
+}
+
+// What came out stands first and the settings, folded, last, whatever the order of the calls.
+TEST(Report, LeadsFirstSettingsLast) {
+    Report part("part");
+    part.settings("settings of the part", {{"a", "1"}});
+    part.section("second");
+    part.lead("the part went badly", Tone::bad);
+    Report page("whole", "what it is");
+    page.settings("settings of the whole", {{"b", "2"}});
+    page.section("first");
+    page.paragraph("between");
+    page.lead("the whole went well", Tone::good);
+    page.append(part);
+    const std::string html = page.html();
+    std::size_t at = html.find("<body>");
+    for (const char* part_of_page :
+         {"<h1>whole", "what it is", "<p class=\"lead good\">the whole went well",
+          "<p class=\"lead bad\">the part went badly", "<nav", ">first</h2>", "between",
+          ">second</h2>", ">How this was made</h2>",
+          "<details><summary>settings of the whole</summary>",
+          "<details><summary>settings of the part</summary>", "<footer>"}) {
+        const std::size_t found = html.find(part_of_page, at);
+        ASSERT_NE(found, std::string::npos) << part_of_page << " behind " << html.substr(at, 40);
+        at = found;
+    }
+}
+
+// Wide tables of a few rows become cards on a phone, in which every value needs its column's name;
+// long ones are scrolled.
+TEST(Report, WideTablesAreCardsOrScroll) {
+    const std::vector<std::string> columns = {"attack", "b", "c", "d", "e"};
+    const std::vector<std::string> row = {"FGSM", "1", "2", "3", "4"};
+    Report few("t");
+    few.table("", columns, {row});
+    EXPECT_EQ(count_of(few.html(), "<table class=\"cards\">"), 1u);
+    for (const std::string& name : columns) {
+        EXPECT_EQ(count_of(few.html(), " data-name=\"" + name + "\">"), 1u) << name;
+    }
+    Report many("t");
+    many.table("", columns, std::vector(100, row));
+    EXPECT_EQ(count_of(many.html(), "<div class=\"scroll\" tabindex=\"0\"><table class=\"wide\">"),
+              1u);
+    EXPECT_EQ(count_of(many.html(), " data-name="), 0u);
+}
+
+TEST(Report, NamesOfSheetsAreText) {
+    Report report("t");
+    report.sheet({{{{1, 1, 1, {5}}, {1, 1, 1, {6}}}, {{1, 1, 1, {7}}}},
+                  {"left", "right"},
+                  {"upper", "lower"},
+                  4},
+                 "a sheet");
+    const std::string page = report.html();
+    for (const char* part :
+         {"<th scope=\"col\">left</th>", "<th scope=\"col\">right</th>",
+          "<th scope=\"row\">upper</th>", "<th scope=\"row\">lower</th>",
+          "alt=\"upper, left\" width=\"4\" height=\"4\"", "alt=\"lower, left\""}) {
+        EXPECT_EQ(count_of(page, part), 1u) << part;
+    }
+    EXPECT_EQ(count_of(page, "<img "), 3u);
 }
 
 TEST(Report, StaysUnderFiveMegabytes) {

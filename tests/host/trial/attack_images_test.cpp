@@ -52,7 +52,10 @@ TEST_P(AttackImages, SavedImagesReadBackAsTheyWere) {
         EXPECT_EQ(model->predictions(image.pixels).at(0), result.samples[i].rounded);
     }
     EXPECT_THROW(save_images(out, result, set, model->format(), Norm::linf), std::invalid_argument);
-    EXPECT_EQ(attack_sheet(result, set, model->format(), 4).channels, 3);
+    const PictureSheet sheet = attack_sheet(result, set, model->format(), 4);
+    EXPECT_EQ(sheet.rows.size(), sheet.row_names.size());
+    EXPECT_EQ(sheet.rows.front().size(), sheet.column_names.size());
+    EXPECT_EQ(sheet.rows.front().front().channels, 3);
 }
 
 // An attack's images, saved, packed from the files and asked about again: what the live attack said
