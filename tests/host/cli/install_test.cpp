@@ -111,7 +111,7 @@ TEST_F(Installed, ProgramPagesAndLicenceComeAndGo) {
 }
 
 TEST_F(Installed, CompletesVerbsOptionsAndValues) {
-    EXPECT_EQ(completed("tr"), (std::set<std::string>{"train"}));
+    EXPECT_EQ(completed("tr"), (std::set<std::string>{"train", "translate"}));
     EXPECT_EQ(completed("train d"), (std::set<std::string>{"detector"}));
     EXPECT_EQ(completed("train gan --hidden-dims-"),
               (std::set<std::string>{"--hidden-dims-d", "--hidden-dims-g"}));

@@ -1,0 +1,162 @@
+// patchforge translate: pictures through a generator that `train translate` made.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <memory>
+#include <stdexcept>
+
+#include "data/folder_tree.h"
+#include "host/cli/open_set.h"
+#include "host/cli/verbs.h"
+#include "host/options/device_options.h"
+#include "host/page/image_grid.h"
+#include "host/run/progress.h"
+#include "host/run/run_folder.h"
+#include "host/translate/picture_pairs.h"
+#include "host/translate/translator.h"
+
+namespace patchforge {
+
+namespace {
+
+struct Call {
+    DeviceOptions device;
+    std::string run;
+    std::vector<std::string> pictures;
+    std::string out;
+    std::string to;
+    bool from_pictures = false;
+};
+
+std::string recorded(const Parameters& parameters, const std::string& name) {
+    for (const auto& [key, value] : parameters) {
+        if (key == name) {
+            return parameter_text(value);
+        }
+    }
+    return "";
+}
+
+// Which generator of the run: a cycle has one each way.
+std::string generator_of(const Call& call, const Parameters& parameters,
+                         const TranslateOptions& options) {
+    if (options.mode != TranslationMode::cycle) {
+        if (!call.to.empty()) {
+            throw std::invalid_argument(
+                fmt::format("--to {}: the run translates one way, --mode {}; leave it out", call.to,
+                            mode_name(options.mode)));
+        }
+        return "generator";
+    }
+    const std::string a = recorded(parameters, "kind_a"), b = recorded(parameters, "kind_b");
+    if (call.to != a && call.to != b) {
+        throw std::invalid_argument(fmt::format(
+            "--to {}: the run translates to {} or to {}; give one of them", call.to, a, b));
+    }
+    return call.to == a ? "generator_a" : "generator_b";
+}
+
+TensorFile weights_of(const Call& call, const std::string& generator) {
+    const std::filesystem::path checkpoints = std::filesystem::path(call.run) / "checkpoints";
+    std::filesystem::path newest;
+    if (std::filesystem::is_directory(checkpoints)) {
+        for (const auto& entry : std::filesystem::directory_iterator(checkpoints)) {
+            const std::filesystem::path file = entry.path() / (generator + ".safetensors");
+            if (entry.path().filename().string().starts_with("step_") &&
+                std::filesystem::exists(file)) {
+                newest = std::max(newest, file);
+            }
+        }
+    }
+    if (newest.empty()) {
+        throw std::runtime_error(fmt::format("{}: holds no checkpoint of {}; give a run of `train "
+                                             "translate` that has saved one",
+                                             call.run, generator));
+    }
+    return read_safetensors(newest);
+}
+
+struct Named {
+    std::string name;
+    Image picture;
+};
+
+void run(const Call& call) {
+    const Parameters parameters = read_parameters(call.run);
+    const TranslateOptions options = restored<TranslateOptions>(parameters);
+    const auto backend = call.device.make();
+    Translator translator(*backend, options,
+                          weights_of(call, generator_of(call, parameters, options)));
+    const bool makes_sources =
+        call.from_pictures && options.mode != TranslationMode::cycle && options.target.empty();
+    if (call.from_pictures && !makes_sources) {
+        throw std::invalid_argument("--from-pictures: the run makes no sources of pictures; leave "
+                                    "it out");
+    }
+    const int channels = makes_sources ? translator.out_channels() : translator.in_channels();
+    std::vector<Named> all;
+    for (const std::string& path : call.pictures) {
+        if (is_picture_name(path)) {
+            all.push_back(
+                {std::filesystem::path(path).stem().string(), read_picture(path, channels)});
+            continue;
+        }
+        DataOptions data;
+        data.data = path;
+        data.usually(Part::test).pack.channels = channels;
+        const PackedSet set = open_set(data, call.device.backend.threads);
+        const PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
+                             {},           {}};
+        for (std::int64_t i = 0; i < set.count(); ++i) {
+            const std::filesystem::path name{std::string(set.name(i))};
+            all.push_back({(name.parent_path() / name.stem()).string(), picture_of(rows, i)});
+        }
+    }
+    ProgressBar bar("translate", std::ssize(all), "pictures");
+    constexpr std::size_t at_once = 256;
+    for (std::size_t first = 0; first < all.size(); first += at_once) {
+        const std::size_t end = std::min(all.size(), first + at_once);
+        std::vector<Image> sources;
+        for (std::size_t i = first; i < end; ++i) {
+            sources.push_back(makes_sources ? pair_source(all[i].picture, options)
+                                            : std::move(all[i].picture));
+        }
+        const std::vector<Image> made = translator.translate(sources);
+        for (std::size_t i = first; i < end; ++i) {
+            const std::filesystem::path file =
+                std::filesystem::path(call.out) / (all[i].name + ".png");
+            std::filesystem::create_directories(file.parent_path());
+            if (std::filesystem::exists(file)) {
+                throw std::runtime_error(fmt::format(
+                    "{}: is there already; give another folder, or pictures of other names",
+                    file.string()));
+            }
+            write_png(file, made[i - first]);
+        }
+        bar.update(static_cast<std::int64_t>(end));
+    }
+    print_line(fmt::format("{} pictures in {}", all.size(), call.out));
+}
+
+} // namespace
+
+Verb translate_verb() {
+    auto call = std::make_shared<Call>();
+    Verb verb{.name = "translate", .summary = "make pictures of pictures with a trained network"};
+    Options& options = verb.options;
+    options.arguments("pictures", call->pictures,
+                      "PNG or JPEG files of any size, folders of patches, packed sets");
+    options.text("run", call->run, "FOLDER", "folder of a `train translate` run").must_be_given();
+    options.text("out", call->out, "FOLDER", "folder for the PNG files").must_be_given();
+    options.text("to", call->to, "NAME", "of a cycle: the kind of picture to make");
+    options.toggle("from_pictures", call->from_pictures,
+                   "first make sources of the pictures as in training: small ones, drawings, ... "
+                   "(without: the pictures are such sources, a sketch drawn by hand, say)");
+    describe(options, call->device);
+    verb.examples = {"translate sketch.png --run runs/edges --out painted",
+                     "translate small --run runs/sr --out large"};
+    verb.run = [call] { run(*call); };
+    return verb;
+}
+
+} // namespace patchforge

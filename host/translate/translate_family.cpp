@@ -1,0 +1,151 @@
+#include "host/translate/translate_family.h"
+
+#include <fmt/format.h>
+
+#include "data/atomic_file.h"
+#include "host/page/image_grid.h"
+#include "host/train/training.h"
+#include "host/translate/translate_report.h"
+
+namespace patchforge {
+
+namespace {
+
+std::unique_ptr<TranslationTask> make_task(Backend& backend, const TranslateSets& sets,
+                                           const TranslateOptions& options, Placement placement) {
+    return options.mode == TranslationMode::super_resolution
+               ? super_resolution_task(backend, sets, options, placement)
+               : paired_task(backend, sets, options, placement);
+}
+
+class TranslateFamily final : public Family {
+  public:
+    TranslateFamily(Backend& backend, std::unique_ptr<TranslationTask> task,
+                    const TranslateRunOptions& options)
+        : backend_(backend), options_(options), task_(std::move(task)) {}
+
+    std::string kind() const override { return "train translate"; }
+    TrainingSchedule schedule() const override {
+        const auto interval = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+        return {interval(options_.log_interval), interval(options_.sample_interval), 0,
+                interval(options_.checkpoint_interval)};
+    }
+    std::vector<std::string> metrics() const override { return trainer().metric_names(); }
+    std::vector<MetricColumn> columns() const override;
+    std::map<std::string, const Network*> networks() override { return trainer().networks(); }
+    std::string rates() const override { return "--lr"; }
+    std::uint64_t step() const override { return trainer().step(); }
+    std::uint64_t total_steps() const override { return trainer().total_steps(); }
+    std::vector<std::vector<double>> run(std::int64_t count) override {
+        return trainer().run(count);
+    }
+    CheckpointFiles checkpoint() override { return trainer().checkpoint(); }
+    void restore(const std::filesystem::path& checkpoint) override {
+        trainer().restore(checkpoint);
+    }
+    void introduce(TrainingRun& run) override;
+    std::vector<double> look(TrainingRun& run, const IntervalMeans& means) override;
+    void sample(TrainingRun& run) override;
+    void evaluate(TrainingRun& run) override;
+    void report(TrainingRun& run) override { write_translate_report(run.folder()); }
+
+  private:
+    TranslationTrainer& trainer() const { return task_->trainer(); }
+
+    Backend& backend_;
+    TranslateRunOptions options_;
+    std::unique_ptr<TranslationTask> task_;
+};
+
+std::vector<MetricColumn> TranslateFamily::columns() const {
+    std::vector<MetricColumn> columns = {{"epoch", ""}};
+    for (const std::string& name : trainer().metric_names()) {
+        columns.push_back({name, "loss/" + name});
+    }
+    return columns;
+}
+
+void TranslateFamily::introduce(TrainingRun& run) {
+    run.log(fmt::format("Device: {}", backend_.description()));
+    run.log(fmt::format("Data: {}, batches of {}", task_->about(), trainer().options().batch_size));
+    for (const auto& [name, network] : trainer().networks()) {
+        run.log(fmt::format("{}: {} parameters", name, network->shape().parameter_count()));
+    }
+}
+
+std::vector<double> TranslateFamily::look(TrainingRun& run, const IntervalMeans& means) {
+    std::vector<double> values = {
+        static_cast<double>((step() - 1) / trainer().steps_per_epoch() + 1)};
+    std::string line = fmt::format("Step [{}/{}]", step(), total_steps());
+    for (const std::string& name : trainer().metric_names()) {
+        values.push_back(means.mean(name));
+        line += fmt::format(", {}: {:.4f}", name, values.back());
+    }
+    run.log(line);
+    return values;
+}
+
+void TranslateFamily::sample(TrainingRun& run) {
+    for (const TranslationSheet& sheet : task_->sheets()) {
+        const Image picture = labelled_sheet(sheet.rows, {2, 2, sheet.columns, {}});
+        const std::filesystem::path images = run.folder() / "images";
+        write_png(images / fmt::format("{}_step_{:07}.png", sheet.name, step()), picture);
+        if (step() == total_steps()) {
+            write_png(images / (sheet.name + ".png"), picture);
+        }
+        run.image(sheet.name, picture);
+    }
+}
+
+void TranslateFamily::evaluate(TrainingRun& run) {
+    const TranslationResults results = task_->measure(run);
+    write_file_atomically(run.folder() / "results.json", results_json(results));
+    for (const TranslationResults::Verdict& verdict : results.verdicts) {
+        run.log(verdict.text);
+    }
+    for (const auto& [name, value] : results.figures) {
+        run.scalar("results/" + name, value);
+    }
+}
+
+} // namespace
+
+void describe(Options& options, TranslateRunOptions& run) {
+    options.group("Run");
+    options.number("log_interval", run.log_interval, {1, 1000000000}, "iterations a logged line");
+    options
+        .number("sample_interval", run.sample_interval, {0, 1000000000},
+                "iterations a sheet of held-out pictures (0: at the end)")
+        .changeable();
+    options
+        .number("checkpoint_interval", run.checkpoint_interval, {0, 1000000000},
+                "iterations a checkpoint (0: at the end)")
+        .changeable();
+    describe(options, run.run);
+}
+
+bool run_translate_training(const TranslateSets& sets, const TranslateOptions& translate,
+                            const TranslateRunOptions& options) {
+    translate.validate();
+    check_ranges(options);
+    const auto backend = options.run.device.make();
+    auto task = make_task(*backend, sets, translate, options.run.placement);
+    RunRecord record = record_of(translate, options);
+    const auto tell = [&](const std::string& name, const PackedSet* set) {
+        record.changeable_fact(name, set ? set->path().string() : std::string());
+        record.fact(name + "_hash", set ? fmt::format("{:016x}", set->content_hash()) : "");
+    };
+    tell("data", sets.set);
+    tell("target", sets.target);
+    for (const auto& [name, value] : task->facts()) {
+        record.fact(name, value);
+    }
+    record.changeable_fact("device", backend->name());
+    if (!translate.rates.needs_length()) { // else the rates of every iteration depend on the length
+        record.rules.may_change.insert(record.rules.may_change.end(), {"epochs", "steps"});
+    }
+    TranslateFamily family(*backend, std::move(task), options);
+    return train(family, options.run, record);
+}
+
+} // namespace patchforge

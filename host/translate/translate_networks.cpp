@@ -1,0 +1,204 @@
+#include "host/translate/translate_networks.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "data/cubic.h"
+
+namespace patchforge {
+
+namespace {
+
+// Behind instance normalisation a bias has no effect and no gradient but rounding, which Adam would
+// turn into steps of the full rate: there is none.
+constexpr const char* normalised = "nobias norm=instance";
+
+int half(int side) {
+    return (side + 1) / 2; // of a 3x3 convolution with stride 2 and padding 1
+}
+
+[[noreturn]] void refuse(const TranslateOptions& options, Extent in, const std::string& what) {
+    throw std::invalid_argument(
+        fmt::format("--mode {}: pictures of {}: {}", mode_name(options.mode), in.text(), what));
+}
+
+// Sides halved `times` times, each extent beginning with that of the pictures. Both sides must be odd
+// or even together at every step, as what doubles them drops a line of both or of none.
+std::vector<Extent> halved(const TranslateOptions& options, Extent in, int times) {
+    std::vector<Extent> extents{in};
+    for (int i = 0; i < times; ++i) {
+        const Extent& last = extents.back();
+        if (last.height % 2 != last.width % 2) {
+            refuse(options, in,
+                   "halved, one side is odd and the other even; use sides that are multiples of " +
+                       std::to_string(1 << times));
+        }
+        extents.push_back({0, half(last.height), half(last.width)});
+    }
+    if (std::min(extents.back().height, extents.back().width) < 2) {
+        refuse(options, in, "are too small for this network; use larger ones");
+    }
+    return extents;
+}
+
+// Lim et al. 2017: residual blocks at the small size, then a shuffle. What it adds to is the bicubic
+// enlargement, which the last layers compute: a fixed 5x5 convolution for each of the four phases.
+std::string edsr(const TranslateOptions& options, Extent in, int out_channels) {
+    const int c = options.width;
+    if (std::min(in.height, in.width) < 3) {
+        refuse(options, in, "are too small to be enlarged; use at least 3 pixels a side");
+    }
+    std::string text = fmt::format("{}; conv {}>{} k3 p1 as=block0", in.text(), in.channels, c);
+    for (int i = 0; i < options.blocks; ++i) {
+        text += fmt::format(
+            "; conv {0}>{0} k3 p1 relu; conv {0}>{0} k3 p1; add block{1} as=block{2}", c, i, i + 1);
+    }
+    text += fmt::format("; conv {0}>{0} k3 p1; add block0; conv {0}>{1} k3 p1; shuffle 2; "
+                        "conv {0}>{2} k3 p1 as=detail",
+                        c, 4 * c, out_channels);
+    return text + fmt::format("; reflect 2 from=input; conv {}>{} k5 nobias fixed; shuffle 2; "
+                              "add detail",
+                              in.channels, 4 * out_channels);
+}
+
+// Ronneberger et al. 2015 as in Isola et al. 2017, for pictures that have few factors of two: 50-25-13-7
+// and back by nearest neighbours and convolutions, which leave no grid. The first and the last layer are
+// not normalised: they carry the patch's overall stain.
+std::string unet(const TranslateOptions& options, Extent in, int out_channels) {
+    const int c = options.width;
+    const std::vector<Extent> sizes = halved(options, in, 3);
+    const int widths[] = {c, 2 * c, 4 * c, 4 * c};
+    std::string text =
+        fmt::format("{}; conv {}>{} k3 p1 leaky_relu as=down0", in.text(), in.channels, c);
+    for (int i = 0; i < 3; ++i) {
+        text += fmt::format("; conv {}>{} k3 s2 p1 {} leaky_relu as=down{}", widths[i],
+                            widths[i + 1], normalised, i + 1);
+    }
+    int channels = widths[3];
+    for (int i = 2; i >= 0; --i) {
+        text += fmt::format(
+            "; upsampled {}>{}{} {} relu{}; concat down{}", channels, widths[i],
+            sizes[static_cast<std::size_t>(i)].height % 2 == 1 ? " crop" : "", normalised,
+            options.dropout > 0 && i > 0 ? fmt::format(" dropout={}", options.dropout) : "", i);
+        channels = 2 * widths[i];
+    }
+    return text + fmt::format("; conv {}>{} k3 p1 tanh", channels, out_channels);
+}
+
+// Zhu et al. 2017: residual blocks between one or two halvings and as many doublings, padded by
+// reflection. Transposed convolutions: k3 where two halvings are undone, k4 (which covers evenly) where
+// it is one; output padding by the encoder's own size.
+std::string resnet(const TranslateOptions& options, Extent in, int out_channels) {
+    const bool small = options.generator == GeneratorKind::resnet_small;
+    const int c = options.width, times = small ? 1 : 2, around = small ? 1 : 3;
+    const std::vector<Extent> sizes = halved(options, in, times);
+    if (std::min(in.height, in.width) <= around) {
+        refuse(options, in, "are too small for this network; use larger ones");
+    }
+    std::string text = fmt::format("{}; reflect {}; conv {}>{} k{} {} relu", in.text(), around,
+                                   in.channels, c, 2 * around + 1, normalised);
+    int channels = c;
+    for (int i = 0; i < times; ++i, channels *= 2) {
+        text += fmt::format("; conv {}>{} k3 s2 p1 {} relu{}", channels, 2 * channels, normalised,
+                            i + 1 == times ? " as=block0" : "");
+    }
+    for (int i = 0; i < options.blocks; ++i) {
+        text +=
+            fmt::format("; reflect 1; conv {0}>{0} k3 {1} relu; reflect 1; conv {0}>{0} k3 {1}; "
+                        "add block{2} as=block{3}",
+                        channels, normalised, i, i + 1);
+    }
+    for (int i = times; i > 0; --i, channels /= 2) {
+        const int from = sizes[static_cast<std::size_t>(i)].height;
+        const int to = sizes[static_cast<std::size_t>(i - 1)].height;
+        const int kernel = small && to % 2 == 0 ? 4 : 3;
+        text += fmt::format("; transposed {}>{} k{} s2 p1 o{} {} relu", channels, channels / 2,
+                            kernel, to - (2 * (from - 1) - 2 + kernel), normalised);
+    }
+    return text + fmt::format("; reflect {}; conv {}>{} k{} tanh", around, c, out_channels,
+                              2 * around + 1);
+}
+
+// The four 5x5 kernels that enlarge by two with Keys' kernel, a = -0.75, at the phases of a shuffle.
+std::vector<float> bicubic_kernels(int channels) {
+    const auto taps = cubic_taps(9, 18, torch_cubic);
+    const auto line = [&](int phase) { // weights of inputs 2 to 6 for an output beside input 4
+        std::vector<double> weights(5);
+        for (const CubicTap& tap : taps[static_cast<std::size_t>(8 + phase)]) {
+            weights[static_cast<std::size_t>(tap.input - 2)] += tap.weight;
+        }
+        return weights;
+    };
+    std::vector<float> kernels(static_cast<std::size_t>(4 * channels * channels) * 25, 0.0f);
+    for (int c = 0; c < channels; ++c) {
+        for (int phase = 0; phase < 4; ++phase) {
+            const std::vector<double> down = line(phase / 2), across = line(phase % 2);
+            float* kernel = kernels.data() + ((4 * c + phase) * channels + c) * 25;
+            for (std::size_t k = 0; k < 25; ++k) {
+                kernel[k] = static_cast<float>(down[k / 5] * across[k % 5]);
+            }
+        }
+    }
+    return kernels;
+}
+
+} // namespace
+
+NetworkShape translation_generator(const TranslateOptions& options, Extent in, int out_channels) {
+    switch (options.generator) {
+    case GeneratorKind::edsr:
+        return network_shape_from_description(edsr(options, in, out_channels));
+    case GeneratorKind::unet:
+        return network_shape_from_description(unet(options, in, out_channels));
+    default:
+        return network_shape_from_description(resnet(options, in, out_channels));
+    }
+}
+
+NetworkShape patch_discriminator(const TranslateOptions& options, Extent in) {
+    std::string text =
+        fmt::format("{}; conv {}>{} k4 s2 p1 leaky_relu", in.text(), in.channels, options.width_d);
+    int channels = options.width_d, side = std::min(in.height, in.width) / 2;
+    for (int i = 1; i <= options.layers_d; ++i) {
+        const bool last = i == options.layers_d;
+        const int next = std::min(2 * channels, 8 * options.width_d);
+        text += fmt::format("; conv {}>{} k4{} p1 {} leaky_relu", channels, next, last ? "" : " s2",
+                            normalised);
+        side = last ? side - 1 : side / 2;
+        channels = next;
+    }
+    if (side < 2) {
+        refuse(options, in,
+               fmt::format("are too small for --layers-d {}; use fewer", options.layers_d));
+    }
+    return network_shape_from_description(text + fmt::format("; conv {}>1 k4 p1", channels));
+}
+
+void initialise_translation(Network& network, const TranslateOptions& options,
+                            std::uint32_t number) {
+    network.initialise(options.seed, number);
+    Backend& backend = network.backend();
+    const bool standard = options.generator == GeneratorKind::edsr && number == 0;
+    for (std::int64_t l = 0; l < network.layer_count(); ++l) {
+        const LayerShape& layer = network.shape().layers[static_cast<std::size_t>(l)];
+        if (!layer.has_weights()) {
+            continue;
+        }
+        const Vector<float> weight = network.weight(l).flat();
+        if (!layer.trained) {
+            const std::vector<float> kernels = bicubic_kernels(network.shape().in.channels);
+            backend.upload(weight.data, kernels.data(), kernels.size() * sizeof(float));
+        } else if (!standard) {
+            backend.fill_normal(
+                weight, 0, 0.02f,
+                {options.seed, purpose_of_weights(number, WeightUse::weight, l), {}});
+            if (layer.bias) {
+                backend.fill(network.bias(l), 0);
+            }
+        }
+    }
+}
+
+} // namespace patchforge

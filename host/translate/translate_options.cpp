@@ -1,0 +1,162 @@
+#include "host/translate/translate_options.h"
+
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <stdexcept>
+
+#include "host/classifier/classifier_data.h"
+
+namespace patchforge {
+
+namespace {
+
+const Choices<TranslationMode> modes = {{"super-resolution", TranslationMode::super_resolution},
+                                        {"paired", TranslationMode::paired}};
+
+} // namespace
+
+std::string mode_name(TranslationMode mode) {
+    return choice_name(modes, mode);
+}
+
+void choose_mode(TranslateOptions& options, TranslationMode mode) {
+    const TranslateOptions standard;
+    options.mode = mode;
+    options.generator = standard.generator;
+    options.least_squares = mode == TranslationMode::cycle;
+    options.lambda_l1 = standard.lambda_l1;
+    options.lambda_adversarial = standard.lambda_adversarial;
+    options.steps = standard.steps;
+    options.batch_size = standard.batch_size;
+    options.learning_rate = standard.learning_rate;
+    options.beta1 = standard.beta1;
+    options.rates = standard.rates;
+    if (mode == TranslationMode::super_resolution) {
+        return;
+    }
+    options.batch_size = 4;
+    options.learning_rate = 2e-4;
+    options.beta1 = 0.5;
+    options.rates = {.decay_epoch = 1};
+    if (mode == TranslationMode::paired) {
+        options.generator = GeneratorKind::unet;
+        options.lambda_l1 = 100;
+        options.lambda_adversarial = 1;
+    } else {
+        options.generator = GeneratorKind::resnet_small;
+    }
+}
+
+void describe(Options& options, TranslateOptions& o) {
+    options.group("Translation");
+    Option& mode = options.choice("mode", o.mode, modes,
+                                  "small pictures to large ones, or pictures to pictures in pairs");
+    mode.set = [&o](const std::string& text) {
+        choose_mode(o, choice_value(modes, "--mode", text));
+    };
+    options.choice<PairSource>("pairs", o.pairs,
+                               {{"stain", PairSource::stain},
+                                {"edges", PairSource::edges},
+                                {"low-resolution", PairSource::low_resolution}},
+                               "paired: what the source is made of the picture: its eosin taken "
+                               "away, lines along its edges, half its resolution");
+    options.text("target", o.target, "FOLDER",
+                 "paired: pictures of the same names as those of --data, which are the sources");
+    options.only_one_of({"target", "pairs"});
+    Option& tested =
+        options.number("test_patients", o.test_patients, {1e-6, 1e6},
+                       "patients held out: a share below 1, a number, or a file that lists them");
+    tested.set = [&o, number = tested.set](const std::string& text) {
+        o.test_list = patient_choice(text).list;
+        if (o.test_list.empty() || !std::filesystem::exists(o.test_list)) {
+            number(text); // which says what is wrong where it is neither
+        }
+    };
+    tested.get = [&o, number = tested.get]() -> ParameterValue {
+        return o.test_list.empty() ? number() : ParameterValue(o.test_list);
+    };
+    tested.placeholder = "N|FILE";
+    options.number("split_seed", o.split_seed, any_seed,
+                   "of the choice of patients, whatever --seed is");
+
+    options.group("Network");
+    options.choice<GeneratorKind>("generator", o.generator,
+                                  {{"edsr", GeneratorKind::edsr},
+                                   {"unet", GeneratorKind::unet},
+                                   {"resnet", GeneratorKind::resnet},
+                                   {"resnet-small", GeneratorKind::resnet_small}},
+                                  "network that makes pictures; edsr is super-resolution's");
+    options.number("width", o.width, {1, 1024}, "channels of its first layer");
+    options.number("blocks", o.blocks, {1, 64}, "its residual blocks (edsr and the resnets)");
+    options.number("dropout", o.dropout, {0, 0.999}, "in the decoder of unet, in training");
+    options.number("width_d", o.width_d, {1, 1024}, "channels of the discriminator's first layer");
+    options.number("layers_d", o.layers_d, {1, 3},
+                   "its size: each answer sees 16, 34 or 70 pixels a side");
+
+    options.group("Training");
+    options.choice<bool>("gan_mode", o.least_squares, {{"bce", false}, {"lsgan", true}},
+                         "the game's loss: cross-entropy, or least squares on raw answers");
+    options.number("lambda_l1", o.lambda_l1, {0, 1e6}, "weight of mean |made - target|");
+    options.number("lambda_adversarial", o.lambda_adversarial, {0, 1e6},
+                   "weight of the discriminator's answer (0: there is none)");
+    Option& steps = options.number("steps", o.steps, {1, 1000000000000}, "iterations");
+    steps.set = [&o, set = steps.set](const std::string& text) {
+        set(text);
+        o.epochs = 0; // of a preset
+    };
+    options.number("epochs", o.epochs, {0, 1000000}, "passes over the data instead (0: --steps)");
+    options.only_one_of({"steps", "epochs"});
+    options.number("batch_size", o.batch_size, {1, 65536}, "pictures a batch");
+    options.number("lr", o.learning_rate, {1e-12, 1}, "learning rate of all networks");
+    options.number("b1", o.beta1, {0, 0.999999}, "Adam's first decay");
+    options.number("b2", o.beta2, {0, 0.9999999}, "Adam's second decay");
+    options.number("adam_eps", o.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    describe_rates(options, o.rates);
+    options.choice<bool>("augment", o.flips, {{"none", false}, {"flips", true}},
+                         "flips: every picture mirrored and turned anew each time, both sides of a "
+                         "pair alike");
+    options.number("seed", o.seed, any_seed, "of everything random but the split");
+}
+
+void TranslateOptions::validate() const {
+    check_ranges(*this);
+    const auto refuse = [](bool wrong, const std::string& what) {
+        if (wrong) {
+            throw std::invalid_argument(what);
+        }
+    };
+    const bool enlarges = mode == TranslationMode::super_resolution;
+    refuse(enlarges != (generator == GeneratorKind::edsr),
+           enlarges ? "--generator: --mode super-resolution enlarges, which edsr alone does"
+                    : "--generator edsr: enlarges; use unet, resnet or resnet-small");
+    refuse(dropout > 0 && generator != GeneratorKind::unet,
+           "--dropout: stands in the decoder of --generator unet; leave it out");
+    refuse(!target.empty() && enlarges,
+           "--target: super-resolution makes its small pictures itself; leave it out");
+    refuse((!class_a.empty() || !class_b.empty()) && mode != TranslationMode::cycle,
+           "--class-a, --class-b: belong to --mode cycle; leave them out");
+    refuse(class_a.empty() != class_b.empty(), "--class-a, --class-b: one alone; give both");
+    refuse(!class_a.empty() && class_a == class_b,
+           "--class-a, --class-b: are the same class; give two");
+    refuse(mode == TranslationMode::cycle && lambda_cycle == 0 && lambda_identity > 0,
+           "--lambda-identity: is in units of --lambda-cycle, which is 0; set it to 0 too");
+    refuse(mode != TranslationMode::cycle && lambda_l1 == 0 && lambda_adversarial == 0,
+           "--lambda-l1, --lambda-adversarial: nothing would be trained; leave one above 0");
+}
+
+const std::vector<Preset>& translate_presets() {
+    // Of 50x50 patches, by what two cores can do in minutes; docs/translate.md says what they reach.
+    static const std::vector<Preset> presets = {
+        {"super-resolution", {{"mode", "super-resolution"}}},
+        {"stain", {{"mode", "paired"}, {"pairs", "stain"}}},
+        {"edges", {{"mode", "paired"}, {"pairs", "edges"}}},
+        {"low-resolution", {{"mode", "paired"}, {"pairs", "low-resolution"}}}};
+    return presets;
+}
+
+TranslateOptions translate_preset(const std::string& name) {
+    return described_by_preset<TranslateOptions>(translate_presets(), name);
+}
+
+} // namespace patchforge

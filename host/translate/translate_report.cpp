@@ -1,0 +1,158 @@
+#include "host/translate/translate_report.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "data/png.h"
+#include "data/read_bytes.h"
+#include "host/page/chart.h"
+#include "host/page/report.h"
+#include "host/run/run_folder.h"
+#include "host/run/version.h"
+
+namespace patchforge {
+
+namespace {
+
+std::string title_of(const TranslateOptions& options) {
+    switch (options.mode) {
+    case TranslationMode::super_resolution:
+        return "Super-resolution";
+    case TranslationMode::paired:
+        return "Pictures from pictures, in pairs";
+    case TranslationMode::cycle:
+        break;
+    }
+    return "Pictures from pictures, in cycles";
+}
+
+void add_results(Report& report, const std::filesystem::path& file, bool verdicts) {
+    if (!std::filesystem::exists(file)) {
+        if (verdicts) {
+            report.paragraph("Nothing was measured yet: that happens at the end of the training.");
+        }
+        return;
+    }
+    const std::vector<std::uint8_t> bytes = read_bytes(file, 1 << 24);
+    const auto json = nlohmann::json::parse(bytes.begin(), bytes.end());
+    if (verdicts) {
+        for (const auto& verdict : json.at("verdicts")) {
+            report.verdict(verdict.at("text"), verdict.at("good"));
+        }
+        return;
+    }
+    for (const auto& table : json.at("tables")) {
+        report.table(table.at("caption"), table.at("columns"), table.at("rows"));
+    }
+    for (const auto& note : json.at("notes")) {
+        report.note(note);
+    }
+}
+
+// The last sheet of each name: those of the end, or the newest so far.
+std::vector<std::filesystem::path> last_sheets(const std::filesystem::path& images) {
+    std::map<std::string, std::filesystem::path> last;
+    if (std::filesystem::is_directory(images)) {
+        for (const auto& entry : std::filesystem::directory_iterator(images)) {
+            const std::string stem = entry.path().stem().string();
+            const std::size_t at = stem.find("_step_");
+            if (at != std::string::npos) {
+                auto& known = last[stem.substr(0, at)];
+                known = std::max(known, entry.path());
+            }
+        }
+    }
+    std::vector<std::filesystem::path> sheets;
+    for (const auto& [name, path] : last) {
+        sheets.push_back(path);
+    }
+    return sheets;
+}
+
+} // namespace
+
+std::string results_json(const TranslationResults& results) {
+    nlohmann::json json = {{"verdicts", nlohmann::json::array()},
+                           {"tables", nlohmann::json::array()},
+                           {"notes", results.notes},
+                           {"figures", nlohmann::json::object()}};
+    for (const auto& [text, good] : results.verdicts) {
+        json["verdicts"].push_back({{"text", text}, {"good", good}});
+    }
+    for (const auto& [caption, columns, rows] : results.tables) {
+        json["tables"].push_back({{"caption", caption}, {"columns", columns}, {"rows", rows}});
+    }
+    for (const auto& [name, value] : results.figures) {
+        json["figures"][name] =
+            std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+    }
+    return json.dump(1) + "\n";
+}
+
+void write_translate_report(const std::filesystem::path& run) {
+    const Parameters parameters = read_parameters(run);
+    const TranslateOptions options = restored<TranslateOptions>(parameters);
+    const std::filesystem::path results = run / "results.json";
+    Report report(title_of(options),
+                  "A training of patchforge: docs/translate.md says what it does, what it teaches "
+                  "and where it fails.");
+    report.section("What came of it");
+    add_results(report, results, true);
+    for (const std::filesystem::path& sheet : last_sheets(run / "images")) {
+        report.image(read_picture(sheet),
+                     "Held-out pictures, " +
+                         sheet.stem().string().substr(0, sheet.stem().string().find("_step_")));
+    }
+    if (std::filesystem::exists(results)) {
+        report.section("Figures");
+        add_results(report, results, false);
+    }
+    report.section("Training");
+    const Metrics metrics = read_metrics(run / "metrics.csv");
+    if (metrics.rows.empty()) {
+        report.paragraph("No step was logged yet.");
+    } else {
+        const std::vector<double> step = metrics.column("step");
+        std::vector<Series> distances, game;
+        for (const std::string& name : metrics.columns) {
+            const bool distance =
+                name == "l1" || name.starts_with("cycle") || name.starts_with("identity");
+            const bool loss = name.find("loss") != std::string::npos ||
+                              name.find("adversarial") != std::string::npos;
+            if (distance) {
+                distances.push_back({name, step, metrics.column(name)});
+            } else if (loss && game.size() < 8) {
+                game.push_back({name, step, metrics.column(name)});
+            }
+        }
+        report.chart(chart_svg({.title = "Distances",
+                                .x_label = "iteration",
+                                .y_label = "mean |difference|, pixels in [-1, 1]",
+                                .series = distances,
+                                .references = {}}),
+                     "Distances that the generators are to make small, unweighted, each point the "
+                     "mean since the point before.");
+        if (!game.empty()) {
+            report.chart(chart_svg({.title = "The game",
+                                    .x_label = "iteration",
+                                    .y_label = "loss",
+                                    .series = game,
+                                    .references = {}}),
+                         "Losses of the game as the players' gradients see them; they need not "
+                         "fall.");
+        }
+    }
+    report.section("Settings");
+    std::vector<std::pair<std::string, std::string>> facts;
+    for (const auto& [name, value] : parameters) {
+        facts.emplace_back(name, parameter_text(value));
+    }
+    facts.emplace_back("patchforge", version_text());
+    report.facts(facts, "All of them");
+    report.write(run / "report.html");
+}
+
+} // namespace patchforge

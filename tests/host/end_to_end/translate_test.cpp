@@ -1,0 +1,171 @@
+// `train translate` and `translate` as a user runs them.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "data/picture.h"
+#include "data/png.h"
+#include "tests/host/end_to_end/program.h"
+
+namespace patchforge {
+namespace {
+
+using testing::bytes_of_file;
+using testing::Outcome;
+using testing::run_program;
+using testing::ScratchFolder;
+using testing::with_options;
+
+std::string patches(const ScratchFolder& folder, const std::string& size) {
+    const Outcome made = run_program("patchforge-cpu", {"tissue", folder / "tissue", "--patients",
+                                                        "6", "--patches", "6", "--size", size});
+    EXPECT_EQ(made.status, 0) << made.output;
+    const Outcome packed =
+        run_program("patchforge-cpu", {"pack", folder / "tissue", "--out", folder / "set.pfs"});
+    EXPECT_EQ(packed.status, 0) << packed.output;
+    return folder / "set.pfs";
+}
+
+std::vector<std::string> training(const std::string& set, const std::string& out,
+                                  const std::string& preset, const std::string& steps) {
+    return {"train",
+            "translate",
+            "--data",
+            set,
+            "--out",
+            out,
+            "--preset",
+            preset,
+            "--steps",
+            steps,
+            "--batch-size",
+            "4",
+            "--width",
+            "4",
+            "--blocks",
+            "2",
+            "--width-d",
+            "4",
+            "--layers-d",
+            "1",
+            "--test-patients",
+            "2",
+            "--log-interval",
+            "7",
+            "--sample-interval",
+            "20",
+            "--checkpoint-interval",
+            "6",
+            "--seed",
+            "5",
+            "--threads",
+            "2"};
+}
+
+// What must not depend on interruptions.
+std::string result_of(const std::filesystem::path& run, const std::string& steps) {
+    std::string all = bytes_of_file(run / "metrics.csv") + bytes_of_file(run / "results.json");
+    for (const auto* folder : {"images", "checkpoints"}) {
+        EXPECT_TRUE(std::filesystem::exists(run / folder));
+    }
+    for (const auto& entry :
+         std::filesystem::directory_iterator(run / "checkpoints" / ("step_" + steps))) {
+        const std::string name = entry.path().filename().string();
+        if (name.ends_with(".safetensors")) {
+            all += std::to_string(std::hash<std::string>{}(bytes_of_file(entry.path()) + name));
+        }
+    }
+    return all + bytes_of_file(run / "images/pictures.png");
+}
+
+class TranslateRun : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TranslateRun, KilledAndResumedEndsInTheSameBytes) {
+    const ScratchFolder folder(std::string("translate-") + GetParam());
+    const std::string set = patches(folder, "20");
+    const Outcome whole =
+        run_program("patchforge-cpu", training(set, folder / "whole", GetParam(), "150"));
+    ASSERT_EQ(whole.status, 0) << whole.output;
+    const testing::InterruptedRun killed = testing::run_through_kills(
+        "patchforge-cpu", training(set, folder / "killed", GetParam(), "150"),
+        folder.path() / "killed", 6, 60);
+    ASSERT_EQ(killed.last.status, 0) << killed.last.output;
+    EXPECT_GE(killed.kills, 1);
+    EXPECT_TRUE(result_of(folder / "whole", "150") == result_of(folder / "killed", "150"));
+    const std::string report = bytes_of_file(folder / "whole/report.html");
+    EXPECT_LT(report.find("What came of it"), report.find("Settings"));
+    EXPECT_NE(report.find("data:image/png"), std::string::npos);
+}
+INSTANTIATE_TEST_SUITE_P(Every, TranslateRun, ::testing::Values("super-resolution", "stain"),
+                         [](const auto& info) {
+                             std::string name = info.param;
+                             std::erase(name, '-');
+                             return name;
+                         });
+
+TEST(Translate, MakesPicturesOfFilesAndFolders) {
+    const ScratchFolder folder("translate");
+    const std::string set = patches(folder, "21");
+    const std::string run = folder / "edges";
+    const Outcome trained = run_program("patchforge-cpu", training(set, run, "edges", "3"));
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    const auto json = nlohmann::json::parse(bytes_of_file(run + "/results.json"));
+    EXPECT_TRUE(json.at("figures").at("l1_network").is_number());
+
+    // A sketch of another size, and the edges of pictures that are given as they are.
+    write_png(folder / "sketch.png", {40, 33, 1, std::vector<std::uint8_t>(40 * 33, 255)});
+    Outcome made = run_program("patchforge-cpu", {"translate", folder / "sketch.png", "--run", run,
+                                                  "--out", folder / "painted"});
+    ASSERT_EQ(made.status, 0) << made.output;
+    const Image painted = read_picture(folder / "painted/sketch.png");
+    EXPECT_EQ(painted.width, 40);
+    EXPECT_EQ(painted.height, 33);
+    made = run_program("patchforge-cpu", {"translate", folder / "tissue", "--run", run, "--out",
+                                          folder / "redrawn", "--from-pictures"});
+    ASSERT_EQ(made.status, 0) << made.output;
+    EXPECT_NE(made.output.find("36 pictures"), std::string::npos) << made.output;
+
+    // Nothing is written over, and refusals name their option.
+    made = run_program("patchforge-cpu", {"translate", folder / "sketch.png", "--run", run, "--out",
+                                          folder / "painted"});
+    EXPECT_EQ(made.status, 1);
+    EXPECT_NE(made.output.find("is there already"), std::string::npos) << made.output;
+    made = run_program("patchforge-cpu", {"translate", folder / "sketch.png", "--run", run, "--out",
+                                          folder / "b", "--to", "cancer"});
+    EXPECT_EQ(made.status, 2);
+    EXPECT_NE(made.output.find("--to cancer"), std::string::npos) << made.output;
+    const Outcome refused = run_program(
+        "patchforge-cpu", with_options(training(set, folder / "c", "super-resolution", "3"),
+                                       {"--generator", "unet"}));
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_NE(refused.output.find("--generator"), std::string::npos) << refused.output;
+}
+
+// Two folders whose pictures have equal names; the second is what the first becomes.
+TEST(Translate, TakesPairsOfTwoFolders) {
+    const ScratchFolder folder("translate-pairs");
+    for (int i = 0; i < 10; ++i) {
+        for (const auto& [side, level] : {std::pair("a", 40 + i), std::pair("b", 200 - i)}) {
+            std::filesystem::create_directories(folder.path() / side);
+            write_png(
+                folder.path() / side / ("p" + std::to_string(i) + ".png"),
+                {16, 16, 3, std::vector<std::uint8_t>(768, static_cast<std::uint8_t>(level))});
+        }
+    }
+    std::vector<std::string> arguments = training(folder / "a", folder / "run", "stain", "3");
+    arguments = with_options(arguments, {"--test-patients", "0.2"});
+    arguments.insert(arguments.end(), {"--target", folder / "b"});
+    const Outcome outcome = run_program("patchforge-cpu", arguments);
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_NE(outcome.output.find("8 pairs, 1x16x16 to 1x16x16, 2 held out"), std::string::npos)
+        << outcome.output;
+    std::filesystem::remove(folder.path() / "b/p3.png");
+    arguments = with_options(arguments, {"--out", folder / "again"});
+    const Outcome refused = run_program("patchforge-cpu", arguments);
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_NE(refused.output.find("p3.png"), std::string::npos) << refused.output;
+}
+
+} // namespace
+} // namespace patchforge
