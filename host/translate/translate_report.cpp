@@ -11,7 +11,6 @@
 #include "host/page/chart.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
-#include "host/run/version.h"
 
 namespace patchforge {
 
@@ -32,7 +31,7 @@ std::string title_of(const TranslateOptions& options) {
 void add_results(Report& report, const std::filesystem::path& file, bool verdicts) {
     if (!std::filesystem::exists(file)) {
         if (verdicts) {
-            report.paragraph("Nothing was measured yet: that happens at the end of the training.");
+            report.lead("Nothing was measured yet: that happens at the end of the training.");
         }
         return;
     }
@@ -40,7 +39,7 @@ void add_results(Report& report, const std::filesystem::path& file, bool verdict
     const auto json = nlohmann::json::parse(bytes.begin(), bytes.end());
     if (verdicts) {
         for (const auto& verdict : json.at("verdicts")) {
-            report.verdict(verdict.at("text"), verdict.at("good"));
+            report.lead(verdict.at("text"), verdict.at("good") ? Tone::good : Tone::bad);
         }
         return;
     }
@@ -99,8 +98,8 @@ void write_translate_report(const std::filesystem::path& run) {
     Report report(title_of(options),
                   "A training of patchforge: docs/translate.md says what it does, what it teaches "
                   "and where it fails.");
-    report.section("What came of it");
     add_results(report, results, true);
+    report.section("Pictures");
     for (const std::filesystem::path& sheet : last_sheets(run / "images")) {
         report.image(read_picture(sheet),
                      "Held-out pictures, " +
@@ -145,13 +144,11 @@ void write_translate_report(const std::filesystem::path& run) {
                          "fall.");
         }
     }
-    report.section("Settings");
     std::vector<std::pair<std::string, std::string>> facts;
     for (const auto& [name, value] : parameters) {
         facts.emplace_back(name, parameter_text(value));
     }
-    facts.emplace_back("patchforge", version_text());
-    report.facts(facts, "All of them");
+    report.settings("Settings of the translation", facts);
     report.write(run / "report.html");
 }
 
