@@ -1,8 +1,7 @@
-// Latent codes whose pictures a classifier calls a chosen class: minimises
-//     cross-entropy(classifier(G(z)), target) + prior * ||z||^2 / latent size
-// over z by Adam. The generator makes the picture, the classifier judges it, the gradient runs
-// through both; neither changes. The prior keeps codes as likely as those the generator was trained
-// on.
+// Latent codes whose pictures come near to what somebody wants: minimises
+//     objective(G(z)) + prior * ||z||^2 / latent size
+// over z by Adam. The gradient runs through the generator, which does not change. The prior keeps
+// codes as likely as those that the generator was trained on.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +10,7 @@
 #include <vector>
 
 #include "host/attack/input_adam.h"
-#include "host/attack/victim.h"
+#include "host/attack/latent_objective.h"
 #include "host/network/trace.h"
 
 namespace patchforge {
@@ -20,31 +19,36 @@ struct LatentSearchOptions {
     std::int64_t steps = 200;
     double learning_rate = 0.05;
     double prior = 0.001;
+    // Columns behind so many numbers say a class and stay as they are; 0: all columns move.
+    std::int64_t numbers = 0;
+    bool in_unit_box = false; // every number stays in [-1, 1], where codes were drawn from there
 };
 
 class LatentSearch {
   public:
-    // generator: outputs in [-1, 1], as many as the models have pixels. `models`: a classifier, or
-    // the members of an ensemble. All must outlive the search.
-    LatentSearch(const Network& generator, std::vector<const ClassifierModel*> models,
+    static constexpr std::int64_t batch = 64;
+
+    // generator: outputs in [-1, 1], as many as the objective has pixels. Both must outlive the
+    // search.
+    LatentSearch(const Network& generator, LatentObjective& objective,
                  const LatentSearchOptions& options);
 
     // start: codes [count, latent size]; returns as many.
-    std::vector<float> run(const std::vector<float>& start, std::int32_t target,
+    std::vector<float> run(const std::vector<float>& start,
                            const std::function<void(std::int64_t)>& progress = {});
 
   private:
-    static constexpr std::int64_t batch_ = 64;
+    void enqueue_step();
 
     Backend& backend_;
     const Network& generator_;
+    LatentObjective& objective_;
     LatentSearchOptions options_;
     Trace pass_;
-    WhiteBoxVictim victim_;
     InputAdam adam_;
     DeviceArray<float> z_, d_z_, zero_;
+    DeviceArray<float> moves_; // 1 where a column moves, 0 where it stays; empty: all move
     DeviceArray<float> pixels_, d_pixels_;
-    DeviceArray<std::int32_t> label_;
     std::unique_ptr<Recording> step_;
 };
 

@@ -21,6 +21,7 @@ std::vector<Verb> all_verbs() {
                     study_verb(),
                     attack_verb(),
                     evade_verb(),
+                    project_verb(),
                     sweep_verb(),
                     tour_verb(),
                     plan_verb(),

@@ -238,12 +238,18 @@ void Session::search() {
     const auto found_model = std::find(job_.models.begin(), job_.models.end(), job_.search_against);
     const auto against = static_cast<std::size_t>(
         found_model == job_.models.end() ? 0 : found_model - job_.models.begin());
-    LatentSearch search(loaded_.network(), models_[against].members(),
-                        {job_.search_steps, job_.search_rate, job_.search_prior});
+    const GeneratorFormat& format = loaded_.images().format();
+    TargetClass objective(models_[against].members(), job_.search_target, LatentSearch::batch);
+    LatentSearch search(loaded_.network(), objective,
+                        {.steps = job_.search_steps,
+                         .learning_rate = job_.search_rate,
+                         .prior = job_.search_prior,
+                         .numbers = loaded_.images().latent_dim() - std::ssize(format.classes),
+                         .in_unit_box = format.latent == "uniform"});
     const std::vector<float> start = loaded_.images().latents(job_.search_count, job_.seed);
     ProgressBar bar("search", job_.search_count, "codes");
     const std::vector<float> found =
-        search.run(start, job_.search_target, [&](std::int64_t done) { bar.update(done); });
+        search.run(start, [&](std::int64_t done) { bar.update(done); });
     const Group before{"before the search", loaded_.images().bytes(start)};
     const Group after{fmt::format("searched: {} for {}",
                                   classes()[static_cast<std::size_t>(job_.search_target)],

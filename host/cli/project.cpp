@@ -1,0 +1,33 @@
+// patchforge project: the nearest picture that a generator can make.
+#include <memory>
+#include <optional>
+
+#include "host/cli/open_set.h"
+#include "host/cli/verbs.h"
+#include "host/project/projection.h"
+
+namespace patchforge {
+
+Verb project_verb() {
+    struct Call {
+        DataOptions data;
+        ProjectionJob job;
+    };
+    auto call = std::make_shared<Call>();
+    Verb verb{.name = "project", .summary = "find the nearest picture that a generator can make"};
+    describe_data(verb.options, call->data.usually(Part::test), DataNeed::optional);
+    describe(verb.options, call->job);
+    verb.examples = {"project scribble.png --run runs/gan --out projected",
+                     "project patch.png --run runs/gan --mask keep.png --data patches --count 16 "
+                     "--features runs/classifier --out projected"};
+    verb.run = [call] {
+        std::optional<PackedSet> set;
+        if (!call->data.data.empty()) {
+            set = open_set(call->data, call->job.device.backend.threads);
+        }
+        run_projection(set ? &*set : nullptr, call->job);
+    };
+    return verb;
+}
+
+} // namespace patchforge

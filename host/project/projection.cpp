@@ -1,0 +1,364 @@
+#include "host/project/projection.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+
+#include "data/atomic_file.h"
+#include "data/picture.h"
+#include "host/attack/latent_search.h"
+#include "host/files/safetensors.h"
+#include "host/page/image_grid.h"
+#include "host/page/report.h"
+#include "host/project/picture_distance.h"
+#include "host/run/progress.h"
+#include "host/run/version.h"
+#include "host/trial/output_folder.h"
+#include "kernels/shuffle.h"
+
+namespace patchforge {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Pictures to project, [count, pixels].
+struct Targets {
+    std::vector<std::string> groups;
+    std::vector<std::string> names;
+    std::vector<std::uint8_t> bytes;
+
+    std::int64_t count() const { return std::ssize(names); }
+    void add(const std::string& group, const std::string& name,
+             std::span<const std::uint8_t> picture) {
+        groups.push_back(group);
+        names.push_back(name);
+        bytes.insert(bytes.end(), picture.begin(), picture.end());
+    }
+};
+
+std::vector<std::uint8_t> read_of_size(const std::string& path, const GeneratorFormat& format) {
+    Image image = read_picture(path, format.channels);
+    if (image.width != format.width || image.height != format.height) {
+        throw std::runtime_error(
+            fmt::format("{}: is {} x {}, the generator makes {} x {}; give pictures of that size",
+                        path, image.width, image.height, format.width, format.height));
+    }
+    return std::move(image.pixels);
+}
+
+class Session {
+  public:
+    explicit Session(const ProjectionJob& job)
+        : job_(job), backend_(job.device.make()), loaded_(*backend_, job.generator, job.checkpoint),
+          format_(loaded_.images().format()),
+          pixels_(std::int64_t{format_.channels} * format_.height * format_.width) {
+        if (!job.features.empty()) {
+            classifier_ = ClassifierModel::load(*backend_, job.features);
+            if (classifier_->pixels() != pixels_) {
+                throw std::invalid_argument(fmt::format(
+                    "--features {}: takes {} pixels, the generator makes {}; give a classifier of "
+                    "such pictures",
+                    job.features, classifier_->pixels(), pixels_));
+            }
+        }
+    }
+
+    void collect(const PackedSet* set);
+    std::vector<Projected> project();
+    void write() const;
+
+  private:
+    double levels_apart(std::size_t target, const std::uint8_t* picture) const;
+    std::vector<Image> row_of(std::size_t target) const;
+    Image image_of(std::span<const std::uint8_t> bytes) const {
+        return {format_.width, format_.height, format_.channels, {bytes.begin(), bytes.end()}};
+    }
+    std::string verdict() const;
+
+    const ProjectionJob& job_;
+    std::unique_ptr<Backend> backend_;
+    LoadedGenerator loaded_;
+    GeneratorFormat format_;
+    std::int64_t pixels_;
+    std::unique_ptr<ClassifierModel> classifier_;
+    std::vector<std::uint8_t> mask_;
+    Targets targets_;
+    std::vector<float> codes_;        // the best of each target
+    std::vector<std::uint8_t> found_; // their pictures
+    std::vector<Projected> results_;
+};
+
+void Session::collect(const PackedSet* set) {
+    if (!job_.mask.empty()) {
+        mask_ = read_of_size(job_.mask, format_);
+        if (std::ranges::count(mask_, 0) == std::ssize(mask_)) {
+            throw std::invalid_argument(
+                fmt::format("--mask {}: is black, so nothing is asked for; what shall be kept is "
+                            "white",
+                            job_.mask));
+        }
+    }
+    for (const std::string& path : job_.pictures) {
+        targets_.add("given", path, read_of_size(path, format_));
+    }
+    if (set) {
+        if (set->channels() != format_.channels || set->height() != format_.height ||
+            set->width() != format_.width) {
+            throw std::runtime_error(fmt::format(
+                "the patches are {} x {} x {}, the generator makes {} x {} x {}; give patches of "
+                "that size",
+                set->channels(), set->height(), set->width(), format_.channels, format_.height,
+                format_.width));
+        }
+        const auto available = static_cast<std::uint32_t>(set->count());
+        for (std::uint32_t i = 0; i < std::min<std::int64_t>(job_.real, available); ++i) {
+            const auto row = static_cast<std::int64_t>(shuffled_row(job_.seed, 0, i, available));
+            targets_.add("real", std::string(set->name(row)), set->patch(row));
+        }
+    }
+    // Seeds of the search begin at job_.seed; those of these pictures lie far from them.
+    const std::vector<std::uint8_t> own =
+        loaded_.images().bytes(loaded_.images().latents(job_.own, job_.seed + 0x9E3779B97F4A7C15u));
+    for (std::int64_t i = 0; i < job_.own; ++i) {
+        targets_.add("own", fmt::format("own {}", i + 1),
+                     std::span(own).subspan(static_cast<std::size_t>(i * pixels_),
+                                            static_cast<std::size_t>(pixels_)));
+    }
+    if (targets_.count() == 0) {
+        throw std::invalid_argument(
+            "pictures, --data, --own: nothing to project; give one of them");
+    }
+}
+
+double Session::levels_apart(std::size_t target, const std::uint8_t* picture) const {
+    const std::uint8_t* const wanted =
+        targets_.bytes.data() + target * static_cast<std::size_t>(pixels_);
+    double sum = 0;
+    std::int64_t count = 0;
+    for (std::int64_t p = 0; p < pixels_; ++p) {
+        if (mask_.empty() || mask_[static_cast<std::size_t>(p)]) {
+            const double apart = double{static_cast<double>(picture[p])} - wanted[p];
+            sum += apart * apart;
+            ++count;
+        }
+    }
+    return std::sqrt(sum / static_cast<double>(count));
+}
+
+std::vector<Projected> Session::project() {
+    ImageGenerator& images = loaded_.images();
+    const std::int64_t width = images.latent_dim();
+    const auto row = static_cast<std::size_t>(width);
+    const std::int64_t numbers = width - std::ssize(format_.classes);
+    PictureDistance objective(*backend_, targets_.bytes, pixels_, job_.starts, LatentSearch::batch,
+                              {classifier_.get(), job_.features_weight, mask_});
+    LatentSearch search(loaded_.network(), objective,
+                        {.steps = job_.steps,
+                         .learning_rate = job_.rate,
+                         .prior = job_.prior,
+                         .numbers = numbers,
+                         .in_unit_box = format_.latent == "uniform"});
+    // The same starts for every picture, of each class in turn.
+    const std::vector<float> starts = images.latents(job_.starts, job_.seed);
+    const std::vector<std::uint8_t> began = images.bytes(starts);
+    std::vector<float> all;
+    for (std::int64_t t = 0; t < targets_.count(); ++t) {
+        all.insert(all.end(), starts.begin(), starts.end());
+    }
+    ProgressBar bar("project", targets_.count() * job_.starts, "codes");
+    const std::vector<float> found = search.run(all, [&](std::int64_t done) { bar.update(done); });
+    for (std::size_t t = 0; t < static_cast<std::size_t>(targets_.count()); ++t) {
+        const auto first = found.begin() + static_cast<std::ptrdiff_t>(
+                                               t * static_cast<std::size_t>(job_.starts) * row);
+        const std::vector<float> codes(first, first + job_.starts * width);
+        const std::vector<std::uint8_t> pictures = images.bytes(codes);
+        std::vector<std::uint8_t> wanted;
+        const auto target =
+            std::span(targets_.bytes)
+                .subspan(t * static_cast<std::size_t>(pixels_), static_cast<std::size_t>(pixels_));
+        for (std::int64_t s = 0; s < job_.starts; ++s) {
+            wanted.insert(wanted.end(), target.begin(), target.end());
+        }
+        const std::vector<double> distances = objective.distances(pictures, wanted);
+        const auto best =
+            static_cast<std::size_t>(std::ranges::min_element(distances) - distances.begin());
+        const float* const code = codes.data() + best * row;
+        codes_.insert(codes_.end(), code, code + width);
+        const std::uint8_t* const picture =
+            pictures.data() + best * static_cast<std::size_t>(pixels_);
+        found_.insert(found_.end(), picture, picture + pixels_);
+        Projected result{targets_.groups[t], targets_.names[t], levels_apart(t, picture), 1e9, 0};
+        for (std::int64_t s = 0; s < job_.starts; ++s) {
+            result.nearest_start =
+                std::min(result.nearest_start, levels_apart(t, began.data() + s * pixels_));
+        }
+        for (std::int64_t n = 0; n < numbers; ++n) {
+            result.code_square += double{code[n]} * code[n] / static_cast<double>(numbers);
+        }
+        results_.push_back(result);
+    }
+    return results_;
+}
+
+std::vector<Image> Session::row_of(std::size_t target) const {
+    const auto size = static_cast<std::size_t>(pixels_);
+    const auto wanted = std::span(targets_.bytes).subspan(target * size, size);
+    const auto found = std::span(found_).subspan(target * size, size);
+    std::vector<std::uint8_t> difference(size), asked(wanted.begin(), wanted.end());
+    for (std::size_t p = 0; p < size; ++p) {
+        const bool counts = mask_.empty() || mask_[p];
+        difference[p] = static_cast<std::uint8_t>(
+            counts ? std::clamp(128 + (found[p] - wanted[p]) / 2, 0, 255) : 128);
+        asked[p] = counts ? asked[p] : 255;
+    }
+    return {image_of(asked), image_of(found), image_of(difference)};
+}
+
+// Means of the groups, and what may be concluded from them.
+std::string Session::verdict() const {
+    const auto mean_of = [&](const std::string& group) {
+        double sum = 0;
+        std::int64_t count = 0;
+        for (const Projected& result : results_) {
+            sum += result.group == group ? result.levels : 0;
+            count += result.group == group;
+        }
+        return count > 0 ? sum / static_cast<double>(count) : std::nan("");
+    };
+    std::string text;
+    const double own = mean_of("own"), real = mean_of("real"), given = mean_of("given");
+    if (std::isfinite(own)) {
+        text += fmt::format("The generator's own pictures are found again to {:.1f} levels: so far "
+                            "the search reaches. ",
+                            own);
+    }
+    if (std::isfinite(real)) {
+        text += fmt::format("Real patches come back to {:.1f} levels{}. ", real,
+                            std::isfinite(own) && real > 2 * own
+                                ? "; what lies between is what the generator cannot make"
+                                : "");
+    }
+    if (std::isfinite(given)) {
+        text += fmt::format("The given pictures come back to {:.1f} levels. ", given);
+    }
+    text.pop_back();
+    return text;
+}
+
+void Session::write() const {
+    std::vector<std::vector<std::string>> rows;
+    for (const Projected& result : results_) {
+        rows.push_back({result.group, result.name, fmt::format("{:.2f}", result.levels),
+                        fmt::format("{:.2f}", result.nearest_start),
+                        fmt::format("{:.2f}", result.code_square)});
+    }
+    const std::vector<std::string> columns = {"group", "picture", "levels apart", "nearest start",
+                                              "mean square of the code"};
+    fmt::print("{:8} {:32} {:>12} {:>14} {:>24}\n", columns[0], columns[1], columns[2], columns[3],
+               columns[4]);
+    for (const auto& row : rows) {
+        fmt::print("{:8} {:32} {:>12} {:>14} {:>24}\n", row[0], row[1], row[2], row[3], row[4]);
+    }
+    fmt::print("{}\n", verdict());
+    if (job_.out.empty()) {
+        return;
+    }
+    fs::create_directories(job_.out);
+    nlohmann::json json = {{"program", version_text()}, {"generator", loaded_.weights().string()},
+                           {"starts", job_.starts},     {"steps", job_.steps},
+                           {"prior", job_.prior},       {"seed", job_.seed},
+                           {"verdict", verdict()},      {"pictures", nlohmann::json::array()}};
+    PictureSheet sheet{{}, {"picture", "nearest", "difference"}, {}, 2};
+    for (std::size_t t = 0; t < results_.size(); ++t) {
+        const Projected& result = results_[t];
+        json["pictures"].push_back({{"group", result.group},
+                                    {"name", result.name},
+                                    {"levels", result.levels},
+                                    {"nearest_start", result.nearest_start},
+                                    {"code_square", result.code_square}});
+        sheet.rows.push_back(row_of(t));
+        sheet.row_names.push_back(
+            fmt::format("{}: {:.1f}", fs::path(result.name).filename().string(), result.levels));
+        write_png(job_.out / fmt::format("nearest_{:04}.png", t), sheet.rows.back()[1]);
+    }
+    Report report("The nearest picture that the generator can make",
+                  fmt::format("{}: {} starts of {} steps a picture, seed {}.",
+                              loaded_.weights().string(), job_.starts, job_.steps, job_.seed));
+    report.lead(verdict());
+    report.section("Pictures");
+    report.sheet(sheet, "What was asked for (white where it was free), the nearest picture, and "
+                        "half of the difference around grey.");
+    report.section("Figures");
+    report.table("Levels of 255, root mean square. The nearest of the pictures that the search "
+                 "began with says what no search at all would give. Codes far above 1 in mean "
+                 "square are unlikely ones.",
+                 columns, rows);
+    report.settings("project", {{"prior", fmt::format("{}", job_.prior)},
+                                {"rate", fmt::format("{}", job_.rate)},
+                                {"features", job_.features.empty() ? "none" : job_.features},
+                                {"mask", job_.mask.empty() ? "none" : job_.mask}});
+    const std::vector<std::int64_t> shape = {std::ssize(results_),
+                                             std::ssize(codes_) / std::ssize(results_)};
+    const std::vector<Tensor> codes = {make_f32("latents", shape, codes_.data())};
+    write_safetensors(job_.out / "codes.safetensors", codes);
+    write_file_atomically(job_.out / "projection.json", json.dump(1) + "\n");
+    report.write(job_.out / "report.html");
+    fmt::print("Look at {}/report.html; patchforge generate --latents {}/codes.safetensors makes "
+               "the pictures again\n",
+               job_.out.string(), job_.out.string());
+}
+
+} // namespace
+
+void ProjectionJob::validate() const {
+    check_ranges(*this);
+    if (generator.empty()) {
+        throw std::invalid_argument("--run: missing; give a GAN's run folder or a generator's "
+                                    ".safetensors file");
+    }
+    if (LatentSearch::batch % starts != 0) {
+        throw std::invalid_argument(
+            fmt::format("--starts {}: give 1, 2, 4, 8, 16, 32 or {}", starts, LatentSearch::batch));
+    }
+    check_output_folder(out, "projection.json");
+}
+
+void describe(Options& options, ProjectionJob& job) {
+    options.arguments("pictures", job.pictures, "PNG or JPEG files of the generator's size");
+    options.text("run", job.generator, "FOLDER|FILE", "a GAN's run folder or a generator's weights")
+        .must_be_given();
+    describe_checkpoint(options, job.checkpoint);
+    options.number("count", job.real, {0, 1000}, "patches of --data that are projected, too");
+    options.number("own", job.own, {0, 1000},
+                   "pictures of the generator itself, which show what the search can find");
+    options.text("mask", job.mask, "FILE",
+                 "a picture of that size: what is black in it is free, for edits");
+    options.text("features", job.features, "FOLDER|FILE",
+                 "a classifier in whose features pictures shall be near, too");
+    options
+        .number("features_weight", job.features_weight, {0, 1000},
+                "of that distance beside the pixels'")
+        .beside("features");
+    options.number("starts", job.starts, {1, 64}, "codes that the search begins with, a picture");
+    options.number("steps", job.steps, {1, 1000000}, "of Adam");
+    options.number("lr", job.rate, {1e-6, 10}, "of Adam");
+    options.number("prior", job.prior, {0, 1000},
+                   "weight of ||z||^2 / latent size, which keeps codes likely");
+    options.number("seed", job.seed, any_seed, "of starts and of the choice of patches");
+    options.path("out", job.out, "FOLDER", "folder for pictures, codes and the report");
+    describe(options, job.device);
+}
+
+std::vector<Projected> run_projection(const PackedSet* set, const ProjectionJob& job) {
+    job.validate();
+    Session session(job);
+    session.collect(set);
+    std::vector<Projected> results = session.project();
+    session.write();
+    return results;
+}
+
+} // namespace patchforge
