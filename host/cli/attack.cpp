@@ -1,6 +1,7 @@
 // patchforge attack: forges images that fool a classifier, and says how many.
 #include <memory>
 
+#include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/trial/attack_job.h"
@@ -11,16 +12,22 @@ Verb attack_verb() {
     struct Call {
         DataOptions data;
         AttackJob job;
+        JsonOutput json;
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "attack", .summary = "forge images that fool a classifier"};
     describe_data(verb.options, call->data.usually(Part::test));
     describe(verb.options, call->job);
+    call->json.describe(verb.options);
     verb.examples = {"attack --model runs/classifier --data patches --method fgsm,pgd --out attack",
                      "attack --models runs/plain,runs/hardened --data patches --eps 4/255,8/255"};
     verb.run = [call] {
         call->job.validate();
+        call->json.begin();
+        std::string document;
+        call->job.document = &document;
         run_attack_job(open_set(call->data, call->job.device.backend.threads), call->job);
+        call->json.write(document);
     };
     return verb;
 }

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "data/escape.h"
 #include "data/folder_tree.h"
 #include "data/picture.h"
+#include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/model/classifier_members.h"
@@ -25,6 +27,7 @@ struct Call {
     std::vector<std::string> pictures;
     std::string csv;
     std::int64_t show = 20;
+    JsonOutput json;
 };
 
 struct Pictures {
@@ -66,7 +69,8 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
                           set.pixels() + set.count() * set.pixels_per_patch());
 }
 
-void run(const Call& call) {
+void run(Call& call) {
+    call.json.begin();
     const auto backend = call.device.make();
     const auto members = load_members(*backend, call.model);
     const ClassifierFormat& format = members.front()->format();
@@ -100,6 +104,7 @@ void run(const Call& call) {
     }
     fmt::print("\n");
     std::vector<std::int64_t> counts(classes, 0);
+    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
     std::int64_t labelled = 0;
     std::int64_t right = 0;
     for (std::size_t i = 0; i < pictures.names.size(); ++i) {
@@ -107,6 +112,11 @@ void run(const Call& call) {
         ++counts[static_cast<std::size_t>(called[i])];
         labelled += !pictures.labels[i].empty();
         right += pictures.labels[i] == name;
+        rows.push_back(
+            {{"name", pictures.names[i]},
+             {"label", pictures.labels[i].empty() ? nlohmann::ordered_json()
+                                                  : nlohmann::ordered_json(pictures.labels[i])},
+             {"called", name}});
         csv += fmt::format("{},{},{}", csv_field(pictures.names[i]), csv_field(pictures.labels[i]),
                            csv_field(name));
         if (i < shown) {
@@ -115,6 +125,7 @@ void run(const Call& call) {
         }
         for (std::size_t k = 0; k < classes; ++k) {
             csv += fmt::format(",{:.6f}", probabilities[i * classes + k]);
+            rows.back()["probabilities"][format.class_names[k]] = probabilities[i * classes + k];
             if (i < shown) {
                 fmt::print("  {:>10.4f}", probabilities[i * classes + k]);
             }
@@ -139,6 +150,16 @@ void run(const Call& call) {
         write_file_atomically(call.csv, csv);
         fmt::print("all of them in {}\n", call.csv);
     }
+    nlohmann::ordered_json document = {{"model", call.model},
+                                       {"classes", format.class_names},
+                                       {"count", rows.size()},
+                                       {"labelled", labelled},
+                                       {"right", right}};
+    for (std::size_t k = 0; k < classes; ++k) {
+        document["called"][format.class_names[k]] = counts[k];
+    }
+    document["pictures"] = std::move(rows);
+    call.json.write(json_text(document));
 }
 
 } // namespace
@@ -153,6 +174,7 @@ Verb classify_verb() {
         .must_be_given();
     options.text("csv", call->csv, "FILE", "file for the whole table");
     options.number("show", call->show, {0, 1000000000}, "rows printed");
+    call->json.describe(options);
     describe(options, call->device);
     verb.examples = {
         "classify patch.png --model runs/classifier",

@@ -7,10 +7,12 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <png.h>
 #include <thread>
 #include <zlib.h>
 
+#include "host/cli/json_output.h"
 #include "host/cli/verbs.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
@@ -173,21 +175,26 @@ Finding precisions() {
             ""};
 }
 
-void run() {
+void run(JsonOutput& json) {
+    json.begin();
     const Finding graphics = gpu();
     int problems = 0;
+    nlohmann::ordered_json findings = nlohmann::ordered_json::array();
     for (const Finding& finding :
          {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
           toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), processor(),
           libraries(), chosen_device(), precisions()}) {
         print_line(fmt::format("{:<14} {}", finding.what, finding.found));
+        findings.push_back({{"what", finding.what}, {"found", finding.found}});
         if (!finding.fix.empty()) {
             ++problems;
+            findings.back()["fix"] = finding.fix;
             print_line(fmt::format("{:<14} fix: {}", "", finding.fix));
         }
     }
     print_line(problems == 0 ? "No problems found."
                              : fmt::format("{} to fix, see above.", problems));
+    json.write(json_text({{"findings", findings}, {"problems", problems}}));
 }
 
 } // namespace
@@ -197,7 +204,9 @@ Verb doctor_verb() {
               .summary =
                   "what this machine offers, which device is taken, and how to fix problems"};
     verb.examples = {"doctor", "doctor > machine.txt"};
-    verb.run = run;
+    auto json = std::make_shared<JsonOutput>();
+    json->describe(verb.options);
+    verb.run = [json] { run(*json); };
     return verb;
 }
 

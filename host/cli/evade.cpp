@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 
+#include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/trial/evasion.h"
@@ -12,21 +13,27 @@ Verb evade_verb() {
     struct Call {
         DataOptions data;
         EvasionJob job;
+        JsonOutput json;
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "evade", .summary = "ask classifiers about generated fakes"};
     describe_data(verb.options, call->data.usually(Part::test), DataNeed::optional);
     describe(verb.options, call->job);
+    call->json.describe(verb.options);
     verb.examples = {"evade --generator runs/gan --models runs/classifier --data patches",
                      "evade --generator runs/gan --models runs/a,runs/b --search target=1 "
                      "--against runs/b --out evasion"};
     verb.run = [call] {
         call->job.validate();
+        call->json.begin();
+        std::string document;
+        call->job.document = &document;
         std::optional<PackedSet> set;
         if (!call->data.data.empty()) {
             set = open_set(call->data, call->job.device.backend.threads);
         }
         run_evasion(set ? &*set : nullptr, call->job);
+        call->json.write(document);
     };
     return verb;
 }

@@ -5,12 +5,14 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
 #include "data/split.h"
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/synthetic_training.h"
+#include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/evaluate/evaluation_report.h"
@@ -43,6 +45,7 @@ struct Call {
     bool without_floors = false;
     bool tstr = false;
     std::int64_t tstr_epochs = 15;
+    std::shared_ptr<JsonOutput> json = std::make_shared<JsonOutput>();
 };
 
 // At most `count` of the rows, in an order of the seed.
@@ -205,6 +208,7 @@ void run(Call call) {
         throw std::invalid_argument(
             "--out: missing; weights have no folder of their own, name one for the results");
     }
+    call.json->begin();
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     settle_split(call, set);
     if (call.tstr && call.test_patients == 0) {
@@ -256,9 +260,11 @@ void run(Call call) {
         fmt::print("\n{}", synthetic_training_table(*taught));
         lines.push_back(synthetic_training_line(*taught));
     }
+    nlohmann::ordered_json measures = nlohmann::ordered_json::array();
     for (MetricResult& line : lines) {
         line.generated = line.compared.empty() ? fakes.source : "";
         append_metric_line(out, line);
+        measures.push_back(nlohmann::ordered_json::parse(metric_line(line)));
     }
     Report report("Generated against real patches",
                   fmt::format("{}: {} generated, {} real, seed {}.", fakes.source,
@@ -269,6 +275,10 @@ void run(Call call) {
     }
     report.write(std::filesystem::path(out) / "evaluation.html");
     fmt::print("Look at {}/evaluation.html\n", out);
+    call.json->write(json_text({{"generated", fakes.source},
+                                {"n_generated", generated.count()},
+                                {"n_reference", training.count()},
+                                {"measures", measures}}));
 }
 
 } // namespace
@@ -301,6 +311,7 @@ Verb evaluate_verb() {
         .number("tstr_epochs", call->tstr_epochs, {1, 100000},
                 "passes of that classifier over its patches")
         .beside("tstr");
+    call->json->describe(options);
     options.text("out", call->out, "FOLDER", "folder for the results (the run's, unless given)");
     describe_data(options, call->data);
     describe(options, call->device);

@@ -4,9 +4,11 @@
 #include <algorithm>
 #include <fstream>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "data/describe.h"
+#include "host/cli/json_output.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
 #include "host/run/parameters_file.h"
@@ -187,7 +189,23 @@ Facts describe(const fs::path& path) {
                     path.string()));
 }
 
-void run(const std::string& path) {
+// What is indented belongs to the fact before.
+nlohmann::ordered_json json_of(const std::string& path, const Facts& facts) {
+    nlohmann::ordered_json document = {{"path", path}};
+    std::string of;
+    for (const auto& [name, value] : facts) {
+        if (name.starts_with("  ")) {
+            document["parts"][of][name.substr(2)] = value;
+        } else {
+            document["facts"][name] = value;
+            of = name;
+        }
+    }
+    return document;
+}
+
+void run(const std::string& path, JsonOutput& json) {
+    json.begin();
     const Facts facts = describe(path);
     std::size_t widest = 0;
     for (const auto& [name, value] : facts) {
@@ -196,6 +214,7 @@ void run(const std::string& path) {
     for (const auto& [name, value] : facts) {
         print_line(fmt::format("{:<{}}  {}", name, widest, value));
     }
+    json.write(json_text(json_of(path, facts)));
 }
 
 } // namespace
@@ -206,7 +225,9 @@ Verb info_verb() {
     verb.options.argument("path", *path,
                           "patches, .pfs, .safetensors, a checkpoint, a run, results");
     verb.examples = {"info runs/gan", "info set.pfs"};
-    verb.run = [path] { run(*path); };
+    auto json = std::make_shared<JsonOutput>();
+    json->describe(verb.options);
+    verb.run = [path, json] { run(*path, *json); };
     return verb;
 }
 

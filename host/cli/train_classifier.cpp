@@ -122,9 +122,10 @@ Verb train_classifier_verb() {
     verb.presets = classifier_presets();
     verb.standard_preset = "mlp";
     options.only_one_of({"test", "test_patients"});
-    verb.examples = {"train classifier --data idc.pfs --preset cnn --test-patients 20 --out runs/c1",
-                     "train classifier --data idc.pfs --adversarial-training pgd-5 --adv-eps 4/255 "
-                     "--out runs/hard"};
+    verb.examples = {
+        "train classifier --data idc.pfs --preset cnn --test-patients 20 --out runs/c1",
+        "train classifier --data idc.pfs --adversarial-training pgd-5 --adv-eps 4/255 "
+        "--out runs/hard"};
     verb.run = [call] { train_classifier(*call); };
     return verb;
 }

@@ -31,7 +31,8 @@ struct AttackJob {
     bool save = false;  // PNG files of every attack
     std::filesystem::path
         out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
-    Report* page = nullptr; // gets the report's sections too, behind what it holds
+    std::string* document = nullptr; // gets what attack.json holds
+    Report* page = nullptr;          // gets the report's sections too, behind what it holds
     DeviceOptions device;
 
     // All paths of models that will see the patches.

@@ -459,9 +459,6 @@ void Session::finish() {
     if (job_.page) {
         job_.page->append(report_);
     }
-    if (job_.out.empty()) {
-        return;
-    }
     nlohmann::ordered_json document;
     for (const auto& [name, value] : facts) {
         document["facts"][name] = value;
@@ -470,7 +467,14 @@ void Session::finish() {
     if (!json_.is_null()) { // transfer and detectors leave something of their own there
         document.update(json_);
     }
-    write_file_atomically(job_.out / "attack.json", document.dump(2) + "\n");
+    const std::string text = document.dump(2);
+    if (job_.document) {
+        *job_.document = text;
+    }
+    if (job_.out.empty()) {
+        return;
+    }
+    write_file_atomically(job_.out / "attack.json", text + "\n");
     write_file_atomically(job_.out / "attack.csv", summaries_csv(summaries_));
     report_.write(job_.out / "report.html");
     say(fmt::format("Look at {}", (job_.out / "report.html").string()));

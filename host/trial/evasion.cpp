@@ -363,6 +363,9 @@ void Session::finish() {
     if (job_.page) {
         job_.page->append(report_);
     }
+    if (job_.document) {
+        *job_.document = json.dump(2);
+    }
     if (!job_.out.empty()) {
         fs::create_directories(job_.out);
         write_file_atomically(job_.out / "evasion.csv", csv);

@@ -36,6 +36,7 @@ struct EvasionJob {
     std::filesystem::path
         out;                // evasion.csv, evasion.json, report.html, sheets; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
+    std::string* document = nullptr; // gets what evasion.json holds
     DeviceOptions device;
 
     void validate() const; // std::invalid_argument naming the option
