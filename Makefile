@@ -205,6 +205,15 @@ run: install-packages ## build, train a GAN and a classifier on DATA or the stan
 	    $B/patchforge tissue $(STAND_IN) --patients 40 --patches 100 && touch $(STAND_IN).done; }
 	@$B/patchforge tour --data "$${DATA:-$(STAND_IN)}" --out "runs/$$NAME"
 
+# 468 patients of 593 patches are the 277,524 of the published set.
+STAND_IN_WHOLE := build/stand-in-whole
+.PHONY: seed
+seed: install-packages $B/patchforge ## both published runs at full size on DATA or a stand-in of 277,524 patches: docs/measured/seed.md
+	@[ -n "$$DATA" ] || [ -e $(STAND_IN_WHOLE).pfs ] || { rm -rf $(STAND_IN_WHOLE); \
+	    $B/patchforge tissue $(STAND_IN_WHOLE) --patients 468 --patches 593 && \
+	    $B/patchforge pack $(STAND_IN_WHOLE) --out $(STAND_IN_WHOLE).pfs && rm -rf $(STAND_IN_WHOLE); }
+	@PROGRAM=$B/patchforge bench/sweep_page.sh seed "data=$${DATA:-$(STAND_IN_WHOLE).pfs}"
+
 # `make install PREFIX=~/.local`; DESTDIR=<folder> stands before it, for packages.
 PREFIX ?= /usr/local
 INSTALLED ?= $B/patchforge
