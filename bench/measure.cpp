@@ -151,7 +151,7 @@ Machine measure_machine(Backend& backend, int threads) {
     const DeviceArray<float> from = random_array(backend, size, 2);
     const Timing timing = measure(backend, 0.5, [&](std::int64_t repeats) {
         for (std::int64_t i = 0; i < repeats; ++i) {
-            backend.moving_average(to.view(), from.view(), 0.5f);
+            backend.moving_average(to.view(), from.view(), {0.5f});
         }
     });
     return {.bytes_per_second = 12.0 * static_cast<double>(size) / (timing.p5 * 1e-3),

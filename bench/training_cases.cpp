@@ -18,7 +18,7 @@ std::vector<Case> training_cases(Backend& backend, const Inputs& in, std::int64_
         {"moving_average, 1.92 M parameters", 12 * layer, 0,
          [=, &backend, &in](std::int64_t i) {
              backend.moving_average(in.weight.vector(i, pixels * hidden),
-                                    in.first_moment.vector(i, pixels * hidden), 0.999f);
+                                    in.first_moment.vector(i, pixels * hidden), {});
          }},
         {"gather_rows", 5 * x, 0,
          [=, &backend, &in](std::int64_t) {

@@ -29,6 +29,8 @@ enum class Purpose : std::uint32_t {
     gradient_penalty = 176,
     instance_noise = 177,
     latent_label = 178,
+    dequantisation = 179,
+    picture_noise = 192, // + layer; a draw a picture
 };
 
 // A place where the recorded iteration finds how often it has run. `step` lies on the device; the

@@ -119,7 +119,7 @@ void run(const Call& call) {
     for (std::int64_t first = 0; first < count; first += 1024) {
         const auto begin = latents.begin() + first * generator.latent_dim();
         const auto end = latents.begin() + std::min(count, first + 1024) * generator.latent_dim();
-        std::vector<Image> images = generator.images({begin, end});
+        std::vector<Image> images = generator.images({begin, end}, first);
         for (std::size_t i = 0; i < images.size() && !folders.empty(); ++i) {
             const std::size_t number = static_cast<std::size_t>(first) + i;
             const auto folder =

@@ -106,7 +106,8 @@ Features GanEvaluation::fakes() {
         const std::int64_t last = std::min(count_, first + fakes_at_a_time);
         const Features some = extractor_.features(
             {shape_,
-             generator_.bytes({latents_.begin() + first * width, latents_.begin() + last * width}),
+             generator_.bytes({latents_.begin() + first * width, latents_.begin() + last * width},
+                              first),
              {}});
         all.dimension = some.dimension;
         all.values.insert(all.values.end(), some.values.begin(), some.values.end());

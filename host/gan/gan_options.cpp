@@ -156,9 +156,25 @@ void describe(Options& options, GanOptions& gan) {
         .number("instance_noise_steps", gan.instance_noise_steps, {0, 1000000000000},
                 "iteration at which it has fallen to 0 (0: it stays)")
         .beside("instance_noise");
+    options.toggle("symmetries", gan.symmetries,
+                   "patches are turned by quarters and mirrored, each as it happens");
+    options.toggle("dequantise", gan.dequantise,
+                   "patches plus uniform noise of half a byte's step either way");
+    options.number("translation", gan.translation, {0, 1000},
+                   "patches and fakes are moved by up to so many pixels before the discriminator");
+    options.number("cutout", gan.cutout, {0, 65536},
+                   "patches and fakes lose a square of this side before the discriminator");
+    options.toggle("one_fake", gan.one_fake,
+                   "the fakes of the discriminator's step serve the generator's too");
     describe_rates(options, gan.rates);
     options.number("ema", gan.ema, {0, 0.9999999},
                    "decay of the averaged generator that samples come from (0: none)");
+    options.toggle("ema_warmup", gan.ema_warmup,
+                   "at iteration t that decay is at most (1 + t) / (10 + t)");
+    options.number(
+        "ema_statistics", gan.ema_statistics, {0, 10000},
+        "batches of 64 from which the averaged generator's statistics are worked out (0: "
+        "they are averaged too)");
     options.toggle("persistent", gan.persistent,
                    "one kernel for many iterations instead of a recorded one: small batches of a "
                    "plain GAN on a Hopper GPU");
@@ -197,6 +213,19 @@ void GanOptions::validate() const {
              "classes are columns beside the pixels of a multilayer perceptron");
     together(layered() && components > 0, "--network, --components",
              "components are a fixed layer of multilayer perceptrons");
+    if (ema == 0 && (ema_warmup || ema_statistics > 0)) {
+        throw std::invalid_argument(
+            "--ema-warmup, --ema-statistics: no averaged generator is kept; give --ema, 0.999 for "
+            "example");
+    }
+    together(one_fake && (feature_matching || lambda_pixel > 0),
+             "--one-fake, --feature-matching or --lambda-pixel",
+             "those take the fakes' place for patches");
+    together(one_fake && (normalisation_d == Normalisation::virtual_batch ||
+                          normalisation_g == Normalisation::virtual_batch),
+             "--one-fake, --norm-d or --norm-g virtual", "reference rows stand before the fakes");
+    together(augments() && normalisation_d == Normalisation::virtual_batch,
+             "--translation or --cutout, --norm-d virtual", "the reference never changes");
     together(layered() && persistent, "--network, --persistent",
              "the kernel holds multilayer perceptrons");
     together(lambda_gp > 0 && !piecewise_linear, "--lambda-gp, --activation-d",

@@ -61,14 +61,25 @@ struct GanOptions {
     double instance_noise = 0; // deviation of noise on D's inputs, in units of pixels in [-1, 1]
     std::int64_t instance_noise_steps = 0; // falls linearly to 0 at this iteration; 0: stays
 
+    // What the discriminator is shown.
+    bool symmetries = false;      // patches turned and mirrored, each as it happens
+    bool dequantise = false;      // patches plus uniform numbers of half a byte's step either way
+    std::int64_t translation = 0; // patches and fakes moved by up to so many pixels, in both steps
+    std::int64_t cutout = 0;      // and a square of this side blackened to 0
+    bool augments() const { return translation > 0 || cutout > 0; }
+
     // The optimiser.
     std::int64_t n_critic = 1;
+    bool one_fake = false; // the fakes of the last D step serve the G step
     double learning_rate_d = 2e-4;
     double learning_rate_g = 2e-4;
     double beta1 = 0.5;
     double beta2 = 0.999;
     double adam_epsilon = 1e-8;
     RateOptions rates;
+    bool ema_warmup = false; // MovingAverage::warms_up
+    std::int64_t ema_statistics =
+        0;          // batches to find the averaged generator's statistics; 0: averaged
     double ema = 0; // decay of the averaged generator that samples come from; 0: none
 
     // All iterations between two reports in one kernel that stays on the GPU

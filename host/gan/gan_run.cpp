@@ -132,6 +132,7 @@ std::vector<std::vector<double>> GanFamily::run(std::int64_t count) {
 }
 
 CheckpointFiles GanFamily::checkpoint() {
+    trainer_.settle_average();
     CheckpointFiles files = trainer_.checkpoint();
     files["generator.safetensors"] = encoded_generator(trainer_.generator());
     if (gan().ema > 0) {
@@ -215,6 +216,7 @@ std::vector<double> GanFamily::look(TrainingRun& run, const IntervalMeans& means
 }
 
 void GanFamily::sample(TrainingRun& run) {
+    trainer_.settle_average();
     const Image grid = image_grid(sampler_.images(latents_), grid_columns);
     const std::filesystem::path images = run.folder() / "images";
     write_png(images / fmt::format("fake_step_{:07}.png", step()), grid);
@@ -228,6 +230,7 @@ void GanFamily::evaluate(TrainingRun& run) {
     if (!evaluation_) {
         return;
     }
+    trainer_.settle_average();
     const GanScore score = evaluation_->measure(run.folder(), static_cast<std::int64_t>(step()));
     run.log(fmt::format(
         "Evaluation [{}]: Fréchet distance {:.5g}, kernel distance {:.4g} ± {:.2g} in {}, {} fakes "

@@ -18,6 +18,8 @@ constexpr std::int64_t penalty_metric = metrics_of_g + GeneratorMetrics::count;
 constexpr std::int64_t pixel_metric = penalty_metric + 1;
 constexpr std::int64_t metric_count = pixel_metric + 1;
 
+constexpr std::int64_t statistics_rows = 64; // of a batch of settle_average
+
 // Classes of the patches used; 0 when nobody asks.
 std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
     std::int64_t classes = 0;
@@ -43,7 +45,8 @@ bool draws_fakes_together(const GanOptions& options) {
     return options.n_critic == 1 && !options.conditional && !options.feature_matching &&
            options.lambda_pixel == 0 && options.instance_noise == 0 &&
            options.normalisation_g == Normalisation::none &&
-           options.normalisation_d != Normalisation::virtual_batch && !options.layered();
+           options.normalisation_d != Normalisation::virtual_batch && !options.layered() &&
+           !options.augments() && !options.one_fake;
 }
 
 } // namespace
@@ -60,7 +63,9 @@ std::vector<double> GanMetrics::values() const {
 
 GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
                        Placement placement)
-    : backend_(backend), options_(options), pixels_(patches.pixels_per_patch()),
+    : backend_(backend), options_(options),
+      pixels_(patches.pixels_per_patch()), pictures_{patches.channels, patches.height,
+                                                     patches.width},
       classes_(classes_of(options, patches)),
       iterations_(
           backend, patches,
@@ -72,7 +77,8 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
       shapes_(gan_shapes(options, {patches.channels, patches.height, patches.width}, classes_,
                          reference_g_, reference_d_)),
       fakes_together_(draws_fakes_together(options)), generator_(backend, shapes_.generator),
-      discriminator_(backend, shapes_.discriminator), average_(generator_, options.ema),
+      discriminator_(backend, shapes_.discriminator),
+      average_(generator_, options.ema, options.ema_warmup),
       optimiser_g_(generator_, optimiser_options(options, options.learning_rate_g, 0), false),
       optimiser_d_(discriminator_,
                    optimiser_options(options, options.learning_rate_d, options.clip_value),
@@ -101,6 +107,19 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     if (options.instance_noise > 0) {
         noisy_ = DeviceArray<float>(backend, rows * pixels_);
     }
+    if (options.symmetries || options.dequantise) {
+        drawn_patches_ = DeviceArray<float>(backend, batch * pixels_);
+    }
+    if (options.augments()) {
+        moved_ = DeviceArray<float>(backend, rows * pixels_);
+    }
+    if (discriminator_.shape().heads().size() > 1) {
+        head_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
+    }
+    if (average_ && options.ema_statistics > 0) {
+        average_pass_ =
+            std::make_unique<Trace>(average_.network(), statistics_rows, false);
+    }
     if (options.lambda_gp > 0) {
         between_ = DeviceArray<float>(backend, batch * inputs);
         penalty_ = std::make_unique<GradientPenalty>(discriminator_, batch, pixels_);
@@ -115,7 +134,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
         backend.fill(ones_.view(), 1);
     }
     if (classes_ > 0 || reference_d_ > 0 || reference_g_ > 0 || options.lambda_pixel > 0 ||
-        options.feature_matching) {
+        options.feature_matching || options.augments()) {
         d_inputs_ = DeviceArray<float>(backend, rows * inputs);
     }
     set_reference_rows(patches);
@@ -141,151 +160,19 @@ void GanTrainer::schedule_rates() {
     optimiser_d_.schedule_rate(schedule);
 }
 
-// The reference of virtual batches never changes: patches evenly spaced, and codes of their own.
-void GanTrainer::set_reference_rows(const PatchRows& patches) {
-    const auto patch_of = [&](std::int64_t row, std::int64_t of) {
-        return patches.row(row * patches.used() / of);
-    };
-    if (reference_d_ > 0) {
-        std::vector<float> host(static_cast<std::size_t>(reference_d_ * pixels_));
-        std::vector<std::int32_t> labels;
-        for (std::int64_t r = 0; r < reference_d_; ++r) {
-            const std::int64_t row = patch_of(r, reference_d_);
-            const std::uint8_t* patch = patches.pixels + row * pixels_;
-            std::transform(patch, patch + pixels_, host.begin() + r * pixels_,
-                           [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1; });
-            labels.push_back(classes_ > 0 ? patches.labels[static_cast<std::size_t>(row)] : 0);
-        }
-        samples_.upload(host.data(), reference_d_ * pixels_);
-        if (classes_ > 0) {
-            labels_.upload(labels.data(), reference_d_);
-        }
-    }
-    if (reference_g_ > 0) {
-        const std::int64_t columns = generator_.shape().inputs();
-        const Matrix<float> latent = latent_.matrix(reference_g_, columns);
-        const Matrix<float> drawn =
-            classes_ > 0 ? drawn_latent_.matrix(reference_g_, options_.latent_dim) : latent;
-        draw_latent(drawn, Purpose::fixed_latent, {nullptr, 1, 1}); // draw 0 is the grids'
-        if (classes_ > 0) {
-            backend_.copy_columns(latent, 0, drawn, 0, options_.latent_dim);
-            std::vector<std::int32_t> labels;
-            for (std::int64_t r = 0; r < reference_g_; ++r) {
-                labels.push_back(
-                    patches.labels[static_cast<std::size_t>(patch_of(r, reference_g_))]);
-            }
-            DeviceArray<std::int32_t> on_device(backend_, reference_g_);
-            on_device.upload(labels.data(), reference_g_);
-            backend_.one_hot(latent, options_.latent_dim, classes_, on_device.view());
-            backend_.synchronise(); // before the labels' memory goes
-        }
-    }
-}
-
-void GanTrainer::draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot) {
-    const Matrix<float> patches = samples_.matrix(first + rows, pixels_).row_range(first, rows);
-    if (classes_ == 0) {
-        iterations_.source().gather(patches, {}, draw, slot, PixelRange::signed_unit);
-        return;
-    }
-    const Vector<std::int32_t> numbers = row_numbers_.view().part(0, rows);
-    iterations_.source().gather(patches, numbers, draw, slot, PixelRange::signed_unit);
-    backend_.gather_labels(labels_.view().part(first, rows), iterations_.source().labels(),
-                           numbers);
-}
-
-void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw) {
-    const RandomStream random{options_.seed, static_cast<std::uint32_t>(purpose), draw};
-    if (options_.latent == LatentDistribution::normal) {
-        backend_.fill_normal(latent.flat(), 0, 1, random);
-    } else {
-        backend_.fill_uniform(latent.flat(), -1, 1, random);
-    }
-}
-
-// A conditional GAN's fakes take the classes of the patches of the same batch, which lie behind the
-// reference rows.
-void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose,
-                            StepCount draw) {
-    const Matrix<float> codes = latent_.matrix(reference_g_ + rows, generator_.shape().inputs());
-    const Matrix<float> fresh = codes.row_range(reference_g_, rows);
-    const Matrix<float> fakes = samples_.matrix(first + rows, pixels_).row_range(first, rows);
-    if (classes_ == 0) {
-        draw_latent(fresh, purpose, draw);
-    } else {
-        const Matrix<float> drawn = drawn_latent_.matrix(rows, options_.latent_dim);
-        const Vector<std::int32_t> labels = labels_.view().part(reference_d_, rows);
-        draw_latent(drawn, purpose, draw);
-        backend_.copy_columns(fresh, 0, drawn, 0, options_.latent_dim);
-        backend_.one_hot(fresh, options_.latent_dim, classes_, labels);
-        if (first != reference_d_) {
-            backend_.copy(labels_.data() + first, labels.data,
-                          static_cast<std::size_t>(rows) * sizeof(std::int32_t));
-        }
-    }
-    const DropoutSource training{true, options_.seed, 0, {}, 1};
-    if (reference_g_ == 0) {
-        generator_pass_.forward(codes, training, fakes);
-    } else {
-        const Matrix<float> all = generator_pass_.forward(codes, training);
-        backend_.copy(fakes.data, all.row_range(reference_g_, rows).data,
-                      static_cast<std::size_t>(fakes.size()) * sizeof(float));
-    }
-}
-
-// G's weights pass through memory once for both, and four kernels less wait for each other.
-void GanTrainer::draw_fakes_of_both_steps(std::int64_t rows) {
-    const StepCount count = iterations_.count();
-    const Matrix<float> codes = latent_.matrix(2 * rows, generator_.shape().inputs());
-    draw_latent(codes.row_range(0, rows), Purpose::latent_discriminator, count);
-    draw_latent(codes.row_range(rows, rows), Purpose::latent_generator, count);
-    generator_pass_.forward(codes, {true, options_.seed, 0, {}, 1},
-                            samples_.matrix(3 * rows, pixels_).row_range(rows, 2 * rows));
-    generator_pass_.keep_rows(rows, rows);
-}
-
-Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t noise_draw) {
-    Matrix<float> seen = samples_.matrix(rows, pixels_);
-    if (options_.instance_noise > 0) {
-        const Matrix<float> noisy = noisy_.matrix(rows, pixels_);
-        backend_.copy(noisy.data, seen.data, static_cast<std::size_t>(seen.size()) * sizeof(float));
-        const StepCount draw = iterations_.count(options_.n_critic + 1, noise_draw);
-        backend_.add_noise(
-            noisy.row_range(reference_d_, rows - reference_d_).flat(),
-            {static_cast<float>(options_.instance_noise), iterations_.count(),
-             static_cast<std::uint64_t>(options_.instance_noise_steps)},
-            {options_.seed, static_cast<std::uint32_t>(Purpose::instance_noise), draw});
-        seen = noisy;
-    }
-    if (classes_ > 0) {
-        const Matrix<float> inputs = inputs_.matrix(rows, pixels_ + classes_);
-        backend_.copy_columns(inputs, 0, seen, 0, pixels_);
-        backend_.one_hot(inputs, pixels_, classes_, labels_.view().part(0, rows));
-        seen = inputs;
-    }
-    return seen;
-}
-
 void GanTrainer::discriminator_step(std::int64_t draw, std::int64_t rows, int slot) {
     const StepCount count = iterations_.count(options_.n_critic, draw);
     draw_patches(reference_d_, rows, draw, slot);
     if (fakes_together_) {
         draw_fakes_of_both_steps(rows);
     } else {
-        draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator, count);
+        draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator, count, draw);
     }
-    const Matrix<float> logit = discriminator_pass_.forward(
-        shown(reference_d_ + 2 * rows, draw),
-        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_discriminator_step),
-         count, 2});
-    const Matrix<float> d_logit = discriminator_pass_.output_gradient();
-    if (reference_d_ > 0) {
-        backend_.fill(d_logit.flat(), 0);
-    }
-    backend_.discriminator_loss(d_logit.row_range(reference_d_, 2 * rows).flat(),
-                                iterations_.metrics(0, DiscriminatorMetrics::count),
-                                logit.row_range(reference_d_, 2 * rows).flat(), rows, options_.loss,
-                                static_cast<float>(options_.real_label));
+    discriminator_pass_.forward(shown(reference_d_ + 2 * rows, draw),
+                                {true, options_.seed,
+                                 static_cast<std::uint32_t>(Purpose::dropout_discriminator_step),
+                                 count, 2});
+    discriminator_losses(rows);
     if (penalty_) {
         optimiser_d_.step(discriminator_pass_, count, [&](Vector<float> gradients) {
             add_gradient_penalty(gradients, rows, count);
@@ -322,22 +209,19 @@ void GanTrainer::generator_step(std::int64_t rows, int slot) {
     if (with_patches) {
         draw_patches(reference_d_ + rows, rows, options_.n_critic - 1, slot);
     }
-    if (!fakes_together_) {
-        draw_fakes(reference_d_, rows, Purpose::latent_generator, count);
+    if (options_.one_fake) {
+        backend_.copy(samples_.data(), samples_.data() + rows * pixels_,
+                      static_cast<std::size_t>(rows * pixels_) * sizeof(float));
+    } else if (!fakes_together_) {
+        draw_fakes(reference_d_, rows, Purpose::latent_generator, count, options_.n_critic);
     }
     const std::int64_t groups = options_.feature_matching ? 2 : 1;
-    const Matrix<float> logit = discriminator_pass_.forward(
+    discriminator_pass_.forward(
         fakes_together_ ? samples_.matrix(3 * rows, pixels_).row_range(2 * rows, rows)
                         : shown(reference_d_ + groups * rows, options_.n_critic),
         {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_generator_step), count,
          groups});
-    const Matrix<float> d_logit = discriminator_pass_.output_gradient();
-    if (reference_d_ > 0) {
-        backend_.fill(d_logit.flat(), 0);
-    }
-    backend_.generator_loss(d_logit.row_range(reference_d_, rows).flat(),
-                            iterations_.metrics(metrics_of_g, GeneratorMetrics::count),
-                            logit.row_range(reference_d_, rows).flat(), options_.loss);
+    generator_losses(rows);
     std::int64_t from = discriminator_.layer_count() - 1;
     if (options_.feature_matching) {
         match_features(rows);
@@ -350,7 +234,53 @@ void GanTrainer::generator_step(std::int64_t rows, int slot) {
         generator_output_gradient(rows, from);
     }
     optimiser_g_.step(generator_pass_, count);
-    average_.follow();
+    average_.follow(count);
+}
+
+// Hinge and its like a head: the mean over its map, then the sum of the heads.
+void GanTrainer::discriminator_losses(std::int64_t rows) {
+    const std::vector<int> heads = discriminator_.shape().heads();
+    for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
+        const bool main = head == heads.rbegin();
+        const Vector<float> all = iterations_.metrics(0, DiscriminatorMetrics::count);
+        const Vector<float> own = main ? all : head_metrics_.view();
+        const Matrix<float> logit = discriminator_pass_.output(*head);
+        const Matrix<float> d_logit = discriminator_pass_.gradient(*head);
+        if (reference_d_ > 0) {
+            backend_.fill(d_logit.flat(), 0);
+        }
+        backend_.discriminator_loss(d_logit.row_range(reference_d_, 2 * rows).flat(), own,
+                                    logit.row_range(reference_d_, 2 * rows).flat(),
+                                    rows * logit.columns, options_.loss,
+                                    static_cast<float>(options_.real_label));
+        if (!main) {
+            static_assert(DiscriminatorMetrics::loss_real == 0 &&
+                          DiscriminatorMetrics::loss_fake == 1);
+            const Vector<float> losses = all.part(0, 2);
+            backend_.weighted_sum(losses, losses, 1, own.part(0, 2), 1, {}, 0);
+        }
+    }
+}
+
+void GanTrainer::generator_losses(std::int64_t rows) {
+    const std::vector<int> heads = discriminator_.shape().heads();
+    for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
+        const bool main = head == heads.rbegin();
+        const Vector<float> all = iterations_.metrics(metrics_of_g, GeneratorMetrics::count);
+        const Vector<float> own =
+            main ? all : head_metrics_.view().part(0, GeneratorMetrics::count);
+        const Matrix<float> logit = discriminator_pass_.output(*head);
+        const Matrix<float> d_logit = discriminator_pass_.gradient(*head);
+        if (reference_d_ > 0) {
+            backend_.fill(d_logit.flat(), 0);
+        }
+        backend_.generator_loss(d_logit.row_range(reference_d_, rows).flat(), own,
+                                logit.row_range(reference_d_, rows).flat(), options_.loss);
+        if (!main) {
+            const Vector<float> loss = all.part(GeneratorMetrics::loss, 1);
+            backend_.weighted_sum(loss, loss, 1, own.part(GeneratorMetrics::loss, 1), 1, {}, 0);
+        }
+    }
 }
 
 void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from) {
@@ -362,7 +292,20 @@ void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from)
     if (reference_g_ > 0) {
         backend_.fill(all.flat(), 0);
     }
-    backend_.copy_columns(d_fakes, 0, d_inputs.row_range(reference_d_, rows), 0, pixels_);
+    if (options_.augments()) {
+        // What D was shown is not needed any more: its place takes the gradient by it.
+        const Matrix<float> d_moved = moved_.matrix(rows, pixels_);
+        const auto step = options_.n_critic;
+        backend_.copy_columns(d_moved, 0, d_inputs.row_range(0, rows), 0, pixels_);
+        if (options_.cutout > 0) {
+            backend_.cutout(d_moved, d_moved, pictures_, static_cast<int>(options_.cutout),
+                            augmentation(2, step));
+        }
+        backend_.translate_gradient(d_fakes, d_moved, pictures_,
+                                    static_cast<int>(options_.translation), augmentation(1, step));
+    } else {
+        backend_.copy_columns(d_fakes, 0, d_inputs.row_range(reference_d_, rows), 0, pixels_);
+    }
     if (options_.lambda_pixel > 0) {
         const Matrix<float> samples = samples_.matrix(reference_d_ + 2 * rows, pixels_);
         const Matrix<float> fakes = samples.row_range(reference_d_, rows);

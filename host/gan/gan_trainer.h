@@ -63,6 +63,9 @@ class GanTrainer {
     Network& discriminator() { return discriminator_; }
     // What samples come from: the average of the generator's weights, if one is kept.
     Network& sampling_generator() { return average_.network(); }
+    // Works out the averaged generator's statistics, where --ema-statistics asks for it: before
+    // samples, scores and checkpoints. They are functions of its weights alone.
+    void settle_average();
     std::int64_t classes() const { return classes_; } // of a conditional GAN, else 0
     const GanOptions& options() const { return options_; }
 
@@ -93,22 +96,31 @@ class GanTrainer {
     // Patches of draw `draw` into rows of samples_ from `first` on, their labels into labels_.
     void draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot);
     void draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw);
-    // G of fresh codes into rows of samples_ from `first` on.
-    void draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw);
+    // G of fresh codes into rows of samples_ from `first` on; step: 0, 1, ... of D, then G's.
+    void draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw,
+                    std::int64_t step);
     // For both steps at once, where nothing changes G or looks at its batch in between: patches in
     // rows 0 to B of samples_, fakes for D's step behind them, fakes for G's step at the end.
     void draw_fakes_of_both_steps(std::int64_t rows);
-    // What D is shown of the first `rows` rows of samples_: with noise, with class columns.
-    Matrix<const float> shown(std::int64_t rows, std::int64_t noise_draw);
+    // What D is shown of the first `rows` rows of samples_: with noise, moved, with class columns.
+    // step as above.
+    Matrix<const float> shown(std::int64_t rows, std::int64_t step);
+    RandomStream augmentation(std::uint32_t use, std::int64_t step) const;
+    // Sums over the heads of D. The metrics of probabilities are the last one's.
+    void discriminator_losses(std::int64_t rows);
+    void generator_losses(std::int64_t rows);
     void add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw);
     // From D's last hidden layer: the difference of the means over fakes and over patches.
     void match_features(std::int64_t rows);
     // The gradient by the fakes, at the output of G's last Linear.
     void generator_output_gradient(std::int64_t rows, std::int64_t from);
 
+    static constexpr std::int64_t statistics_rows = 64; // of a batch of settle_average
+
     Backend& backend_;
     GanOptions options_;
     std::int64_t pixels_;
+    Extent pictures_{};
     std::int64_t classes_ = 0;
     Iterations iterations_;
     std::int64_t batch_;           // rows of a full batch
@@ -130,6 +142,10 @@ class GanTrainer {
     // Only where the options need them:
     DeviceArray<float> drawn_latent_;       // [B, latent_dim], before class columns
     DeviceArray<float> noisy_;              // as samples_
+    DeviceArray<float> drawn_patches_;      // [B, pixels], before symmetries; noise
+    DeviceArray<float> moved_;              // as samples_
+    DeviceArray<float> head_metrics_;       // of a head
+    std::unique_ptr<Trace> average_pass_;   // for settle_average
     DeviceArray<float> inputs_;             // [reference + 2B, pixels + classes]
     DeviceArray<float> d_inputs_;           // as inputs_
     DeviceArray<float> between_;            // [B, pixels + classes]: where the slope is penalised

@@ -163,7 +163,8 @@ std::vector<std::int32_t> ImageGenerator::classes_of(std::span<const float> late
     return classes;
 }
 
-std::vector<float> ImageGenerator::outputs(const std::vector<float>& latents) {
+std::vector<float> ImageGenerator::outputs(const std::vector<float>& latents,
+                                           std::int64_t first_picture) {
     const std::int64_t width = latent_dim();
     const std::int64_t pixels = network_->shape().outputs();
     const std::int64_t count = static_cast<std::int64_t>(latents.size()) / width;
@@ -171,22 +172,26 @@ std::vector<float> ImageGenerator::outputs(const std::vector<float>& latents) {
     for (std::int64_t first = 0; first < count; first += batch_) {
         const std::int64_t rows = std::min(batch_, count - first);
         latent_.upload(latents.data() + first * width, rows * width);
-        const Matrix<float> images = pass_.forward(latent_.matrix(batch_, width));
+        DropoutSource evaluation;
+        evaluation.picture.offset = static_cast<std::uint32_t>(first_picture + first);
+        const Matrix<float> images = pass_.forward(latent_.matrix(batch_, width), evaluation);
         network_->backend().download(result.data() + first * pixels, images.data,
                                      static_cast<std::size_t>(rows * pixels) * sizeof(float));
     }
     return result;
 }
 
-std::vector<std::uint8_t> ImageGenerator::bytes(const std::vector<float>& latents) {
-    const std::vector<float> values = outputs(latents);
+std::vector<std::uint8_t> ImageGenerator::bytes(const std::vector<float>& latents,
+                                                std::int64_t first_picture) {
+    const std::vector<float> values = outputs(latents, first_picture);
     std::vector<std::uint8_t> result(values.size());
     std::transform(values.begin(), values.end(), result.begin(), byte_of_signed_unit);
     return result;
 }
 
-std::vector<Image> ImageGenerator::images(const std::vector<float>& latents) {
-    const std::vector<std::uint8_t> all = bytes(latents);
+std::vector<Image> ImageGenerator::images(const std::vector<float>& latents,
+                                          std::int64_t first_picture) {
+    const std::vector<std::uint8_t> all = bytes(latents, first_picture);
     const auto size = static_cast<std::size_t>(network_->shape().outputs());
     std::vector<Image> result;
     for (std::size_t first = 0; first < all.size(); first += size) {

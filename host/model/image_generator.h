@@ -55,11 +55,13 @@ class ImageGenerator {
     // The class of each code: its largest class column. Empty where there are no classes.
     std::vector<std::int32_t> classes_of(std::span<const float> latents) const;
     // G(z) in [-1, 1] [count, pixels]. A code's patch does not depend on its neighbours: batches
-    // are always filled up to the same size.
-    std::vector<float> outputs(const std::vector<float>& latents);
+    // are always filled up to the same size; noise in its maps depends on its number alone, which
+    // counts from first_picture on.
+    std::vector<float> outputs(const std::vector<float>& latents, std::int64_t first_picture = 0);
     // (G(z) + 1) / 2 rounded to bytes, CHW, one after the other.
-    std::vector<std::uint8_t> bytes(const std::vector<float>& latents);
-    std::vector<Image> images(const std::vector<float>& latents);
+    std::vector<std::uint8_t> bytes(const std::vector<float>& latents,
+                                    std::int64_t first_picture = 0);
+    std::vector<Image> images(const std::vector<float>& latents, std::int64_t first_picture = 0);
 
   private:
     static constexpr std::int64_t batch_ = 64;

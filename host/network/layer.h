@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,14 @@ namespace patchforge {
 inline Extent flat(std::int64_t numbers) {
     return {static_cast<int>(numbers), 1, 1};
 }
+
+// What a pass lends its layers beside their operands.
+struct LayerPass {
+    std::int64_t group_rows =
+        0;                 // the batch is parts of so many rows that know nothing of each other
+    RandomStream noise{};  // of pictures; the first row's draw, the others count on from there
+    Vector<double> sums{}; // room for Layer::sums(rows)
+};
 
 class Layer {
   public:
@@ -31,6 +40,11 @@ class Layer {
     // beginning, the bias, one number a channel of out(), too.
     virtual std::vector<std::int64_t> weight_shape() const { return {}; }
     virtual std::int64_t fan_in() const { return 0; }
+    // Weights that begin with one number each instead.
+    virtual std::optional<float> first_weight() const { return {}; }
+    virtual bool takes_bias() const { return true; }
+    // The weights as the matrix whose largest singular value spectral normalisation divides by.
+    virtual SpectralMatrix spectral_matrix() const;
     virtual double operations(std::int64_t rows) const; // a multiply-add counts two
     // Whether nn.Sequential has a module for it, behind which the next one is counted.
     virtual bool is_module() const { return true; }
@@ -40,12 +54,14 @@ class Layer {
     virtual bool applies_epilogue() const { return false; }
     virtual void forward(Backend& backend, Matrix<float> y,
                          const std::vector<Matrix<const float>>& x, Vector<const float> weight,
-                         Vector<const float> bias, const Epilogue& epilogue) const = 0;
+                         Vector<const float> bias, const Epilogue& epilogue,
+                         const LayerPass& pass) const = 0;
     // dx = (gradient by source i) * previous'(x), from dz, the gradient by what forward gave.
     // `previous` made x.
     virtual void input_gradient(Backend& backend, Matrix<float> dx, std::size_t i,
                                 Matrix<const float> dz, Vector<const float> weight,
-                                Matrix<const float> x, const Epilogue& previous) const = 0;
+                                Matrix<const float> x, const Epilogue& previous,
+                                const LayerPass& pass) const = 0;
     // Of layers with weights. The bias may be empty.
     virtual void weight_gradient(Backend& backend, Vector<float> d_weight, Vector<float> d_bias,
                                  Matrix<const float> dz, Matrix<const float> x,
@@ -57,6 +73,19 @@ class Layer {
     virtual void backward_adam(Backend& backend, Matrix<float> dx, AdamTensor weight,
                                AdamTensor bias, Matrix<const float> dz, Matrix<const float> x,
                                const Epilogue& previous, const Adam& adam) const;
+
+    // Layers whose gradients are one operation give all of them here instead of in the four above.
+    virtual bool backward_at_once() const { return false; }
+    struct Gradients {
+        Matrix<float> dx;        // times previous'(x[0]); may be dz
+        Matrix<float> d_second;  // by source 1, if there is one
+        Vector<float> d_weight;  // if there are weights
+        bool accumulate = false; // d_weight
+    };
+    virtual void backward(Backend& backend, const Gradients& gradients, Matrix<const float> dz,
+                          const std::vector<Matrix<const float>>& x, Vector<const float> weight,
+                          const Epilogue& previous, const LayerPass& pass) const;
+    virtual std::int64_t sums(std::int64_t) const { return 0; } // of so many rows: LayerPass::sums
 };
 
 using LayerPointer = std::shared_ptr<const Layer>;

@@ -93,6 +93,70 @@ GanTexts light(Extent pictures, std::int64_t latent_dim, int width) {
     return texts;
 }
 
+// A recipe for tissue. The code steers every block (FiLM), and every picture has noise of its own; each size
+// adds its colours to those of the sizes before. Where the side is no multiple of eight the middle of
+// larger maps is cut out, as less at each doubling would leave a frame. D's second head looks at pieces
+// of about a third of a 50 x 50 patch.
+GanTexts tissue(Extent pictures, std::int64_t latent_dim) {
+    constexpr int channels[] = {64, 64, 32, 16, 16};
+    const int base = half(half(half(pictures.height)));
+    const int colours = pictures.channels;
+    GanTexts texts;
+    std::string& g = texts.generator;
+    g = fmt::format("{}>{}; view 64x{}x{} norm=batch leaky_relu as=block0", latent_dim,
+                    64 * base * base, base, base);
+    for (int i = 1; i < 5; ++i) {
+        const int out = channels[i];
+        g += fmt::format("; {}>{} from=input init=0.05 as=style{}", latent_dim, 2 * out, i);
+        g += fmt::format("; {} {}>{} {}from=block{} nobias init=0.02 norm=batch noaffine",
+                         i < 4 ? "upsampled" : "conv", channels[i - 1], out, i < 4 ? "" : "p1 ",
+                         i - 1);
+        g += fmt::format("; film style{} noise 0.05 leaky_relu as=block{}", i, i);
+    }
+    g += fmt::format("; conv 64>{0} k1 from=block1 init=0.05; bilinear as=coarse; conv 32>{0} k1 "
+                     "from=block2 init=0.05; add coarse; bilinear as=middle; conv 16>{0} k3 p1 "
+                     "from=block4 init=0.05; add middle{1}{2} tanh",
+                     colours, 8 * base > pictures.height ? "; crop " : "",
+                     8 * base > pictures.height ? std::to_string(pictures.height) : "");
+    const int last = half(half(half(pictures.height / 2)));
+    texts.discriminator = fmt::format(
+        "{}; conv {}>16 k3 p1 spectral leaky_relu; conv 16>32 k4 s2 p1 spectral leaky_relu; conv "
+        "32>64 k3 s2 p1 spectral leaky_relu as=pieces; conv 64>1 k1 spectral head; conv 64>128 k3 "
+        "s2 p1 from=pieces spectral leaky_relu; deviation 4; conv 129>128 k3 s2 p1 spectral "
+        "leaky_relu; linear {}>1 spectral",
+        pictures.text(), colours, 128 * last * last);
+    return texts;
+}
+
+// Radford et al. 2016 with transposed convolutions, at any side: each doubling gives one line less where
+// the next size is odd.
+GanTexts dcgan(Extent pictures, std::int64_t latent_dim, int width) {
+    int sides[5] = {0, 0, 0, 0, pictures.height};
+    for (int i = 3; i >= 0; --i) {
+        sides[i] = half(sides[i + 1]);
+    }
+    const int channels[] = {8 * width, 4 * width, 2 * width, width, pictures.channels};
+    GanTexts texts;
+    std::string &g = texts.generator, &d = texts.discriminator;
+    g = fmt::format("{}x1x1; transposed {}>{} k{}", latent_dim, latent_dim, channels[0], sides[0]);
+    for (int i = 1; i < 5; ++i) {
+        const bool even = sides[i] == 2 * sides[i - 1];
+        g += fmt::format(" nobias init=0.02 norm=batch relu; transposed {}>{} {} s2 p1",
+                         channels[i - 1], channels[i], even ? "k4" : "k3");
+    }
+    g += " nobias init=0.02 tanh";
+    d = fmt::format("{}; conv {}>{} k4 s2 p1 nobias init=0.02 leaky_relu", pictures.text(),
+                    pictures.channels, width);
+    int side = pictures.height / 2;
+    for (int i = 2; i >= 0; --i) {
+        d += fmt::format("; conv {}>{} k3 s2 p1 nobias init=0.02 norm=batch leaky_relu",
+                         channels[i + 1], channels[i]);
+        side = half(side);
+    }
+    d += fmt::format("; conv {}>1 k{} nobias init=0.02", channels[0], side);
+    return texts;
+}
+
 struct Named {
     const char* name;
     std::string (*text)(Extent in, std::int64_t outputs);
@@ -110,7 +174,7 @@ std::vector<std::string> named_classifiers() {
 }
 
 std::vector<std::string> named_gans() {
-    return {"light", "light-32"};
+    return {"tissue", "light", "light-32", "dcgan", "dcgan-64"};
 }
 
 GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim) {
@@ -126,7 +190,10 @@ GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent
             fmt::format("--network {}: is for squares of at least 16 pixels a side, not {}", name,
                         pictures.text()));
     }
-    return light(pictures, latent_dim, name == "light" ? 16 : 32);
+    return name == "tissue"     ? tissue(pictures, latent_dim)
+           : name == "dcgan"    ? dcgan(pictures, latent_dim, 16)
+           : name == "dcgan-64" ? dcgan(pictures, latent_dim, 64)
+                                : light(pictures, latent_dim, name == "light" ? 16 : 32);
 }
 
 std::string classifier_text(const std::string& name_or_text, Extent in, std::int64_t outputs) {

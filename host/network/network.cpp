@@ -12,7 +12,8 @@ namespace patchforge {
 
 namespace {
 
-constexpr std::int64_t alignment = 64; // floats
+constexpr std::int64_t alignment = 64;     // floats
+constexpr int first_power_iterations = 15; // as PyTorch: from a random vector to a singular one
 
 std::int64_t aligned(std::int64_t count) {
     return (count + alignment - 1) / alignment * alignment;
@@ -46,10 +47,6 @@ Network::Network(Backend& backend, NetworkShape shape)
             }
         }
     };
-    const auto affine = [](const LayerShape& layer) {
-        return layer.normalisation != Normalisation::none &&
-               layer.normalisation != Normalisation::instance;
-    };
     const auto tracked = [](const LayerShape& layer) {
         return layer.normalisation == Normalisation::batch ||
                layer.normalisation == Normalisation::virtual_batch;
@@ -59,7 +56,7 @@ Network::Network(Backend& backend, NetworkShape shape)
         if (layer.trained) {
             place_linear(l);
         }
-        if (affine(layer)) {
+        if (layer.has_affine()) {
             place(l, Role::scale, layer.normalisation_name("weight"), {layer.out().channels});
             place(l, Role::shift, layer.normalisation_name("bias"), {layer.out().channels});
         }
@@ -79,6 +76,14 @@ Network::Network(Backend& backend, NetworkShape shape)
     }
     state_size_ = offset;
     for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
+        if (shape_.layers[l].spectral) {
+            const SpectralMatrix matrix = shape_.layers[l].spectral_matrix();
+            place(l, Role::u, shape_.layers[l].spectral_name("u"), {matrix.rows});
+            place(l, Role::v, shape_.layers[l].spectral_name("v"), {matrix.columns()});
+        }
+    }
+    vectors_size_ = offset;
+    for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
         if (!shape_.layers[l].trained) {
             place_linear(l);
         }
@@ -88,8 +93,8 @@ Network::Network(Backend& backend, NetworkShape shape)
     second_moments_ = DeviceArray<float>(backend, trained_size_);
     for (std::int64_t l = 0; l < layer_count(); ++l) {
         const LayerShape& layer = shape_.layers[static_cast<std::size_t>(l)];
-        bool trains =
-            (layer.trained && layer.has_weights()) || affine(layer) || layer.closeness_columns > 0;
+        bool trains = (layer.trained && layer.has_weights()) || layer.has_affine() ||
+                      layer.closeness_columns > 0;
         for (const int source : shape_.sources(l)) {
             trains = trains || (source >= 0 && trains_[static_cast<std::size_t>(source)]);
         }
@@ -114,7 +119,15 @@ void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
         const auto stream = [&](WeightUse use) {
             return RandomStream{seed, purpose_of_weights(network_number, use, layer), {}};
         };
-        if (shape.has_weights()) {
+        if (shape.layer && shape.layer->first_weight()) {
+            backend_->fill(weight(layer).flat(), *shape.layer->first_weight());
+        } else if (shape.has_weights() && shape.deviation > 0) {
+            backend_->fill_normal(weight(layer).flat(), 0, shape.deviation,
+                                  stream(WeightUse::weight));
+            if (shape.bias) {
+                backend_->fill(bias(layer), 0);
+            }
+        } else if (shape.has_weights()) {
             const float bound = 1.0f / std::sqrt(static_cast<float>(shape.fan_in()));
             backend_->fill_uniform(weight(layer).flat(), -bound, bound, stream(WeightUse::weight));
             if (shape.bias) {
@@ -128,6 +141,16 @@ void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
         if (has(layer, Role::mean)) {
             backend_->fill(running_statistics(layer).row_range(0, 1).flat(), 0);
             backend_->fill(running_statistics(layer).row_range(1, 1).flat(), 1);
+        }
+        if (shape.spectral) {
+            const Matrix<float> w = weight(layer);
+            DeviceArray<float> normalised(*backend_, w.size() + 1);
+            backend_->fill_normal(spectral_u(layer), 0, 1, stream(WeightUse::spectral));
+            backend_->spectral_normalise(normalised.view().part(1, w.size()),
+                                         normalised.view().part(0, 1), spectral_u(layer),
+                                         spectral_v(layer), w.flat(), shape.spectral_matrix(),
+                                         first_power_iterations);
+            backend_->synchronise(); // before the memory goes
         }
         if (shape.closeness_columns > 0) {
             backend_->fill_normal(closeness_weight(layer).flat(), 0,
@@ -194,6 +217,10 @@ AdamTensor Network::all() const {
 
 Vector<float> Network::state() const {
     return values_.view().part(0, state_size_);
+}
+
+Vector<float> Network::singular_vectors() const {
+    return values_.view().part(state_size_, vectors_size_ - state_size_);
 }
 
 // The tensors that lie before `end`.

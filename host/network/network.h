@@ -20,14 +20,16 @@ constexpr std::uint32_t purpose_of_layer(std::uint32_t base, std::int64_t layer)
 }
 
 // The streams of initial weights, of networks 0 to 127.
-enum class WeightUse : std::uint32_t { weight, bias, closeness };
+enum class WeightUse : std::uint32_t { weight, bias, closeness, spectral };
 constexpr std::uint32_t purpose_of_weights(std::uint32_t network_number, WeightUse use,
                                            std::int64_t layer) {
-    // Streams of the first 32 layers end at 31, so that 64 of the weight's is nobody else's.
+    // Streams of the first 32 layers end at 31, so that 64 and 128 of the weight's are nobody else's.
     const std::uint32_t tensor = use == WeightUse::bias ? 1 : 0;
     return purpose_of_layer(static_cast<std::uint32_t>(Purpose::initial_weights) +
                                 256 * (2 * network_number + tensor + 1) +
-                                (use == WeightUse::closeness ? 64 : 0),
+                                (use == WeightUse::closeness  ? 64
+                                 : use == WeightUse::spectral ? 128
+                                                              : 0),
                             layer);
 }
 
@@ -66,6 +68,9 @@ class Network {
     Vector<float> scale(std::int64_t layer) const;
     Vector<float> shift(std::int64_t layer) const;
     Matrix<float> running_statistics(std::int64_t layer) const;
+    // Of spectral normalisation: the singular vectors that follow the weights, of unit length.
+    Vector<float> spectral_u(std::int64_t layer) const { return vector_at(layer, Role::u); }
+    Vector<float> spectral_v(std::int64_t layer) const { return vector_at(layer, Role::v); }
     // Of minibatch discrimination: [columns * size, outputs].
     Matrix<float> closeness_weight(std::int64_t layer) const;
 
@@ -73,6 +78,8 @@ class Network {
     AdamTensor all() const;
     // What training changes: all() and the statistics of normalisation.
     Vector<float> state() const;
+    // The vectors of spectral normalisation, which training moves too; no average is one of them.
+    Vector<float> singular_vectors() const;
     // Where a trained tensor's gradient lies in a gradient laid out as all().
     float* gradient_of(Vector<float> gradients, const float* tensor) const {
         return gradients.data + (tensor - values_.data());
@@ -94,7 +101,7 @@ class Network {
         std::int64_t offset = 0;
         std::int64_t size = 0;
     };
-    enum class Role { weight, bias, scale, shift, mean, variance, closeness, count };
+    enum class Role { weight, bias, scale, shift, mean, variance, closeness, u, v, count };
     const Place& place(std::int64_t layer, Role role) const;
     bool has(std::int64_t layer, Role role) const {
         return index_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(role)] >= 0;
@@ -115,6 +122,7 @@ class Network {
     std::vector<bool> trains_;
     std::int64_t trained_size_ = 0;
     std::int64_t state_size_ = 0;
+    std::int64_t vectors_size_ = 0; // where the singular vectors end
     DeviceArray<float> values_;
     DeviceArray<float> first_moments_;
     DeviceArray<float> second_moments_;

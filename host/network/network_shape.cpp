@@ -35,8 +35,7 @@ std::int64_t NetworkShape::parameter_count() const {
                 std::accumulate(shape.begin(), shape.end(), std::int64_t{1}, std::multiplies<>()) +
                 (layer.bias ? channels : 0);
         }
-        if (layer.normalisation != Normalisation::none &&
-            layer.normalisation != Normalisation::instance) {
+        if (layer.has_affine()) {
             count += 2 * channels;
         }
         count += layer.closeness_columns * layer.closeness_size * layer.outputs;
@@ -47,6 +46,16 @@ std::int64_t NetworkShape::parameter_count() const {
 std::vector<int> NetworkShape::sources(std::int64_t l) const {
     const std::vector<int>& from = layers[static_cast<std::size_t>(l)].from;
     return from.empty() ? std::vector<int>{static_cast<int>(l) - 1} : from;
+}
+
+std::vector<int> NetworkShape::heads() const {
+    std::vector<int> heads;
+    for (int l = 0; l < static_cast<int>(layers.size()); ++l) {
+        if (layers[static_cast<std::size_t>(l)].head || l + 1 == static_cast<int>(layers.size())) {
+            heads.push_back(l);
+        }
+    }
+    return heads;
 }
 
 bool NetworkShape::is_chain() const {

@@ -35,12 +35,26 @@ struct LayerShape {
     // Layers whose values it reads, input -1; none: the layer before.
     std::vector<int> from{};
     bool bias = true;
-    int groups = 1;     // of group normalisation
-    std::string name{}; // that later layers read it by
+    bool affine = true;    // what is normalised is scaled and shifted, unless by instance
+    bool spectral = false; // weights are divided by their largest singular value
+    float deviation = 0;   // of normal initial weights, with biases of 0; 0: the usual uniform ones
+    bool head = false;     // an output of the network beside the last layer
+    int groups = 1;        // of group normalisation
+    std::string name{};    // that later layers read it by
 
     Extent out() const { return layer ? layer->out() : flat(outputs); }
     std::int64_t width() const { return outputs + closeness_columns; } // the next layer's inputs
-    bool plain() const { return normalisation == Normalisation::none && closeness_columns == 0; }
+    bool plain() const {
+        return normalisation == Normalisation::none && closeness_columns == 0 && !spectral &&
+               !(layer && layer->backward_at_once());
+    }
+    bool has_affine() const {
+        return affine && normalisation != Normalisation::none &&
+               normalisation != Normalisation::instance;
+    }
+    SpectralMatrix spectral_matrix() const {
+        return layer ? layer->spectral_matrix() : SpectralMatrix{1, outputs, inputs};
+    }
     bool is_linear() const;
     // Whether it has weights, which it has unless `layer` is one without.
     bool has_weights() const { return !layer || !layer->weight_shape().empty(); }
@@ -53,6 +67,9 @@ struct LayerShape {
     // for.
     std::string normalisation_name(const char* tensor) const {
         return std::to_string(module_index + 1) + "." + tensor;
+    }
+    std::string spectral_name(const char* vector) const { // "u", "v", as nn.utils.spectral_norm
+        return weight_name() + "_" + vector;
     }
     std::string closeness_name() const {
         return std::to_string(module_index) + ".closeness_weight";
@@ -68,6 +85,8 @@ struct NetworkShape {
     std::int64_t parameter_count() const; // of what is trained
     // What layer l reads: -1 the input, else a layer.
     std::vector<int> sources(std::int64_t l) const;
+    // The layers whose values are the network's: those that say so, then the last.
+    std::vector<int> heads() const;
     // Each layer reads the one before alone.
     bool is_chain() const;
 };

@@ -28,6 +28,9 @@ const std::map<std::string, Parser>& parsers() {
         {"depthwise", parse_depthwise},
         {"transposed", parse_transposed_convolution},
         {"upsampled", parse_upsampled_convolution},
+        {"film", parse_film},
+        {"noise", parse_noise},
+        {"deviation", parse_deviation},
         {"view", parse_view},
         {"add", parse_add},
         {"concat", parse_concatenation},
@@ -83,6 +86,14 @@ void read_common(LayerShape& layer, const std::string& word, bool& placed) {
         layer.closeness_size = number<std::int64_t>(word, x + 1, 1, 65536);
     } else if (word == "fixed") {
         layer.trained = false;
+    } else if (word == "noaffine") {
+        layer.affine = false;
+    } else if (word == "spectral") {
+        layer.spectral = true;
+    } else if (word == "head") {
+        layer.head = true;
+    } else if (begins("init=")) {
+        layer.deviation = number<float>(word, 5, 1e-6f, 10.0f);
     } else if (word == "nobias") {
         layer.bias = false;
     } else if (begins("as=") && word.size() > 3) {
@@ -93,6 +104,11 @@ void read_common(LayerShape& layer, const std::string& word, bool& placed) {
     } else {
         throw std::invalid_argument(fmt::format("unknown word '{}'", word));
     }
+}
+
+bool is_switch(const std::string& word) {
+    return word == "fixed" || word == "nobias" || word == "noaffine" || word == "spectral" ||
+           word == "head";
 }
 
 class Reader {
@@ -174,13 +190,13 @@ class Reader {
             words.in.push_back(extent_of(value));
         }
         layer.layer = parser->second(words);
+        layer.bias = layer.layer->takes_bias();
         bool placed = false;
         std::set<std::string> said;
         for (const std::string& word : words.words) {
             read_common(layer, word, placed);
             const bool activation = std::isalpha(static_cast<unsigned char>(word[0])) != 0 &&
-                                    word.find('=') == std::string::npos && word != "fixed" &&
-                                    word != "nobias";
+                                    word.find('=') == std::string::npos && !is_switch(word);
             if (!said.insert(activation       ? "activation"
                              : word[0] == '@' ? "@"
                                               : word.substr(0, word.find('=')))
@@ -196,7 +212,7 @@ class Reader {
         shape_.layers.push_back(std::move(layer));
     }
     int last() const { return static_cast<int>(shape_.layers.size()) - 1; }
-    // from=NAME instead of the layer before; the second value of add and concat is their first word.
+    // from=NAME instead of the layer before; the second value of add, concat and film is their first word.
     void read_sources(LayerWords& words, const std::string& kind, LayerShape& layer) {
         int first = last();
         const auto from = std::find_if(words.words.begin(), words.words.end(),
@@ -206,7 +222,7 @@ class Reader {
             words.words.erase(from);
             layer.from = {first};
         }
-        if ((kind == "add" || kind == "concat") && !words.words.empty()) {
+        if ((kind == "add" || kind == "concat" || kind == "film") && !words.words.empty()) {
             layer.from = {first, named(words.words.front())};
             words.words.pop_front();
         }
@@ -226,8 +242,19 @@ class Reader {
                 throw std::invalid_argument(
                     fmt::format("layer {} ({}): {}", l + 1, layer.layer->text(), what));
             };
-            if (l + 1 < readers.size() && readers[l] == 0) {
+            if (l + 1 < readers.size() && readers[l] == 0 && !layer.head) {
                 refuse("no layer reads it");
+            }
+            if (l + 1 == readers.size() && layer.head) {
+                refuse("head: the last layer is one already");
+            }
+            for (const int source : layer.layer->backward_at_once() && layer.from.size() == 2
+                                        ? std::vector{layer.from[1]}
+                                        : std::vector<int>{}) {
+                if (source < 0 || readers[static_cast<std::size_t>(source)] > 1 ||
+                    shape_.layers[static_cast<std::size_t>(source)].head) {
+                    refuse("what steers it nothing else may read");
+                }
             }
             if (layer.closeness_columns > 0 && readers[l] > 1) {
                 refuse("closeness=: one layer alone may read it");
@@ -267,6 +294,16 @@ class Reader {
                                [&](const LayerShape& other) { return other.name == layer.name; }),
                "as=: another layer has this name");
         refuse(!layer.has_weights() && !layer.trained, "fixed: it has nothing that is trained");
+        refuse(!layer.affine && (layer.normalisation == Normalisation::none || !maps),
+               "noaffine: it has no norm= of maps");
+        refuse(layer.spectral && layer.layer->weight_shape().size() < 2,
+               "spectral: it has no weights");
+        refuse(layer.spectral && !layer.trained, "spectral: fixed weights are what they are");
+        refuse(layer.deviation > 0 && layer.layer->weight_shape().size() < 2,
+               "init=: it has no weights");
+        refuse(layer.head && (layer.activation != Activation::identity || layer.dropout > 0 ||
+                              layer.closeness_columns > 0),
+               "head: nothing may follow what the network gives");
     }
     // Layers that are typed without @k are counted as nn.Sequential does: a Flatten stands before a
     // Linear that reads maps, be they 1x1.
@@ -350,6 +387,15 @@ bool LayerWords::take(const std::string& word) {
     return true;
 }
 
+double LayerWords::first_number(double low, double high, double otherwise) {
+    if (words.empty() || !(std::isdigit(static_cast<unsigned char>(words.front()[0])) != 0)) {
+        return otherwise;
+    }
+    const double value = patchforge::number<double>(words.front(), 0, low, high);
+    words.pop_front();
+    return value;
+}
+
 int LayerWords::channels(std::int64_t in) {
     const std::string word = words.empty() ? "" : words.front();
     const std::size_t arrow = word.find('>');
@@ -379,11 +425,15 @@ std::string describe(const NetworkShape& shape) {
     for (std::int64_t l = 0; l < std::ssize(shape.layers); ++l) {
         const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
         text += text.empty() ? "" : "; ";
-        text +=
+        const std::string own =
             layer.layer ? layer.layer->text() : fmt::format("{}>{}", layer.inputs, layer.outputs);
+        // What a layer reads beside its first value stands behind the name of its kind.
+        const std::size_t kind = layer.from.size() == 2 ? own.find(' ') : std::string::npos;
+        text += own.substr(0, kind);
         if (layer.from.size() == 2) {
             text += " " + name_of(layer.from[1]);
         }
+        text += kind == std::string::npos ? "" : own.substr(kind);
         if (!layer.from.empty() && layer.from[0] != static_cast<int>(l) - 1) {
             text += " from=" + name_of(layer.from[0]);
         }
@@ -416,7 +466,11 @@ std::string describe(const NetworkShape& shape) {
             text += fmt::format(" closeness={}x{}", layer.closeness_columns, layer.closeness_size);
         }
         text += layer.trained ? "" : " fixed";
-        text += layer.bias ? "" : " nobias";
+        text += layer.bias || (layer.layer && !layer.layer->takes_bias()) ? "" : " nobias";
+        text += layer.affine ? "" : " noaffine";
+        text += layer.spectral ? " spectral" : "";
+        text += layer.deviation > 0 ? fmt::format(" init={}", layer.deviation) : "";
+        text += layer.head ? " head" : "";
         text += layer.name.empty() ? "" : " as=" + layer.name;
         if (layer.has_weights() || layer.normalisation != Normalisation::none) {
             text += fmt::format(" @{}", layer.module_index);

@@ -37,6 +37,20 @@ Trace::Trace(const Network& network, std::int64_t maximum_rows, bool backward)
             }
             kept.unwanted = DeviceArray<float>(network.backend(), 2 * channels);
         }
+        if (const std::int64_t sums = computes(l).sums(maximum_rows); sums > kept.sums.size()) {
+            kept.sums = DeviceArray<double>(network.backend(), sums);
+        }
+        if (layer.spectral) {
+            const std::int64_t size = layer.spectral_matrix().size();
+            kept.spectral_weight = DeviceArray<float>(network.backend(), size);
+            kept.sigma = DeviceArray<float>(network.backend(), 1);
+            if (backward) {
+                kept.spectral_gradient = DeviceArray<float>(network.backend(), size);
+            }
+        }
+        if (computes(l).backward_at_once() && layer.has_weights() && kept.unwanted.size() == 0) {
+            kept.unwanted = DeviceArray<float>(network.backend(), layer.out().channels);
+        }
         if (layer.closeness_columns > 0) {
             const std::int64_t numbers = layer.closeness_columns * layer.closeness_size;
             take(kept.closeness_features, numbers);
@@ -49,7 +63,7 @@ Trace::Trace(const Network& network, std::int64_t maximum_rows, bool backward)
             }
         }
     }
-    if (backward && !network.shape().is_chain()) {
+    if (backward && (!network.shape().is_chain() || network.shape().heads().size() > 1)) {
         take(added_, widest);
     }
 }
@@ -86,6 +100,8 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
     groups_ = dropout.groups;
     training_ = dropout.training;
     momentum_ = dropout.momentum;
+    pictures_ = {dropout.picture_seed, static_cast<std::uint32_t>(Purpose::picture_noise),
+                 dropout.picture};
     Backend& backend = network_->backend();
     for (std::int64_t l = 0; l < network_->layer_count(); ++l) {
         const LayerShape& layer = shape(l);
@@ -97,14 +113,18 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
                     layer.slope,
                     dropout.training ? layer.dropout : 0.0f,
                     {dropout.seed, purpose_of_layer(dropout.purpose, l), dropout.draw}};
-        const Vector<const float> weight =
-            layer.has_weights() ? network_->weight(l).flat() : Vector<float>{};
+        if (layer.spectral) {
+            backend.spectral_normalise(memory(l).spectral_weight.view(), memory(l).sigma.view(),
+                                       network_->spectral_u(l), network_->spectral_v(l),
+                                       network_->weight(l).flat(), layer.spectral_matrix(),
+                                       training_ ? 1 : 0);
+        }
         const bool normalised = layer.normalisation != Normalisation::none;
         const bool fused = !normalised && computes(l).applies_epilogue();
         const Matrix<float> z =
             normalised ? memory(l).before_normalisation.matrix(rows_, layer.outputs) : y;
-        computes(l).forward(backend, z, inputs_of(l), weight, network_->bias(l),
-                            fused ? epilogue : Epilogue{});
+        computes(l).forward(backend, z, inputs_of(l), weight_of(l), network_->bias(l),
+                            fused ? epilogue : Epilogue{}, pass_of(l));
         if (normalised) {
             normalise(l);
         }
@@ -118,191 +138,24 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
     return outputs_.back();
 }
 
+Vector<const float> Trace::weight_of(std::int64_t layer) {
+    return shape(layer).spectral        ? memory(layer).spectral_weight.view()
+           : shape(layer).has_weights() ? network_->weight(layer).flat()
+                                        : Vector<float>{};
+}
+
+LayerPass Trace::pass_of(std::int64_t layer) {
+    RandomStream noise = pictures_;
+    noise.purpose = purpose_of_layer(noise.purpose, layer);
+    return {group_rows(), noise, memory(layer).sums.view().part(0, computes(layer).sums(rows_))};
+}
+
 void Trace::keep_rows(std::int64_t first, std::int64_t count) {
     input_ = input_.row_range(first, count);
     for (Matrix<float>& output : outputs_) {
         output = output.row_range(first, count);
     }
     rows_ = count;
-}
-
-// Batches of flat values in training have operations of their own, which virtual batches share.
-bool Trace::of_maps(std::int64_t layer) const {
-    const LayerShape& l = shape(layer);
-    return l.normalisation == Normalisation::instance || l.normalisation == Normalisation::group ||
-           (l.normalisation == Normalisation::batch && l.layer && l.out().plane() > 1);
-}
-
-MapSets Trace::sets_of(std::int64_t layer, std::int64_t rows) const {
-    const LayerShape& l = shape(layer);
-    MapSets sets{l.out(), rows, 1};
-    if (l.normalisation != Normalisation::batch) {
-        sets.rows = 1;
-        sets.channels = l.normalisation == Normalisation::group ? l.out().channels / l.groups : 1;
-    }
-    return sets;
-}
-
-void Trace::normalise_maps(std::int64_t layer) {
-    Backend& backend = network_->backend();
-    const Matrix<float> y = output(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, shape(layer).outputs);
-    const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
-    const Epilogue& epilogue = epilogues_[static_cast<std::size_t>(layer)];
-    const bool batch = shape(layer).normalisation == Normalisation::batch;
-    if (batch && !training_) {
-        backend.normalise_maps_by(y, z, network_->running_statistics(layer), sets_of(layer, rows_),
-                                  scale, shift, epilogue);
-        return;
-    }
-    const MapSets sets = sets_of(layer, group_rows());
-    backend.normalise_maps(y, memory(layer).statistics.matrix(2, sets.count(rows_)),
-                           batch ? RunningStatistics{network_->running_statistics(layer), momentum_}
-                                 : RunningStatistics{},
-                           memory(layer).sums.view().part(0, sets.sums(rows_)), z, sets, scale,
-                           shift, epilogue);
-}
-
-void Trace::normalise_maps_gradient(std::int64_t layer, Vector<float> d_scale,
-                                    Vector<float> d_shift, bool accumulate) {
-    Backend& backend = network_->backend();
-    const Matrix<float> d = gradient(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, shape(layer).outputs);
-    if (shape(layer).normalisation == Normalisation::batch && !training_) {
-        backend.normalise_maps_by_gradient(d, d, z, network_->running_statistics(layer),
-                                           sets_of(layer, rows_), network_->scale(layer), {});
-        return;
-    }
-    const MapSets sets = sets_of(layer, group_rows());
-    backend.normalise_maps_gradient(d, d_scale, d_shift,
-                                    memory(layer).sums.view().part(0, sets.sums(rows_)), d, z,
-                                    memory(layer).statistics.matrix(2, sets.count(rows_)), sets,
-                                    network_->scale(layer), {}, accumulate);
-}
-
-void Trace::normalise(std::int64_t layer) {
-    if (of_maps(layer)) {
-        normalise_maps(layer);
-        return;
-    }
-    Backend& backend = network_->backend();
-    const LayerShape& l = shape(layer);
-    const Matrix<float> y = output(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, l.outputs);
-    const Matrix<float> running = network_->running_statistics(layer);
-    const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
-    const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
-    if (!training_) {
-        const float share = virtual_batch ? 1.0f / static_cast<float>(l.reference_rows + 1) : 0.0f;
-        backend.normalise_by(y, z, running, share, scale, shift);
-        return;
-    }
-    const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
-    if (virtual_batch) {
-        backend.normalise(y, statistics.row_range(0, 2), z, l.reference_rows, scale, shift);
-        backend.copy(running.data, statistics.data,
-                     static_cast<std::size_t>(running.size()) * sizeof(float));
-        return;
-    }
-    const std::int64_t rows = group_rows();
-    for (std::int64_t group = 0; group < groups_; ++group) {
-        const Matrix<float> now = statistics.row_range(2 * group, 2);
-        backend.normalise(y.row_range(group * rows, rows), now, z.row_range(group * rows, rows),
-                          rows, scale, shift);
-        // PyTorch keeps the unbiased variance.
-        const auto n = static_cast<float>(rows);
-        const float unbiased = rows > 1 ? n / (n - 1) : 1.0f;
-        for (const std::int64_t moment : {0, 1}) {
-            const Vector<float> kept = running.row_range(moment, 1).flat();
-            backend.weighted_sum(kept, kept, 1 - momentum_, now.row_range(moment, 1).flat(),
-                                 moment == 0 ? momentum_ : momentum_ * unbiased, {}, 0);
-        }
-    }
-}
-
-void Trace::append_closeness(std::int64_t layer) {
-    Backend& backend = network_->backend();
-    const LayerShape& l = shape(layer);
-    LayerMemory& kept = memory(layer);
-    const Matrix<float> features =
-        kept.closeness_features.matrix(rows_, l.closeness_columns * l.closeness_size);
-    const Matrix<float> closeness = kept.closeness.matrix(rows_, l.closeness_columns);
-    const Matrix<float> width = kept.width.matrix(rows_, l.width());
-    backend.linear_forward(features, output(layer), network_->closeness_weight(layer), {}, {});
-    const std::int64_t rows = group_rows();
-    for (std::int64_t group = 0; group < groups_; ++group) {
-        backend.minibatch_closeness(closeness.row_range(group * rows, rows),
-                                    features.row_range(group * rows, rows));
-    }
-    backend.copy_columns(width, 0, output(layer), 0, l.outputs);
-    backend.copy_columns(width, l.outputs, closeness, 0, l.closeness_columns);
-}
-
-void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
-    const Vector<float> gradients = pass.gradients;
-    const bool accumulate = pass.accumulate;
-    Backend& backend = network_->backend();
-    const LayerShape& l = shape(layer);
-    const auto wanted = [&](Vector<float> tensor, std::int64_t part) {
-        return tensor.empty() ? Vector<float>{}
-               : gradients.empty()
-                   ? memory(layer).unwanted.view().part(part * tensor.size, tensor.size)
-                   : Vector<float>{network_->gradient_of(gradients, tensor.data), tensor.size};
-    };
-    const Vector<float> d_scale = wanted(network_->scale(layer), 0);
-    const Vector<float> d_shift = wanted(network_->shift(layer), 1);
-    if (!gradients.empty() && !training_ && l.normalisation == Normalisation::batch) {
-        throw std::logic_error("Trace: gradients of parameters are those of a training pass");
-    }
-    if (of_maps(layer) || (!training_ && l.normalisation == Normalisation::batch)) {
-        normalise_maps_gradient(layer, d_scale, d_shift, accumulate && !gradients.empty());
-        return;
-    }
-    const Matrix<float> d = gradient(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, l.outputs);
-    const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
-    const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
-    const std::int64_t parts = virtual_batch ? 1 : groups_;
-    const std::int64_t rows = rows_ / parts;
-    for (std::int64_t part = 0; part < parts; ++part) {
-        const Matrix<float> d_part = d.row_range(part * rows, rows);
-        backend.normalise_gradient(d_part, d_scale, d_shift, d_part, z.row_range(part * rows, rows),
-                                   statistics.row_range(2 * part, 2),
-                                   virtual_batch ? l.reference_rows : rows, network_->scale(layer),
-                                   accumulate || part > 0);
-    }
-}
-
-void Trace::closeness_gradient(std::int64_t layer, const Backward& pass) {
-    const Vector<float> gradients = pass.gradients;
-    Backend& backend = network_->backend();
-    const LayerShape& l = shape(layer);
-    LayerMemory& kept = memory(layer);
-    const std::int64_t numbers = l.closeness_columns * l.closeness_size;
-    const Matrix<float> d_width = kept.width_gradient.matrix(rows_, l.width());
-    const Matrix<float> d_closeness = kept.closeness.matrix(rows_, l.closeness_columns);
-    const Matrix<float> features = kept.closeness_features.matrix(rows_, numbers);
-    const Matrix<float> d_features = kept.features_gradient.matrix(rows_, numbers);
-    const Matrix<float> through = kept.through_features.matrix(rows_, l.outputs);
-    const Matrix<float> d = gradient(layer);
-    const Matrix<float> weight = network_->closeness_weight(layer);
-    // The closeness itself is not needed any more: its place takes its gradient.
-    backend.copy_columns(d_closeness, 0, d_width, l.outputs, l.closeness_columns);
-    const std::int64_t rows = group_rows();
-    for (std::int64_t group = 0; group < groups_; ++group) {
-        backend.minibatch_closeness_gradient(d_features.row_range(group * rows, rows),
-                                             d_closeness.row_range(group * rows, rows),
-                                             features.row_range(group * rows, rows));
-    }
-    if (!gradients.empty()) {
-        backend.linear_weight_gradient(
-            {network_->gradient_of(gradients, weight.data), weight.rows, weight.columns}, {},
-            d_features, output(layer), pass.accumulate);
-    }
-    backend.copy_columns(d, 0, d_width, 0, l.outputs);
-    backend.linear_input_gradient(through, d_features, weight, {}, {});
-    backend.weighted_sum(d.flat(), d.flat(), 1, through.flat(), 1, {}, 0);
-    backend.activation_gradient(d, d, output(layer), epilogue(layer));
 }
 
 void Trace::backward_update(Network& network, const Adam& adam) {
@@ -345,6 +198,12 @@ void Trace::backward(const Backward& pass) {
             ++readers_[static_cast<std::size_t>(source + 1)];
         }
     }
+    for (const int head : network_->shape().heads()) {
+        if (head < pass.from && pass.from == network_->layer_count() - 1) {
+            ++readers_[static_cast<std::size_t>(head + 1)];
+            ++collected_[static_cast<std::size_t>(head + 1)];
+        }
+    }
     for (std::int64_t l = pass.from; l >= 0; --l) {
         const auto value = static_cast<std::size_t>(l + 1);
         if (l < pass.from && collected_[value] == 0) {
@@ -355,6 +214,10 @@ void Trace::backward(const Backward& pass) {
         }
         if (shape(l).normalisation != Normalisation::none) {
             normalise_gradient(l, pass);
+        }
+        if (computes(l).backward_at_once()) {
+            backward_at_once(l, pass);
+            continue;
         }
         if (!pass.updated) {
             parameter_gradients(l, pass);
@@ -375,25 +238,75 @@ void Trace::parameter_gradients(std::int64_t layer, const Backward& pass) {
                    ? Vector<float>{}
                    : Vector<float>{network_->gradient_of(pass.gradients, tensor.data), tensor.size};
     };
-    computes(layer).weight_gradient(network_->backend(),
-                                    gradient_of(network_->weight(layer).flat()),
-                                    gradient_of(network_->bias(layer)), gradient(layer),
-                                    inputs_of(layer).front(), pass.accumulate);
+    Backend& backend = network_->backend();
+    const Vector<float> target = gradient_of(network_->weight(layer).flat());
+    const bool apart = shape(layer).spectral && pass.accumulate;
+    const Vector<float> d_weight = apart ? memory(layer).spectral_gradient.view() : target;
+    if (apart) {
+        backend.fill(d_weight, 0);
+    }
+    computes(layer).weight_gradient(backend, d_weight, gradient_of(network_->bias(layer)),
+                                    gradient(layer), inputs_of(layer).front(), pass.accumulate);
+    if (shape(layer).spectral) {
+        backend.spectral_gradient(target, d_weight, memory(layer).spectral_weight.view(),
+                                  memory(layer).sigma.view(), network_->spectral_u(layer),
+                                  network_->spectral_v(layer), shape(layer).spectral_matrix(),
+                                  pass.accumulate);
+    }
+}
+
+bool Trace::wants(int source, const Backward& pass) const {
+    return !pass.d_input.empty() || (source >= 0 && network_->trains(source));
+}
+
+// One operation gives all of a layer's gradients; what steers it nothing else reads.
+void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
+    Backend& backend = network_->backend();
+    const std::vector<int> sources = network_->shape().sources(layer);
+    const int source = sources.front();
+    const auto value = static_cast<std::size_t>(source + 1);
+    const bool wanted = wants(source, pass);
+    const bool first = wanted && collected_[value]++ == 0;
+    const Matrix<float> own = gradient(layer);
+    const Matrix<float> target = !wanted ? own : source < 0 ? pass.d_input : gradient(source);
+    Layer::Gradients gradients;
+    gradients.dx = !wanted || first ? target : added_.matrix(rows_, own.columns);
+    gradients.accumulate = pass.accumulate && !pass.gradients.empty();
+    if (shape(layer).has_weights()) {
+        const Vector<float> weight = network_->weight(layer).flat();
+        const bool asked = !pass.gradients.empty() && shape(layer).trained;
+        gradients.d_weight =
+            asked ? Vector<float>{network_->gradient_of(pass.gradients, weight.data), weight.size}
+                  : memory(layer).unwanted.view();
+    }
+    if (sources.size() > 1) {
+        gradients.d_second = gradient(sources[1]);
+        ++collected_[static_cast<std::size_t>(sources[1] + 1)];
+    }
+    computes(layer).backward(backend, gradients, own, inputs_of(layer), weight_of(layer),
+                             !wanted || readers_[value] > 1 ? Epilogue{}
+                             : source < 0                   ? pass.previous
+                                                            : epilogue(source),
+                             pass_of(layer));
+    if (wanted && !first) {
+        backend.weighted_sum(target.flat(), target.flat(), 1, gradients.dx.flat(), 1, {}, 0);
+    }
+    if (sources.size() > 1 && !epilogue(sources[1]).is_identity()) {
+        backend.activation_gradient(gradients.d_second, gradients.d_second, output(sources[1]),
+                                    epilogue(sources[1]));
+    }
 }
 
 void Trace::pass_down(std::int64_t layer, const Backward& pass) {
     Backend& backend = network_->backend();
     const Layer& computed = computes(layer);
     const bool steps = pass.updated && shape(layer).trained && shape(layer).has_weights();
-    const Vector<const float> weight =
-        shape(layer).has_weights() ? network_->weight(layer).flat() : Vector<float>{};
+    const Vector<const float> weight = weight_of(layer);
     bool stepped = false;
     const std::vector<int> sources = network_->shape().sources(layer);
     for (std::size_t i = 0; i < sources.size(); ++i) {
         const int source = sources[i];
-        const bool wanted =
-            source < 0 ? !pass.d_input.empty() : !pass.d_input.empty() || network_->trains(source);
-        if (!wanted) {
+        if (!wants(source, pass)) {
             continue;
         }
         const auto value = static_cast<std::size_t>(source + 1);
@@ -402,7 +315,7 @@ void Trace::pass_down(std::int64_t layer, const Backward& pass) {
         const Matrix<const float> x = this->value(source);
         if (source >= 0 && shape(source).closeness_columns > 0) { // read by one layer alone
             computed.input_gradient(backend, memory(source).width_gradient.matrix(rows_, x.columns),
-                                    i, gradient(layer), weight, {}, {});
+                                    i, gradient(layer), weight, {}, {}, pass_of(layer));
             closeness_gradient(source, pass);
             continue;
         }
@@ -417,7 +330,8 @@ void Trace::pass_down(std::int64_t layer, const Backward& pass) {
                                    pass.adam);
             stepped = true;
         } else {
-            computed.input_gradient(backend, dx, i, gradient(layer), weight, x, previous);
+            computed.input_gradient(backend, dx, i, gradient(layer), weight, x, previous,
+                                    pass_of(layer));
         }
         if (!first) {
             backend.weighted_sum(target.flat(), target.flat(), 1, dx.flat(), 1, {}, 0);

@@ -18,6 +18,9 @@ struct DropoutSource {
     StepCount draw;
     std::int64_t groups = 1;
     float momentum = 0.1f; // share of this pass in the running statistics; PyTorch's default
+    // Noise in maps: the draw of the first row's picture; the other rows count on from there.
+    std::uint64_t picture_seed = 0;
+    StepCount picture{};
 };
 
 // The outputs of every layer of the last forward pass, kept for the backward one. Several traces may
@@ -46,6 +49,7 @@ class Trace {
     const Epilogue& epilogue(std::int64_t layer) const { return epilogues_[layer]; }
     // Gradient by what enters a layer's epilogue, as the last backward pass left it.
     Matrix<float> gradient(std::int64_t layer) const;
+    // Where the gradients by the network's other heads go, too: output(head), gradient(head).
     // Where the gradient by the last layer's z (before its epilogue) goes before a backward pass.
     Matrix<float> output_gradient() { return gradient(network_->layer_count() - 1); }
 
@@ -68,14 +72,17 @@ class Trace {
         DeviceArray<float> gradient;
         DeviceArray<float> before_normalisation; // z [B, outputs]
         DeviceArray<float> statistics;           // [groups, 2, outputs], or [2, sets] of maps
-        DeviceArray<double> sums;                // of the normalisation of maps
-        DeviceArray<float> closeness_features;   // m [B, columns * size]
-        DeviceArray<float> closeness;            // o [B, columns]
-        DeviceArray<float> width;                // output and closeness side by side
+        DeviceArray<double> sums; // of the normalisation of maps, or of the layer itself
+        DeviceArray<float> closeness_features; // m [B, columns * size]
+        DeviceArray<float> closeness;          // o [B, columns]
+        DeviceArray<float> width;              // output and closeness side by side
         DeviceArray<float> width_gradient;
         DeviceArray<float> features_gradient; // by m
         DeviceArray<float> through_features;  // [B, outputs]
-        DeviceArray<float> unwanted;          // gradients of scale and shift nobody asked for
+        DeviceArray<float> unwanted;          // gradients of parameters nobody asked for
+        DeviceArray<float> spectral_weight;   // weights by their largest singular value
+        DeviceArray<float> sigma;             // [1]: that value
+        DeviceArray<float> spectral_gradient; // by spectral_weight, before it is added to others
     };
     // One backward pass.
     struct Backward {
@@ -103,6 +110,10 @@ class Trace {
     void closeness_gradient(std::int64_t layer, const Backward& pass);
     void backward(const Backward& pass);
     void parameter_gradients(std::int64_t layer, const Backward& pass);
+    bool wants(int source, const Backward& pass) const; // its gradient
+    void backward_at_once(std::int64_t layer, const Backward& pass);
+    Vector<const float> weight_of(std::int64_t layer); // as the layer multiplies by them
+    LayerPass pass_of(std::int64_t layer);
     // Sends gradient(layer) to what the layer reads.
     void pass_down(std::int64_t layer, const Backward& pass);
     Matrix<const float> value(int source) const; // -1: the input
@@ -123,7 +134,8 @@ class Trace {
     std::int64_t rows_ = 0;
     std::int64_t groups_ = 1;
     bool training_ = false;
-    float momentum_ = 0;
+    float momentum_ = 0.1f;
+    RandomStream pictures_{};
     Matrix<const float> input_;
     std::vector<LayerMemory> memory_;
     std::vector<Matrix<float>> outputs_;

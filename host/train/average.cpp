@@ -4,7 +4,8 @@
 
 namespace patchforge {
 
-Average::Average(Network& network, double decay) : network_(network), decay_(decay) {
+Average::Average(Network& network, double decay, bool warms_up)
+    : network_(network), rule_{static_cast<float>(decay), warms_up, {}} {
     if (decay > 0) {
         average_ = std::make_unique<Network>(network.backend(), network.shape());
         restart();
@@ -17,10 +18,16 @@ void Average::restart() {
     }
 }
 
-void Average::follow() {
+void Average::follow(StepCount step) {
     if (average_) {
-        network_.backend().moving_average(average_->state(), network_.state(),
-                                          static_cast<float>(decay_));
+        rule_.step = step;
+        network_.backend().moving_average(average_->state(), network_.state(), rule_);
+        // The mean of unit vectors is none: those of the weights now are close to the average's.
+        const Vector<float> vectors = network_.singular_vectors();
+        if (!vectors.empty()) {
+            network_.backend().copy(average_->singular_vectors().data, vectors.data,
+                                    static_cast<std::size_t>(vectors.size) * sizeof(float));
+        }
     }
 }
 

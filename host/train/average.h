@@ -10,8 +10,9 @@ namespace patchforge {
 
 class Average {
   public:
-    // Follows `network` from its present weights on; a decay of 0 keeps no average.
-    Average(Network& network, double decay);
+    // Follows `network` from its present weights on; a decay of 0 keeps no average. With a warm-up
+    // the decay grows to that with the steps done (kernels/operations/optimiser.h).
+    Average(Network& network, double decay, bool warms_up = false);
 
     explicit operator bool() const { return average_ != nullptr; }
     // The average, or the network itself where none is kept.
@@ -19,13 +20,13 @@ class Average {
     const Network& network() const { return average_ ? *average_ : network_; }
 
     // average = decay * average + (1 - decay) * network: once an iteration.
-    void follow();
+    void follow(StepCount step = {});
     // Takes the network's weights (and statistics) as they are.
     void restart();
 
   private:
     Network& network_;
-    double decay_;
+    MovingAverage rule_;
     std::unique_ptr<Network> average_;
 };
 

@@ -11,6 +11,15 @@ RateSchedule RateOptions::over(std::uint64_t steps_per_epoch, std::uint64_t tota
     };
     RateSchedule schedule{falls(), static_cast<float>(step_factor), steps(decay_epoch),
                           total_steps};
+    if (decay_after >= 0) {
+        schedule.start = static_cast<std::uint64_t>(decay_after * static_cast<double>(total_steps));
+    }
+    if (schedule.shape == Shape::linear && schedule.start < total_steps) {
+        // The line that passes the share at the end of the run reaches 0 beyond it.
+        schedule.end = schedule.start +
+                       static_cast<std::uint64_t>(
+                           static_cast<double>(total_steps - schedule.start) / (1 - decay_to));
+    }
     if (schedule.shape == Shape::step) {
         schedule.end = schedule.start + std::max<std::uint64_t>(steps(step_epochs), 1);
     }
@@ -30,6 +39,11 @@ void describe_rates(Options& options, RateOptions& rates) {
     options.number("decay_epoch", rates.decay_epoch, {-1, 1e9},
                    "epoch from which the rate falls (-1: never or, with --lr-schedule, from the "
                    "start); alone: linearly");
+    options.number("decay_after", rates.decay_after, {-1, 0.999999},
+                   "the same as a share of all iterations (-1: by --decay-epoch)");
+    options.only_one_of({"decay_epoch", "decay_after"});
+    options.number("decay_to", rates.decay_to, {0, 0.999},
+                   "share of the rate that is left at the end where it falls linearly");
     options
         .number("lr_step_epochs", rates.step_epochs, {1e-6, 1e9},
                 "length of a step of the schedule")

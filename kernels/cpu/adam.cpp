@@ -34,7 +34,9 @@ void CpuBackend::adam(AdamTensor tensor, Vector<const float> gradient, const Ada
     });
 }
 
-void CpuBackend::moving_average(Vector<float> average, Vector<const float> value, float decay) {
+void CpuBackend::moving_average(Vector<float> average, Vector<const float> value,
+                                const MovingAverage& rule) {
+    const float decay = rule.kept();
     for_pieces(average.size, piece, [&](std::int64_t first, std::int64_t count) {
         vector_.moving_average(average.data + first, value.data + first, count, decay);
     });

@@ -100,7 +100,8 @@ class CpuBackend final : public Backend {
 
     // adam.cpp
     void adam(AdamTensor tensor, Vector<const float> gradient, const Adam& adam) override;
-    void moving_average(Vector<float> average, Vector<const float> value, float decay) override;
+    void moving_average(Vector<float> average, Vector<const float> value,
+                        const MovingAverage& rule) override;
 
     // perturb.cpp
     void affine(Vector<float> y, Vector<const float> x, float scale, float shift) override;

@@ -36,8 +36,10 @@ __global__ void __launch_bounds__(256)
 
 template <bool vectors>
 __global__ void __launch_bounds__(256)
-    moving_average_kernel(float* average, const float* value, std::int64_t count, float decay) {
+    moving_average_kernel(float* average, const float* value, std::int64_t count,
+                          MovingAverage rule) {
     begin_kernel();
+    const float decay = rule.kept();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     float mean[4], current[4];
     load_quad<vectors>(mean, average + first, count - first);
@@ -63,7 +65,8 @@ void CudaBackend::adam(AdamTensor tensor, Vector<const float> gradient, const Ad
            tensor, gradient.data, count, adam);
 }
 
-void CudaBackend::moving_average(Vector<float> average, Vector<const float> value, float decay) {
+void CudaBackend::moving_average(Vector<float> average, Vector<const float> value,
+                                 const MovingAverage& rule) {
     const std::int64_t count = average.size;
     const bool vectors = quad_access(count, {average.data, value.data});
     launch(vectors ? moving_average_kernel<true> : moving_average_kernel<false>,
@@ -71,7 +74,7 @@ void CudaBackend::moving_average(Vector<float> average, Vector<const float> valu
             .stream = stream_,
             .name = "moving_average",
             .work = {12.0 * count, 3.0 * count}},
-           average.data, value.data, count, decay);
+           average.data, value.data, count, rule);
 }
 
 } // namespace patchforge::cuda

@@ -91,7 +91,8 @@ class CudaBackend final : public Backend {
 
     // adam.cu
     void adam(AdamTensor tensor, Vector<const float> gradient, const Adam& adam) override;
-    void moving_average(Vector<float> average, Vector<const float> value, float decay) override;
+    void moving_average(Vector<float> average, Vector<const float> value,
+                        const MovingAverage& rule) override;
 
     // perturb.cu
     void affine(Vector<float> y, Vector<const float> x, float scale, float shift) override;

@@ -34,6 +34,20 @@ struct AdamTensor {
     }
 };
 
+// What an average keeps of itself: decay, or with a warm-up min(decay, (1 + t) / (10 + t)) at
+// t = step.value(), so that the weights of the beginning are soon forgotten.
+struct MovingAverage {
+    float decay = 0.999f;
+    bool warms_up = false;
+    StepCount step{};
+
+    PATCHFORGE_HOST_DEVICE float kept() const {
+        const auto t = static_cast<double>(warms_up ? step.value() : 0);
+        const auto early = static_cast<float>((1 + t) / (10 + t));
+        return warms_up && early < decay ? early : decay;
+    }
+};
+
 struct OptimiserOperations {
     virtual ~OptimiserOperations() = default;
 
@@ -41,8 +55,10 @@ struct OptimiserOperations {
     // element (read w, m, v, g; write w, m, v).
     virtual void adam(AdamTensor tensor, Vector<const float> gradient, const Adam& adam) = 0;
 
-    // average = decay * average + (1 - decay) * value: the generator's exponential moving average.
-    virtual void moving_average(Vector<float> average, Vector<const float> value, float decay) = 0;
+    // average = d * average + (1 - d) * value, d = rule.kept(): the exponential moving average of a
+    // generator.
+    virtual void moving_average(Vector<float> average, Vector<const float> value,
+                                const MovingAverage& rule) = 0;
 };
 
 } // namespace patchforge

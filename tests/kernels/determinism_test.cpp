@@ -168,7 +168,7 @@ class EveryOperation {
         backend_.adam(w.view(), g.view(), {.step = step_.count()});
         add("adam", w);
         const Floats average = changing(size), uniform = output(size), normal = output(size);
-        backend_.moving_average(average.view(), x.view(), 0.9f);
+        backend_.moving_average(average.view(), x.view(), {0.9f});
         backend_.fill_uniform(uniform.view(), -1, 2, {4, 5, step_.count()});
         backend_.fill_normal(normal.view(), -1, 2, {4, 5, step_.count()});
         outputs_.add("moving_average", average);

@@ -131,13 +131,32 @@ TEST_P(OptimiserTest, MovingAverage) {
             const auto before = random_values(70, size), value = random_values(71, size);
             const auto average = GuardedArray<float>::changing(backend(), before, shift);
             const auto on_device = GuardedArray<float>::input(backend(), value, shift);
-            backend().moving_average(average.view(), on_device.view(), decay);
+            backend().moving_average(average.view(), on_device.view(), {decay});
             std::vector<double> expected;
             for (std::size_t e = 0; e < before.size(); ++e) {
                 expected.push_back(double{decay} * before[e] + (1 - double{decay}) * value[e]);
             }
             expect_close(average.values(), expected, 4 * unit_roundoff, "average");
         }
+    }
+}
+
+TEST_P(OptimiserTest, MovingAverageThatWarmsUp) {
+    DeviceArray<std::uint64_t> step(backend(), 1);
+    const auto before = random_values(72, 9), value = random_values(73, 9);
+    for (const std::uint64_t t : {0, 1, 40, 3590, 100000}) {
+        step.upload(&t, 1);
+        const auto average = GuardedArray<float>::changing(backend(), before, 0);
+        const auto on_device = GuardedArray<float>::input(backend(), value, 0);
+        backend().moving_average(average.view(), on_device.view(),
+                                 {0.9975f, true, {step.data(), 1, 0}});
+        const double early = (1 + static_cast<double>(t)) / (10 + static_cast<double>(t));
+        const double kept = early < double{0.9975f} ? early : double{0.9975f};
+        std::vector<double> expected;
+        for (std::size_t e = 0; e < before.size(); ++e) {
+            expected.push_back(kept * before[e] + (1 - kept) * value[e]);
+        }
+        expect_close(average.values(), expected, 4 * unit_roundoff, "average");
     }
 }
 

@@ -25,16 +25,26 @@ class Convolution final : public Layer {
         const std::vector<std::int64_t> lengths = weight_shape();
         return lengths[1] * lengths[2] * lengths[3];
     }
+    // The rows are outputs, which a transposed convolution's weights name second.
+    SpectralMatrix spectral_matrix() const override {
+        SpectralMatrix matrix = Layer::spectral_matrix();
+        if (shape_.kind == ConvolutionKind::transposed) {
+            matrix.outer = matrix.rows;
+            matrix.rows = weight_shape()[1];
+            matrix.inner /= matrix.rows;
+        }
+        return matrix;
+    }
     double operations(std::int64_t rows) const override { return shape_.operations(rows); }
     bool applies_epilogue() const override { return true; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
-                 Vector<const float> weight, Vector<const float> bias,
-                 const Epilogue& epilogue) const override {
+                 Vector<const float> weight, Vector<const float> bias, const Epilogue& epilogue,
+                 const LayerPass&) const override {
         backend.convolution_forward(y, x[0], weight, bias, epilogue, shape_);
     }
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
-                        Vector<const float> weight, Matrix<const float> x,
-                        const Epilogue& previous) const override {
+                        Vector<const float> weight, Matrix<const float> x, const Epilogue& previous,
+                        const LayerPass&) const override {
         backend.convolution_input_gradient(dx, dz, weight, x, previous, shape_);
     }
     void weight_gradient(Backend& backend, Vector<float> d_weight, Vector<float> d_bias,

@@ -23,12 +23,13 @@ class Add final : public Layer {
     std::size_t sources() const override { return 2; }
     bool is_module() const override { return false; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
-                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+                 Vector<const float>, Vector<const float>, const Epilogue&,
+                 const LayerPass&) const override {
         backend.weighted_sum(y.flat(), x[0].flat(), 1, x[1].flat(), 1, {}, 0);
     }
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
-                        Vector<const float>, Matrix<const float> x,
-                        const Epilogue& previous) const override {
+                        Vector<const float>, Matrix<const float> x, const Epilogue& previous,
+                        const LayerPass&) const override {
         backend.copy(dx.data, dz.data, static_cast<std::size_t>(dx.size()) * sizeof(float));
         pass_on(backend, dx, x, previous);
     }
@@ -48,13 +49,14 @@ class Concatenation final : public Layer {
     std::size_t sources() const override { return 2; }
     bool is_module() const override { return false; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
-                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+                 Vector<const float>, Vector<const float>, const Epilogue&,
+                 const LayerPass&) const override {
         backend.copy_columns(y, 0, x[0], 0, first_.size());
         backend.copy_columns(y, first_.size(), x[1], 0, second_.size());
     }
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t i, Matrix<const float> dz,
-                        Vector<const float>, Matrix<const float> x,
-                        const Epilogue& previous) const override {
+                        Vector<const float>, Matrix<const float> x, const Epilogue& previous,
+                        const LayerPass&) const override {
         backend.copy_columns(dx, 0, dz, i == 0 ? 0 : first_.size(), dx.columns);
         pass_on(backend, dx, x, previous);
     }
@@ -70,12 +72,13 @@ class View final : public Layer {
     std::string text() const override { return "view " + extent_.text(); }
     Extent out() const override { return extent_; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
-                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+                 Vector<const float>, Vector<const float>, const Epilogue&,
+                 const LayerPass&) const override {
         backend.copy(y.data, x[0].data, static_cast<std::size_t>(y.size()) * sizeof(float));
     }
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
-                        Vector<const float>, Matrix<const float> x,
-                        const Epilogue& previous) const override {
+                        Vector<const float>, Matrix<const float> x, const Epilogue& previous,
+                        const LayerPass&) const override {
         backend.copy(dx.data, dz.data, static_cast<std::size_t>(dx.size()) * sizeof(float));
         pass_on(backend, dx, x, previous);
     }

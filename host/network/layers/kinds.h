@@ -18,6 +18,8 @@ struct LayerWords {
     // Takes the first word that begins with `prefix`, if there is one: a whole number behind it.
     int number(const std::string& prefix, int otherwise);
     bool take(const std::string& word);
+    // Takes the first word, a number from low to high, if it is one.
+    double first_number(double low, double high, double otherwise);
     // Takes a first word "3>16"; the left number must be what comes in.
     int channels(std::int64_t in);
 };
@@ -34,8 +36,11 @@ LayerPointer parse_upsampled_convolution(LayerWords& words);  // upsampled 16>8 
 LayerPointer parse_view(LayerWords& words); // view 64x7x7: the same numbers as maps
 LayerPointer parse_add(LayerWords& words);
 LayerPointer parse_concatenation(LayerWords& words);
-LayerPointer parse_pool(LayerWords& words);    // pool max k2 s2 p0 ceil, average ..., global, sum
-LayerPointer parse_nearest(LayerWords& words); // twice as large; crop: one line less
+LayerPointer parse_film(LayerWords& words);      // film style noise 0.05
+LayerPointer parse_noise(LayerWords& words);     // noise 0.05
+LayerPointer parse_deviation(LayerWords& words); // deviation 4
+LayerPointer parse_pool(LayerWords& words);      // pool max k2 s2 p0 ceil, average ..., global, sum
+LayerPointer parse_nearest(LayerWords& words);   // twice as large; crop: one line less
 LayerPointer parse_bilinear(LayerWords& words);
 LayerPointer parse_padding(LayerWords& words);    // pad 1
 LayerPointer parse_reflection(LayerWords& words); // reflect 1

@@ -19,13 +19,13 @@ class Linear final : public Layer {
     }
     bool applies_epilogue() const override { return true; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
-                 Vector<const float> weight, Vector<const float> bias,
-                 const Epilogue& epilogue) const override {
+                 Vector<const float> weight, Vector<const float> bias, const Epilogue& epilogue,
+                 const LayerPass&) const override {
         backend.linear_forward(y, x[0], of(weight), bias, epilogue);
     }
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
-                        Vector<const float> weight, Matrix<const float> x,
-                        const Epilogue& previous) const override {
+                        Vector<const float> weight, Matrix<const float> x, const Epilogue& previous,
+                        const LayerPass&) const override {
         backend.linear_input_gradient(dx, dz, of(weight), x, previous);
     }
     void weight_gradient(Backend& backend, Vector<float> d_weight, Vector<float> d_bias,

@@ -28,12 +28,13 @@ class Pooling final : public Layer {
     }
     Extent out() const override { return pool_.out(); }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
-                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+                 Vector<const float>, Vector<const float>, const Epilogue&,
+                 const LayerPass&) const override {
         backend.pool(y, x[0], pool_);
     }
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
-                        Vector<const float>, Matrix<const float> x,
-                        const Epilogue& previous) const override {
+                        Vector<const float>, Matrix<const float> x, const Epilogue& previous,
+                        const LayerPass&) const override {
         backend.pool_gradient(dx, dz, x, pool_, previous);
     }
 

@@ -18,12 +18,13 @@ class Resampling final : public Layer {
     std::string text() const override { return text_; }
     Extent out() const override { return rule_.out(); }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
-                 Vector<const float>, Vector<const float>, const Epilogue&) const override {
+                 Vector<const float>, Vector<const float>, const Epilogue&,
+                 const LayerPass&) const override {
         backend.resample(y, x[0], rule_);
     }
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
-                        Vector<const float>, Matrix<const float> x,
-                        const Epilogue& previous) const override {
+                        Vector<const float>, Matrix<const float> x, const Epilogue& previous,
+                        const LayerPass&) const override {
         backend.resample_gradient(dx, dz, x, rule_, previous);
     }
 

@@ -80,6 +80,35 @@ const std::vector<Variant>& variants() {
              o.ema = 0.9;
              o.n_critic = 2;
          }},
+        {"patches changed before D",
+         [](GanOptions& o) {
+             o.symmetries = o.dequantise = true;
+             o.translation = 2;
+             o.cutout = 3;
+             o.n_critic = 2;
+             o.conditional = true;
+             o.instance_noise = 0.1;
+         }},
+        {"the parts of the tissue recipe",
+         [](GanOptions& o) {
+             o.network_g =
+                 "5>48; view 4x3x4 norm=batch leaky_relu as=start; 5>6 from=input init=0.05 "
+                 "as=style; upsampled 4>3 from=start nobias init=0.2 norm=batch noaffine; film "
+                 "style "
+                 "noise 0.05 leaky_relu; conv 3>1 k3 p1; bilinear; crop 7; noise; view 1x7x7; "
+                 "linear 49>35 tanh";
+             o.network_d = "1x5x7; conv 1>3 k3 p1 spectral leaky_relu as=pieces; conv 3>1 k1 "
+                           "spectral head; conv 3>4 k3 s2 p1 from=pieces spectral leaky_relu; "
+                           "deviation 2; linear 60>1 spectral";
+             choose_loss(o, "hinge");
+             o.one_fake = true;
+             o.ema = 0.9;
+             o.ema_warmup = true;
+             o.ema_statistics = 3;
+             o.translation = 1;
+             o.rates.decay_after = 0.5;
+             o.rates.decay_to = 0.05;
+         }},
         {"feature matching", [](GanOptions& o) { o.feature_matching = true; }},
         {"historical averaging", [](GanOptions& o) { o.lambda_history = 0.1; }},
         {"batch normalisation",
@@ -185,6 +214,50 @@ TEST_F(GanTricks, AverageFollowsTheGenerator) {
     }
     EXPECT_GT(moved, 1e-4);
     EXPECT_TRUE(trainer.checkpoint().contains("generator_ema.safetensors"));
+}
+
+// Two checkpoints of one state are one file, whatever happened to the statistics before.
+TEST_F(GanTricks, StatisticsOfTheAverageAreThoseOfItsWeights) {
+    const Patches patches(11);
+    GanOptions options = small_options();
+    options.network_g = "5>48; view 4x3x4 norm=batch relu; conv 4>1 k3 p1; bilinear; crop 5; "
+                        "linear 25>35 tanh";
+    options.network_d = "35>1";
+    options.ema = 0.9;
+    options.ema_statistics = 40;
+    GanTrainer trainer(backend(), options, patches.rows);
+    trainer.run(20);
+    const auto averaged = trainer.checkpoint().at("generator_ema.safetensors");
+    trainer.settle_average();
+    const auto settled = trainer.checkpoint().at("generator_ema.safetensors");
+    EXPECT_NE(settled, averaged);
+    trainer.settle_average();
+    EXPECT_EQ(trainer.checkpoint().at("generator_ema.safetensors"), settled);
+
+    // Over 40 batches of 64 codes: z = W c + b with c standard normal has mean b and variance |W|^2.
+    Network& average = trainer.sampling_generator();
+    const auto host = [](const Network& network, const char* name) {
+        const TensorFile file = network.weights();
+        const auto numbers = f32(file.at(name));
+        return std::vector<double>(numbers.begin(), numbers.end());
+    };
+    const auto weight = host(average, "0.weight"), bias = host(average, "0.bias");
+    const auto mean = host(average, "2.running_mean"), variance = host(average, "2.running_var");
+    for (std::size_t c = 0; c < 4; ++c) {
+        double expected_mean = 0, square = 0;
+        for (std::size_t p = 0; p < 12; ++p) {
+            const std::size_t row = 12 * c + p;
+            expected_mean += bias[row] / 12;
+            square += bias[row] * bias[row] / 12;
+            for (std::size_t i = 0; i < 5; ++i) {
+                square += weight[5 * row + i] * weight[5 * row + i] / 12;
+            }
+        }
+        // 2560 codes: a standard error of about 2 % of the deviation.
+        const double deviation = std::sqrt(square - expected_mean * expected_mean);
+        EXPECT_FALSE(!(std::abs(mean[c] - expected_mean) <= 0.08 * deviation)) << c;
+        EXPECT_FALSE(!(std::abs(variance[c] / (deviation * deviation) - 1) <= 0.15)) << c;
+    }
 }
 
 TEST_F(GanTricks, ClippedWeightsStayInTheirBounds) {
@@ -434,6 +507,10 @@ TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
     });
     refused([](GanOptions& o) { o.batch_size = 1, o.normalisation_g = Normalisation::batch; });
     refused([](GanOptions& o) { o.network = "light", o.lambda_gp = 10; });
+    refused([](GanOptions& o) { o.one_fake = o.feature_matching = true; });
+    refused([](GanOptions& o) { o.ema_warmup = true; });
+    refused(
+        [](GanOptions& o) { o.translation = 2, o.normalisation_d = Normalisation::virtual_batch; });
     refused([](GanOptions& o) { o.network = "light", o.conditional = true; });
     refused([](GanOptions& o) { o.network_g = "5>35 tanh"; });
     refused([](GanOptions& o) { o.ema = 1; });

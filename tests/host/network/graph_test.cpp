@@ -35,6 +35,19 @@ const char* const parting =
     "conv 2>2 k1 from=a as=c; add b; add a leaky_relu; concat input; concat c as=d; add d; "
     "conv 6>2 k4 as=e; concat e from=e; linear 4>1";
 
+// A generator's block with what steers it, and a discriminator's with two heads.
+const char* const steered =
+    "6>12; view 3x2x2 norm=batch leaky_relu as=start; 6>6 from=input tanh as=style; "
+    "upsampled 3>3 from=start nobias init=0.3 norm=batch noaffine; film style noise 0.05 "
+    "leaky_relu "
+    "as=block; 6>6 from=input as=other; film other from=block; noise tanh; conv 3>2 k3 p1; crop 3; "
+    "linear 18>1";
+const char* const headed =
+    "2x6x6; conv 2>3 k3 p1 spectral leaky_relu; transposed 3>4 k3 s2 p1 o1 spectral tanh as=seen; "
+    "conv 4>1 k1 spectral head as=patch; conv 4>3 k4 s2 p1 from=seen spectral leaky_relu; "
+    "deviation 2; conv 4>2 k3 p1 spectral tanh as=last; conv 1>1 k12 from=patch as=more; "
+    "linear 72>1 from=last spectral; add more";
+
 class GraphTest : public testing::BackendTest {
   protected:
     static constexpr std::int64_t rows = 4;
@@ -85,15 +98,26 @@ class GraphTest : public testing::BackendTest {
         const std::int64_t inputs = shape.inputs(), outputs = shape.outputs();
         const std::vector<float> host_input = random(rows * inputs, 11);
         const std::vector<float> weights = random(rows * outputs, 12);
+        const std::vector<int> heads = shape.heads();
+        const auto weights_of = [&](int head) {
+            return head == heads.back()
+                       ? weights
+                       : random(rows * shape.layers[static_cast<std::size_t>(head)].outputs,
+                                100 + static_cast<std::uint64_t>(head));
+        };
+        const TensorFile beginning = network.weights();
         DeviceArray<float> input(backend(), rows * inputs), d_input(backend(), rows * inputs);
         DeviceArray<float> gradients(backend(), network.all().value.size);
         backend().fill(d_input.view(), NAN);
         input.upload(host_input.data(), input.size());
         const auto run = [&] {
+            network.load_weights(beginning, "test"); // spectral vectors move on with every pass
             const Matrix<float> y =
                 trace.forward(input.matrix(rows, inputs), {training, seed, 9, {}, groups});
-            backend().upload(trace.output_gradient().data, weights.data(),
-                             weights.size() * sizeof(float));
+            for (const int head : heads) {
+                backend().upload(trace.gradient(head).data, weights_of(head).data(),
+                                 weights_of(head).size() * sizeof(float));
+            }
             return y;
         };
         const std::vector<float> y = download(run());
@@ -102,7 +126,7 @@ class GraphTest : public testing::BackendTest {
         } else {
             trace.backward_input(d_input.matrix(rows, inputs));
         }
-        NetworkValues values = before;
+        NetworkValues values = training ? testing::values_of(network) : before;
         DoubleMatrix x(rows, inputs, host_input);
         const DoubleMatrix expected = network_output(shape, values, x, training, groups);
         for (std::size_t e = 0; e < y.size(); ++e) {
@@ -111,10 +135,13 @@ class GraphTest : public testing::BackendTest {
                 << "output " << e << ": " << y[e] << ", float64 " << expected.values[e];
         }
         const auto loss = [&] {
-            const DoubleMatrix out = network_output(shape, values, x, training, groups);
+            const auto all = testing::layer_values(shape, values, x, training, groups);
             double sum = 0;
-            for (std::size_t e = 0; e < weights.size(); ++e) {
-                sum += double{weights[e]} * out.values[e];
+            for (const int head : heads) {
+                const std::vector<float> of_head = weights_of(head);
+                for (std::size_t e = 0; e < of_head.size(); ++e) {
+                    sum += double{of_head[e]} * all[static_cast<std::size_t>(head)].values[e];
+                }
             }
             return sum;
         };
@@ -239,6 +266,61 @@ TEST_P(GraphTest, ValuesThatSeveralLayersRead) {
     check(parting, true);
     check(parting, false);
 }
+TEST_P(GraphTest, SteeredMapsWithNoise) {
+    check(steered, true);
+    check(steered, true, 2);
+    check(steered, false);
+}
+TEST_P(GraphTest, SpectralNormalisationDeviationAndHeads) {
+    check(headed, true);
+    check(headed, true, 2);
+    check(headed, false);
+}
+
+// A picture's noise is a function of its number, whatever it is made beside.
+TEST_P(GraphTest, NoiseOfAPictureIsItsOwn) {
+    const NetworkShape shape = network_shape_from_description(steered);
+    Network network(backend(), shape);
+    randomise(network);
+    Trace trace(network, rows);
+    DeviceArray<float> input(backend(), rows * 6);
+    input.upload(random(rows * 6, 11).data(), input.size());
+    DropoutSource evaluation;
+    evaluation.picture_seed = seed;
+    evaluation.picture.offset = 5;
+    const std::vector<float> together = download(trace.forward(input.matrix(rows, 6), evaluation));
+    evaluation.picture.offset = 7;
+    EXPECT_EQ(download(trace.forward(input.matrix(rows, 6).row_range(2, 1), evaluation)).front(),
+              together[2]);
+    evaluation.picture_seed = seed + 1;
+    EXPECT_NE(download(trace.forward(input.matrix(rows, 6).row_range(2, 1), evaluation)).front(),
+              together[2]);
+}
+
+// Power iteration belongs to training passes, one each; its vectors are in the file.
+TEST_P(GraphTest, SpectralVectorsAreState) {
+    const NetworkShape shape = network_shape_from_description("6>4 spectral relu; 4>2 spectral");
+    Network network(backend(), shape), again(backend(), shape);
+    network.initialise(seed, 0);
+    again.load_weights(network.weights(), "test");
+    Trace trace(network, rows), other(again, rows);
+    DeviceArray<float> input(backend(), rows * 6);
+    input.upload(random(rows * 6, 11).data(), input.size());
+    const NetworkValues before = testing::values_of(network);
+    trace.forward(input.matrix(rows, 6));
+    EXPECT_EQ(testing::values_of(network), before);
+    trace.forward(input.matrix(rows, 6), {true, seed, 9, {}, 1});
+    const oracle::Spectral once = oracle::spectral_normalise(
+        before.at("0.weight"), before.at("0.weight_u"), before.at("0.weight_v"), {1, 4, 6}, 1);
+    for (std::size_t e = 0; e < 4; ++e) {
+        EXPECT_FALSE(
+            !(std::abs(testing::values_of(network).at("0.weight_u")[e] - once.u[e]) <= 1e-6));
+    }
+    again.load_weights(network.weights(), "test");
+    EXPECT_EQ(download(trace.forward(input.matrix(rows, 6))),
+              download(other.forward(input.matrix(rows, 6))));
+}
+
 TEST_P(GraphTest, FlatValuesInEvaluation) {
     check("6>5 norm=batch relu; 5>4 leaky_relu; 4>2", false);
 }

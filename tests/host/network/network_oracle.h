@@ -10,9 +10,11 @@
 #include "tests/oracle/activation.h"
 #include "tests/oracle/convolution.h"
 #include "tests/oracle/linear.h"
+#include "tests/oracle/modulate.h"
 #include "tests/oracle/normalise_maps.h"
 #include "tests/oracle/pool.h"
 #include "tests/oracle/resample.h"
+#include "tests/oracle/spectral.h"
 
 namespace patchforge::testing {
 
@@ -137,6 +139,45 @@ inline DoubleMatrix layer_value(const LayerShape& layer, Extent in,
     return oracle::resample(rule).forward(x[0]);
 }
 
+// Between layer and what it reads: noise and what steers maps, the deviation of a batch. Noise is that of
+// pictures 0, 1, ... of seed 0.
+inline bool is_modulation(const std::string& kind) {
+    return kind == "film" || kind == "noise" || kind == "deviation";
+}
+
+inline DoubleMatrix modulated(const LayerShape& layer, std::int64_t number, Extent in,
+                              const std::vector<DoubleMatrix>& x, const NetworkValues& values,
+                              std::int64_t groups) {
+    const LayerText text(layer.layer->text());
+    if (text.kind == "deviation") {
+        DoubleMatrix y(x[0].rows, layer.outputs);
+        const std::int64_t rows = x[0].rows / groups;
+        for (std::int64_t group = 0; group < groups; ++group) {
+            const auto first = x[0].values.begin() + group * rows * x[0].columns;
+            const DoubleMatrix part(rows, x[0].columns,
+                                    std::vector<double>(first, first + rows * x[0].columns));
+            const DoubleMatrix of_part = oracle::append_deviation(part, in, std::stoi(text.second));
+            std::copy(of_part.values.begin(), of_part.values.end(),
+                      y.values.begin() + group * rows * y.columns);
+        }
+        return y;
+    }
+    const auto strength =
+        layer.has_weights() ? values.at(layer.weight_name()) : std::vector<double>{};
+    return oracle::modulate(
+        x[0], in, x.size() > 1 ? x[1] : DoubleMatrix(0, 0), strength,
+        {0, purpose_of_layer(static_cast<std::uint32_t>(Purpose::picture_noise), number), 0});
+}
+
+// The layer's weights by their singular value along the vectors that the file holds.
+inline void divide_by_singular_value(const LayerShape& layer, NetworkValues& values) {
+    std::vector<double>& weight = values.at(layer.weight_name());
+    weight =
+        oracle::spectral_normalise(weight, values.at(layer.spectral_name("u")),
+                                   values.at(layer.spectral_name("v")), layer.spectral_matrix(), 0)
+            .y;
+}
+
 inline DoubleMatrix normalised(const LayerShape& layer, const DoubleMatrix& z,
                                const NetworkValues& values, bool training, std::int64_t groups) {
     const auto named = [&](const char* tensor) {
@@ -158,17 +199,18 @@ inline DoubleMatrix normalised(const LayerShape& layer, const DoubleMatrix& z,
     for (std::int64_t row = 0; row < z.rows; ++row) {
         for (std::int64_t e = 0; e < z.columns; ++e) {
             const auto c = static_cast<std::size_t>(e / layer.out().plane());
-            y(row, e) = (z(row, e) - mean[c]) / std::sqrt(variance[c] + double{1e-5f}) * scale[c] +
-                        shift[c];
+            y(row, e) = (z(row, e) - mean[c]) / std::sqrt(variance[c] + double{1e-5f}) *
+                            (scale.empty() ? 1 : scale[c]) +
+                        (shift.empty() ? 0 : shift[c]);
         }
     }
     return y;
 }
 
-// Without dropout and closeness (layers_test.cpp has those).
-inline DoubleMatrix network_output(const NetworkShape& shape, const NetworkValues& values,
-                                   const DoubleMatrix& input, bool training,
-                                   std::int64_t groups = 1) {
+// The values of all layers. Without dropout and closeness (layers_test.cpp has those).
+inline std::vector<DoubleMatrix> layer_values(const NetworkShape& shape, NetworkValues values,
+                                              const DoubleMatrix& input, bool training,
+                                              std::int64_t groups = 1) {
     std::vector<DoubleMatrix> outputs;
     for (std::int64_t l = 0; l < std::ssize(shape.layers); ++l) {
         const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
@@ -179,7 +221,12 @@ inline DoubleMatrix network_output(const NetworkShape& shape, const NetworkValue
         const int first = shape.sources(l).front();
         const Extent in =
             first < 0 ? shape.in : shape.layers[static_cast<std::size_t>(first)].out();
-        DoubleMatrix z = layer_value(layer, in, x, values);
+        if (layer.spectral) {
+            divide_by_singular_value(layer, values);
+        }
+        DoubleMatrix z = is_modulation(LayerText(layer.layer->text()).kind)
+                             ? modulated(layer, l, in, x, values, groups)
+                             : layer_value(layer, in, x, values);
         if (layer.normalisation != Normalisation::none) {
             z = normalised(layer, z, values, training, groups);
         }
@@ -188,7 +235,12 @@ inline DoubleMatrix network_output(const NetworkShape& shape, const NetworkValue
         }
         outputs.push_back(z);
     }
-    return outputs.back();
+    return outputs;
+}
+inline DoubleMatrix network_output(const NetworkShape& shape, const NetworkValues& values,
+                                   const DoubleMatrix& input, bool training,
+                                   std::int64_t groups = 1) {
+    return layer_values(shape, values, input, training, groups).back();
 }
 
 } // namespace patchforge::testing

@@ -77,7 +77,7 @@ TEST(NetworkText, ExamplesOfThePage) {
             ++examples;
         }
     }
-    EXPECT_EQ(examples, 4);
+    EXPECT_EQ(examples, 5);
 }
 
 TEST(NetworkText, CountsAsSequentialDoes) {
@@ -167,6 +167,19 @@ TEST(NetworkText, Refusals) {
         {"3>4 closeness=2x2 as=a; concat a; 12>2", "one layer alone may read it"},
         {"3x8x8; conv 3>4 k3; conv 3>5 k3 from=input", "layer 1 (conv 3>4 k3): no layer reads it"},
         {"3x8x8; pool max k2 fixed", "nothing that is trained"},
+        {"3x8x8; film", "steered by what?"},
+        {"3>6 as=style; view 6x1x1 as=maps; 6>6 from=style as=more; film style from=maps; add more",
+         "steered by 12 numbers"},
+        {"6>6 as=style; view 3x2x1 as=maps; film style from=maps", "nothing else may read"},
+        {"3x8x8; noise 0.1 spectral", "spectral: it has no weights"},
+        {"3x8x8; pool max k2 init=0.1", "init=: it has no weights"},
+        {"3x8x8; conv 3>4 k3 init=0", "bad number"},
+        {"3x8x8; conv 3>4 k3 noaffine", "it has no norm="},
+        {"3>4 norm=batch noaffine", "it has no norm= of maps"},
+        {"3x8x8; conv 3>4 k3 spectral fixed", "what they are"},
+        {"3x8x8; conv 3>4 k3 head tanh; conv 3>4 k3 from=input", "nothing may follow"},
+        {"3x8x8; conv 3>4 k3 head", "the last layer is one already"},
+        {"3x8x8; deviation 0", "bad number"},
         {"16777216>16777216", "too large"},
         {"65536x65536x65536; pool global", "more than 2^24 numbers"},
         {"1x4096x4096; conv 1>65536 k1", "layer 1"},

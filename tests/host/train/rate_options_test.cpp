@@ -27,6 +27,16 @@ TEST(RateOptions, DecayEpochAloneFallsLinearly) {
     EXPECT_EQ(rates.over(7, 17).shape, Shape::constant); // it ends before it would fall
 }
 
+TEST(RateOptions, ALineThatEndsAboveZero) {
+    const RateOptions rates = given({{"decay_after", {"0.5"}}, {"decay_to", {"0.05"}}});
+    EXPECT_TRUE(rates.needs_length());
+    const RateSchedule schedule = rates.over(7, 4000);
+    EXPECT_EQ(schedule.shape, Shape::linear);
+    EXPECT_EQ(schedule.share(2000), 1);
+    EXPECT_NEAR(schedule.share(3000), 0.525, 1e-3);
+    EXPECT_NEAR(schedule.share(4000), 0.05, 1e-3);
+}
+
 TEST(RateOptions, ASchedulesOwnStart) {
     const RateSchedule cosine = given({{"lr_schedule", {"cosine"}}}).over(7, 70);
     EXPECT_EQ(cosine.start, 0u);

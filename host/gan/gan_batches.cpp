@@ -1,0 +1,187 @@
+// What the networks of a GAN are given: patches, codes, fakes, and how D is shown them.
+#include <algorithm>
+
+#include "host/gan/gan_trainer.h"
+
+namespace patchforge {
+
+namespace {
+
+constexpr std::uint32_t first_statistics_draw = 16; // of Purpose::fixed_latent; 0 and 1 are taken
+
+} // namespace
+
+// The reference of virtual batches never changes: patches evenly spaced, and codes of their own.
+void GanTrainer::set_reference_rows(const PatchRows& patches) {
+    const auto patch_of = [&](std::int64_t row, std::int64_t of) {
+        return patches.row(row * patches.used() / of);
+    };
+    if (reference_d_ > 0) {
+        std::vector<float> host(static_cast<std::size_t>(reference_d_ * pixels_));
+        std::vector<std::int32_t> labels;
+        for (std::int64_t r = 0; r < reference_d_; ++r) {
+            const std::int64_t row = patch_of(r, reference_d_);
+            const std::uint8_t* patch = patches.pixels + row * pixels_;
+            std::transform(patch, patch + pixels_, host.begin() + r * pixels_,
+                           [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1; });
+            labels.push_back(classes_ > 0 ? patches.labels[static_cast<std::size_t>(row)] : 0);
+        }
+        samples_.upload(host.data(), reference_d_ * pixels_);
+        if (classes_ > 0) {
+            labels_.upload(labels.data(), reference_d_);
+        }
+    }
+    if (reference_g_ > 0) {
+        const std::int64_t columns = generator_.shape().inputs();
+        const Matrix<float> latent = latent_.matrix(reference_g_, columns);
+        const Matrix<float> drawn =
+            classes_ > 0 ? drawn_latent_.matrix(reference_g_, options_.latent_dim) : latent;
+        draw_latent(drawn, Purpose::fixed_latent, {nullptr, 1, 1}); // draw 0 is the grids'
+        if (classes_ > 0) {
+            backend_.copy_columns(latent, 0, drawn, 0, options_.latent_dim);
+            std::vector<std::int32_t> labels;
+            for (std::int64_t r = 0; r < reference_g_; ++r) {
+                labels.push_back(
+                    patches.labels[static_cast<std::size_t>(patch_of(r, reference_g_))]);
+            }
+            DeviceArray<std::int32_t> on_device(backend_, reference_g_);
+            on_device.upload(labels.data(), reference_g_);
+            backend_.one_hot(latent, options_.latent_dim, classes_, on_device.view());
+            backend_.synchronise(); // before the labels' memory goes
+        }
+    }
+}
+
+void GanTrainer::draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot) {
+    const Matrix<float> patches = samples_.matrix(first + rows, pixels_).row_range(first, rows);
+    const Matrix<float> drawn =
+        options_.symmetries ? drawn_patches_.matrix(rows, pixels_) : patches;
+    const Vector<std::int32_t> numbers =
+        classes_ == 0 ? Vector<std::int32_t>{} : row_numbers_.view().part(0, rows);
+    iterations_.source().gather(drawn, numbers, draw, slot, PixelRange::signed_unit);
+    if (classes_ > 0) {
+        backend_.gather_labels(labels_.view().part(first, rows), iterations_.source().labels(),
+                               numbers);
+    }
+    if (options_.symmetries) {
+        backend_.dihedral(patches, drawn, pictures_, augmentation(0, draw));
+    }
+    if (options_.dequantise) {
+        const Vector<float> noise = drawn_patches_.view().part(0, patches.size());
+        constexpr float half_step = 1.0f / 255;
+        backend_.fill_uniform(noise, -half_step, half_step,
+                              {options_.seed, static_cast<std::uint32_t>(Purpose::dequantisation),
+                               iterations_.count(options_.n_critic, draw)});
+        backend_.weighted_sum(patches.flat(), patches.flat(), 1, noise, 1, {}, 0);
+    }
+}
+
+RandomStream GanTrainer::augmentation(std::uint32_t use, std::int64_t step) const {
+    return {options_.seed, static_cast<std::uint32_t>(Purpose::augmentation) + use,
+            iterations_.count(options_.n_critic + 1, step)};
+}
+
+void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw) {
+    const RandomStream random{options_.seed, static_cast<std::uint32_t>(purpose), draw};
+    if (options_.latent == LatentDistribution::normal) {
+        backend_.fill_normal(latent.flat(), 0, 1, random);
+    } else {
+        backend_.fill_uniform(latent.flat(), -1, 1, random);
+    }
+}
+
+// A conditional GAN's fakes take the classes of the patches of the same batch, which lie behind the
+// reference rows.
+void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw,
+                            std::int64_t step) {
+    const Matrix<float> codes = latent_.matrix(reference_g_ + rows, generator_.shape().inputs());
+    const Matrix<float> fresh = codes.row_range(reference_g_, rows);
+    const Matrix<float> fakes = samples_.matrix(first + rows, pixels_).row_range(first, rows);
+    if (classes_ == 0) {
+        draw_latent(fresh, purpose, draw);
+    } else {
+        const Matrix<float> drawn = drawn_latent_.matrix(rows, options_.latent_dim);
+        const Vector<std::int32_t> labels = labels_.view().part(reference_d_, rows);
+        draw_latent(drawn, purpose, draw);
+        backend_.copy_columns(fresh, 0, drawn, 0, options_.latent_dim);
+        backend_.one_hot(fresh, options_.latent_dim, classes_, labels);
+        if (first != reference_d_) {
+            backend_.copy(labels_.data() + first, labels.data,
+                          static_cast<std::size_t>(rows) * sizeof(std::int32_t));
+        }
+    }
+    DropoutSource training{true, options_.seed, 0, {}, 1};
+    training.picture_seed = options_.seed;
+    training.picture = iterations_.count((options_.n_critic + 1) * batch_, step * batch_);
+    if (reference_g_ == 0) {
+        generator_pass_.forward(codes, training, fakes);
+    } else {
+        const Matrix<float> all = generator_pass_.forward(codes, training);
+        backend_.copy(fakes.data, all.row_range(reference_g_, rows).data,
+                      static_cast<std::size_t>(fakes.size()) * sizeof(float));
+    }
+}
+
+// G's weights pass through memory once for both, and four kernels less wait for each other.
+void GanTrainer::draw_fakes_of_both_steps(std::int64_t rows) {
+    const StepCount count = iterations_.count();
+    const Matrix<float> codes = latent_.matrix(2 * rows, generator_.shape().inputs());
+    draw_latent(codes.row_range(0, rows), Purpose::latent_discriminator, count);
+    draw_latent(codes.row_range(rows, rows), Purpose::latent_generator, count);
+    generator_pass_.forward(codes, {true, options_.seed, 0, {}, 1},
+                            samples_.matrix(3 * rows, pixels_).row_range(rows, 2 * rows));
+    generator_pass_.keep_rows(rows, rows);
+}
+
+Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t step) {
+    Matrix<float> seen = samples_.matrix(rows, pixels_);
+    if (options_.instance_noise > 0) {
+        const Matrix<float> noisy = noisy_.matrix(rows, pixels_);
+        backend_.copy(noisy.data, seen.data, static_cast<std::size_t>(seen.size()) * sizeof(float));
+        const StepCount draw = iterations_.count(options_.n_critic + 1, step);
+        backend_.add_noise(
+            noisy.row_range(reference_d_, rows - reference_d_).flat(),
+            {static_cast<float>(options_.instance_noise), iterations_.count(),
+             static_cast<std::uint64_t>(options_.instance_noise_steps)},
+            {options_.seed, static_cast<std::uint32_t>(Purpose::instance_noise), draw});
+        seen = noisy;
+    }
+    if (options_.augments()) {
+        const Matrix<float> moved = moved_.matrix(rows, pixels_);
+        backend_.translate(moved, seen, pictures_, static_cast<int>(options_.translation),
+                           augmentation(1, step));
+        if (options_.cutout > 0) {
+            backend_.cutout(moved, moved, pictures_, static_cast<int>(options_.cutout),
+                            augmentation(2, step));
+        }
+        seen = moved;
+    }
+    if (classes_ > 0) {
+        const Matrix<float> inputs = inputs_.matrix(rows, pixels_ + classes_);
+        backend_.copy_columns(inputs, 0, seen, 0, pixels_);
+        backend_.one_hot(inputs, pixels_, classes_, labels_.view().part(0, rows));
+        seen = inputs;
+    }
+    return seen;
+}
+
+void GanTrainer::settle_average() {
+    if (!average_pass_) {
+        return;
+    }
+    const std::int64_t columns = generator_.shape().inputs();
+    DeviceArray<float> codes(backend_, statistics_rows * columns);
+    const Matrix<float> latent = codes.matrix(statistics_rows, columns);
+    for (std::int64_t batch = 0; batch < options_.ema_statistics; ++batch) {
+        draw_latent(latent, Purpose::fixed_latent,
+                    {nullptr, 1, first_statistics_draw + static_cast<std::uint32_t>(batch)});
+        DropoutSource training{true, options_.seed, 0, {}, 1};
+        training.picture_seed = options_.seed;
+        training.picture.offset = static_cast<std::uint32_t>(batch * statistics_rows);
+        training.momentum = 1.0f / static_cast<float>(batch + 1); // their mean
+        average_pass_->forward(latent, training);
+    }
+    backend_.synchronise(); // before the codes' memory goes
+}
+
+} // namespace patchforge

@@ -1,0 +1,187 @@
+// What stands between a layer and its activation, and the closeness appended to it, forward and back.
+#include <stdexcept>
+
+#include "host/network/trace.h"
+
+namespace patchforge {
+
+// Batches of flat values in training have operations of their own, which virtual batches share.
+bool Trace::of_maps(std::int64_t layer) const {
+    const LayerShape& l = shape(layer);
+    return l.normalisation == Normalisation::instance || l.normalisation == Normalisation::group ||
+           (l.normalisation == Normalisation::batch && l.layer && l.out().plane() > 1);
+}
+
+MapSets Trace::sets_of(std::int64_t layer, std::int64_t rows) const {
+    const LayerShape& l = shape(layer);
+    MapSets sets{l.out(), rows, 1};
+    if (l.normalisation != Normalisation::batch) {
+        sets.rows = 1;
+        sets.channels = l.normalisation == Normalisation::group ? l.out().channels / l.groups : 1;
+    }
+    return sets;
+}
+
+void Trace::normalise_maps(std::int64_t layer) {
+    Backend& backend = network_->backend();
+    const Matrix<float> y = output(layer);
+    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, shape(layer).outputs);
+    const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
+    const Epilogue& epilogue = epilogues_[static_cast<std::size_t>(layer)];
+    const bool batch = shape(layer).normalisation == Normalisation::batch;
+    if (batch && !training_) {
+        backend.normalise_maps_by(y, z, network_->running_statistics(layer), sets_of(layer, rows_),
+                                  scale, shift, epilogue);
+        return;
+    }
+    const MapSets sets = sets_of(layer, group_rows());
+    backend.normalise_maps(y, memory(layer).statistics.matrix(2, sets.count(rows_)),
+                           batch ? RunningStatistics{network_->running_statistics(layer), momentum_}
+                                 : RunningStatistics{},
+                           memory(layer).sums.view().part(0, sets.sums(rows_)), z, sets, scale,
+                           shift, epilogue);
+}
+
+void Trace::normalise_maps_gradient(std::int64_t layer, Vector<float> d_scale,
+                                    Vector<float> d_shift, bool accumulate) {
+    Backend& backend = network_->backend();
+    const Matrix<float> d = gradient(layer);
+    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, shape(layer).outputs);
+    if (shape(layer).normalisation == Normalisation::batch && !training_) {
+        backend.normalise_maps_by_gradient(d, d, z, network_->running_statistics(layer),
+                                           sets_of(layer, rows_), network_->scale(layer), {});
+        return;
+    }
+    const MapSets sets = sets_of(layer, group_rows());
+    backend.normalise_maps_gradient(d, d_scale, d_shift,
+                                    memory(layer).sums.view().part(0, sets.sums(rows_)), d, z,
+                                    memory(layer).statistics.matrix(2, sets.count(rows_)), sets,
+                                    network_->scale(layer), {}, accumulate);
+}
+
+void Trace::normalise(std::int64_t layer) {
+    if (of_maps(layer)) {
+        normalise_maps(layer);
+        return;
+    }
+    Backend& backend = network_->backend();
+    const LayerShape& l = shape(layer);
+    const Matrix<float> y = output(layer);
+    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, l.outputs);
+    const Matrix<float> running = network_->running_statistics(layer);
+    const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
+    const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
+    if (!training_) {
+        const float share = virtual_batch ? 1.0f / static_cast<float>(l.reference_rows + 1) : 0.0f;
+        backend.normalise_by(y, z, running, share, scale, shift);
+        return;
+    }
+    const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
+    if (virtual_batch) {
+        backend.normalise(y, statistics.row_range(0, 2), z, l.reference_rows, scale, shift);
+        backend.copy(running.data, statistics.data,
+                     static_cast<std::size_t>(running.size()) * sizeof(float));
+        return;
+    }
+    const std::int64_t rows = group_rows();
+    for (std::int64_t group = 0; group < groups_; ++group) {
+        const Matrix<float> now = statistics.row_range(2 * group, 2);
+        backend.normalise(y.row_range(group * rows, rows), now, z.row_range(group * rows, rows),
+                          rows, scale, shift);
+        // PyTorch keeps the unbiased variance.
+        const auto n = static_cast<float>(rows);
+        const float unbiased = rows > 1 ? n / (n - 1) : 1.0f;
+        for (const std::int64_t moment : {0, 1}) {
+            const Vector<float> kept = running.row_range(moment, 1).flat();
+            backend.weighted_sum(kept, kept, 1 - momentum_, now.row_range(moment, 1).flat(),
+                                 moment == 0 ? momentum_ : momentum_ * unbiased, {}, 0);
+        }
+    }
+}
+
+void Trace::append_closeness(std::int64_t layer) {
+    Backend& backend = network_->backend();
+    const LayerShape& l = shape(layer);
+    LayerMemory& kept = memory(layer);
+    const Matrix<float> features =
+        kept.closeness_features.matrix(rows_, l.closeness_columns * l.closeness_size);
+    const Matrix<float> closeness = kept.closeness.matrix(rows_, l.closeness_columns);
+    const Matrix<float> width = kept.width.matrix(rows_, l.width());
+    backend.linear_forward(features, output(layer), network_->closeness_weight(layer), {}, {});
+    const std::int64_t rows = group_rows();
+    for (std::int64_t group = 0; group < groups_; ++group) {
+        backend.minibatch_closeness(closeness.row_range(group * rows, rows),
+                                    features.row_range(group * rows, rows));
+    }
+    backend.copy_columns(width, 0, output(layer), 0, l.outputs);
+    backend.copy_columns(width, l.outputs, closeness, 0, l.closeness_columns);
+}
+
+void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
+    const Vector<float> gradients = pass.gradients;
+    const bool accumulate = pass.accumulate;
+    Backend& backend = network_->backend();
+    const LayerShape& l = shape(layer);
+    const auto wanted = [&](Vector<float> tensor, std::int64_t part) {
+        return tensor.empty() ? Vector<float>{}
+               : gradients.empty()
+                   ? memory(layer).unwanted.view().part(part * tensor.size, tensor.size)
+                   : Vector<float>{network_->gradient_of(gradients, tensor.data), tensor.size};
+    };
+    const Vector<float> d_scale = wanted(network_->scale(layer), 0);
+    const Vector<float> d_shift = wanted(network_->shift(layer), 1);
+    if (!gradients.empty() && !training_ && l.normalisation == Normalisation::batch) {
+        throw std::logic_error("Trace: gradients of parameters are those of a training pass");
+    }
+    if (of_maps(layer) || (!training_ && l.normalisation == Normalisation::batch)) {
+        normalise_maps_gradient(layer, d_scale, d_shift, accumulate && !gradients.empty());
+        return;
+    }
+    const Matrix<float> d = gradient(layer);
+    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, l.outputs);
+    const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
+    const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
+    const std::int64_t parts = virtual_batch ? 1 : groups_;
+    const std::int64_t rows = rows_ / parts;
+    for (std::int64_t part = 0; part < parts; ++part) {
+        const Matrix<float> d_part = d.row_range(part * rows, rows);
+        backend.normalise_gradient(d_part, d_scale, d_shift, d_part, z.row_range(part * rows, rows),
+                                   statistics.row_range(2 * part, 2),
+                                   virtual_batch ? l.reference_rows : rows, network_->scale(layer),
+                                   accumulate || part > 0);
+    }
+}
+
+void Trace::closeness_gradient(std::int64_t layer, const Backward& pass) {
+    const Vector<float> gradients = pass.gradients;
+    Backend& backend = network_->backend();
+    const LayerShape& l = shape(layer);
+    LayerMemory& kept = memory(layer);
+    const std::int64_t numbers = l.closeness_columns * l.closeness_size;
+    const Matrix<float> d_width = kept.width_gradient.matrix(rows_, l.width());
+    const Matrix<float> d_closeness = kept.closeness.matrix(rows_, l.closeness_columns);
+    const Matrix<float> features = kept.closeness_features.matrix(rows_, numbers);
+    const Matrix<float> d_features = kept.features_gradient.matrix(rows_, numbers);
+    const Matrix<float> through = kept.through_features.matrix(rows_, l.outputs);
+    const Matrix<float> d = gradient(layer);
+    const Matrix<float> weight = network_->closeness_weight(layer);
+    // The closeness itself is not needed any more: its place takes its gradient.
+    backend.copy_columns(d_closeness, 0, d_width, l.outputs, l.closeness_columns);
+    const std::int64_t rows = group_rows();
+    for (std::int64_t group = 0; group < groups_; ++group) {
+        backend.minibatch_closeness_gradient(d_features.row_range(group * rows, rows),
+                                             d_closeness.row_range(group * rows, rows),
+                                             features.row_range(group * rows, rows));
+    }
+    if (!gradients.empty()) {
+        backend.linear_weight_gradient(
+            {network_->gradient_of(gradients, weight.data), weight.rows, weight.columns}, {},
+            d_features, output(layer), pass.accumulate);
+    }
+    backend.copy_columns(d, 0, d_width, 0, l.outputs);
+    backend.linear_input_gradient(through, d_features, weight, {}, {});
+    backend.weighted_sum(d.flat(), d.flat(), 1, through.flat(), 1, {}, 0);
+    backend.activation_gradient(d, d, output(layer), epilogue(layer));
+}
+
+} // namespace patchforge
