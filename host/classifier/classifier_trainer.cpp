@@ -292,7 +292,7 @@ void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
     optimiser_.step(pass_, count);
     if (average_) {
         backend_.moving_average(average_->network().state(), model_.network().state(),
-                                static_cast<float>(options_.ema));
+                                {static_cast<float>(options_.ema)});
     }
 }
 

@@ -149,10 +149,10 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t step) {
     if (options_.augments()) {
         const Matrix<float> moved = moved_.matrix(rows, pixels_);
         backend_.translate(moved, seen, pictures_, static_cast<int>(options_.translation),
-                           augmentation(1, step));
+                           augmentation(4, step));
         if (options_.cutout > 0) {
             backend_.cutout(moved, moved, pictures_, static_cast<int>(options_.cutout),
-                            augmentation(2, step));
+                            augmentation(5, step));
         }
         seen = moved;
     }

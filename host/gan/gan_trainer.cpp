@@ -299,10 +299,10 @@ void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from)
         backend_.copy_columns(d_moved, 0, d_inputs.row_range(0, rows), 0, pixels_);
         if (options_.cutout > 0) {
             backend_.cutout(d_moved, d_moved, pictures_, static_cast<int>(options_.cutout),
-                            augmentation(2, step));
+                            augmentation(5, step));
         }
         backend_.translate_gradient(d_fakes, d_moved, pictures_,
-                                    static_cast<int>(options_.translation), augmentation(1, step));
+                                    static_cast<int>(options_.translation), augmentation(4, step));
     } else {
         backend_.copy_columns(d_fakes, 0, d_inputs.row_range(reference_d_, rows), 0, pixels_);
     }

@@ -8,6 +8,7 @@
 
 #include "host/files/safetensors.h"
 #include "host/gan/gan_trainer.h"
+#include "host/network/named_networks.h"
 #include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
@@ -216,6 +217,30 @@ TEST(GanShapes, ParameterCounts) {
     EXPECT_EQ(generator_shape(options, 3072).parameter_count(), 881152);
     EXPECT_EQ(discriminator_shape(options, 7500).layers[2].weight_name(), "6.weight");
     EXPECT_EQ(generator_shape(options, 7500).layers[2].weight_name(), "4.weight");
+}
+
+// Every named pair of networks at sides with and without factors of two: what G gives is what D reads.
+TEST(GanShapes, NamedNetworksFitEverySide) {
+    GanOptions options;
+    for (const std::string& name : named_gans()) {
+        options.network = name;
+        for (const int side : {16, 28, 32, 48, 49, 50, 64}) {
+            const Extent pictures{3, side, side};
+            const GanShapes shapes = gan_shapes(options, pictures, 0, 0, 0);
+            EXPECT_EQ(shapes.generator.layers.back().out(), pictures) << name << ", " << side;
+            EXPECT_EQ(shapes.discriminator.in, pictures) << name << ", " << side;
+        }
+        EXPECT_THROW(gan_shapes(options, {3, 32, 48}, 0, 0, 0), std::invalid_argument);
+    }
+    options.network = "tissue";
+    const GanShapes tissue = gan_shapes(options, {3, 50, 50}, 0, 0, 0);
+    EXPECT_EQ(tissue.generator.parameter_count(), 283673);
+    EXPECT_EQ(tissue.discriminator.parameter_count(), 251874);
+    EXPECT_EQ(tissue.discriminator.heads().size(), 2u);
+    options.network = "dcgan-64";
+    const GanShapes dcgan = gan_shapes(options, {3, 50, 50}, 0, 0, 0);
+    EXPECT_EQ(dcgan.generator.parameter_count(), 2077568);
+    EXPECT_EQ(dcgan.discriminator.parameter_count(), 1561344);
 }
 
 } // namespace
