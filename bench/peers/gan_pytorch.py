@@ -96,6 +96,53 @@ class Training:
         return losses
 
 
+class TissueTraining(Training):
+    """The recipe of `--preset tissue`: hinge on both heads, patches turned, mirrored and dequantised, both kinds
+    moved with gradient, one fake an iteration for both steps, Adam (0, 0.9), an averaged generator."""
+
+    REACH = 6  # pixels that pictures are moved by, at most
+
+    def __init__(self, batch, options, latent):
+        super().__init__(batch, options, latent)
+        fused = {"fused": True} if options.fused or options.compiled else {}
+        self.adam_d = torch.optim.Adam(self.discriminator.parameters(), lr=4e-4, betas=(0, 0.9), **fused)
+        self.adam_g = torch.optim.Adam(self.generator.parameters(), lr=2e-4, betas=(0, 0.9), **fused)
+        self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
+
+    def moved(self, x):
+        """Each picture by a whole number of pixels of its own, zeros behind it."""
+        reach, side = self.REACH, x.shape[-1]
+        padded = nn.functional.pad(x, (reach,) * 4)
+        rows = torch.randint(0, 2 * reach + 1, (2, x.shape[0], 1), device=x.device) + torch.arange(side, device=x.device)
+        pictures = torch.arange(x.shape[0], device=x.device)[:, None, None]
+        return padded.permute(0, 2, 3, 1)[pictures, rows[0][:, :, None], rows[1][:, None, :]].permute(0, 3, 1, 2)
+
+    def symmetric(self, x):
+        turns, mirrored, transposed = torch.randint(0, 4, ()).item(), *torch.randint(0, 2, (2,)).tolist()
+        x = torch.rot90(x, turns, (2, 3))
+        x = x.flip(3) if mirrored else x
+        return x.transpose(2, 3) if transposed else x
+
+    def step(self, rows):
+        levels = self.pixels[rows].float()
+        real = (levels + torch.rand_like(levels) - 0.5) / 127.5 - 1
+        real = self.symmetric(real.reshape(self.batch, 3, 50, 50))
+        fakes = self.generator(torch.randn(self.batch, self.latent, device=self.device))
+        loss_d = sum(nn.functional.relu(1 - head).mean() for head in self.discriminator(self.moved(real)))
+        loss_d = loss_d + sum(nn.functional.relu(1 + head).mean()
+                              for head in self.discriminator(self.moved(fakes.detach())))
+        self.adam_d.zero_grad()
+        loss_d.backward()
+        self.adam_d.step()
+        loss_g = -sum(head.mean() for head in self.discriminator(self.moved(fakes)))
+        self.adam_g.zero_grad()
+        loss_g.backward()
+        self.adam_g.step()
+        with torch.no_grad():
+            torch._foreach_lerp_(self.average, list(self.generator.parameters()), 0.001)
+        return loss_d.detach(), loss_g.detach()
+
+
 def main():
     options = peer.options(__doc__)
     if options.device.startswith("cuda") and not torch.cuda.is_available():
@@ -105,7 +152,8 @@ def main():
     latent = int(options.network[0].split(">")[0].split()[-1])
 
     def build(batch):
-        training = Training(batch, options, latent)
+        kind = TissueTraining if "film" in options.network[0] else Training
+        training = kind(batch, options, latent)
         # Mean losses of D and G over iterations 17 to 32 (12 later where a graph was warmed up).
         training.run(16)
         pairs = [[float(loss) for loss in training.run(1)] for _ in range(16)]

@@ -30,6 +30,43 @@ class View(nn.Module):
         return x.reshape(x.shape[0], *self.shape)
 
 
+class Film(nn.Module):
+    """Channels times 1 + g plus s, then a learned strength times one map of noise a picture."""
+
+    def __init__(self, channels, noise):
+        super().__init__()
+        self.noise = nn.Parameter(torch.full((1, channels, 1, 1), noise)) if noise is not None else None
+
+    def forward(self, x, style):
+        g, s = style[:, :, None, None].chunk(2, 1)
+        y = x * (1 + g) + s
+        return y if self.noise is None else y + self.noise * torch.randn_like(x[:, :1])
+
+
+class Deviation(nn.Module):
+    """A channel more: the mean standard deviation of groups of pictures that follow each other."""
+
+    def __init__(self, group):
+        super().__init__()
+        self.group = group
+
+    def forward(self, x):
+        groups = x.reshape(-1, min(self.group, x.shape[0]), *x.shape[1:])
+        deviation = (groups.var(1, unbiased=False) + 1e-8).sqrt().mean((1, 2, 3))
+        plane = deviation.repeat_interleave(groups.shape[1])[:, None, None, None]
+        return torch.cat([x, plane.expand(-1, 1, *x.shape[2:])], 1)
+
+
+class Crop(nn.Module):
+    def __init__(self, side):
+        super().__init__()
+        self.side = side
+
+    def forward(self, x):
+        first = (x.shape[-1] - self.side) // 2
+        return x[:, :, first:first + self.side, first:first + self.side]
+
+
 def number(words, prefix, otherwise):
     for word in words:
         if word[:1] == prefix and word[1:].isdigit():
@@ -43,7 +80,8 @@ def pair(words):
 
 
 class Network(nn.Module):
-    """Rows of numbers in, as ours: [B, C * H * W] or, of a picture's network, [B, C, H, W]."""
+    """Rows of numbers in, as ours: [B, C * H * W] or, of a picture's network, [B, C, H, W]. With heads a list
+    comes out."""
 
     def __init__(self, text, channels_last=False):
         super().__init__()
@@ -54,10 +92,12 @@ class Network(nn.Module):
             items.pop(0)
         self.format = torch.channels_last if channels_last else torch.contiguous_format
         self.steps = nn.ModuleList()
+        self.films = nn.ModuleDict()
+        self.heads = []  # whether a step's value is an output, too
         self.wiring = []  # of each step: what it reads (None: the value before), what it joins, its name
         self.maps = self.picture is not None
         self.channels = self.picture[0] if self.picture else 0
-        widths = {"input": self.channels}
+        widths = {"input": (self.channels, self.maps)}
         for words in items:
             name, source, join = None, None, None
             for word in list(words):
@@ -68,20 +108,32 @@ class Network(nn.Module):
                     source = word[5:]
                     words.remove(word)
             if source:
-                self.channels = widths[source]
-            if words[0] in ("add", "concat"):
+                self.channels, self.maps = widths[source]
+            self.heads.append("head" in words)
+            words[:] = [word for word in words if word != "head"]
+            if words[0] == "film":
                 join = (words.pop(0), words.pop(0))
-                self.channels += widths[join[1]] if join[0] == "concat" else 0
+                noise = float(words.pop(words.index("noise") + 1)) if "noise" in words else None
+                words[:] = [word for word in words if word != "noise"]
+                self.films[str(len(self.steps))] = Film(self.channels, noise)
+            elif words[0] in ("add", "concat"):
+                join = (words.pop(0), words.pop(0))
+                self.channels += widths[join[1]][0] if join[0] == "concat" else 0
             self.steps.append(nn.Sequential(*self.modules_of(words, bool(join))))
             self.wiring.append((source, join, name))
             if name:
-                widths[name] = self.channels
+                widths[name] = (self.channels, self.maps)
 
     def modules_of(self, words, joined):
         words = [word for word in words if not word.startswith("@")]
         bias = "nobias" not in words
-        words = [word for word in words if word != "nobias"]
+        affine = "noaffine" not in words
+        spectral = "spectral" in words
+        words = [word for word in words
+                 if word not in ("nobias", "noaffine", "spectral") and not word.startswith("init=")]
         result = [] if joined else self.layer(words, bias)
+        if spectral:
+            result[-1] = nn.utils.spectral_norm(result[-1])
         for word in words:
             if word in ACTIVATIONS:
                 slope = next((float(w[6:]) for w in words if w.startswith("slope=")), 0.2)
@@ -89,7 +141,8 @@ class Network(nn.Module):
             elif word.startswith("dropout="):
                 result.append(nn.Dropout(float(word[8:])))
             elif word == "norm=batch":
-                result.append(nn.BatchNorm2d(self.channels) if self.maps else nn.BatchNorm1d(self.channels))
+                result.append(nn.BatchNorm2d(self.channels, affine=affine) if self.maps
+                              else nn.BatchNorm1d(self.channels, affine=affine))
             elif word == "norm=instance":
                 result.append(nn.InstanceNorm2d(self.channels))
             elif not word.startswith("slope=") and word != "identity":
@@ -127,21 +180,31 @@ class Network(nn.Module):
             kernel = number(words, "k", 2)
             pool = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[which]
             return [pool(kernel, number(words, "s", kernel), number(words, "p", 0))]
+        if kind == "bilinear":
+            return [nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)]
+        if kind == "crop":
+            return [Crop(int(words.pop(0)))]
+        if kind == "deviation":
+            self.channels += 1
+            return [Deviation(int(words.pop(0)))]
         raise ValueError(f"network_pytorch.py: {kind}: no such layer here")
 
     def forward(self, x):
         if self.picture:
             x = x.reshape(-1, *self.picture).contiguous(memory_format=self.format)
-        values = {"input": x}
-        for step, (source, join, name) in zip(self.steps, self.wiring):
+        values, heads = {"input": x}, []
+        for number_of_step, (step, (source, join, name)) in enumerate(zip(self.steps, self.wiring)):
             x = values[source] if source else x
             if join:
                 other = values[join[1]]
-                x = x + other if join[0] == "add" else torch.cat([x, other], 1)
+                x = (self.films[str(number_of_step)](x, other) if join[0] == "film"
+                     else x + other if join[0] == "add" else torch.cat([x, other], 1))
             x = step(x)
             if name:
                 values[name] = x
-        return x
+            if self.heads[number_of_step]:
+                heads.append(x)
+        return [*heads, x] if heads else x
 
 
 def network(text, device, channels_last):
