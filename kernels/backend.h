@@ -24,6 +24,7 @@
 #include "kernels/operations/normalise_maps.h"
 #include "kernels/operations/optimiser.h"
 #include "kernels/operations/perturb.h"
+#include "kernels/operations/photograph.h"
 #include "kernels/operations/pool.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/regularise.h"
@@ -60,6 +61,7 @@ class Backend : public ActivationOperations,
                 public NormaliseMapsOperations,
                 public OptimiserOperations,
                 public PerturbOperations,
+                public PhotographOperations,
                 public PoolOperations,
                 public ReduceOperations,
                 public RegulariseOperations,

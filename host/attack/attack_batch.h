@@ -114,6 +114,8 @@ enum class AttackStream : std::uint32_t {
     squares = 3,
     targets = 4,
     others = 5,
+    changes = 6,        // that an attack climbs over
+    judged_changes = 7, // that it is judged by
 };
 RandomStream attack_stream(std::uint64_t seed, AttackStream use, std::uint64_t draw);
 

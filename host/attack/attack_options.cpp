@@ -105,6 +105,18 @@ void describe(Options& options, AttackOptions& attack) {
     options.number("directions", attack.directions, {1, 4096}, "pairs a step" + of("directions"));
     options.number("sigma", attack.sigma, {1e-6, 1}, "reach of a pair" + of("sigma"));
     options.number("block", attack.block, {1, 1000000}, "pixels moved at once" + of("block"));
+    options.custom(
+        "transform", "CHANGES",
+        "none, physical, or some of scale=0.1,shift=2,blur=1,brightness=0.2,jpeg=50: what becomes "
+        "of pictures on their way to the classifier; success is told before and after",
+        [&attack](const std::string& text) { attack.change = parse_physical_change(text); },
+        [&attack]() -> ParameterValue { return attack.change.text(); });
+    options
+        .number("transform_draws", attack.change_draws, {0, 1024},
+                "changes that each step averages its gradient over; 0: the attack knows nothing of "
+                "them" +
+                    of("transform_draws"))
+        .beside("transform");
     options.number("batch_size", attack.batch_size, {1, 4096}, "samples attacked together");
     options.number("seed", attack.seed, any_seed, "of everything random");
 }
@@ -124,6 +136,10 @@ double AttackOptions::alpha_of(double epsilon, std::int64_t pixels) const {
                ? alpha
                : std::min(method->stride * epsilon / static_cast<double>(steps_of(pixels)),
                           epsilon);
+}
+
+bool AttackOptions::climbs_changes() const {
+    return change.active() && change_draws > 0 && method->heeds("transform_draws");
 }
 
 VictimLoss AttackOptions::loss_of() const {
@@ -205,6 +221,9 @@ std::string AttackOptions::text(std::int64_t pixels) const {
                                                 : ", loss " + choice_name(losses, loss);
     }
     line += method->text ? method->text(*this) : "";
+    if (climbs_changes()) {
+        line += fmt::format(", over {} changes", change_draws);
+    }
     switch (target) {
     case Target::none:
         break;

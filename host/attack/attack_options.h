@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "host/attack/attack_method.h"
+#include "host/attack/physical_change.h"
 #include "host/options/options.h"
 
 namespace patchforge {
@@ -40,6 +41,12 @@ struct AttackOptions {
     std::int64_t directions = 50; // pairs in each step
     double sigma = 0.01;          // reach of a pair
     std::int64_t block = 50;      // coordinates moved at once
+
+    // What becomes of pictures before the classifier sees them: every attack is judged by it too, and
+    // those that heed transform_draws climb the mean loss over so many changes a step.
+    PhysicalChange change{};
+    std::int64_t change_draws = 8;
+    bool climbs_changes() const;
 
     std::int64_t batch_size = 64;
     std::uint64_t seed = 0;

@@ -26,12 +26,23 @@ struct SampleOutcome {
     float rounded_last_class = 0; // probability of the last class, for ROC curves
     std::int64_t queries = 0;     // black boxes
     std::int64_t steps = -1;      // of a search, until its first success; -1: never
+    float changed_right = 0;  // share of the physical changes under which the unchanged sample is
+    float changed_broken = 0; // right, and the 8-bit image broken
     // Right before the attack: called its label, and let through by a detector.
     bool right(std::int32_t label) const { return clean == label && !clean_detected; }
     // Broken: not the label any more, or the target; and not stopped by a detector.
     bool broken(std::int32_t label) const { return wrong(adversarial, label) && !detected; }
     bool rounded_broken(std::int32_t label) const {
         return wrong(rounded, label) && !rounded_detected;
+    }
+
+    // One of several changes, each a `share` of them: what the victim said of the forged image or of the
+    // unchanged sample.
+    void take_change(bool first, bool forged, std::int32_t answer, bool stopped, std::int32_t label,
+                     float share) {
+        float& sum = forged ? changed_broken : changed_right;
+        sum = first ? 0 : sum;
+        sum += !stopped && (forged ? wrong(answer, label) : answer == label) ? share : 0;
     }
 
   private:
@@ -52,6 +63,7 @@ struct AttackResult {
     double epsilon = 0;   // no_budget for methods without one
     double lambda = 0;    // weight of the distance, where there is one
     bool guarded = false; // a detector stood in front
+    bool changed = false; // judged after physical changes too
     std::vector<SampleOutcome> samples;
     std::vector<std::uint8_t> levels; // [count, pixels], the 8-bit images
     Violations violations;

@@ -24,8 +24,8 @@ AttackRunner::AttackRunner(std::vector<const ClassifierModel*> members,
                            std::function<void(const std::string&)> log)
     : backend_(members.at(0)->backend()), set_(set), options_(options), log_(std::move(log)),
       victim_(members, options.batch_size, detector),
-      batch_(backend_, options.batch_size, victim_.pixels()), judge_(victim_, batch_, options.norm),
-      targets_(set.labels.size(), -1), labels_(set.labels) {
+      batch_(backend_, options.batch_size, victim_.pixels()),
+      judge_(victim_, batch_, set, options_), targets_(set.labels.size(), -1), labels_(set.labels) {
     options_.validate(victim_.class_count());
     if (set.count() < 1 ||
         static_cast<std::int64_t>(set.levels.size()) != set.count() * victim_.pixels()) {

@@ -19,11 +19,45 @@ int grid_radius(double epsilon) {
     return static_cast<int>(std::floor(std::min(epsilon, 1.0) * 255 + 1e-3));
 }
 
-BatchJudge::BatchJudge(WhiteBoxVictim& victim, const AttackBatch& batch, Norm norm)
-    : backend_(victim.backend()), victim_(victim), batch_(batch), norm_(norm),
-      rounded_(backend_, batch.capacity() * batch.pixels()),
+BatchJudge::BatchJudge(WhiteBoxVictim& victim, const AttackBatch& batch, const AttackSet& set,
+                       const AttackOptions& options)
+    : backend_(victim.backend()), victim_(victim), batch_(batch), set_(set), norm_(options.norm),
+      seed_(options.seed), rounded_(backend_, batch.capacity() * batch.pixels()),
       rounded_pixels_(backend_, batch.capacity() * batch.pixels()),
-      threshold_(backend_, batch.capacity()), norms_(backend_, batch.capacity()) {}
+      threshold_(backend_, batch.capacity()), norms_(backend_, batch.capacity()) {
+    if (options.change.active()) {
+        const ClassifierFormat& format = victim.format();
+        camera_.emplace(backend_, Extent{format.channels, format.height, format.width},
+                        batch.capacity(), options.change);
+    }
+}
+
+// The 8-bit images and the unchanged samples under the same changes, which no attack has seen.
+void BatchJudge::judge_changed(AttackResult& result) {
+    constexpr std::uint64_t draws = 8;
+    result.changed = true;
+    const std::int64_t rows = batch_.rows();
+    const Matrix<const float> pixels = rounded_pixels_.matrix(batch_.capacity(), batch_.pixels());
+    for (std::uint64_t draw = 0; draw < draws; ++draw) {
+        const RandomStream random =
+            attack_stream(seed_, AttackStream::judged_changes,
+                          static_cast<std::uint64_t>(batch_.sample(0)) * 64 + draw);
+        for (const bool forged : {false, true}) {
+            const Matrix<float> seen = camera_->see(forged ? pixels : batch_.origin(), random);
+            const std::vector<std::int32_t> answers = victim_.predictions(seen, rows);
+            const std::vector<std::uint8_t> stopped = victim_.detected(seen, rows);
+            for (std::int64_t row = 0; row < rows; ++row) {
+                const auto r = static_cast<std::size_t>(row);
+                SampleOutcome& sample =
+                    result.samples[static_cast<std::size_t>(batch_.sample(row))];
+                const std::int32_t label =
+                    set_.labels[static_cast<std::size_t>(batch_.sample(row))];
+                sample.take_change(draw == 0, forged, answers[r], stopped[r] != 0, label,
+                                   1.0f / draws);
+            }
+        }
+    }
+}
 
 // Rounds batch_.x() into rounded_. In L2 and L1 the nearest levels may leave the ball: such rows
 // round towards the origin more and more often; cutting (threshold above 1) never moves away from
@@ -138,6 +172,9 @@ void BatchJudge::collect(AttackResult& result, double epsilon) {
     }
     if (epsilon != no_budget) {
         check(result.violations, epsilon);
+    }
+    if (camera_) {
+        judge_changed(result);
     }
 }
 

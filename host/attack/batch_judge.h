@@ -1,7 +1,10 @@
 // What an attack made of a batch: its images rounded to 8 bits, asked about and measured.
 #pragma once
 
+#include <optional>
+
 #include "host/attack/attack_batch.h"
+#include "host/attack/attack_options.h"
 #include "host/attack/attack_result.h"
 #include "host/attack/victim.h"
 
@@ -12,7 +15,9 @@ int grid_radius(double epsilon);
 
 class BatchJudge {
   public:
-    BatchJudge(WhiteBoxVictim& victim, const AttackBatch& batch, Norm norm);
+    // What the set's samples are called, and after which changes, is asked of `victim`.
+    BatchJudge(WhiteBoxVictim& victim, const AttackBatch& batch, const AttackSet& set,
+               const AttackOptions& options);
 
     // Puts what batch.x() holds into `result`. epsilon: the budget that it had, or no_budget.
     void collect(AttackResult& result, double epsilon);
@@ -20,11 +25,15 @@ class BatchJudge {
   private:
     void round(double epsilon);
     void check(Violations& violations, double epsilon) const;
+    void judge_changed(AttackResult& result);
 
     Backend& backend_;
     WhiteBoxVictim& victim_;
     const AttackBatch& batch_;
+    const AttackSet& set_;
     Norm norm_;
+    std::uint64_t seed_;
+    std::optional<Camera> camera_;
     DeviceArray<std::uint8_t> rounded_;
     DeviceArray<float> rounded_pixels_;
     RowNumbers threshold_;

@@ -173,7 +173,7 @@ void Session::attack_one() {
         const std::vector<AttackSummary> part(
             summaries_.begin() + static_cast<std::ptrdiff_t>(first), summaries_.end());
         // The page's table is wide, and its caption names the attack already.
-        std::vector<std::string> columns = table_columns();
+        std::vector<std::string> columns = table_columns(part);
         std::vector<std::vector<std::string>> rows = table_rows(part);
         print_line(table_text(columns, rows));
         columns.erase(columns.begin());

@@ -48,6 +48,10 @@ std::string budget_text(const AttackSummary& summary) {
                                           : "-";
 }
 
+bool any_changed(const std::vector<AttackSummary>& summaries) {
+    return std::ranges::any_of(summaries, &AttackSummary::changed);
+}
+
 // JSON has no infinity and no NaN.
 nlohmann::json finite(double value) {
     return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
@@ -79,13 +83,14 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
     std::vector<double> l2, linf, queries, steps;
     std::vector<float> last_class;
     std::vector<std::uint8_t> positive;
-    double asked = 0;
+    double asked = 0, changed_right = 0, changed_broken = 0;
     std::int64_t attacked = 0;
     for (std::size_t i = 0; i < result.samples.size(); ++i) {
         const SampleOutcome& sample = result.samples[i];
         const std::int32_t label = set.labels[i];
         ClassCount& of_class = summary.classes[static_cast<std::size_t>(label)];
         ++of_class.total;
+        changed_right += sample.changed_right;
         last_class.push_back(sample.rounded_last_class);
         positive.push_back(label == 1);
         if (sample.target >= 0 && sample.target != label) {
@@ -111,6 +116,7 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
             continue;
         }
         summary.rounded_broken += sample.rounded_broken(label);
+        changed_broken += sample.changed_broken;
         if (sample.broken(label)) {
             ++summary.broken;
             ++of_class.broken;
@@ -118,6 +124,11 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
             linf.push_back(sample.linf);
             queries.push_back(static_cast<double>(sample.queries));
         }
+    }
+    if (result.changed) {
+        summary.changed_accuracy = changed_right / static_cast<double>(set.count());
+        summary.changed_success_rate =
+            changed_broken / static_cast<double>(std::max<std::int64_t>(summary.correct, 1));
     }
     summary.l2 = spread_of(l2, 1);
     summary.linf = spread_of(linf, 1);
@@ -148,23 +159,27 @@ std::string epsilon_text(double epsilon) {
     return fmt::format("{:g}", epsilon);
 }
 
-std::vector<std::string> table_columns() {
-    return {"attack",
-            "eps",
-            "N",
-            "clean stopped",
-            "correct C",
-            "broken B",
-            "clean acc",
-            "robust acc",
-            "ASR B/C",
-            "8-bit B",
-            "8-bit ASR",
-            "target hit/of",
-            "L2 mean/median/max",
-            "Linf mean/median/max",
-            "queries mean/median/95%",
-            "s"};
+std::vector<std::string> table_columns(const std::vector<AttackSummary>& summaries) {
+    std::vector<std::string> columns = {"attack",
+                                        "eps",
+                                        "N",
+                                        "clean stopped",
+                                        "correct C",
+                                        "broken B",
+                                        "clean acc",
+                                        "robust acc",
+                                        "ASR B/C",
+                                        "8-bit B",
+                                        "8-bit ASR",
+                                        "target hit/of",
+                                        "L2 mean/median/max",
+                                        "Linf mean/median/max",
+                                        "queries mean/median/95%",
+                                        "s"};
+    if (any_changed(summaries)) {
+        columns.insert(columns.end(), {"clean acc, changed", "8-bit ASR, changed"});
+    }
+    return columns;
 }
 
 std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary>& summaries) {
@@ -179,6 +194,10 @@ std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary
                         s.targeted ? fmt::format("{} / {}", s.target_hit, s.target_eligible) : "-",
                         spread_text(s.l2, 3), spread_text(s.linf, 4), spread_text(s.queries, 0),
                         number(s.seconds, 1)});
+        if (any_changed(summaries)) {
+            rows.back().push_back(number(s.changed_accuracy, 4));
+            rows.back().push_back(number(s.changed_success_rate, 4));
+        }
     }
     return rows;
 }
@@ -232,14 +251,15 @@ std::string summaries_csv(const std::vector<AttackSummary>& summaries) {
         "rounded_broken,"
         "rounded_asr,target_hit,target_eligible,l2_mean,l2_median,l2_max,linf_mean,linf_median,"
         "linf_max,queries_mean,queries_median,queries_p95,steps_mean,steps_median,steps_max,"
-        "balanced_accuracy,auc,ball_violations,box_violations,largest_ulps,seconds\n";
+        "balanced_accuracy,auc,ball_violations,box_violations,largest_ulps,seconds";
+    csv += any_changed(summaries) ? ",changed_accuracy,changed_asr\n" : "\n";
     for (const AttackSummary& s : summaries) {
         csv += fmt::format(
             "\"{}\",{},{},{},{},{},{},{:.6f},{:.6f},{:.6f},{},{:.6f},{},{},{:.6g},{:.6g},{:.6g},{:."
             "6g}"
             ","
             "{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6g},{:.6f},{:.6f},{},{},{:.3g},{:."
-            "3f}\n",
+            "3f}",
             s.attack, s.epsilon, s.lambda, s.count,
             s.clean_stopped < 0 ? "" : std::to_string(s.clean_stopped), s.correct, s.broken,
             s.clean_accuracy(), s.robust_accuracy(), s.success_rate(), s.rounded_broken,
@@ -247,6 +267,9 @@ std::string summaries_csv(const std::vector<AttackSummary>& summaries) {
             s.l2.high, s.linf.mean, s.linf.median, s.linf.high, s.queries.mean, s.queries.median,
             s.queries.high, s.steps.mean, s.steps.median, s.steps.high, s.balanced_accuracy, s.auc,
             s.violations.ball, s.violations.box, s.violations.largest_ulps, s.seconds);
+        csv += any_changed(summaries)
+                   ? fmt::format(",{:.6f},{:.6f}\n", s.changed_accuracy, s.changed_success_rate)
+                   : "\n";
     }
     return csv;
 }
@@ -278,6 +301,10 @@ std::string summaries_json(const std::vector<AttackSummary>& summaries) {
                                       {"seconds", s.seconds}};
         if (s.clean_stopped >= 0) {
             one["clean_stopped"] = s.clean_stopped;
+        }
+        if (s.changed()) {
+            one["changed_accuracy"] = s.changed_accuracy;
+            one["changed_asr"] = s.changed_success_rate;
         }
         if (s.targeted) {
             one["target_hit"] = s.target_hit;

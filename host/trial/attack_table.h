@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,11 @@ struct AttackSummary {
     double auc = 0; // two classes: of class 1's probability on the 8-bit images; else NaN
     Violations violations;
     double seconds = 0;
+    // After physical changes, means over them: accuracy on the unchanged samples, and the share of C that
+    // is broken. NaN without changes.
+    double changed_accuracy = std::numeric_limits<double>::quiet_NaN();
+    double changed_success_rate = std::numeric_limits<double>::quiet_NaN();
+    bool changed() const { return changed_accuracy == changed_accuracy; }
 
     double clean_accuracy() const { return ratio(correct, count); }
     double robust_accuracy() const { return ratio(correct - broken, count); }
@@ -67,7 +73,8 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
 std::string epsilon_text(double epsilon);
 
 // The table for people (columns and rows of text), and everything for machines.
-std::vector<std::string> table_columns();
+// Columns about changes are there if one of the summaries has any.
+std::vector<std::string> table_columns(const std::vector<AttackSummary>& summaries = {});
 std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary>& summaries);
 std::string table_text(const std::vector<std::string>& columns,
                        const std::vector<std::vector<std::string>>& rows);

@@ -261,6 +261,14 @@ class CpuBackend final : public Backend {
     void jitter_stain_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
                                const StainJitter& jitter) override;
 
+    // photograph.cpp
+    void photograph(Matrix<float> y, Matrix<const float> x, Extent extent,
+                    const Photograph& change) override;
+    void photograph_gradient(Matrix<float> dx, Matrix<const float> dy, Extent extent,
+                             const Photograph& change) override;
+    void round_blocks(Matrix<float> y, Matrix<const float> x, Extent extent,
+                      const BlockRounding& rounding) override;
+
     // pool.cpp
     void pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) override;
     void pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
@@ -331,6 +339,8 @@ class CpuBackend final : public Backend {
     void convolution_bias_gradient(float* gradient, Matrix<const float> dz,
                                    const ConvolutionShape& shape);
 
+    template <bool transpose>
+    void see_rows(Matrix<float> y, Matrix<const float> x, Extent extent, const Photograph& change);
     template <class Body>
     void move_planes(Matrix<float> y, Matrix<const float> x, Extent extent, const Body& body);
     void reduce(Vector<double> out, Vector<const float> x,

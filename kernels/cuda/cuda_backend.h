@@ -252,6 +252,14 @@ class CudaBackend final : public Backend {
     void jitter_stain_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
                                const StainJitter& jitter) override;
 
+    // photograph.cu
+    void photograph(Matrix<float> y, Matrix<const float> x, Extent extent,
+                    const Photograph& change) override;
+    void photograph_gradient(Matrix<float> dx, Matrix<const float> dy, Extent extent,
+                             const Photograph& change) override;
+    void round_blocks(Matrix<float> y, Matrix<const float> x, Extent extent,
+                      const BlockRounding& rounding) override;
+
     // pool.cu
     void pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) override;
     void pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,

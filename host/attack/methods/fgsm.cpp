@@ -6,7 +6,7 @@ namespace patchforge::methods {
 extern const AttackMethod fgsm = {
     .name = "fgsm",
     .help = "one step of eps along the gradient's sign",
-    .options = {"target", "loss=margin"},
+    .options = {"target", "loss=margin", "transform_draws"},
     .norms = {Norm::linf, Norm::l2, Norm::l1},
     .trains_detectors = true,
     .prepare = prepared<GradientSteps>,

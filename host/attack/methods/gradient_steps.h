@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "host/attack/attack_method.h"
 #include "host/attack/attack_options.h"
@@ -28,9 +29,15 @@ class GradientSteps : public Attack {
     void walk(); // from start(), all steps
 
   private:
+    void enqueue_gradient();
+
     RowNumbers epsilon_;
     RowNumbers alpha_;
     DeviceArray<float> gradient_;
+    // Only where the mean loss over changes is climbed: whose draws a count on the device numbers.
+    std::optional<Camera> camera_;
+    DeviceArray<std::uint64_t> step_count_;
+    DeviceArray<float> by_seen_, by_pixels_, ignored_;
     std::unique_ptr<Recording> step_;
 };
 

@@ -29,7 +29,7 @@ class MomentumSteps : public GradientSteps {
 extern const AttackMethod mifgsm = {
     .name = "mifgsm",
     .help = "steps along the sign of a momentum",
-    .options = {"target", "steps", "alpha", "decay", "loss=margin"},
+    .options = {"target", "steps", "alpha", "decay", "loss=margin", "transform_draws"},
     .trains_detectors = true,
     .steps = 10,
     .stride = 1,

@@ -70,7 +70,8 @@ std::string text(const AttackOptions& options) {
 extern const AttackMethod pgd = {
     .name = "pgd",
     .help = "steps along the gradient's sign, from a random start",
-    .options = {"target", "steps", "alpha", "no_random_start", "restarts", "loss=margin"},
+    .options = {"target", "steps", "alpha", "no_random_start", "restarts", "loss=margin",
+                "transform_draws"},
     .trains_detectors = true,
     .steps = 40,
     .text = text,
