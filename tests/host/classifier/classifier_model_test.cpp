@@ -169,6 +169,57 @@ TEST_P(ClassifierModelTest, AnswersDoNotDependOnTheBatch) {
     }
 }
 
+// What attacks climb: the gradient by the pixels through the first layer, the scaling and the running
+// statistics, against differences of the loss that the victim itself says; and nothing of a
+// row's gradient comes from the rows beside it.
+TEST_P(ClassifierModelTest, AttacksGetTheGradientOfEvaluationMode) {
+    constexpr std::int64_t pixels = 64;
+    const testing::RandomPatches patches(9, 40, 1, 8, 8);
+    const ClassifierFormat format{1, 8, 8, {"a", "b"}, false};
+    ClassifierModel model(
+        backend(),
+        network_shape_from_description("1x8x8; conv 1>4 k3 p1 norm=batch tanh; "
+                                       "pool average k2; conv 4>5 k3 s2 p1 "
+                                       "norm=batch tanh; pool global; linear 5>2"),
+        format);
+    model.network().initialise(10, 2);
+    model.recompute_statistics(patches.bytes);
+    WhiteBoxVictim victim({&model}, 3);
+    DeviceArray<float> x(backend(), 3 * pixels), gradient(backend(), 3 * pixels),
+        loss(backend(), 3);
+    DeviceArray<std::int32_t> label(backend(), 3);
+    const std::int32_t labels[] = {1, 0, 1};
+    label.upload(labels, 3);
+    std::vector<float> values;
+    for (std::int64_t e = 0; e < 3 * pixels; ++e) {
+        values.push_back(static_cast<float>(patches.bytes[static_cast<std::size_t>(e)]) / 255);
+    }
+    std::vector<float> slopes(values.size());
+    const auto loss_of_first = [&](const std::vector<float>& at, std::int64_t rows) {
+        x.upload(at.data(), std::ssize(at));
+        victim.gradient(gradient.matrix(rows, pixels), loss.view().part(0, rows),
+                        x.matrix(rows, pixels), label.view().part(0, rows), {});
+        float losses[3];
+        loss.download(losses, rows);
+        return double{losses[0]};
+    };
+    loss_of_first(values, 3);
+    gradient.download(slopes.data(), std::ssize(slopes));
+    for (std::size_t e = 0; e < pixels; e += 5) {
+        std::vector<float> above = values, below = values;
+        above[e] += 0.02f;
+        below[e] -= 0.02f;
+        const double measured = (loss_of_first(above, 3) - loss_of_first(below, 3)) /
+                                (double{above[e]} - double{below[e]});
+        EXPECT_FALSE(!(std::fabs(measured - slopes[e]) <= 1e-4)) << e << ": " << measured;
+        EXPECT_NE(slopes[e], 0);
+    }
+    loss_of_first({values.begin(), values.begin() + pixels}, 1);
+    std::vector<float> alone(pixels);
+    gradient.download(alone.data(), pixels);
+    EXPECT_EQ(alone, std::vector<float>(slopes.begin(), slopes.begin() + pixels));
+}
+
 PATCHFORGE_ON_EVERY_BACKEND(ClassifierModelTest);
 
 } // namespace

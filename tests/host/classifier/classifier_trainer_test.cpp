@@ -212,6 +212,31 @@ TEST_P(ClassifierTrainerTest, AdversarialRowsStayInBallAndBox) {
     }
 }
 
+// The adversary sees the network in evaluation mode: forging in four steps moves the running statistics
+// no further than in one. The budget is next to nothing, so that both forge the same patches.
+TEST_P(ClassifierTrainerTest, ForgingLeavesRunningStatisticsAlone) {
+    const Patches patches(11, 3, 6, 6);
+    std::vector<float> first;
+    for (const char* method : {"pgd-1", "pgd-4"}) {
+        ClassifierOptions options = small_options();
+        options.network = "3x6x6; conv 3>4 k3 p1 norm=batch relu; pool global; linear 4>3";
+        set_adversarial_method(options.adversarial, method);
+        options.adversarial.epsilon = 1e-7;
+        ClassifierTrainer trainer(backend(), options, patches.format(), patches.rows);
+        const auto running = [&] {
+            return values_of(backend(), trainer.model().network().running_statistics(0));
+        };
+        const std::vector<float> before = running();
+        trainer.run(1);
+        const std::vector<float> after = running();
+        first = first.empty() ? after : first;
+        for (std::size_t e = 0; e < after.size(); ++e) {
+            EXPECT_FALSE(!(std::fabs(after[e] - first[e]) <= 1e-6)) << method << " " << e;
+            EXPECT_NE(after[e], before[e]);
+        }
+    }
+}
+
 // FGSM climbs the loss of the network without dropout, for every row. A rate of 1e-30 leaves the
 // weights as they were when it was forged.
 TEST_P(ClassifierTrainerTest, ForgedRowsHaveAHigherLoss) {

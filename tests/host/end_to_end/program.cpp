@@ -18,7 +18,7 @@ namespace {
 
 Outcome run(const std::string& program, const std::vector<std::string>& arguments,
             int milliseconds) {
-    const std::string path = "build/" + program;
+    const std::string path = program_path(program);
     std::vector<char*> argv = {const_cast<char*>(path.c_str())};
     for (const std::string& argument : arguments) {
         argv.push_back(const_cast<char*>(argument.c_str()));
@@ -81,6 +81,10 @@ std::vector<std::string> with_options(std::vector<std::string> arguments,
         }
     }
     return arguments;
+}
+
+std::string program_path(const std::string& program) {
+    return "build/" + program;
 }
 
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments) {

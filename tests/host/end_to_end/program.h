@@ -17,6 +17,7 @@ std::vector<std::string> with_options(std::vector<std::string> arguments,
                                       const std::vector<std::string>& options);
 
 // "patchforge-cpu", or "patchforge-simt": with the CUDA path on the executor. Not through a shell.
+std::string program_path(const std::string& program);
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments);
 
 // A training into the folder `run`, killed with SIGKILL and gone on with by --resume, `kills` times
