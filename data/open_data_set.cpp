@@ -3,6 +3,7 @@
 #include "data/escape.h"
 #include "data/random_sequence.h"
 #include "data/set_part.h"
+#include "data/set_union.h"
 
 #include <fmt/format.h>
 
@@ -178,10 +179,31 @@ PackedSet open_file(const fs::path& path, const OpenOptions& options) {
     return PackedSet::open(packed, path);
 }
 
+/// Several sets, as one in the cache.
+PackedSet open_several(const std::vector<fs::path>& paths, const fs::path& shown,
+                       const OpenOptions& options, const Progress& progress, PackReport* report) {
+    std::vector<PackedSet> sets;
+    std::uint64_t hash = 0;
+    for (const fs::path& path : paths) {
+        sets.push_back(open_data_set(path, options, progress, report));
+        hash = mix_bits(hash ^ sets.back().content_hash()) + 1;
+    }
+    const fs::path cache = options.cache.empty() ? default_cache_folder() : options.cache;
+    make_cache_folder(cache);
+    const fs::path packed = cache / fmt::format("several-{:016x}.pfs", hash);
+    if (!is_packed_set(packed)) {
+        write_union(sets, packed);
+    }
+    return PackedSet::open(packed, shown);
+}
+
 } // namespace
 
 PackedSet open_data_set(const fs::path& path, const OpenOptions& options, const Progress& progress,
                         PackReport* report) {
+    if (const auto paths = listed_paths(path); paths.size() > 1) {
+        return open_several(paths, path, options, progress, report);
+    }
     std::error_code error;
     const fs::file_status status = fs::status(path, error);
     if (!fs::exists(status)) {
@@ -199,6 +221,15 @@ PackedSet open_data_set(const fs::path& path, const OpenOptions& options, const 
 std::map<Part, std::int64_t> data_parts(const fs::path& path, const FolderOptions& options) {
     FolderOptions all = options;
     all.part = Part::all;
+    if (const auto paths = listed_paths(path); paths.size() > 1) {
+        std::map<Part, std::int64_t> sums;
+        for (const fs::path& one : paths) {
+            for (const auto& [part, count] : data_parts(one, options)) {
+                sums[part] += count;
+            }
+        }
+        return sums;
+    }
     return is_packed_set(path) ? counts_of(parts_of(PackedSet::open(path)))
                                : scan_patch_folder(path, all).parts;
 }

@@ -24,6 +24,8 @@ std::filesystem::path default_cache_folder();
 /// removed. The set's path() is `path`, whatever the pack is called. `progress` is called only when
 /// packing. `report`, where given, is filled when packing and left alone otherwise.
 ///
+/// `a.pfs,b.pfs`, several of these, are opened as one set that holds the patches of all (set_union.h).
+///
 /// The cache folder is made for the user alone (mode 0700); one that belongs to another user is
 /// refused. Of a `.pfs` file only the part is chosen, by the names of its patches; it then lies in the
 /// cache as a set of its own. Throws what pack_folder and PackedSet::open throw.

@@ -46,9 +46,10 @@ void describe_reading(Options& options, PackOptions& pack) {
 
 void describe_data(Options& options, DataOptions& data, DataNeed need) {
     options.group("Data");
-    Option& option =
-        options.text("data", data.data, "FOLDER|FILE", "folder of patches or .pfs file")
-            .unrecorded();
+    Option& option = options
+                         .text("data", data.data, "FOLDER|FILE",
+                               "folder of patches or .pfs file; several: a.pfs,b.pfs")
+                         .unrecorded();
     option.required = need == DataNeed::required;
     describe_reading(options, data.pack);
 }

@@ -3,6 +3,7 @@
 #include "data/describe.h"
 #include "tests/data/folder_fixture.h"
 
+#include <algorithm>
 #include <map>
 
 namespace patchforge {
@@ -51,6 +52,35 @@ TEST_F(OpenDataSetTest, AFolderIsPackedOnceWhileUnchanged) {
     EXPECT_TRUE(packs());
     EXPECT_EQ(cached_sets(), 1) << "packs of older states are removed";
     EXPECT_EQ(open_data_set(in_, options_).count(), 5);
+}
+
+TEST_F(OpenDataSetTest, SeveralSetsAreOne) {
+    write_pattern(folder_ / "a/7/benign/1.png", 5, 4, 1);
+    write_pattern(folder_ / "a/7/tumour/2.png", 5, 4, 2);
+    write_pattern(folder_ / "b/7/tumour/3.png", 5, 4, 3);
+    write_pattern(folder_ / "b/8/other/4.png", 5, 4, 4);
+    write_pattern(folder_ / "wide/8/other/4.png", 6, 4, 4);
+    options_.pack.folder.layout = Layout::patients;
+    const auto both = [&](const char* second) {
+        return (folder_ / "a").string() + "," + (folder_ / second).string();
+    };
+    const PackedSet set = open_data_set(both("b"), options_);
+    EXPECT_EQ(set.path(), both("b"));
+    ASSERT_EQ(set.count(), 4);
+    const std::vector<std::string> classes = {"benign", "tumour", "other"};
+    EXPECT_TRUE(std::ranges::equal(set.class_names(), classes));
+    EXPECT_EQ(std::vector<std::int32_t>(set.labels().begin(), set.labels().end()),
+              (std::vector<std::int32_t>{0, 1, 1, 2}));
+    EXPECT_EQ(std::vector<std::int32_t>(set.patients().begin(), set.patients().end()),
+              (std::vector<std::int32_t>{0, 0, 0, 1}));
+    const PackedSet second = open_data_set(folder_ / "b", options_);
+    EXPECT_TRUE(std::ranges::equal(set.patch(3), second.patch(1)));
+    EXPECT_EQ(set.name(3), second.name(1));
+    EXPECT_THROW(open_data_set(both("wide"), options_), std::invalid_argument);
+    EXPECT_THROW(open_data_set(both("none"), options_), std::runtime_error);
+    // A folder whose name has a comma is itself.
+    fs::rename(folder_ / "b", folder_ / "c,d");
+    EXPECT_EQ(open_data_set(folder_ / "c,d", options_).count(), 2);
 }
 
 TEST_F(OpenDataSetTest, OtherOptionsAreAnotherSet) {
