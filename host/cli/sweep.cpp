@@ -17,7 +17,35 @@ struct Call {
     std::vector<std::string> settings, seeds;
     int side_by_side = 1;
     bool list = false;
+    std::int64_t only = -1; // below 0: all
+    bool slurm = false;
 };
+
+// A word as a shell reads it.
+std::string quoted(const std::string& word) {
+    const bool plain =
+        word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                               "_-+=:,./@%") == std::string::npos;
+    std::string inside = word;
+    for (std::size_t at = 0; (at = inside.find('\'', at)) != std::string::npos; at += 4) {
+        inside.replace(at, 1, "'\\''");
+    }
+    return plain && !word.empty() ? word : "'" + inside + "'";
+}
+
+// The call itself, but for --slurm.
+std::string command_of(const Call& call) {
+    std::string command =
+        fmt::format("patchforge sweep {} --out {}", quoted(call.file), quoted(call.out));
+    for (const auto& [option, values] :
+         {std::pair("set", &call.settings), {"seeds", &call.seeds}}) {
+        if (!values->empty()) {
+            command +=
+                fmt::format(" --{} {}", option, quoted(fmt::format("{}", fmt::join(*values, ","))));
+        }
+    }
+    return command;
+}
 
 void run(const Call& call) {
     SweepCall sweep_call{call.file, call.out, {}, call.seeds};
@@ -29,6 +57,14 @@ void run(const Call& call) {
         sweep_call.settings[setting.substr(0, equals)] = setting.substr(equals + 1);
     }
     const Sweep sweep = read_sweep(sweep_call);
+    if (call.slurm) {
+        fmt::print("{}", slurm_array(sweep, command_of(call)));
+        return;
+    }
+    if (call.only >= 0) {
+        run_sweep_part(sweep, call.out, call.only);
+        return;
+    }
     if (!call.list) {
         if (!run_sweep(sweep, call.out, call.side_by_side)) {
             throw std::runtime_error(fmt::format("{}: not all runs finished", call.out));
@@ -58,6 +94,11 @@ Verb sweep_verb() {
     options.list("seeds", call->seeds, "LIST", "instead of those in the file");
     options.number("side_by_side", call->side_by_side, {1, 64}, "runs at a time");
     options.toggle("list", call->list, "print the commands and run none");
+    options.number("only", call->only, {-1, 1000000},
+                   "0: the preparations alone; N: the N-th run alone, and no tables (-1: all)");
+    options.toggle("slurm", call->slurm,
+                   "print a script for Slurm's sbatch whose tasks are the runs, and run none");
+    options.only_one_of({"list", "only", "slurm"});
     verb.examples = {"sweep bench/sweeps/gan_tricks.json --set data=dealt --out runs/tricks",
                      "sweep losses.json --out runs/losses --seeds 0,1 --side-by-side 2"};
     verb.run = [call] { run(*call); };

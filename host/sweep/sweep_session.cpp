@@ -193,15 +193,25 @@ std::string told(const SweepRun& run) {
 
 } // namespace
 
-bool run_sweep(const Sweep& sweep, const fs::path& out, int side_by_side) {
+namespace {
+
+void require_own_folder(const fs::path& out) {
     if (fs::exists(out) && !fs::is_empty(out) && !fs::exists(out / mark)) {
         throw std::invalid_argument(
             fmt::format("--out {}: no sweep made this folder; name another one", out.string()));
     }
-    std::vector<Finished> prepared, finished;
-    for (const SweepRun& run : sweep.preparations) {
-        prepared.emplace_back(run);
+}
+
+void finish_or_throw(const SweepRun& run, Finished& finished) {
+    const std::string failure = finish(run, finished);
+    if (!failure.empty() && !interrupted()) {
+        throw std::runtime_error(
+            fmt::format("{}: {}; see {}", told(run), failure, beside(run.folder, ".log").string()));
     }
+}
+
+// What is finished of every run, before anything is run.
+std::vector<SweepOutcome> outcomes_so_far(const Sweep& sweep, std::vector<Finished>& finished) {
     std::vector<SweepOutcome> outcomes;
     for (const SweepRun& run : sweep.runs) {
         finished.emplace_back(run);
@@ -209,21 +219,77 @@ bool run_sweep(const Sweep& sweep, const fs::path& out, int side_by_side) {
             {&run, finished.back().all() ? "" : "not run yet", finished.back().seconds(), {}});
         fs::create_directories(run.folder.parent_path());
     }
-    write_tables(sweep, out, outcomes);
+    return outcomes;
+}
 
-    const InterruptScope scope;
-    for (std::size_t i = 0; i < sweep.preparations.size(); ++i) {
-        const SweepRun& run = sweep.preparations[i];
-        if (prepared[i].all() || interrupted()) {
+void prepare(const Sweep& sweep) {
+    for (const SweepRun& run : sweep.preparations) {
+        Finished finished(run);
+        if (finished.all() || interrupted()) {
             continue;
         }
         print_line(fmt::format("preparing {}", run.variant));
-        const std::string failure = finish(run, prepared[i]);
-        if (!failure.empty() && !interrupted()) {
-            throw std::runtime_error(fmt::format("{}: {}; see {}", run.variant, failure,
-                                                 beside(run.folder, ".log").string()));
+        finish_or_throw(run, finished);
+    }
+}
+
+} // namespace
+
+void run_sweep_part(const Sweep& sweep, const fs::path& out, std::int64_t part) {
+    require_own_folder(out);
+    const InterruptScope scope;
+    if (part == 0) {
+        std::vector<Finished> finished;
+        std::vector<SweepOutcome> outcomes = outcomes_so_far(sweep, finished);
+        write_tables(sweep, out, outcomes);
+        prepare(sweep);
+        return;
+    }
+    if (part > std::ssize(sweep.runs)) {
+        throw std::invalid_argument(
+            fmt::format("--only {}: there are {} runs", part, sweep.runs.size()));
+    }
+    for (const SweepRun& run : sweep.preparations) {
+        if (!Finished(run).all()) {
+            throw std::invalid_argument(fmt::format(
+                "--only {}: {} is not prepared; run --only 0 first", part, run.variant));
         }
     }
+    const SweepRun& run = sweep.runs[static_cast<std::size_t>(part - 1)];
+    Finished finished(run);
+    fs::create_directories(run.folder.parent_path());
+    finish_or_throw(run, finished);
+    print_line(fmt::format("{}: {}", told(run),
+                           finished.all() ? duration_text(finished.seconds()) : "interrupted"));
+}
+
+std::string slurm_array(const Sweep& sweep, const std::string& command) {
+    return fmt::format(R"(#!/bin/bash
+# Task 0 prepares; tasks 1 to {0} are a run each:
+#   first=$(sbatch --parsable --array=0 THIS) && sbatch --array=1-{0} --dependency=afterok:$first THIS
+# and when they are finished, this writes the tables:
+#   {1}
+#SBATCH --job-name=patchforge
+#SBATCH --ntasks=1
+#SBATCH --cpus-per-task=4
+#SBATCH --time=04:00:00
+#SBATCH --signal=B:TERM@60
+exec {1} --only "$SLURM_ARRAY_TASK_ID"
+)",
+                       sweep.runs.size(), command);
+}
+
+bool run_sweep(const Sweep& sweep, const fs::path& out, int side_by_side) {
+    require_own_folder(out);
+    std::vector<Finished> finished;
+    std::vector<SweepOutcome> outcomes = outcomes_so_far(sweep, finished);
+    for (const SweepRun& run : sweep.preparations) {
+        const Finished made_by_these_commands(run);
+    }
+    write_tables(sweep, out, outcomes);
+
+    const InterruptScope scope;
+    prepare(sweep);
 
     const auto begun = static_cast<std::int64_t>(std::count_if(
         finished.begin(), finished.end(), [](const Finished& one) { return one.all(); }));

@@ -25,6 +25,32 @@ std::string patches(const ScratchFolder& folder) {
     return folder / "set";
 }
 
+TEST(SweepRuns, PartsInProcessesOfTheirOwnMakeTheSameTables) {
+    const ScratchFolder folder("sweep-parts");
+    put(folder / "s.json", R"({
+        "prepare": {"set": "tissue {set} --patients 4 --patches 10 --size 9"},
+        "commands": "train gan --data {set} --steps 4 --hidden-dims 8,8",
+        "grid": {"--loss": ["ns", "hinge"]}, "figures": {"loss": "metrics.csv g_loss"}})");
+    const auto call = [&](const std::string& out, std::vector<std::string> more) {
+        more.insert(more.begin(), {"sweep", folder / "s.json", "--out", folder / out});
+        return run_program("patchforge-cpu", more);
+    };
+    const std::string script = call("parts", {"--slurm"}).output;
+    EXPECT_NE(script.find("--array=1-2"), std::string::npos) << script;
+    EXPECT_NE(script.find(" --only \"$SLURM_ARRAY_TASK_ID\""), std::string::npos) << script;
+    EXPECT_NE(call("parts", {"--only", "2"}).output.find("run --only 0 first"), std::string::npos);
+    for (const std::string part : {"0", "2", "1"}) {
+        const Outcome outcome = call("parts", {"--only", part});
+        EXPECT_EQ(outcome.status, 0) << outcome.output;
+    }
+    EXPECT_EQ(call("parts", {"--only", "3"}).status, 2);
+    const Outcome tables = call("parts", {});
+    EXPECT_NE(tables.output.find("2 of 2 runs finished"), std::string::npos) << tables.output;
+    EXPECT_EQ(call("whole", {}).status, 0);
+    EXPECT_EQ(read_metrics(folder / "parts/loss-hinge/metrics.csv").rows,
+              read_metrics(folder / "whole/loss-hinge/metrics.csv").rows);
+}
+
 TEST(SweepRuns, GoOnAfterAFailureAndAreNotRunTwice) {
     const ScratchFolder folder("sweep");
     put(folder / "s.json", R"({
