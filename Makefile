@@ -29,6 +29,13 @@ ifneq ($(JPEG),)
 LIBRARIES += -lturbojpeg
 endif
 
+# Several processes, by Open MPI, where its compiler is; `make MPI=` builds without.
+MPI ?= $(shell command -v mpicc)
+MPI_FLAGS := $(if $(MPI),$(shell $(MPI) --showme:compile 2> /dev/null))
+ifneq ($(MPI_FLAGS),)
+LIBRARIES += $(shell $(MPI) --showme:link)
+endif
+
 DATA_SOURCES := $(wildcard data/*.cpp)
 KERNEL_SOURCES := $(wildcard kernels/*.cpp kernels/cpu/*.cpp)
 # These are compiled once for each instruction set; kernels/cpu/dispatch.cpp picks one at run time.
@@ -56,6 +63,8 @@ $B/%.cpp.o: %.cpp
 	$(CXX) $(BASE) -c $< -o $@
 %/data/jpeg.cpp.o %/tests/data/jpeg_test.cpp.o: BASE += $(if $(JPEG),-DPATCHFORGE_JPEG)
 
+$B/host/ranks/job.cpp.o: BASE += $(if $(MPI_FLAGS),-DPATCHFORGE_MPI $(MPI_FLAGS:-I%=-isystem %))
+
 # Loops over pixels that are not worth three versions. Nobody reads the exception flags of floating-point
 # numbers: without them, choices become selections.
 $B/kernels/cpu/%.cpp.o: BASE += -O3 -fno-trapping-math
@@ -63,7 +72,7 @@ $B/kernels/cpu/%.cpp.o: BASE += -O3 -fno-trapping-math
 # templates take long to optimise: -O0 saves 40 %), the host's thin loops and the tests. The evaluation's
 # loops over features and the operations stay at -O2.
 $B/host/cli/%.cpp.o: BASE += -O0
-$(foreach folder,attack classifier files gan model network options page run study sweep train trial,$(eval $B/host/$(folder)/%.cpp.o: BASE += -O1))
+$(foreach folder,attack classifier files gan model network options page ranks run study sweep train trial,$(eval $B/host/$(folder)/%.cpp.o: BASE += -O1))
 $B/simt/tests/host/%.cpp.o $B/simt/tests/data/%.cpp.o: BASE += -O0
 $B/simt/tests/kernels/%.cpp.o $B/simt/tests/oracle/%.cpp.o: BASE += -O1
 
@@ -162,6 +171,7 @@ banner:
 	@echo "compiler       $$($(CXX) --version | head -1)"
 	@echo "nvcc           $(if $(HAVE_CUDA),$(CUDA_VERSION) ($(NVCC)),none: the program runs on the CPU alone)"
 	@echo "JPEG           $(if $(JPEG),read by TurboJPEG,not read: TurboJPEG (libturbojpeg0-dev) is not here)"
+	@echo "MPI            $(if $(MPI_FLAGS),$$(mpirun --version | head -1),none: one process; libopenmpi-dev and openmpi-bin are not here)"
 	@echo "GPU            $(or $(GPU),none here)"
 	@echo "architectures  $(if $(HAVE_CUDA),$(SM:%=sm_%)$(comma) PTX compute_$(NEWEST_SM)$(comma) )x86-64 (AVX2 and AVX-512 chosen at run time)"
 comma := ,
@@ -176,6 +186,8 @@ help: ## list the targets
 
 PACKAGES := g++ git libpng-dev libturbojpeg0-dev zlib1g-dev libfmt-dev nlohmann-json3-dev libcli11-dev \
     librandom123-dev libopenblas-dev liblapacke-dev libgtest-dev
+# Not installed by themselves: with them the program is built for several processes (docs/scale.md).
+OPTIONAL_PACKAGES := libopenmpi-dev openmpi-bin
 LINT_PACKAGES := clang-format clang-tidy
 # $(call install,packages): instant when nothing is missing.
 define install
@@ -189,8 +201,8 @@ define install
         --no-install-recommends $$missing > /dev/null
 endef
 
-install-packages: ## install what is missing from Debian's packages (root or sudo)
-	$(call install,$(PACKAGES))
+install-packages: ## install what is missing from Debian's packages (root or sudo); OPTIONAL=yes: MPI too
+	$(call install,$(PACKAGES) $(if $(OPTIONAL),$(OPTIONAL_PACKAGES)))
 
 # DATA=<folder of real patches or .pfs> instead of the stand-in; NAME=<folder in runs/>. Both may hold any character:
 # the shell takes them from its environment.
@@ -232,10 +244,10 @@ uninstall: ## take away what `make install` put below PREFIX
 	        "$$to/share/bash-completion/completions/patchforge" && rm -rf "$$to/share/doc/patchforge"
 .PHONY: install uninstall
 
-# PLAN="--precision tf32 --json plan.json": further options.
+# RANKS=8 LINK=nvlink|ib|ethernet: what several processes would send. PLAN="--precision tf32 --json plan.json": further options.
 BATCH ?= 64
 plan: $B/patchforge-checked ## print the recorded GAN iteration of BATCH=64 patches, its bytes counted, beside its floor
-	@$< plan --batch-size $(BATCH) $(PLAN)
+	@$< plan --batch-size $(BATCH) $(if $(RANKS),--ranks $(RANKS) $(if $(LINK),--link $(LINK))) $(PLAN)
 .PHONY: plan
 
 OUR_FILES = $(shell git ls-files '*.cpp' '*.h' '*.cu')

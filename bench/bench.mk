@@ -45,7 +45,10 @@ bench-precision: $B/bench/precision $(RUN_PROGRAM) ## products against float64 a
 
 bench-data: $B/patchforge ## reading patches: packing, and starting on a set of full size
 	bench/data.sh
-.PHONY: bench-data
+.PHONY: bench-data bench-ranks
+
+bench-ranks: $(RUN_PROGRAM) ## two ranks of one thread beside one process of two threads, and what they send
+	python3 bench/ranks.py --program $<
 
 cross-check: $B/patchforge ## FGSM by PyTorch on the same weights and patches: the bytes compared (MODEL=run DATA=patches)
 	$(PEER_PYTHON) tests/host/attack/cross_check_pytorch.py --program $B/patchforge --model $(MODEL) --data $(DATA)

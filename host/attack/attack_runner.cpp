@@ -6,6 +6,8 @@
 #include <chrono>
 #include <stdexcept>
 
+#include "host/ranks/shared_rows.h"
+
 namespace patchforge {
 
 namespace {
@@ -117,15 +119,46 @@ void AttackRunner::attack_samples(AttackResult& result, const std::vector<std::i
                                   double epsilon, const std::function<void()>& attack,
                                   const std::function<void(std::int64_t)>& progress) {
     const auto size = static_cast<std::size_t>(options_.batch_size);
-    for (std::size_t first = 0; first < samples.size(); first += size) {
-        batch_.load(set_, std::span(samples).subspan(first, std::min(size, samples.size() - first)),
-                    labels_);
+    const std::int64_t pixels = victim_.pixels();
+    Violations all = result.violations;
+    std::vector<Violations> found((samples.size() + size - 1) / size); // of the batches
+    std::vector<SampleOutcome> outcomes(samples.size());
+    std::vector<std::uint8_t> levels(samples.size() * static_cast<std::size_t>(pixels));
+    const auto levels_of = [&](std::size_t i) {
+        return result.levels.begin() + samples[i] * pixels;
+    };
+    const auto attack_batch = [&](std::int64_t first, std::int64_t count) {
+        const auto begin = static_cast<std::size_t>(first), rows = static_cast<std::size_t>(count);
+        batch_.load(set_, std::span(samples).subspan(begin, rows), labels_);
         attack();
+        result.violations = {};
         judge_.collect(result, epsilon);
-        if (progress) {
-            progress(static_cast<std::int64_t>(first) + batch_.rows());
+        found[begin / size] = result.violations;
+        for (std::size_t i = begin; i < begin + rows; ++i) {
+            outcomes[i] = result.samples[static_cast<std::size_t>(samples[i])];
+            std::copy_n(levels_of(i), pixels,
+                        levels.begin() + static_cast<std::int64_t>(i) * pixels);
         }
+        if (progress) {
+            progress(first + count);
+        }
+    };
+    const auto count = std::ssize(samples);
+    share_batches(std::span(outcomes), count, 1, options_.batch_size, attack_batch);
+    share_batches(std::span(levels), count, pixels, options_.batch_size,
+                  [](std::int64_t, std::int64_t) {});
+    share_batches(std::span(found), std::ssize(found), 1, 1, [](std::int64_t, std::int64_t) {});
+    for (std::size_t i = 0; i < samples.size(); ++i) {
+        result.samples[static_cast<std::size_t>(samples[i])] = outcomes[i];
+        std::copy_n(levels.begin() + static_cast<std::int64_t>(i) * pixels, pixels, levels_of(i));
     }
+    for (const Violations& one : found) {
+        all.ball += one.ball;
+        all.box += one.box;
+        all.not_finite += one.not_finite;
+        all.largest_ulps = std::max(all.largest_ulps, one.largest_ulps);
+    }
+    result.violations = all;
 }
 
 AttackResult AttackRunner::run(double epsilon, double lambda,
@@ -160,8 +193,13 @@ AttackResult AttackRunner::run(double epsilon, double lambda,
     } else {
         run_stages(result, std::move(samples), lambda, progress);
     }
-    for (std::size_t i = 0; black_box_ && i < clean_.size(); ++i) {
-        result.samples[i].queries = black_box_->queries()[i];
+    if (black_box_) {
+        // Of attacks of several stages, each may have been another rank's.
+        std::vector<std::int64_t> queries = black_box_->queries();
+        sum_over_ranks(queries);
+        for (std::size_t i = 0; i < queries.size(); ++i) {
+            result.samples[i].queries = queries[i];
+        }
     }
     backend_.synchronise();
     result.seconds = seconds_since(begin);

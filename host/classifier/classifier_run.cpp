@@ -12,6 +12,7 @@
 #include "host/classifier/classifier_trainer.h"
 #include "host/files/safetensors.h"
 #include "host/model/classifier_members.h"
+#include "host/ranks/job.h"
 #include "host/run/parameters_file.h"
 #include "host/train/training.h"
 
@@ -75,9 +76,10 @@ ClassifierFormat format_of(const PackedSet& set, const ClassifierOptions& option
 class ClassifierFamily final : public Family {
   public:
     ClassifierFamily(Backend& backend, const ClassifierTask& task,
-                     const ClassifierOptions& classifier, Placement placement)
+                     const ClassifierOptions& classifier, Placement placement,
+                     const Sharding& sharding)
         : backend_(backend), classifier_(classifier), task_(task),
-          trainer_(backend, classifier, task.format, task.data.train, placement) {
+          trainer_(backend, classifier, task.format, task.data.train, placement, sharding) {
         if (adversarial()) {
             test_set_ = {bytes_of(task.data.test), labels_of(task.data.test), {}};
         }
@@ -284,8 +286,9 @@ void ClassifierFamily::conclude(TrainingRun& run) {
 
 bool train_one(const ClassifierTask& task, const ClassifierOptions& classifier,
                const RunOptions& options) {
+    const Sharding sharding = sharding_of(options);
     const auto backend = options.device.make();
-    ClassifierFamily family(*backend, task, classifier, options.placement);
+    ClassifierFamily family(*backend, task, classifier, options.placement, sharding);
     RunRecord record = record_of(classifier, options);
     for (const auto& [name, value] : task.about) {
         record.fact(name, value);
@@ -299,7 +302,7 @@ bool train_one(const ClassifierTask& task, const ClassifierOptions& classifier,
     record.fact("validation_patches", task.data.validation ? task.data.validation->used() : 0);
     record.fact("test_patches", task.data.test.used());
     record.changeable_fact("device", backend->name());
-    return train(family, options, record);
+    return train(family, options, std::move(record), sharding);
 }
 
 bool train_ensemble(const ClassifierTask& task, const ClassifierOptions& classifier,
@@ -319,6 +322,9 @@ bool train_ensemble(const ClassifierTask& task, const ClassifierOptions& classif
         if (!train_one(task, its_classifier, its_options)) {
             return false;
         }
+    }
+    if (const Ranks* ranks = job_ranks(); ranks && ranks->rank() > 0) {
+        return true;
     }
     const auto backend = options.run.device.make();
     const auto members = load_members(*backend, out);

@@ -99,11 +99,11 @@ std::vector<float> balanced_class_weights(const PatchRows& patches, std::int64_t
 
 ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& options,
                                      const ClassifierFormat& format, const PatchRows& patches,
-                                     Placement placement)
+                                     Placement placement, const Sharding& sharding)
     : backend_(backend), options_(options),
       iterations_(backend, with_labels(patches, format.class_count()),
-                  {options.batch_size, false, 1, options.seed, placement}, metric_count),
-      batch_(iterations_.source().rows_of_draw(0)),
+                  {options.batch_size, false, 1, options.seed, placement, sharding}, metric_count),
+      batch_(std::min(iterations_.source().rows_of_draw(0), iterations_.source().rows_of_shard())),
       model_(backend, shape_of(options, format), format),
       optimiser_(model_.network(),
                  {.learning_rate = options.learning_rate,
@@ -116,10 +116,16 @@ ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& 
       samples_(backend, (adversarial() ? 2 : 1) * batch_ * format.pixels()), row_(backend, batch_),
       label_(backend, batch_), loss_(backend, 2 * batch_) {
     iterations_.define([this](const IterationPattern& pattern) {
-        enqueue_iteration(pattern.rows.front(), pattern.slot);
+        optimiser_.step(iterations_, pattern.rows.front(), iterations_.count(),
+                        [&](std::int64_t rows) { return enqueue_pass(rows, pattern.slot); });
+        if (average_) {
+            backend_.moving_average(average_->network().state(), model_.network().state(),
+                                    {static_cast<float>(options_.ema)});
+        }
     });
     optimiser_.schedule_rate(
         options.rates.over(static_cast<std::uint64_t>(batches_per_epoch()), total_steps()));
+    optimiser_.sum_over(sharding, {&model_.network()});
     model_.network().initialise(options.seed, 2);
     if (options.ema > 0) {
         average_ = std::make_unique<ClassifierModel>(backend, model_.network().shape(), format);
@@ -171,7 +177,7 @@ bool ClassifierTrainer::in_unit_range() const {
 
 RandomStream ClassifierTrainer::random(std::uint32_t use) const {
     return {options_.seed, static_cast<std::uint32_t>(Purpose::augmentation) + use,
-            iterations_.count()};
+            iterations_.row_count()};
 }
 
 void ClassifierTrainer::read_patches(std::int64_t rows, int slot) {
@@ -179,7 +185,7 @@ void ClassifierTrainer::read_patches(std::int64_t rows, int slot) {
     const Matrix<float> samples = samples_.matrix(rows, format.pixels());
     const Vector<std::int32_t> row = row_.view().part(0, rows);
     if (!in_unit_range()) {
-        iterations_.source().gather(samples, row, 0, slot, PixelRange::signed_unit);
+        iterations_.gather(samples, row, 0, slot, PixelRange::signed_unit);
         return;
     }
     Matrix<float> pixels = pixels_.matrix(rows, format.pixels());
@@ -190,7 +196,7 @@ void ClassifierTrainer::read_patches(std::int64_t rows, int slot) {
     if (flips != moves) { // each takes the patches to the other place
         std::swap(pixels, scratch);
     }
-    iterations_.source().gather(pixels, row, 0, slot, PixelRange::unit);
+    iterations_.gather(pixels, row, 0, slot, PixelRange::unit);
     if (flips) {
         backend_.dihedral(scratch, pixels, extent, random(dihedral_draw));
         std::swap(pixels, scratch);
@@ -257,8 +263,8 @@ void ClassifierTrainer::enqueue_loss(Matrix<const float> logit, std::int64_t fir
     backend_.column_mean(iterations_.metrics(first == 0 ? 0 : 1), {loss.data, rows, 1});
 }
 
-void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
-    const StepCount count = iterations_.count();
+ShardPass ClassifierTrainer::enqueue_pass(std::int64_t rows, int slot) {
+    const StepCount count = iterations_.row_count();
     read_patches(rows, slot);
     backend_.gather_labels(label_.view().part(0, rows), iterations_.source().labels(),
                            row_.view().part(0, rows));
@@ -289,11 +295,7 @@ void ClassifierTrainer::enqueue_iteration(std::int64_t rows, int slot) {
                                   forged.flat(), k);
         }
     }
-    optimiser_.step(pass_, count);
-    if (average_) {
-        backend_.moving_average(average_->network().state(), model_.network().state(),
-                                {static_cast<float>(options_.ema)});
-    }
+    return {&pass_};
 }
 
 Matrix<const float> ClassifierTrainer::last_batch() const {

@@ -30,7 +30,7 @@ class ClassifierTrainer {
     // patches must have labels in [0, classes) on every used row: std::invalid_argument otherwise.
     ClassifierTrainer(Backend& backend, const ClassifierOptions& options,
                       const ClassifierFormat& format, const PatchRows& patches,
-                      Placement placement = Placement::automatic);
+                      Placement placement = Placement::automatic, const Sharding& sharding = {});
 
     ClassifierModel& model() { return model_; }
     // What is scored and kept: the averaged weights, with statistics of batch normalisation taken
@@ -58,7 +58,8 @@ class ClassifierTrainer {
     // The patches change after they were read, or are attacked: they are read into pixels_ first.
     bool in_unit_range() const;
     RandomStream random(std::uint32_t use) const;
-    void enqueue_iteration(std::int64_t rows, int slot);
+    // Of a batch or a shard of it: up to the gradient by the network's output.
+    ShardPass enqueue_pass(std::int64_t rows, int slot);
     void read_patches(std::int64_t rows, int slot);
     void forge(std::int64_t rows);
     void enqueue_loss(Matrix<const float> logit, std::int64_t first, std::int64_t rows,
@@ -67,7 +68,7 @@ class ClassifierTrainer {
     Backend& backend_;
     ClassifierOptions options_;
     Iterations iterations_;
-    std::int64_t batch_; // rows of a full batch
+    std::int64_t batch_; // rows of a full batch, or of a full shard of one
     ClassifierModel model_;
     std::unique_ptr<ClassifierModel> average_;
     std::vector<std::uint8_t> statistics_patches_; // what the average takes its statistics from

@@ -4,6 +4,8 @@
 #include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/ranks/job.h"
+#include "host/ranks/shared_rows.h"
 #include "host/trial/attack_job.h"
 
 namespace patchforge {
@@ -21,8 +23,10 @@ Verb attack_verb() {
     call->json.describe(verb.options);
     verb.examples = {"attack --model runs/classifier --data patches --method fgsm,pgd --out attack",
                      "attack --models runs/plain,runs/hardened --data patches --eps 4/255,8/255"};
+    verb.in_ranks = true;
     verb.run = [call] {
         call->job.validate();
+        const SharedRows shared(job_ranks());
         call->json.begin();
         std::string document;
         call->job.document = &document;

@@ -16,6 +16,8 @@
 #include "host/cli/verbs.h"
 #include "host/model/classifier_members.h"
 #include "host/options/device_options.h"
+#include "host/ranks/job.h"
+#include "host/ranks/shared_rows.h"
 
 namespace patchforge {
 
@@ -70,6 +72,7 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
 }
 
 void run(Call& call) {
+    const SharedRows shared(job_ranks());
     call.json.begin();
     const auto backend = call.device.make();
     const auto members = load_members(*backend, call.model);
@@ -146,7 +149,7 @@ void run(Call& call) {
         fmt::print("right: {} of {} labelled ({:.4f})\n", right, labelled,
                    static_cast<double>(right) / static_cast<double>(labelled));
     }
-    if (!call.csv.empty()) {
+    if (!call.csv.empty() && SharedRows::writes()) {
         write_file_atomically(call.csv, csv);
         fmt::print("all of them in {}\n", call.csv);
     }
@@ -179,6 +182,7 @@ Verb classify_verb() {
     verb.examples = {
         "classify patch.png --model runs/classifier",
         "classify fakes other.pfs --model runs/classifier --csv verdicts.csv --show 5"};
+    verb.in_ranks = true;
     verb.run = [call] { run(*call); };
     return verb;
 }

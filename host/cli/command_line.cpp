@@ -17,6 +17,7 @@
 #include "host/cli/help/suggestion.h"
 #include "host/cli/standard_streams.h"
 #include "host/cli/verb.h"
+#include "host/ranks/job.h"
 #include "host/run/parameters_file.h"
 #include "host/run/version.h"
 
@@ -24,10 +25,17 @@ namespace patchforge {
 
 namespace {
 
-int report(const std::string& error, int status) {
+void print_error(const std::string& error) {
     std::fflush(stdout);
     // Not fmt::print, which throws where standard error cannot be written to.
-    std::fputs(fmt::format("patchforge: error: {}\n", error).c_str(), stderr);
+    print_anyway(fmt::format("patchforge: error: {}\n", error));
+}
+
+// `told`: by another rank.
+int report(const std::string& error, int status, bool told = false) {
+    if (!fail_job(error, status, told, print_error) && launch_of_environment().rank == 0) {
+        print_error(error);
+    }
     return status;
 }
 
@@ -345,21 +353,35 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
     const Help help(app);
     open_standard_streams();
     try {
+        // Before anything can fail on one rank alone.
+        if (const Ranks* ranks = job_ranks(); ranks && ranks->rank() > 0) {
+            silence_standard_streams();
+        }
         app.parse(argc, argv);
         if (help.app->parsed()) {
             print_help(app, help, lines);
         } else {
+            if (job_ranks() && !called->verb.in_ranks) {
+                throw std::invalid_argument(
+                    fmt::format("{}: is work for one process; start it without mpirun and srun",
+                                called->verb.name));
+            }
             called->run();
         }
-        return finished();
+        const int status = finished();
+        leave_job();
+        return status;
     } catch (const CLI::ParseError& error) {
         if (error.get_exit_code() == 0) { // --help and --version
             app.exit(error);
+            leave_job();
             return finished();
         }
         return report(explain(app, error), 2);
     } catch (const std::invalid_argument& error) {
         return report(error.what(), 2);
+    } catch (const RankFailure& error) {
+        return report(error.what(), 1, true);
     } catch (const std::filesystem::filesystem_error& error) {
         return report(fmt::format("{}: {}; check the path and its permissions",
                                   error.path1().string(), error.code().message()),

@@ -14,6 +14,7 @@
 
 #include "host/cli/json_output.h"
 #include "host/cli/verbs.h"
+#include "host/ranks/job.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "kernels/backend.h"
@@ -152,6 +153,19 @@ Finding libraries() {
             ""};
 }
 
+Finding ranks() {
+    const std::string launcher = output_line("mpirun --version");
+    const bool built = messages_text().find("without MPI") == std::string::npos;
+    return {
+        "several ranks",
+        fmt::format("{}, {}", messages_text(),
+                    launcher.empty() ? "no mpirun" : "started by " + launcher),
+        built == !launcher.empty() ? ""
+        : built
+            ? "apt-get install openmpi-bin"
+            : "this program was built without MPI: apt-get install libopenmpi-dev, then `make`"};
+}
+
 Finding cuda_use() {
     const std::string reason = why_no_cuda();
     return {"CUDA", reason.empty() ? "usable" : "not used: " + reason, ""};
@@ -183,7 +197,7 @@ void run(JsonOutput& json) {
     for (const Finding& finding :
          {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
           toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), processor(),
-          libraries(), chosen_device(), precisions()}) {
+          libraries(), ranks(), chosen_device(), precisions()}) {
         print_line(fmt::format("{:<14} {}", finding.what, finding.found));
         findings.push_back({{"what", finding.what}, {"found", finding.found}});
         if (!finding.fix.empty()) {

@@ -22,6 +22,8 @@
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
 #include "host/page/report.h"
+#include "host/ranks/job.h"
+#include "host/ranks/shared_rows.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "kernels/shuffle.h"
@@ -196,6 +198,7 @@ void settle_split(Call& call, const PackedSet& set) {
 }
 
 void run(Call call) {
+    const SharedRows shared(job_ranks());
     if (call.run.empty() == call.generated.empty()) {
         throw std::invalid_argument("--run, --generated: give one of them, a GAN's run folder or a "
                                     "folder of generated PNG files");
@@ -255,6 +258,9 @@ void run(Call call) {
 
     fmt::print("{}: {} generated against {} real patches\n{}", fakes.source, generated.count(),
                training.count(), evaluation_table(evaluation));
+    if (!SharedRows::writes()) {
+        return;
+    }
     std::vector<MetricResult> lines = evaluation.lines();
     if (taught) {
         fmt::print("\n{}", synthetic_training_table(*taught));
@@ -318,6 +324,7 @@ Verb evaluate_verb() {
     verb.examples = {"evaluate --run runs/gan --data patches",
                      "evaluate --generated fakes --data patches --features runs/classifier "
                      "--test-patients 20 --tstr --out results"};
+    verb.in_ranks = true;
     verb.run = [call] { run(*call); };
     return verb;
 }

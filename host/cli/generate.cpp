@@ -13,6 +13,8 @@
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
 #include "host/page/image_grid.h"
+#include "host/ranks/job.h"
+#include "host/ranks/shared_rows.h"
 #include "host/run/progress.h"
 
 namespace patchforge {
@@ -69,6 +71,7 @@ void run(const Call& call) {
         throw std::invalid_argument(
             "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
     }
+    const SharedRows shared(job_ranks());
     const auto backend = call.device.make();
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run, call.checkpoint);
     ImageGenerator& generator = loaded.images();
@@ -122,6 +125,9 @@ void run(const Call& call) {
         std::vector<Image> images = generator.images({begin, end}, first);
         for (std::size_t i = 0; i < images.size() && !folders.empty(); ++i) {
             const std::size_t number = static_cast<std::size_t>(first) + i;
+            if (!SharedRows::mine(static_cast<std::int64_t>(number))) {
+                continue; // another rank writes this one
+            }
             const auto folder =
                 static_cast<std::size_t>(call.class_name.empty() ? 0 : classes[number]);
             write_png(folders[folder] / fmt::format("fake_{:06}.png", number), images[i]);
@@ -131,7 +137,7 @@ void run(const Call& call) {
         }
         bar.update(std::min(count, first + 1024));
     }
-    if (!call.grid.empty()) {
+    if (!call.grid.empty() && SharedRows::writes()) {
         write_png(call.grid, image_grid(shown, call.nrow));
     }
     print_line(fmt::format("{} fakes of {}{}{}{}{}", count, loaded.weights().string(),
@@ -167,6 +173,7 @@ Verb generate_verb() {
     }
     verb.examples = {"generate --run runs/gan --out fakes --count 1000 --seed 1",
                      "generate --run runs/conditional --class all --out fakes --grid fakes.png"};
+    verb.in_ranks = true;
     verb.run = [call] { run(*call); };
     return verb;
 }

@@ -9,6 +9,7 @@
 #include "data/atomic_file.h"
 #include "host/cli/verbs.h"
 #include "host/options/device_options.h"
+#include "host/plan/rank_link.h"
 
 namespace patchforge {
 
@@ -23,11 +24,14 @@ struct Call {
     double cache_megabytes = 50;
     double node_microseconds = 1.2;
     bool declared_only = false;
+    int ranks = 1;
+    std::string link = "nvlink";
     std::string json;
     BackendOptions backend;
 };
 
 void run(const Call& call) {
+    const RankLink& link = rank_link(call.link);
     if (const std::string reason = why_no_cuda(); !reason.empty()) {
         throw std::runtime_error(fmt::format("plan: {}; `make plan BATCH={}` records the same "
                                              "iteration without a GPU",
@@ -41,6 +45,9 @@ void run(const Call& call) {
                                   call.node_microseconds * 1e-6};
     fmt::print("GAN iteration, batch {}, on {}\n\n{}", call.gan.batch_size, backend->description(),
                plan_text(plan, device));
+    if (call.ranks > 1) {
+        fmt::print("{}", communication_text(plan.parameters, call.ranks, link));
+    }
     if (!call.json.empty()) {
         write_file_atomically(call.json, plan_json(plan, device));
     }
@@ -66,6 +73,8 @@ Verb plan_verb() {
     options.number("l2_mb", call->cache_megabytes, {0, 1e6}, "its L2 cache, MB");
     options.number("node_us", call->node_microseconds, {0, 1000},
                    "microseconds a node of a graph costs");
+    options.number("ranks", call->ranks, {1, 65536}, "processes that share each batch");
+    options.text("link", call->link, "nvlink|ib|ethernet", "between them").beside("ranks");
     options.group("Output");
     options.toggle("declared", call->declared_only,
                    "take the bytes that kernels declare; count nothing");

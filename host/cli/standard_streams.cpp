@@ -18,6 +18,24 @@ void open_standard_streams() {
     }
 }
 
+namespace {
+
+int standard_error = STDERR_FILENO;
+
+} // namespace
+
+void silence_standard_streams() {
+    standard_error = ::dup(STDERR_FILENO);
+    const int nowhere = ::open("/dev/null", O_WRONLY);
+    ::dup2(nowhere, STDOUT_FILENO);
+    ::dup2(nowhere, STDERR_FILENO);
+    ::close(nowhere);
+}
+
+void print_anyway(const std::string& text) {
+    (void)!::write(standard_error, text.data(), text.size());
+}
+
 std::string output_fault() {
     errno = 0;
     if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) {

@@ -126,6 +126,7 @@ Verb train_classifier_verb() {
         "train classifier --data idc.pfs --preset cnn --test-patients 20 --out runs/c1",
         "train classifier --data idc.pfs --adversarial-training pgd-5 --adv-eps 4/255 "
         "--out runs/hard"};
+    verb.in_ranks = true;
     verb.run = [call] { train_classifier(*call); };
     return verb;
 }
@@ -141,6 +142,7 @@ Verb train_detector_verb() {
     verb.examples = {"train detector --model runs/c1 --data idc.pfs --out runs/detector",
                      "train detector --model runs/c1 --data idc.pfs --attack fgsm --eps 8/255 "
                      "--out runs/detector"};
+    verb.in_ranks = true;
     verb.run = [call] { train_detector(*call); };
     return verb;
 }

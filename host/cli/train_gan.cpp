@@ -41,6 +41,7 @@ Verb train_gan_verb() {
     verb.examples = {"train gan --data idc.pfs --preset idc --out runs/gan",
                      "train gan --data digits --loss wgan-gp --n-critic 5 --conditional --steps "
                      "4000 --out runs/digits"};
+    verb.in_ranks = true;
     verb.run = [call] { run(*call); };
     return verb;
 }

@@ -48,6 +48,7 @@ Verb train_translate_verb() {
     verb.standard_preset = "super-resolution";
     verb.examples = {"train translate --data idc.pfs --mode super-resolution --out runs/sr",
                      "train translate --data idc.pfs --preset edges --steps 4000 --out runs/edges"};
+    verb.in_ranks = true;
     verb.run = [call] { run(*call); };
     return verb;
 }

@@ -17,6 +17,7 @@ struct Verb {
     std::vector<std::string> examples{}; // whole calls, without the program's name
     std::vector<Preset> presets{};       // what --preset takes; empty: no such option
     std::string standard_preset{};       // without --preset
+    bool in_ranks = false;               // may be the work of several processes
     std::function<void()> run{};         // after the options were set
 };
 

@@ -4,6 +4,7 @@
 #include "host/numerics/linear_algebra.h"
 #include "host/numerics/parallel.h"
 #include "host/numerics/philox_sequence.h"
+#include "host/ranks/shared_rows.h"
 
 #include <fmt/format.h>
 
@@ -73,7 +74,7 @@ Features random_network_features(const Features& images, const ImageShape& shape
     const auto network = draw_network(shape.channels, seed);
     Features result{images.count, random_network_dimension, {}};
     result.values.resize(images.count * random_network_dimension);
-    for_each_parallel(images.count, threads, [&](std::int64_t i) {
+    const auto features_of = [&](std::int64_t i) {
         const auto row = images.row(i);
         std::vector<float> maps(row.begin(), row.end()), columns;
         ImageShape in = shape;
@@ -103,7 +104,13 @@ Features random_network_features(const Features& images, const ImageShape& shape
             features[in.channels + c] =
                 static_cast<float>(std::sqrt(squares / static_cast<double>(pixels)));
         }
-    });
+    };
+    constexpr std::int64_t batch = 64; // rows that a rank takes at a time
+    share_batches(std::span(result.values), images.count, random_network_dimension, batch,
+                  [&](std::int64_t first, std::int64_t count) {
+                      for_each_parallel(count, threads,
+                                        [&](std::int64_t i) { features_of(first + i); });
+                  });
     return result;
 }
 

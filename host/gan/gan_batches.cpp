@@ -58,7 +58,7 @@ void GanTrainer::draw_patches(std::int64_t first, std::int64_t rows, std::int64_
         options_.symmetries ? drawn_patches_.matrix(rows, pixels_) : patches;
     const Vector<std::int32_t> numbers =
         classes_ == 0 ? Vector<std::int32_t>{} : row_numbers_.view().part(0, rows);
-    iterations_.source().gather(drawn, numbers, draw, slot, PixelRange::signed_unit);
+    iterations_.gather(drawn, numbers, draw, slot, PixelRange::signed_unit);
     if (classes_ > 0) {
         backend_.gather_labels(labels_.view().part(first, rows), iterations_.source().labels(),
                                numbers);
@@ -71,14 +71,14 @@ void GanTrainer::draw_patches(std::int64_t first, std::int64_t rows, std::int64_
         constexpr float half_step = 1.0f / 255;
         backend_.fill_uniform(noise, -half_step, half_step,
                               {options_.seed, static_cast<std::uint32_t>(Purpose::dequantisation),
-                               iterations_.count(options_.n_critic, draw)});
+                               iterations_.row_count(options_.n_critic, draw)});
         backend_.weighted_sum(patches.flat(), patches.flat(), 1, noise, 1, {}, 0);
     }
 }
 
 RandomStream GanTrainer::augmentation(std::uint32_t use, std::int64_t step) const {
     return {options_.seed, static_cast<std::uint32_t>(Purpose::augmentation) + use,
-            iterations_.count(options_.n_critic + 1, step)};
+            iterations_.row_count(options_.n_critic + 1, step)};
 }
 
 void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw) {
@@ -90,6 +90,18 @@ void GanTrainer::draw_latent(Matrix<float> latent, Purpose purpose, StepCount dr
     }
 }
 
+void GanTrainer::draw_codes(Matrix<float> latent, Purpose purpose, StepCount draw) {
+    if (!iterations_.sharding().cut()) {
+        draw_latent(latent, purpose, draw);
+        return;
+    }
+    const Shard& shard = iterations_.shard();
+    const Matrix<float> all = batch_latent_.matrix(shard.first + shard.rows, options_.latent_dim);
+    draw_latent(all, purpose, draw);
+    backend_.copy_columns(latent, 0, all.row_range(shard.first, shard.rows), 0,
+                          options_.latent_dim);
+}
+
 // A conditional GAN's fakes take the classes of the patches of the same batch, which lie behind the
 // reference rows.
 void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw,
@@ -98,11 +110,11 @@ void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpo
     const Matrix<float> fresh = codes.row_range(reference_g_, rows);
     const Matrix<float> fakes = samples_.matrix(first + rows, pixels_).row_range(first, rows);
     if (classes_ == 0) {
-        draw_latent(fresh, purpose, draw);
+        draw_codes(fresh, purpose, draw);
     } else {
         const Matrix<float> drawn = drawn_latent_.matrix(rows, options_.latent_dim);
         const Vector<std::int32_t> labels = labels_.view().part(reference_d_, rows);
-        draw_latent(drawn, purpose, draw);
+        draw_codes(drawn, purpose, draw);
         backend_.copy_columns(fresh, 0, drawn, 0, options_.latent_dim);
         backend_.one_hot(fresh, options_.latent_dim, classes_, labels);
         if (first != reference_d_) {
@@ -112,7 +124,9 @@ void GanTrainer::draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpo
     }
     DropoutSource training{true, options_.seed, 0, {}, 1};
     training.picture_seed = options_.seed;
-    training.picture = iterations_.count((options_.n_critic + 1) * batch_, step * batch_);
+    const std::int64_t batch = batch_ * iterations_.sharding().shards;
+    training.picture = iterations_.count((options_.n_critic + 1) * batch,
+                                         step * batch + iterations_.shard().first);
     if (reference_g_ == 0) {
         generator_pass_.forward(codes, training, fakes);
     } else {
@@ -138,7 +152,7 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t step) {
     if (options_.instance_noise > 0) {
         const Matrix<float> noisy = noisy_.matrix(rows, pixels_);
         backend_.copy(noisy.data, seen.data, static_cast<std::size_t>(seen.size()) * sizeof(float));
-        const StepCount draw = iterations_.count(options_.n_critic + 1, step);
+        const StepCount draw = iterations_.row_count(options_.n_critic + 1, step);
         backend_.add_noise(
             noisy.row_range(reference_d_, rows - reference_d_).flat(),
             {static_cast<float>(options_.instance_noise), iterations_.count(),

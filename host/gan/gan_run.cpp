@@ -36,16 +36,16 @@ std::vector<std::string> class_names(const PackedSet& set, const GanTrainer& tra
 class GanFamily final : public Family {
   public:
     GanFamily(Backend& backend, const PackedSet& set, const GanOptions& gan,
-              const GanRunOptions& options)
+              const GanRunOptions& options, const Sharding& sharding)
         : backend_(backend), options_(options), rows_(checked_rows(set, gan, options)),
-          trainer_(backend, gan, rows_, options.run.placement),
+          trainer_(backend, gan, rows_, options.run.placement, sharding),
           format_{set.channels(), set.height(), set.width(),
                   gan.latent == LatentDistribution::normal ? "normal" : "uniform",
                   class_names(set, trainer_)},
           sampler_(trainer_.sampling_generator(), format_), probe_(backend, trainer_, rows_),
           latents_(sampler_.latents(grid_images, gan.seed, Purpose::fixed_latent)),
           monitor_(gan.loss) {
-        if (options.evaluation.interval > 0) {
+        if (options.evaluation.interval > 0 && sharding.rank() == 0) {
             evaluation_ = std::make_unique<GanEvaluation>(
                 backend, sampler_, evaluation_rows(set, options.test_patients, gan.seed),
                 options.evaluation, options.run.device.backend.threads);
@@ -287,8 +287,9 @@ PatchRows evaluation_rows(const PackedSet& set, std::int64_t test_patients, std:
 bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options) {
     gan.validate();
     check_ranges(options);
+    const Sharding sharding = sharding_of(options.run);
     const auto backend = options.run.device.make();
-    GanFamily family(*backend, set, gan, options);
+    GanFamily family(*backend, set, gan, options, sharding);
     const PatchRows& rows = family.rows();
     RunRecord record = record_of(gan, options);
     record.changeable_fact("data", set.path().string());
@@ -299,7 +300,7 @@ bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunO
     if (!gan.rates.needs_length()) { // else the rates of every iteration depend on the length
         record.rules.may_change.insert(record.rules.may_change.end(), {"epochs", "steps"});
     }
-    return train(family, options.run, record);
+    return train(family, options.run, std::move(record), sharding);
 }
 
 } // namespace patchforge

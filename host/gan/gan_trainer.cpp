@@ -62,22 +62,22 @@ std::vector<double> GanMetrics::values() const {
 }
 
 GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
-                       Placement placement)
+                       Placement placement, const Sharding& sharding)
     : backend_(backend), options_(options),
       pixels_(patches.pixels_per_patch()), pictures_{patches.channels, patches.height,
                                                      patches.width},
       classes_(classes_of(options, patches)),
-      iterations_(
-          backend, patches,
-          {options.batch_size, options.drop_last, options.n_critic, options.seed, placement},
-          metric_count),
-      batch_(iterations_.source().rows_of_draw(0)),
-      reference_d_(reference_rows(options.normalisation_d, batch_)),
-      reference_g_(reference_rows(options.normalisation_g, batch_)),
+      iterations_(backend, patches,
+                  {options.batch_size, options.drop_last, options.n_critic, options.seed, placement,
+                   sharding},
+                  metric_count),
+      batch_(std::min(iterations_.source().rows_of_draw(0), iterations_.source().rows_of_shard())),
+      reference_d_(reference_rows(options.normalisation_d, iterations_.source().rows_of_draw(0))),
+      reference_g_(reference_rows(options.normalisation_g, iterations_.source().rows_of_draw(0))),
       shapes_(gan_shapes(options, {patches.channels, patches.height, patches.width}, classes_,
                          reference_g_, reference_d_)),
-      fakes_together_(draws_fakes_together(options)), generator_(backend, shapes_.generator),
-      discriminator_(backend, shapes_.discriminator),
+      fakes_together_(draws_fakes_together(options) && !sharding.cut()),
+      generator_(backend, shapes_.generator), discriminator_(backend, shapes_.discriminator),
       average_(generator_, options.ema, options.ema_warmup),
       optimiser_g_(generator_, optimiser_options(options, options.learning_rate_g, 0), false),
       optimiser_d_(discriminator_,
@@ -117,8 +117,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
         head_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
     }
     if (average_ && options.ema_statistics > 0) {
-        average_pass_ =
-            std::make_unique<Trace>(average_.network(), statistics_rows, false);
+        average_pass_ = std::make_unique<Trace>(average_.network(), statistics_rows, false);
     }
     if (options.lambda_gp > 0) {
         between_ = DeviceArray<float>(backend, batch * inputs);
@@ -136,6 +135,11 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     if (classes_ > 0 || reference_d_ > 0 || reference_g_ > 0 || options.lambda_pixel > 0 ||
         options.feature_matching || options.augments()) {
         d_inputs_ = DeviceArray<float>(backend, rows * inputs);
+    }
+    if (sharding.cut()) {
+        optimiser_g_.sum_over(sharding, {&generator_, &discriminator_});
+        optimiser_d_.sum_over(sharding, {&generator_, &discriminator_});
+        batch_latent_ = DeviceArray<float>(backend, options.batch_size * options.latent_dim);
     }
     set_reference_rows(patches);
     average_.restart();
@@ -160,26 +164,26 @@ void GanTrainer::schedule_rates() {
     optimiser_d_.schedule_rate(schedule);
 }
 
-void GanTrainer::discriminator_step(std::int64_t draw, std::int64_t rows, int slot) {
-    const StepCount count = iterations_.count(options_.n_critic, draw);
+ShardPass GanTrainer::discriminator_pass(std::int64_t draw, std::int64_t rows, int slot) {
+    const StepCount count = iterations_.row_count(options_.n_critic, draw);
     draw_patches(reference_d_, rows, draw, slot);
     if (fakes_together_) {
         draw_fakes_of_both_steps(rows);
     } else {
-        draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator, count, draw);
+        draw_fakes(reference_d_ + rows, rows, Purpose::latent_discriminator,
+                   iterations_.count(options_.n_critic, draw), draw);
     }
     discriminator_pass_.forward(shown(reference_d_ + 2 * rows, draw),
                                 {true, options_.seed,
                                  static_cast<std::uint32_t>(Purpose::dropout_discriminator_step),
                                  count, 2});
     discriminator_losses(rows);
-    if (penalty_) {
-        optimiser_d_.step(discriminator_pass_, count, [&](Vector<float> gradients) {
-            add_gradient_penalty(gradients, rows, count);
-        });
-    } else {
-        optimiser_d_.step(discriminator_pass_, count);
+    if (!penalty_) {
+        return {&discriminator_pass_};
     }
+    return {&discriminator_pass_, [this, rows, count](Vector<float> gradients) {
+                add_gradient_penalty(gradients, rows, count);
+            }};
 }
 
 // Between patches and fakes, each row at a place of its own; without noise.
@@ -203,17 +207,27 @@ void GanTrainer::add_gradient_penalty(Vector<float> gradients, std::int64_t rows
                            static_cast<float>(options_.lambda_gp));
 }
 
-void GanTrainer::generator_step(std::int64_t rows, int slot) {
-    const StepCount count = iterations_.count();
+ShardPass GanTrainer::generator_pass(std::int64_t rows, int slot) {
+    const StepCount count = iterations_.row_count();
+    const std::int64_t last = options_.n_critic - 1;
+    // Of a batch that is cut, D's step left another shard's labels and fakes.
+    const bool again = iterations_.sharding().cut();
+    if (classes_ > 0 && again) {
+        draw_patches(reference_d_, rows, last, slot);
+    }
     const bool with_patches = options_.feature_matching || options_.lambda_pixel > 0;
     if (with_patches) {
-        draw_patches(reference_d_ + rows, rows, options_.n_critic - 1, slot);
+        draw_patches(reference_d_ + rows, rows, last, slot);
     }
-    if (options_.one_fake) {
+    if (options_.one_fake && again) {
+        draw_fakes(reference_d_, rows, Purpose::latent_discriminator,
+                   iterations_.count(options_.n_critic, last), last);
+    } else if (options_.one_fake) {
         backend_.copy(samples_.data(), samples_.data() + rows * pixels_,
                       static_cast<std::size_t>(rows * pixels_) * sizeof(float));
     } else if (!fakes_together_) {
-        draw_fakes(reference_d_, rows, Purpose::latent_generator, count, options_.n_critic);
+        draw_fakes(reference_d_, rows, Purpose::latent_generator, iterations_.count(),
+                   options_.n_critic);
     }
     const std::int64_t groups = options_.feature_matching ? 2 : 1;
     discriminator_pass_.forward(
@@ -233,8 +247,7 @@ void GanTrainer::generator_step(std::int64_t rows, int slot) {
     } else {
         generator_output_gradient(rows, from);
     }
-    optimiser_g_.step(generator_pass_, count);
-    average_.follow(count);
+    return {&generator_pass_};
 }
 
 // Hinge and its like a head: the mean over its map, then the sum of the heads.
@@ -349,10 +362,15 @@ void GanTrainer::match_features(std::int64_t rows) {
 }
 
 void GanTrainer::enqueue_iteration(const IterationPattern& pattern) {
-    for (std::size_t draw = 0; draw < pattern.rows.size(); ++draw) {
-        discriminator_step(static_cast<std::int64_t>(draw), pattern.rows[draw], pattern.slot);
+    for (std::int64_t draw = 0; draw < options_.n_critic; ++draw) {
+        optimiser_d_.step(iterations_, pattern.rows[static_cast<std::size_t>(draw)],
+                          iterations_.count(options_.n_critic, draw), [&](std::int64_t rows) {
+                              return discriminator_pass(draw, rows, pattern.slot);
+                          });
     }
-    generator_step(pattern.rows.back(), pattern.slot);
+    optimiser_g_.step(iterations_, pattern.rows.back(), iterations_.count(),
+                      [&](std::int64_t rows) { return generator_pass(rows, pattern.slot); });
+    average_.follow(iterations_.count());
 }
 
 GanIterations GanTrainer::persistent_iterations(std::int64_t rows) const {
@@ -404,6 +422,9 @@ void GanTrainer::require_persistent() const {
     const std::vector<std::int64_t> hidden = widths(generator_);
     if (hidden.size() != 2 || hidden[0] != hidden[1] || widths(discriminator_) != hidden) {
         refuse("it takes two hidden layers of one width in both networks");
+    }
+    if (iterations_.sharding().cut()) {
+        refuse("it takes whole batches, not --shards");
     }
     if (streamed()) {
         refuse("it takes patches that lie on the device, not streamed ones");

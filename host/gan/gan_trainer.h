@@ -51,7 +51,7 @@ class GanTrainer {
   public:
     // options must be valid. Weights are initialised from options.seed.
     GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
-               Placement placement = Placement::automatic);
+               Placement placement = Placement::automatic, const Sharding& sharding = {});
 
     std::uint64_t step() const { return iterations_.step(); } // iterations done
     std::uint64_t total_steps() const { return total_steps_; }
@@ -88,14 +88,17 @@ class GanTrainer {
     GanIterations persistent_iterations(std::int64_t rows) const;
     // std::invalid_argument saying what stands against it.
     void require_persistent() const;
-    void discriminator_step(std::int64_t draw, std::int64_t rows, int slot);
-    void generator_step(std::int64_t rows, int slot);
+    // Of a batch or a shard of it: up to the gradient by the network's output.
+    ShardPass discriminator_pass(std::int64_t draw, std::int64_t rows, int slot);
+    ShardPass generator_pass(std::int64_t rows, int slot);
     void set_reference_rows(const PatchRows& patches);
     void schedule_rates();
 
     // Patches of draw `draw` into rows of samples_ from `first` on, their labels into labels_.
     void draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot);
     void draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw);
+    // Those of the current shard, out of those of the whole batch.
+    void draw_codes(Matrix<float> latent, Purpose purpose, StepCount draw);
     // G of fresh codes into rows of samples_ from `first` on; step: 0, 1, ... of D, then G's.
     void draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw,
                     std::int64_t step);
@@ -123,7 +126,7 @@ class GanTrainer {
     Extent pictures_{};
     std::int64_t classes_ = 0;
     Iterations iterations_;
-    std::int64_t batch_;           // rows of a full batch
+    std::int64_t batch_;           // rows of a full batch, or of a full shard of one
     std::int64_t reference_d_ = 0; // rows of a virtual batch, before all others
     std::int64_t reference_g_ = 0;
     GanShapes shapes_;
@@ -141,6 +144,7 @@ class GanTrainer {
         samples_; // [reference + 2B, pixels]: D step: patches, then fakes; G step: fakes
     // Only where the options need them:
     DeviceArray<float> drawn_latent_;       // [B, latent_dim], before class columns
+    DeviceArray<float> batch_latent_;       // [B, latent_dim] of all shards
     DeviceArray<float> noisy_;              // as samples_
     DeviceArray<float> drawn_patches_;      // [B, pixels], before symmetries; noise
     DeviceArray<float> moved_;              // as samples_

@@ -12,6 +12,7 @@
 #include "host/files/safetensors.h"
 #include "host/model/image_generator.h"
 #include "host/options/options.h"
+#include "host/ranks/shared_rows.h"
 #include "host/run/run_folder.h"
 
 namespace patchforge {
@@ -278,8 +279,7 @@ std::vector<float> ClassifierModel::run(std::span<const T> patches, bool feature
     const std::int64_t width = features ? feature_count() : format_.outputs();
     std::vector<float> answers(static_cast<std::size_t>(count * width));
     const Matrix<float> scaled = scaled_.matrix(batch_, pixels());
-    for (std::int64_t first = 0; first < count; first += batch_) {
-        const std::int64_t rows = std::min(batch_, count - first);
+    const auto answer = [&](std::int64_t first, std::int64_t rows) {
         scale(patches.subspan(static_cast<std::size_t>(first * pixels()),
                               static_cast<std::size_t>(rows * pixels())));
         backend().affine(scaled.flat(), scaled.flat(), 2, -1);
@@ -290,7 +290,8 @@ std::vector<float> ClassifierModel::run(std::span<const T> patches, bool feature
                                          : scaled;
         backend().download(answers.data() + first * width, wanted.data,
                            static_cast<std::size_t>(rows * width) * sizeof(float));
-    }
+    };
+    share_batches(std::span(answers), count, width, batch_, answer);
     return answers;
 }
 

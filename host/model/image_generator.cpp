@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
+#include "host/ranks/shared_rows.h"
 
 namespace patchforge {
 
@@ -169,15 +170,15 @@ std::vector<float> ImageGenerator::outputs(const std::vector<float>& latents,
     const std::int64_t pixels = network_->shape().outputs();
     const std::int64_t count = static_cast<std::int64_t>(latents.size()) / width;
     std::vector<float> result(static_cast<std::size_t>(count * pixels));
-    for (std::int64_t first = 0; first < count; first += batch_) {
-        const std::int64_t rows = std::min(batch_, count - first);
+    const auto make = [&](std::int64_t first, std::int64_t rows) {
         latent_.upload(latents.data() + first * width, rows * width);
         DropoutSource evaluation;
         evaluation.picture.offset = static_cast<std::uint32_t>(first_picture + first);
         const Matrix<float> images = pass_.forward(latent_.matrix(batch_, width), evaluation);
         network_->backend().download(result.data() + first * pixels, images.data,
                                      static_cast<std::size_t>(rows * pixels) * sizeof(float));
-    }
+    };
+    share_batches(std::span(result), count, pixels, batch_, make);
     return result;
 }
 

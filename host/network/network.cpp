@@ -102,6 +102,18 @@ Network::Network(Backend& backend, NetworkShape shape)
     }
 }
 
+std::int64_t Network::trained_before(std::int64_t layer) const {
+    std::int64_t before = trained_size_;
+    for (std::size_t l = static_cast<std::size_t>(layer); l < index_.size(); ++l) {
+        for (const int place : index_[l]) {
+            if (place >= 0) {
+                before = std::min(before, places_[static_cast<std::size_t>(place)].offset);
+            }
+        }
+    }
+    return before;
+}
+
 bool Network::plain() const {
     return std::all_of(shape_.layers.begin(), shape_.layers.end(),
                        [](const LayerShape& layer) { return layer.plain(); });

@@ -80,6 +80,8 @@ class Network {
     Vector<float> state() const;
     // The vectors of spectral normalisation, which training moves too; no average is one of them.
     Vector<float> singular_vectors() const;
+    // Numbers of all() that belong to the layers before this one; those of a layer lie together.
+    std::int64_t trained_before(std::int64_t layer) const;
     // Where a trained tensor's gradient lies in a gradient laid out as all().
     float* gradient_of(Vector<float> gradients, const float* tensor) const {
         return gradients.data + (tensor - values_.data());

@@ -178,9 +178,11 @@ void Trace::backward_input(Matrix<float> d_input, const Epilogue& previous, std:
 }
 
 void Trace::backward_gradients(Vector<float> gradients, bool accumulate, Matrix<float> d_input,
-                               const Epilogue& previous) {
+                               const Epilogue& previous,
+                               const std::function<void(std::int64_t)>& complete) {
     Backward pass;
     pass.gradients = gradients;
+    pass.complete = complete;
     pass.accumulate = accumulate;
     pass.d_input = d_input;
     pass.previous = previous;
@@ -221,6 +223,9 @@ void Trace::backward(const Backward& pass) {
         }
         if (!pass.updated) {
             parameter_gradients(l, pass);
+        }
+        if (pass.complete) {
+            pass.complete(network_->trained_before(l));
         }
         pass_down(l, pass);
     }

@@ -1,6 +1,7 @@
 // One way through a network and back.
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "host/network/network.h"
@@ -62,8 +63,11 @@ class Trace {
                         std::int64_t from = -1);
     // Gradients of all parameters, laid out as Network::all(), added when `accumulate`; d_input too
     // if not empty.
+    // `complete` is told the first of the gradients that nothing is added to any more, with all behind it, as
+    // layer after layer is done.
     void backward_gradients(Vector<float> gradients, bool accumulate, Matrix<float> d_input = {},
-                            const Epilogue& previous = {});
+                            const Epilogue& previous = {},
+                            const std::function<void(std::int64_t first)>& complete = {});
 
   private:
     // What one layer keeps of a forward pass; empty where the layer has no use for it.
@@ -93,6 +97,7 @@ class Trace {
         std::int64_t from = 0;
         Network* updated = nullptr; // takes an Adam step instead
         Adam adam{};
+        std::function<void(std::int64_t)> complete{};
     };
     static constexpr std::int64_t maximum_groups = 2;
 

@@ -1,6 +1,28 @@
 #include "host/options/device_options.h"
 
+#include <algorithm>
+#include <thread>
+#include <unistd.h>
+
+#include "host/ranks/job.h"
+
 namespace patchforge {
+
+std::unique_ptr<Backend> DeviceOptions::make() const {
+    const Launch launch = launch_of_environment();
+    if (launch.size == 1) {
+        return make_backend(device, backend);
+    }
+    BackendOptions own = backend;
+    const auto cores = static_cast<int>(std::thread::hardware_concurrency());
+    // Fewer than there are: the launcher has bound this rank to its own.
+    const bool bound = cores < ::sysconf(_SC_NPROCESSORS_ONLN);
+    if (own.threads == 0) {
+        own.threads = std::max(1, bound ? cores : cores / launch.local_size);
+    }
+    const bool gpu = device == "cuda" || (device == "auto" && why_no_cuda().empty());
+    return make_backend(gpu ? "cuda:" + std::to_string(launch.local_rank) : device, own);
+}
 
 void describe_threads(Options& options, int& threads) {
     options.group("Device");

@@ -13,7 +13,9 @@ struct DeviceOptions {
     std::string device = "auto"; // what make_backend takes
     BackendOptions backend;
 
-    std::unique_ptr<Backend> make() const { return make_backend(device, backend); }
+    // Of several ranks on a machine each takes a GPU of its own, or its share of the cores, where the
+    // options leave it open.
+    std::unique_ptr<Backend> make() const;
 };
 
 void describe(Options& options, DeviceOptions& device);

@@ -21,11 +21,13 @@ InterruptScope::InterruptScope() {
     action.sa_flags = SA_RESTART | static_cast<int>(SA_RESETHAND);
     sigaction(SIGINT, &action, &previous_interrupt_);
     sigaction(SIGTERM, &action, &previous_terminate_);
+    sigaction(SIGUSR1, &action, &previous_user_);
 }
 
 InterruptScope::~InterruptScope() {
     sigaction(SIGINT, &previous_interrupt_, nullptr);
     sigaction(SIGTERM, &previous_terminate_, nullptr);
+    sigaction(SIGUSR1, &previous_user_, nullptr);
 }
 
 bool interrupted() {

@@ -22,12 +22,23 @@ BatchSource::BatchSource(Backend& backend, const PatchRows& patches, const Batch
             fmt::format("--batch-size {}: there are {} patches; give a size from 1 to {}",
                         options_.batch_size, used, used));
     }
+    const Sharding& sharding = options_.sharding;
+    if (options_.batch_size % sharding.shards != 0) {
+        throw std::invalid_argument(
+            fmt::format("--batch-size {}: cannot be cut into {} equal shards; give a multiple of "
+                        "--shards",
+                        options_.batch_size, sharding.shards));
+    }
     plan_.count = used;
-    plan_.batch_size = std::min(options_.batch_size, used);
+    plan_.batch_size = sharding.cut() ? options_.batch_size : std::min(options_.batch_size, used);
     plan_.batches_per_epoch = options_.drop_last ? used / plan_.batch_size
                                                  : (used + plan_.batch_size - 1) / plan_.batch_size;
     plan_.seed = options_.seed;
     plan_.draw = {step, static_cast<std::uint32_t>(options_.draws_per_iteration), 0};
+    const ShardTree tree(sharding.shards, sharding.rank_count());
+    const std::vector<int> mine = tree.shards_of(sharding.rank());
+    first_row_ = mine.front() * rows_of_shard();
+    end_row_ = (mine.back() + 1) * rows_of_shard();
 
     if (!patches_.labels.empty()) {
         labels_ = DeviceArray<std::int32_t>(backend, patches_.count);
@@ -88,15 +99,20 @@ std::size_t BatchSource::slot_bytes() const {
 }
 
 void BatchSource::gather(Matrix<float> x, Vector<std::int32_t> row, std::int64_t j, int slot,
-                         PixelRange range) {
+                         PixelRange range, const Shard& shard) {
     const std::int64_t width = patches_.pixels_per_patch();
     if (!streamed()) {
+        // Shards are batches of their own to the gather, as many times more of them an epoch.
+        const int shards = options_.sharding.shards;
         BatchPlan plan = plan_;
-        plan.draw.offset = static_cast<std::uint32_t>(j);
+        plan.batch_size /= shards;
+        plan.batches_per_epoch *= shards;
+        plan.draw.stride *= static_cast<std::uint32_t>(shards);
+        plan.draw.offset = static_cast<std::uint32_t>(j * shards + shard.number);
         backend_.gather_rows(x, row, {resident_, patches_.count, width}, range, plan);
         return;
     }
-    const std::int64_t first = j * plan_.batch_size;
+    const std::int64_t first = j * plan_.batch_size + shard.first;
     const std::uint8_t* memory = slots_[slot].data();
     backend_.gather_rows(x, {}, {memory + first * width, x.rows, width}, range, plan_);
     if (!row.empty()) {
@@ -118,7 +134,7 @@ void BatchSource::stage(std::uint64_t iteration, int slot) {
             iteration * static_cast<std::uint64_t>(options_.draws_per_iteration) +
             static_cast<std::uint64_t>(j);
         const std::int64_t rows = rows_of_draw(draw);
-        for (std::int64_t b = 0; b < rows; ++b) {
+        for (std::int64_t b = first_row_; b < std::min(rows, end_row_); ++b) {
             const auto position =
                 static_cast<std::int64_t>(draw % per_epoch) * plan_.batch_size + b;
             const std::int64_t row = patches_.row(

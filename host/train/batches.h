@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "host/ranks/sharding.h"
+#include "host/train/shards.h"
 #include "kernels/backend.h"
 
 namespace patchforge {
@@ -38,6 +40,7 @@ struct BatchOptions {
     std::int64_t draws_per_iteration = 1;
     std::uint64_t seed = 0; // of the epochs' orders
     Placement placement = Placement::automatic;
+    Sharding sharding{};
 };
 
 // An iteration i makes the draws i * draws_per_iteration + 0, 1, ...; draw d belongs to epoch
@@ -55,12 +58,15 @@ class BatchSource {
     std::int64_t batches_per_epoch() const { return plan_.batches_per_epoch; }
     // True number of rows of a draw: the batch size, or less at the end of an epoch.
     std::int64_t rows_of_draw(std::uint64_t draw) const;
+    // Of a whole shard: the batch's, if it is not cut.
+    std::int64_t rows_of_shard() const { return plan_.batch_size / options_.sharding.shards; }
     bool streamed() const { return plan_.order == BatchPlan::Order::staged; }
 
     // Enqueues (or records) the gathering of draw `j` of the current iteration. `slot` matters only
-    // when streamed. row receives row numbers of the whole set; may be empty.
+    // when streamed. row receives row numbers of the whole set; may be empty. Of a batch that is cut
+    // it gathers the rows of `shard`.
     void gather(Matrix<float> x, Vector<std::int32_t> row, std::int64_t j, int slot,
-                PixelRange range);
+                PixelRange range, const Shard& shard = {});
 
     // The resident patches and the order in which they are drawn; not when streamed.
     const std::uint8_t* pixels() const { return resident_; }
@@ -82,6 +88,8 @@ class BatchSource {
     PatchRows patches_;
     BatchOptions options_;
     BatchPlan plan_;
+    // Of a global batch, what this rank works out.
+    std::int64_t first_row_ = 0, end_row_ = 0;
     const std::uint8_t* resident_ = nullptr;
     DeviceArray<std::uint8_t> uploaded_;
     DeviceArray<std::int32_t> subset_;

@@ -17,8 +17,12 @@ constexpr int unrolled_iterations = 8;
 Iterations::Iterations(Backend& backend, const PatchRows& patches, const BatchOptions& options,
                        std::int64_t metric_count)
     : backend_(backend), draws_(options.draws_per_iteration), metric_count_(metric_count),
+      sharding_(options.sharding),
+      places_(std::ssize(
+          ShardTree(sharding_.shards, sharding_.rank_count()).shards_of(sharding_.rank()))),
       device_step_(backend, 1), source_(backend, patches, options, device_step_.data()),
-      metrics_(backend, metric_count), history_(backend, maximum_run * metric_count) {}
+      metrics_(backend, places_ * metric_count),
+      history_(backend, maximum_run * places_ * metric_count) {}
 
 void Iterations::set_step(std::uint64_t step) {
     step_ = step;
@@ -27,6 +31,18 @@ void Iterations::set_step(std::uint64_t step) {
 
 std::uint64_t Iterations::per_epoch() const {
     return static_cast<std::uint64_t>((source_.batches_per_epoch() + draws_ - 1) / draws_);
+}
+
+std::vector<Shard> Iterations::shards(std::int64_t rows) const {
+    const ShardTree tree(sharding_.shards, sharding_.rank_count());
+    std::vector<Shard> mine;
+    for (Shard shard : filled_shards(rows, source_.rows_of_shard())) {
+        if (tree.owner(shard.number) == sharding_.rank()) {
+            shard.place = static_cast<int>(mine.size());
+            mine.push_back(shard);
+        }
+    }
+    return mine;
 }
 
 IterationPattern Iterations::pattern_of(std::uint64_t iteration) const {
@@ -94,13 +110,40 @@ std::vector<std::vector<float>> Iterations::run(std::int64_t count) {
         }
         step_ += same;
     }
-    std::vector<float> all(static_cast<std::size_t>(maximum_run * metric_count_));
-    history_.download(all.data(), maximum_run * metric_count_);
-    std::vector<std::vector<float>> rows;
+    const std::int64_t width = places_ * metric_count_;
+    std::vector<float> all(static_cast<std::size_t>(maximum_run * width));
+    history_.download(all.data(), maximum_run * width);
+    std::vector<float> measured;
     for (std::uint64_t step = first; step < end; ++step) {
-        const auto row =
-            all.begin() + static_cast<std::ptrdiff_t>(step % maximum_run) * metric_count_;
-        rows.emplace_back(row, row + metric_count_);
+        const auto row = all.begin() + static_cast<std::ptrdiff_t>(step % maximum_run) * width;
+        measured.insert(measured.end(), row, row + width);
+    }
+    return metrics_of(gather_on_first(sharding_.ranks, measured), first, end);
+}
+
+std::vector<std::vector<float>>
+Iterations::metrics_of(const std::vector<std::vector<float>>& measured, std::uint64_t first,
+                       std::uint64_t end) const {
+    const auto metrics = static_cast<std::size_t>(metric_count_);
+    const ShardTree tree(sharding_.shards, sharding_.rank_count());
+    std::vector<std::vector<float>> rows;
+    for (std::uint64_t step = first; step < end && !measured.empty(); ++step) {
+        // What an iteration measures, it measures on the batch of its last draw.
+        const std::vector<Shard> shards =
+            filled_shards(pattern_of(step).rows.back(), source_.rows_of_shard());
+        std::vector<float>& row = rows.emplace_back(metrics);
+        for (std::size_t m = 0; m < metrics; ++m) {
+            std::vector<float> of_shards;
+            for (const Shard& shard : shards) {
+                const int owner = tree.owner(shard.number);
+                const std::vector<int> its = tree.shards_of(owner);
+                const std::size_t place = (step - first) * its.size() +
+                                          static_cast<std::size_t>(shard.number - its.front());
+                of_shards.push_back(static_cast<float>(shard.share) *
+                                    measured[static_cast<std::size_t>(owner)][place * metrics + m]);
+            }
+            row[m] = sum_over_shards(of_shards);
+        }
     }
     return rows;
 }

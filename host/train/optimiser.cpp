@@ -1,6 +1,20 @@
 #include "host/train/optimiser.h"
 
+#include <array>
+
 namespace patchforge {
+
+namespace {
+
+// What the passes of a step move beside the parameters. Vectors of spectral normalisation are the same
+// whatever the shard, as they come from the weights alone.
+std::array<Vector<float>, 2> moved_by_passes(const Network& network) {
+    const std::int64_t trained = network.all().value.size;
+    return {network.state().part(trained, network.state().size - trained),
+            network.singular_vectors()};
+}
+
+} // namespace
 
 Optimiser::Optimiser(Network& network, const OptimiserOptions& options, bool adds_terms)
     : network_(network), options_(options) {
@@ -11,6 +25,23 @@ Optimiser::Optimiser(Network& network, const OptimiserOptions& options, bool add
     if (options.history > 0) {
         mean_ = DeviceArray<float>(network.backend(), size);
     }
+}
+
+void Optimiser::sum_over(const Sharding& sharding, std::vector<Network*> running) {
+    if (!sharding.cut()) {
+        return;
+    }
+    running_ = std::move(running);
+    gradients_ = {};
+    std::int64_t statistics = 0;
+    for (const Network* one : running_) {
+        for (const Vector<float> moved : moved_by_passes(*one)) {
+            statistics += moved.size;
+        }
+    }
+    Backend& backend = network_.backend();
+    statistics_ = DeviceArray<float>(backend, statistics);
+    sum_ = std::make_unique<ShardSum>(backend, sharding, network_.all().value.size + statistics);
 }
 
 Adam Optimiser::adam(StepCount count) const {
@@ -25,19 +56,71 @@ Adam Optimiser::adam(StepCount count) const {
     return adam;
 }
 
-void Optimiser::step(Trace& pass, StepCount count,
-                     const std::function<void(Vector<float> gradients)>& terms) {
+void Optimiser::step(Iterations& iterations, std::int64_t rows, StepCount count,
+                     const std::function<ShardPass(std::int64_t rows)>& of_shard) {
+    if (sum_) {
+        sum_shards(iterations, rows, of_shard);
+        update(sum_->total().part(0, network_.all().value.size), count);
+    } else {
+        step(of_shard(rows), count);
+    }
+}
+
+void Optimiser::step(const ShardPass& whole, StepCount count) {
     if (fused()) {
-        pass.backward_update(network_, adam(count));
+        whole.pass->backward_update(network_, adam(count));
         return;
     }
-    Backend& backend = network_.backend();
-    const Vector<float> gradients = gradients_.view();
-    pass.backward_gradients(gradients, false);
-    if (terms) {
-        terms(gradients);
+    whole.pass->backward_gradients(gradients_.view(), false);
+    if (whole.terms) {
+        whole.terms(gradients_.view());
     }
-    // Here is the one place where gradients of several processes would be summed.
+    update(gradients_.view(), count);
+}
+
+void Optimiser::sum_shards(Iterations& iterations, std::int64_t rows,
+                           const std::function<ShardPass(std::int64_t rows)>& of_shard) {
+    const std::int64_t size = network_.all().value.size;
+    const std::int64_t statistics = statistics_.size();
+    copy_statistics(statistics_.view(), Direction::save);
+    sum_->begin(static_cast<int>(filled_shards(rows, iterations.source().rows_of_shard()).size()));
+    for (const Shard& shard : iterations.shards(rows)) {
+        iterations.enter(shard);
+        copy_statistics(statistics_.view(), Direction::restore);
+        const ShardPass one = of_shard(shard.rows);
+        const Vector<float> numbers = sum_->of(shard);
+        const Vector<float> gradients = numbers.part(0, size);
+        copy_statistics(numbers.part(size, statistics), Direction::save);
+        if (one.terms) {
+            one.pass->backward_gradients(gradients, false);
+            one.terms(gradients);
+        } else {
+            sum_->add(shard, size);
+            one.pass->backward_gradients(gradients, false, {}, {},
+                                         [&](std::int64_t first) { sum_->add(shard, first); });
+        }
+        sum_->add(shard);
+    }
+    copy_statistics(sum_->total().part(size, statistics), Direction::restore);
+}
+
+void Optimiser::copy_statistics(Vector<float> saved, Direction direction) {
+    std::int64_t first = 0;
+    for (const Network* network : running_) {
+        for (const Vector<float> own : moved_by_passes(*network)) {
+            const Vector<float> kept = saved.part(first, own.size);
+            first += own.size;
+            if (own.size > 0) {
+                const bool save = direction == Direction::save;
+                network_.backend().copy(save ? kept.data : own.data, save ? own.data : kept.data,
+                                        static_cast<std::size_t>(own.size) * sizeof(float));
+            }
+        }
+    }
+}
+
+void Optimiser::update(Vector<float> gradients, StepCount count) {
+    Backend& backend = network_.backend();
     const AdamTensor all = network_.all();
     if (options_.weight_decay > 0) {
         backend.weighted_sum(gradients, gradients, 1, all.value,

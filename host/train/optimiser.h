@@ -1,10 +1,15 @@
 // One Adam step of a network from what a backward pass leaves, fused with the gradients where
-// nothing is added to them.
+// nothing is added to them. Where batches are cut into shards, this is the one place where what these
+// contribute is summed.
 #pragma once
 
 #include <functional>
+#include <memory>
+#include <vector>
 
 #include "host/network/trace.h"
+#include "host/train/iterations.h"
+#include "host/train/shard_sum.h"
 
 namespace patchforge {
 
@@ -20,30 +25,55 @@ struct OptimiserOptions {
     RateSchedule schedule{}; // in optimiser steps
 };
 
+// A shard went through the network. `pass` holds the gradient by the last layer's output, of a mean over
+// the shard's rows. `terms` adds further gradients, laid out as Network::all().
+struct ShardPass {
+    Trace* pass;
+    std::function<void(Vector<float> gradients)> terms{};
+};
+
 class Optimiser {
   public:
     // `adds_terms`: step() will be given terms. The network must outlive the optimiser.
     Optimiser(Network& network, const OptimiserOptions& options, bool adds_terms);
 
+    // Before the first step, where batches are cut. `running`: the networks whose running statistics change
+    // in the passes of a step; they must outlive the optimiser.
+    void sum_over(const Sharding& sharding, std::vector<Network*> running);
+
     // Of a whole run, known when its length is.
     void schedule_rate(const RateSchedule& schedule) { options_.schedule = schedule; }
 
-    // `pass` holds the gradient by the last layer's output. `terms` adds further gradients, laid
-    // out as Network::all().
-    void step(Trace& pass, StepCount count,
-              const std::function<void(Vector<float> gradients)>& terms = {});
+    // One step from a batch that went through the network in one piece.
+    void step(const ShardPass& whole, StepCount count);
+    // One step from a batch of `rows` rows. `of_shard` is called for each shard of this rank, which
+    // `iterations` has entered; for the batch if it is not cut. The gradient is the mean over all rows;
+    // running statistics become what the shards, each from the same old ones, made of them, weighted
+    // with their rows.
+    void step(Iterations& iterations, std::int64_t rows, StepCount count,
+              const std::function<ShardPass(std::int64_t rows)>& of_shard);
 
     Adam adam(StepCount count) const;
-    bool fused() const { return gradients_.size() == 0; }
+    bool fused() const { return gradients_.size() == 0 && !sum_; }
     // The mean of all weights so far; empty without historical averaging.
     DeviceArray<float>& mean() { return mean_; }
     const DeviceArray<float>& mean() const { return mean_; }
 
   private:
+    void sum_shards(Iterations& iterations, std::int64_t rows,
+                    const std::function<ShardPass(std::int64_t rows)>& of_shard);
+    // The running statistics of all `running_`, side by side.
+    enum class Direction { save, restore };
+    void copy_statistics(Vector<float> saved, Direction direction);
+    void update(Vector<float> gradients, StepCount count);
+
     Network& network_;
     OptimiserOptions options_;
     DeviceArray<float> gradients_; // empty: they go straight into Adam
     DeviceArray<float> mean_;
+    std::vector<Network*> running_;
+    std::unique_ptr<ShardSum> sum_; // of gradients, then of running statistics; null: not cut
+    DeviceArray<float> statistics_; // before the step
 };
 
 } // namespace patchforge

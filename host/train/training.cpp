@@ -14,6 +14,7 @@
 #include "host/run/event_file.h"
 #include "host/run/interrupt.h"
 #include "host/run/progress.h"
+#include "host/train/followers.h"
 #include "host/train/iterations.h"
 
 namespace patchforge {
@@ -38,14 +39,15 @@ double processor_seconds() {
 
 class Session final : public TrainingRun {
   public:
-    Session(Family& family, const RunOptions& options, const RunRecord& record)
+    Session(Family& family, const RunOptions& options, const RunRecord& record,
+            const Sharding& sharding)
         : family_(family), options_(options), schedule_(family.schedule()),
           columns_(family.columns()),
           folder_(
               options.resume
                   ? RunFolder::resume(options.out, family.kind(), record.parameters, record.rules)
                   : RunFolder::create(options.out, family.kind(), record.parameters)),
-          events_(folder_.path()), means_(family.metrics()) {
+          events_(folder_.path()), means_(family.metrics()), leader_(sharding.ranks) {
         resume();
     }
 
@@ -84,6 +86,7 @@ class Session final : public TrainingRun {
     RunFolder folder_;
     EventFile events_;
     IntervalMeans means_;
+    Leader leader_;
     double seconds_ = 0;
     double seconds_per_step_ = 0;
     double processor_seconds_before_ = 0; // of earlier processes of this run
@@ -93,6 +96,7 @@ void Session::resume() {
     std::int64_t keep_up_to = 0;
     if (options_.resume) {
         if (const auto last = folder_.latest_checkpoint()) {
+            leader_.restore(last->folder);
             family_.restore(last->folder);
             means_.restore(last->folder, family_.step(), schedule_.log);
             keep_up_to = last->step;
@@ -157,6 +161,7 @@ void Session::iterate(std::int64_t count) {
     const auto start = std::chrono::steady_clock::now();
     std::uint64_t step = family_.step();
     const std::vector<std::string> names = family_.metrics();
+    leader_.run(count);
     const std::vector<std::vector<double>> all = family_.run(count);
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
     seconds_ += passed.count();
@@ -198,6 +203,7 @@ bool Session::train() {
     family_.introduce(*this);
     InterruptScope interrupt_scope;
     bool complete = true;
+    const std::int64_t first = at();
     {
         ProgressBar bar("train", static_cast<std::int64_t>(family_.total_steps()), "steps", at());
         bool saved = true; // the state of this step is on disk
@@ -223,6 +229,11 @@ bool Session::train() {
             bar.update(at());
         }
         complete = over();
+        const double sent = static_cast<double>(leader_.end(complete));
+        if (const std::int64_t done = at() - first; sent > 0 && done > 0) {
+            folder_.log(fmt::format("The ranks sent {:.0f} bytes of sums an iteration",
+                                    sent / static_cast<double>(done)));
+        }
         if (!saved) {
             checkpoint();
         }
@@ -239,8 +250,17 @@ bool Session::train() {
 
 } // namespace
 
-bool train(Family& family, const RunOptions& options, const RunRecord& record) {
-    return Session(family, options, record).train();
+bool train(Family& family, const RunOptions& options, RunRecord record, const Sharding& sharding) {
+    if (!sharding.cut() && sharding_of(options).cut()) {
+        throw std::invalid_argument(
+            fmt::format("--shards: {} takes whole batches, of one process", family.kind()));
+    }
+    if (sharding.rank() > 0) {
+        return follow(family, *sharding.ranks);
+    }
+    record.fact("shards", std::int64_t{sharding.shards});
+    record.rules.standard["shards"] = "1";
+    return Session(family, options, record, sharding).train();
 }
 
 } // namespace patchforge

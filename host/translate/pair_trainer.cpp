@@ -25,8 +25,9 @@ std::vector<std::string> names(const TranslateOptions& options) {
 } // namespace
 
 PairTrainer::PairTrainer(Backend& backend, const TranslateOptions& options,
-                         const PicturePairs& pairs, Placement placement)
-    : TranslationTrainer(backend, options, pairs.training(), placement, names(options), false),
+                         const PicturePairs& pairs, Placement placement, const Sharding& sharding)
+    : TranslationTrainer(backend, options, pairs.training(), placement, sharding, names(options),
+                         false),
       source_(pairs.source), target_(pairs.target),
       generator_(&add_player(
           "generator", translation_generator(options, pairs.source, pairs.target.channels), false)),
@@ -42,6 +43,7 @@ PairTrainer::PairTrainer(Backend& backend, const TranslateOptions& options,
         shown_ = DeviceArray<float>(backend, 2 * batch_ * shown().size());
         d_shown_ = DeviceArray<float>(backend, batch_ * shown().size());
     }
+    sum_over_shards();
 }
 
 Extent PairTrainer::shown() const {
@@ -51,7 +53,7 @@ Extent PairTrainer::shown() const {
 
 void PairTrainer::draw(std::int64_t rows, int slot) {
     const Matrix<float> pairs = pairs_.matrix(rows, source_.size() + target_.size());
-    iterations_.source().gather(pairs, {}, 0, slot, PixelRange::signed_unit);
+    iterations_.gather(pairs, {}, 0, slot, PixelRange::signed_unit);
     const Matrix<float> sources = drawn_.matrix(rows, source_.size());
     backend_.copy_columns(sources, 0, pairs, 0, source_.size());
     augment(sources_.matrix(rows, source_.size()), sources, source_, 0);
@@ -70,21 +72,21 @@ void PairTrainer::show(std::int64_t first, Matrix<const float> made) {
     backend_.copy_columns(seen, before, made, 0, target_.size());
 }
 
-void PairTrainer::discriminator_step(std::int64_t rows) {
+ShardPass PairTrainer::discriminator_pass(std::int64_t rows) {
     show(0, targets_.matrix(rows, target_.size()));
     show(rows, made_.matrix(rows, target_.size()));
-    const StepCount count = iterations_.count();
-    const Matrix<float> logit = discriminator_pass_->forward(
-        shown_.matrix(2 * rows, shown().size()), {true, options_.seed, 0, count, 2});
+    const Matrix<float> logit =
+        discriminator_pass_->forward(shown_.matrix(2 * rows, shown().size()),
+                                     {true, options_.seed, 0, iterations_.row_count(), 2});
     discriminator_loss(discriminator_pass_->output_gradient(),
                        iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), logit);
-    discriminator_->optimiser.step(*discriminator_pass_, count);
+    return {discriminator_pass_.get()};
 }
 
 void PairTrainer::adversarial_gradient(Matrix<float> d_made, std::int64_t rows) {
     const Matrix<float> seen = shown_.matrix(2 * rows, shown().size()).row_range(rows, rows);
     const Matrix<float> logit =
-        discriminator_pass_->forward(seen, {true, options_.seed, 0, iterations_.count(), 1});
+        discriminator_pass_->forward(seen, {true, options_.seed, 0, iterations_.row_count(), 1});
     generator_loss(discriminator_pass_->output_gradient(),
                    iterations_.metrics(metrics_of_g, GeneratorMetrics::count), logit,
                    options_.lambda_adversarial);
@@ -93,18 +95,20 @@ void PairTrainer::adversarial_gradient(Matrix<float> d_made, std::int64_t rows) 
     backend_.copy_columns(d_made, 0, d_seen, shown().size() - target_.size(), target_.size());
 }
 
-void PairTrainer::enqueue(const IterationPattern& pattern) {
-    const std::int64_t rows = pattern.rows.front();
-    draw(rows, pattern.slot);
-    const Matrix<float> made = generator_pass_->forward(
-        sources_.matrix(rows, source_.size()),
-        {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_generator_step),
-         iterations_.count(), 1},
-        made_.matrix(rows, target_.size()));
+void PairTrainer::make(std::int64_t rows, int slot) {
+    draw(rows, slot);
+    generator_pass_->forward(sources_.matrix(rows, source_.size()),
+                             {true, options_.seed,
+                              static_cast<std::uint32_t>(Purpose::dropout_generator_step),
+                              iterations_.row_count(), 1},
+                             made_.matrix(rows, target_.size()));
+}
+
+ShardPass PairTrainer::generator_pass(std::int64_t rows) {
+    const Matrix<float> made = made_.matrix(rows, target_.size());
     const Matrix<float> targets = targets_.matrix(rows, target_.size());
     const Matrix<float> d_made = d_made_.matrix(rows, target_.size());
     if (discriminator_) {
-        discriminator_step(rows);
         adversarial_gradient(d_made, rows);
     } else {
         backend_.fill(d_made.flat(), 0);
@@ -115,7 +119,29 @@ void PairTrainer::enqueue(const IterationPattern& pattern) {
     backend_.activation_gradient(generator_pass_->output_gradient(), d_made, made,
                                  generator_pass_->epilogue(generator_->network.layer_count() - 1));
     mean_distance(iterations_.metrics(distance_metric), made, targets, rows_);
-    generator_->optimiser.step(*generator_pass_, iterations_.count());
+    return {generator_pass_.get()};
+}
+
+void PairTrainer::enqueue(const IterationPattern& pattern) {
+    const std::int64_t batch = pattern.rows.front();
+    if (discriminator_) {
+        discriminator_->optimiser.step(iterations_, batch, iterations_.count(),
+                                       [&](std::int64_t rows) {
+                                           make(rows, pattern.slot);
+                                           return discriminator_pass(rows);
+                                       });
+    }
+    // Of a batch that is cut, the last shard's pictures are left.
+    const bool again = iterations_.sharding().cut();
+    generator_->optimiser.step(iterations_, batch, iterations_.count(), [&](std::int64_t rows) {
+        if (!discriminator_ || again) {
+            make(rows, pattern.slot);
+        }
+        if (discriminator_ && again) {
+            show(rows, made_.matrix(rows, target_.size()));
+        }
+        return generator_pass(rows);
+    });
 }
 
 } // namespace patchforge

@@ -17,7 +17,7 @@ class PairTrainer : public TranslationTrainer {
   public:
     // The pairs' rows must outlive the trainer. options must be valid.
     PairTrainer(Backend& backend, const TranslateOptions& options, const PicturePairs& pairs,
-                Placement placement = Placement::automatic);
+                Placement placement = Placement::automatic, const Sharding& sharding = {});
 
     Network& generator() { return generator_->network; }
 
@@ -28,9 +28,13 @@ class PairTrainer : public TranslationTrainer {
     bool sees_source() const { return options_.mode == TranslationMode::paired; }
     Extent shown() const; // what D is shown of a picture
     void draw(std::int64_t rows, int slot);
+    // G of drawn sources.
+    void make(std::int64_t rows, int slot);
     // The picture `made` as D is shown it, into rows of shown_ from `first` on.
     void show(std::int64_t first, Matrix<const float> made);
-    void discriminator_step(std::int64_t rows);
+    // Of a batch or a shard of it: up to the gradient by the network's output.
+    ShardPass discriminator_pass(std::int64_t rows);
+    ShardPass generator_pass(std::int64_t rows);
     void adversarial_gradient(Matrix<float> d_made, std::int64_t rows);
 
     Extent source_, target_;

@@ -28,9 +28,9 @@ Image in_colour(const Image& picture) {
 class Paired final : public TranslationTask {
   public:
     Paired(Backend& backend, const TranslateSets& sets, const TranslateOptions& options,
-           Placement placement)
+           Placement placement, const Sharding& sharding)
         : backend_(backend), pairs_(picture_pairs(*sets.set, sets.target, options)),
-          trainer_(backend, options, pairs_, placement) {}
+          trainer_(backend, options, pairs_, placement, sharding) {}
 
     TranslationTrainer& trainer() override { return trainer_; }
     std::string about() const override {
@@ -136,8 +136,9 @@ TranslationResults Paired::measure(TrainingRun&) {
 } // namespace
 
 std::unique_ptr<TranslationTask> paired_task(Backend& backend, const TranslateSets& sets,
-                                             const TranslateOptions& options, Placement placement) {
-    return std::make_unique<Paired>(backend, sets, options, placement);
+                                             const TranslateOptions& options, Placement placement,
+                                             const Sharding& sharding) {
+    return std::make_unique<Paired>(backend, sets, options, placement, sharding);
 }
 
 } // namespace patchforge

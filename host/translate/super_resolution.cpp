@@ -39,10 +39,10 @@ Image sharp_bicubic(const Image& picture) {
 class SuperResolution final : public TranslationTask {
   public:
     SuperResolution(Backend& backend, const TranslateSets& sets, const TranslateOptions& options,
-                    Placement placement)
+                    Placement placement, const Sharding& sharding)
         : backend_(backend), pairs_(picture_pairs(*sets.set, nullptr, options)),
           cut_(sets.set->height() % 2 + sets.set->width() % 2 > 0),
-          trainer_(backend, options, pairs_, placement) {}
+          trainer_(backend, options, pairs_, placement, sharding) {}
 
     TranslationTrainer& trainer() override { return trainer_; }
     std::string about() const override {
@@ -146,8 +146,9 @@ TranslationResults SuperResolution::measure(TrainingRun&) {
 
 std::unique_ptr<TranslationTask> super_resolution_task(Backend& backend, const TranslateSets& sets,
                                                        const TranslateOptions& options,
-                                                       Placement placement) {
-    return std::make_unique<SuperResolution>(backend, sets, options, placement);
+                                                       Placement placement,
+                                                       const Sharding& sharding) {
+    return std::make_unique<SuperResolution>(backend, sets, options, placement, sharding);
 }
 
 } // namespace patchforge

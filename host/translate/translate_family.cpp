@@ -12,10 +12,11 @@ namespace patchforge {
 namespace {
 
 std::unique_ptr<TranslationTask> make_task(Backend& backend, const TranslateSets& sets,
-                                           const TranslateOptions& options, Placement placement) {
+                                           const TranslateOptions& options, Placement placement,
+                                           const Sharding& sharding) {
     return options.mode == TranslationMode::super_resolution
-               ? super_resolution_task(backend, sets, options, placement)
-               : paired_task(backend, sets, options, placement);
+               ? super_resolution_task(backend, sets, options, placement, sharding)
+               : paired_task(backend, sets, options, placement, sharding);
 }
 
 class TranslateFamily final : public Family {
@@ -128,8 +129,9 @@ bool run_translate_training(const TranslateSets& sets, const TranslateOptions& t
                             const TranslateRunOptions& options) {
     translate.validate();
     check_ranges(options);
+    const Sharding sharding = sharding_of(options.run);
     const auto backend = options.run.device.make();
-    auto task = make_task(*backend, sets, translate, options.run.placement);
+    auto task = make_task(*backend, sets, translate, options.run.placement, sharding);
     RunRecord record = record_of(translate, options);
     const auto tell = [&](const std::string& name, const PackedSet* set) {
         record.changeable_fact(name, set ? set->path().string() : std::string());
@@ -145,7 +147,7 @@ bool run_translate_training(const TranslateSets& sets, const TranslateOptions& t
         record.rules.may_change.insert(record.rules.may_change.end(), {"epochs", "steps"});
     }
     TranslateFamily family(*backend, std::move(task), options);
-    return train(family, options.run, record);
+    return train(family, options.run, std::move(record), sharding);
 }
 
 } // namespace patchforge

@@ -59,8 +59,10 @@ class TranslationTask {
 
 std::unique_ptr<TranslationTask> super_resolution_task(Backend& backend, const TranslateSets& sets,
                                                        const TranslateOptions& options,
-                                                       Placement placement);
+                                                       Placement placement,
+                                                       const Sharding& sharding);
 std::unique_ptr<TranslationTask> paired_task(Backend& backend, const TranslateSets& sets,
-                                             const TranslateOptions& options, Placement placement);
+                                             const TranslateOptions& options, Placement placement,
+                                             const Sharding& sharding);
 
 } // namespace patchforge

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
@@ -11,11 +12,13 @@ namespace patchforge {
 
 TranslationTrainer::TranslationTrainer(Backend& backend, const TranslateOptions& options,
                                        const PatchRows& patches, Placement placement,
+                                       const Sharding& sharding,
                                        std::vector<std::string> metric_names, bool drop_last)
     : backend_(backend), options_(options), metric_names_(std::move(metric_names)),
-      iterations_(backend, patches, {options.batch_size, drop_last, 1, options.seed, placement},
+      iterations_(backend, patches,
+                  {options.batch_size, drop_last, 1, options.seed, placement, sharding},
                   std::ssize(metric_names_)),
-      batch_(iterations_.source().rows_of_draw(0)),
+      batch_(std::min(iterations_.source().rows_of_draw(0), iterations_.source().rows_of_shard())),
       total_steps_(options.epochs > 0
                        ? static_cast<std::uint64_t>(options.epochs) * iterations_.per_epoch()
                        : static_cast<std::uint64_t>(options.steps)) {
@@ -34,6 +37,16 @@ TranslationTrainer::Player& TranslationTrainer::add_player(const std::string& na
     initialise_translation(player.network, options_, number);
     player.optimiser.schedule_rate(options_.rates.over(iterations_.per_epoch(), total_steps_));
     return player;
+}
+
+void TranslationTrainer::sum_over_shards() {
+    std::vector<Network*> networks;
+    for (Player& player : players_) {
+        networks.push_back(&player.network);
+    }
+    for (Player& player : players_) {
+        player.optimiser.sum_over(iterations_.sharding(), networks);
+    }
 }
 
 std::vector<std::vector<double>> TranslationTrainer::run(std::int64_t count) {
@@ -66,7 +79,7 @@ void TranslationTrainer::augment(Matrix<float> y, Matrix<const float> x, Extent 
     if (options_.flips) {
         backend_.dihedral(y, x, extent,
                           {options_.seed, static_cast<std::uint32_t>(Purpose::augmentation),
-                           iterations_.count(2, draw)});
+                           iterations_.row_count(2, draw)});
     } else {
         backend_.copy(y.data, x.data, static_cast<std::size_t>(y.size()) * sizeof(float));
     }

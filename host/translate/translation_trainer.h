@@ -49,9 +49,12 @@ class TranslationTrainer {
     };
 
     TranslationTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& patches,
-                       Placement placement, std::vector<std::string> metric_names, bool drop_last);
+                       Placement placement, const Sharding& sharding,
+                       std::vector<std::string> metric_names, bool drop_last);
     // Initialised as the next network. The optimiser will be given terms if it `adds_terms`.
     Player& add_player(const std::string& name, NetworkShape shape, bool adds_terms);
+    // When all players are there: their optimisers sum over shards, if batches are cut.
+    void sum_over_shards();
     // State beside weights and moments, in checkpoints by this name.
     void keep(const std::string& name, DeviceArray<float>& state) { kept_[name] = &state; }
     virtual void enqueue(const IterationPattern& pattern) = 0;
@@ -72,7 +75,7 @@ class TranslationTrainer {
     TranslateOptions options_;
     std::vector<std::string> metric_names_;
     Iterations iterations_;
-    std::int64_t batch_; // rows of a full batch
+    std::int64_t batch_; // rows of a full batch, or of a full shard of one
 
   private:
     std::deque<Player> players_;

@@ -12,6 +12,7 @@
 #include "data/atomic_file.h"
 #include "host/page/chart.h"
 #include "host/page/report.h"
+#include "host/ranks/shared_rows.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "host/trial/attack_charts.h"
@@ -159,7 +160,7 @@ void Session::attack_one() {
                                   fmt::format("{}, eps {}, in the 8 bits of a file", summary.attack,
                                               epsilon_text(result.epsilon)));
                 }
-                if (job_.save && (result.epsilon > 0)) {
+                if (job_.save && result.epsilon > 0 && SharedRows::writes()) {
                     const fs::path folder =
                         job_.save_folder(*method, result.epsilon, result.lambda);
                     const SavedImages saved =
@@ -264,7 +265,7 @@ void Session::add_chart(const std::optional<Chart>& chart, const char* file, con
         return;
     }
     report_.chart(chart_svg(*chart), caption);
-    if (!job_.out.empty()) {
+    if (!job_.out.empty() && SharedRows::writes()) {
         write_chart(job_.out / file, *chart);
     }
 }
@@ -471,7 +472,7 @@ void Session::finish() {
     if (job_.document) {
         *job_.document = text;
     }
-    if (job_.out.empty()) {
+    if (job_.out.empty() || !SharedRows::writes()) {
         return;
     }
     write_file_atomically(job_.out / "attack.json", text + "\n");

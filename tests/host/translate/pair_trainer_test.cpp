@@ -7,6 +7,7 @@
 
 #include "host/files/safetensors.h"
 #include "host/translate/translator.h"
+#include "tests/host/ranks/thread_ranks.h"
 #include "tests/host/temporary_folder.h"
 #include "tests/kernels/backends.h"
 
@@ -113,6 +114,30 @@ TEST_P(PairTrainerTest, LearnsASmallSetByHeart) {
     PairTrainer trainer(backend(), options, pairs);
     const auto metrics = trainer.run(60);
     EXPECT_LT(metrics.back()[0], 0.8 * metrics.front()[0]);
+}
+
+TEST(PairTrainer, EndsInTheSameBytesOnAnyNumberOfRanks) {
+    TranslateOptions options = small_game(TranslationMode::paired);
+    options.batch_size = 4;
+    const PicturePairs pairs = pairs_of({3, 8, 8}, {1, 8, 8}, 6); // a batch of 4, a batch of 2
+    CheckpointFiles expected;
+    std::vector<std::vector<double>> expected_metrics;
+    for (const int ranks : {1, 2, 3}) {
+        testing::ThreadRanks(ranks).run([&](Ranks& own) {
+            const auto cpu = make_cpu_backend({.threads = 1});
+            PairTrainer trainer(*cpu, options, pairs, Placement::automatic, {4, &own});
+            const auto metrics = trainer.run(4);
+            if (ranks == 1) {
+                expected = trainer.checkpoint();
+                expected_metrics = metrics;
+            }
+            EXPECT_TRUE(trainer.checkpoint() == expected) << own.name() << " of " << ranks;
+            if (own.rank() == 0) {
+                EXPECT_EQ(metrics, expected_metrics);
+            }
+        });
+    }
+    EXPECT_EQ(expected_metrics.size(), 4u);
 }
 
 } // namespace

@@ -1,0 +1,461 @@
+// Trainings and other work of several processes, started by mpirun on this machine: more ranks than cores.
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <regex>
+#include <sstream>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
+#include "tests/host/end_to_end/program.h"
+
+namespace patchforge {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::bytes_of_file;
+using testing::Outcome;
+using testing::run_program;
+using testing::ScratchFolder;
+using Words = std::vector<std::string>;
+
+// Why mpirun cannot be tested here; empty: it can.
+std::string why_no_ranks() {
+    const std::string said = run_program("patchforge-cpu", {"doctor"}).output;
+    if (said.find("built without MPI") != std::string::npos) {
+        return "the program was built without MPI (libopenmpi-dev)";
+    }
+    return said.find("started by mpirun") == std::string::npos ? "mpirun (openmpi-bin) is not here"
+                                                               : "";
+}
+
+// A command that runs, with its output in a file.
+class Started {
+  public:
+    Started(const Words& words, const fs::path& output) : output_(output) {
+        std::vector<char*> argv;
+        for (const std::string& word : words) {
+            argv.push_back(const_cast<char*>(word.c_str()));
+        }
+        argv.push_back(nullptr);
+        child_ = ::fork();
+        if (child_ == 0) {
+            const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+            ::dup2(file, 1);
+            ::dup2(file, 2);
+            ::execvp(argv[0], argv.data());
+            ::_exit(127);
+        }
+    }
+    pid_t pid() const { return child_; }
+    // The processes that it started and that run the program.
+    std::vector<pid_t> ranks() const {
+        std::vector<pid_t> found;
+        const std::string own = std::to_string(child_);
+        std::ifstream children("/proc/" + own + "/task/" + own + "/children");
+        for (pid_t pid = 0; children >> pid;) {
+            const std::string name = "/proc/" + std::to_string(pid) + "/cmdline";
+            std::ifstream file(name);
+            std::string command;
+            std::getline(file, command, '\0');
+            if (command.find("patchforge") != std::string::npos) {
+                found.push_back(pid);
+            }
+        }
+        return found;
+    }
+    bool running() { return !ended_ && ::waitpid(child_, &status_, WNOHANG) == 0; }
+    Outcome wait() {
+        ::waitpid(child_, &status_, 0);
+        return {WIFSIGNALED(status_) ? -WTERMSIG(status_) : WEXITSTATUS(status_),
+                bytes_of_file(output_)};
+    }
+
+  private:
+    fs::path output_;
+    pid_t child_ = 0;
+    int status_ = 0;
+    bool ended_ = false;
+};
+
+class RanksTest : public ::testing::Test {
+  protected:
+    void SetUp() override {
+        if (const std::string reason = why_no_ranks(); !reason.empty()) {
+            GTEST_SKIP() << reason << ": nothing was run by several processes";
+        }
+        for (const auto& [name, value] : {std::pair("OMPI_ALLOW_RUN_AS_ROOT", "1"),
+                                          {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
+                                          {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
+                                          {"OMPI_MCA_hwloc_base_binding_policy", "none"},
+                                          {"OMPI_MCA_mpi_yield_when_idle", "1"}}) {
+            ::setenv(name, value, 1);
+        }
+        const Outcome made =
+            run_program("patchforge-cpu", {"tissue", folder_ / "tissue", "--patients", "4",
+                                           "--patches", "12", "--size", "8"});
+        ASSERT_EQ(made.status, 0) << made.output;
+        const Outcome packed = run_program(
+            "patchforge-cpu", {"pack", folder_ / "tissue", "--out", folder_ / "set.pfs"});
+        ASSERT_EQ(packed.status, 0) << packed.output;
+    }
+
+    Words training(const std::string& family, const std::string& out) const {
+        Words words = {"train",     family,        "--data",       folder_ / "set.pfs",
+                       "--out",     folder_ / out, "--batch-size", "8",
+
+                       "--seed",    "5",           "--device",     "cpu",
+                       "--threads", "1",           "--shards",     "4"};
+        const Words rest =
+            family == "gan"
+                ? Words{"--steps",  "9",     "--log-interval", "3", "--checkpoint-interval", "4",
+                        "--norm-g", "batch", "--hidden-dim",   "24"}
+                : Words{"--epochs", "3", "--hidden-dims", "24,16", "--ema", "0.9"};
+        words.insert(words.end(), rest.begin(), rest.end());
+        return words;
+    }
+    Words launched(int ranks, const Words& arguments) const {
+        Words words = {"mpirun", "-n", std::to_string(ranks), "build/patchforge-cpu"};
+        if (ranks == 1) {
+            words = {"build/patchforge-cpu"};
+        }
+        words.insert(words.end(), arguments.begin(), arguments.end());
+        return words;
+    }
+    Started start(const Words& words) { return {words, folder_ / "output.txt"}; }
+    Outcome run(int ranks, const Words& arguments) {
+        return start(launched(ranks, arguments)).wait();
+    }
+
+    // The weights and moments of a run's last checkpoint, and what it logged.
+    std::string state(const std::string& out) const {
+        std::string all = bytes_of_file(folder_ / (out + "/metrics.csv"));
+        std::map<std::string, std::string> files;
+        for (const auto& entry :
+             fs::recursive_directory_iterator(folder_ / (out + "/checkpoints"))) {
+            if (entry.is_regular_file()) {
+                files[entry.path().string().substr((folder_ / out).size())] =
+                    bytes_of_file(entry.path());
+            }
+        }
+        for (const auto& [name, bytes] : files) {
+            all += name + bytes;
+        }
+        return all;
+    }
+    static int count(const std::string& text, const std::string& part) {
+        int found = 0;
+        for (std::size_t at = text.find(part); at != std::string::npos;
+             at = text.find(part, at + 1)) {
+            ++found;
+        }
+        return found;
+    }
+    // Until the run has a checkpoint.
+    bool checkpointed(Started& job, const std::string& out) {
+        while (job.running()) {
+            if (fs::exists(folder_ / (out + "/checkpoints")) &&
+                fs::directory_iterator(folder_ / (out + "/checkpoints")) !=
+                    fs::directory_iterator()) {
+                return true;
+            }
+            std::this_thread::sleep_for(std::chrono::milliseconds(5));
+        }
+        return false;
+    }
+    // Long enough to be interrupted.
+    Words long_training(const std::string& out) const {
+        return testing::with_options(training("gan", out),
+                                     {"--steps", "4000", "--checkpoint-interval", "20"});
+    }
+
+    ScratchFolder folder_{"ranks"};
+};
+
+TEST_F(RanksTest, EveryFamilyEndsInTheSameBytesOnOneToFourRanks) {
+    for (const std::string family : {"gan", "classifier"}) {
+        std::string expected;
+        for (const int ranks : {1, 2, 3, 4}) {
+            const std::string out = family + std::to_string(ranks);
+            const Outcome outcome = run(ranks, training(family, out));
+            ASSERT_EQ(outcome.status, 0) << outcome.output;
+            EXPECT_EQ(count(outcome.output, "Look at"), 1) << outcome.output;
+            if (ranks == 1) {
+                expected = state(out);
+            }
+            EXPECT_TRUE(state(out) == expected) << family << " on " << ranks << " ranks";
+        }
+    }
+}
+
+TEST_F(RanksTest, ARunThatARankWasKilledInGoesOnOnAnotherNumberOfRanks) {
+    Started job = start(launched(4, long_training("killed")));
+    ASSERT_TRUE(checkpointed(job, "killed")) << job.wait().output;
+    ASSERT_EQ(job.ranks().size(), 4u);
+    ::kill(job.ranks().at(2), SIGKILL);
+    EXPECT_NE(job.wait().status, 0);
+    // Wherever it was killed: it goes on for some steps.
+    std::int64_t last = 0;
+    for (const auto& entry : fs::directory_iterator(folder_ / "killed/checkpoints")) {
+        const std::string name = entry.path().filename().string();
+        last = std::max<std::int64_t>(last, std::atoll(name.substr(name.find('_') + 1).c_str()));
+    }
+    const std::string end = std::to_string(last + 13);
+    Words resumed = testing::with_options(long_training("killed"), {"--steps", end, "--keep", "1"});
+    resumed.push_back("--resume");
+    const Outcome ended = run(2, resumed);
+    ASSERT_EQ(ended.status, 0) << ended.output;
+    const Words whole =
+        testing::with_options(long_training("whole"), {"--steps", end, "--keep", "1"});
+    ASSERT_EQ(run(1, whole).status, 0);
+    EXPECT_TRUE(state("killed") == state("whole"));
+}
+
+TEST_F(RanksTest, AnInterruptSavesOnce) {
+    Started job = start(launched(2, long_training("stopped")));
+    ASSERT_TRUE(checkpointed(job, "stopped")) << job.wait().output;
+    ::kill(job.pid(), SIGUSR1); // mpirun passes it on to every rank
+    const Outcome outcome = job.wait();
+    EXPECT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_EQ(count(outcome.output, "everything is saved"), 1) << outcome.output;
+}
+
+TEST_F(RanksTest, ARankThatHangsEndsAllWithOneError) {
+    for (const std::size_t stopped : {std::size_t{0}, std::size_t{1}}) {
+        Started job =
+            start(launched(2, testing::with_options(long_training("hung" + std::to_string(stopped)),
+                                                    {"--rank-timeout", "1"})));
+        ASSERT_TRUE(checkpointed(job, "hung" + std::to_string(stopped))) << job.wait().output;
+        const std::vector<pid_t> ranks = job.ranks();
+        ASSERT_EQ(ranks.size(), 2u);
+        ::kill(ranks[stopped], SIGSTOP);
+        const Outcome outcome = job.wait();
+        EXPECT_NE(outcome.status, 0);
+        EXPECT_EQ(count(outcome.output, "patchforge: error: "), 1) << outcome.output;
+        EXPECT_NE(outcome.output.find("nothing came from the other ranks for 1 s"),
+                  std::string::npos)
+            << outcome.output;
+    }
+}
+
+TEST_F(RanksTest, BadDataOnOneRankEndsAllWithOneError) {
+    std::ofstream(folder_ / "bad.pfs") << "no packed set";
+    Words words = {"mpirun", "-n", "1", "build/patchforge-cpu"};
+    const Words good = training("gan", "bad");
+    words.insert(words.end(), good.begin(), good.end());
+    words.insert(words.end(), {":", "-n", "2", "build/patchforge-cpu"});
+    const Words bad = testing::with_options(good, {"--data", folder_ / "bad.pfs"});
+    words.insert(words.end(), bad.begin(), bad.end());
+    const Outcome outcome = start(words).wait();
+    EXPECT_NE(outcome.status, 0);
+    EXPECT_EQ(count(outcome.output, "patchforge: error: "), 1) << outcome.output;
+    EXPECT_NE(outcome.output.find("bad.pfs"), std::string::npos) << outcome.output;
+    EXPECT_NE(outcome.output.find("rank 1 of 3 on "), std::string::npos) << outcome.output;
+}
+
+TEST_F(RanksTest, WrongCallsAreRefusedOnce) {
+    for (const auto& [arguments, refusal] :
+         {std::pair(Words{"pack", folder_ / "tissue", "--out", folder_ / "x.pfs"},
+                    "is work for one process"),
+          {testing::with_options(training("gan", "few"), {"--shards", "2"}),
+           "there are 3 ranks, and each needs a shard"}}) {
+        const Outcome outcome = run(3, arguments);
+        EXPECT_EQ(outcome.status, 2);
+        EXPECT_EQ(count(outcome.output, "patchforge: error: "), 1) << outcome.output;
+        EXPECT_NE(outcome.output.find(refusal), std::string::npos) << outcome.output;
+    }
+}
+
+// Times are the only difference.
+std::string without_times(const std::string& text) {
+    static const std::regex times(
+        R"re("(total_time|seconds)": ?[0-9.e+-]+|"timestamp": ?"[^"]*"|,[0-9.e+-]+(?=\n))re");
+    return std::regex_replace(text, times, "");
+}
+
+TEST_F(RanksTest, RowsAreSharedAndTheFilesAreThoseOfOneProcess) {
+    ASSERT_EQ(run(1, training("classifier", "c")).status, 0);
+    ASSERT_EQ(run(1, training("gan", "g")).status, 0);
+    const Words computing = {"--device", "cpu", "--threads", "1"};
+    const auto with = [&](Words words) {
+        words.insert(words.end(), computing.begin(), computing.end());
+        return words;
+    };
+    for (const int ranks : {1, 3}) {
+        const std::string n = std::to_string(ranks);
+        for (const Words& words :
+             {Words{"classify", folder_ / "set.pfs", "--model", folder_ / "c", "--csv",
+                    folder_ / ("csv" + n)},
+              Words{"generate", "--run", folder_ / "g", "--count", "70", "--out",
+                    folder_ / ("fakes" + n), "--grid", folder_ / ("grid" + n)},
+              Words{"attack", "--model", folder_ / "c", "--data", folder_ / "set.pfs", "--rows",
+                    "all", "--method", "pgd,square,worst", "--eps", "8/255", "--batch-size", "9",
+                    "--save", "--out", folder_ / ("attack" + n)},
+              Words{"evaluate", "--run", folder_ / "g", "--data", folder_ / "set.pfs", "--count",
+                    "40", "--features", folder_ / "c", "--out", folder_ / ("evaluated" + n)}}) {
+            const Outcome outcome = run(ranks, with(words));
+            ASSERT_EQ(outcome.status, 0) << outcome.output;
+        }
+    }
+    EXPECT_TRUE(bytes_of_file(folder_ / "csv1") == bytes_of_file(folder_ / "csv3"));
+    EXPECT_TRUE(bytes_of_file(folder_ / "grid1") == bytes_of_file(folder_ / "grid3"));
+    int pictures = 0;
+    for (const std::string what : {"fakes", "attack", "evaluated"}) {
+        for (const auto& entry : fs::recursive_directory_iterator(folder_ / (what + "1"))) {
+            if (!entry.is_regular_file()) {
+                continue;
+            }
+            const fs::path name = fs::relative(entry.path(), folder_ / (what + "1"));
+            const std::string one = bytes_of_file(entry.path());
+            const std::string three = bytes_of_file(fs::path(folder_ / (what + "3")) / name);
+            if (name.extension() == ".png") {
+                ++pictures;
+                EXPECT_TRUE(one == three) << name;
+            } else if (name.extension() != ".html") { // pages say how long it took
+                EXPECT_EQ(without_times(one), without_times(three)) << name;
+            }
+        }
+    }
+    EXPECT_GT(pictures, 70);
+}
+
+TEST_F(RanksTest, AnOrdinaryUserMayStartThem) {
+    if (::geteuid() != 0) {
+        GTEST_SKIP() << "this user is one: the other tests have shown it";
+    }
+    const std::string program = fs::absolute("build/patchforge-cpu").string();
+    const Words nobody = {"runuser", "-u", "nobody", "--"};
+    const auto as_nobody = [&](const Words& words) {
+        Words all = nobody;
+        all.insert(all.end(), words.begin(), words.end());
+        return start(all).wait();
+    };
+    if (as_nobody({program, "--version"}).status != 0) {
+        GTEST_SKIP() << "nobody may not run " << program;
+    }
+    fs::permissions(folder_.path(), fs::perms::all);
+    Words words = {"env",
+                   "TMPDIR=" + folder_.path().string(),
+                   "HOME=" + folder_.path().string(),
+                   "XDG_CACHE_HOME=" + (folder_ / "nobody"),
+                   "mpirun",
+                   "-n",
+                   "2",
+                   program};
+    const Words arguments = training("gan", "theirs");
+    words.insert(words.end(), arguments.begin(), arguments.end());
+    const Outcome outcome = as_nobody(words);
+    EXPECT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_EQ(count(outcome.output, "Look at"), 1) << outcome.output;
+}
+
+// Two network namespaces joined by a pair of virtual Ethernet devices, gone with their scope.
+class TwoHosts {
+  public:
+    TwoHosts() {
+        const std::string pid = std::to_string(::getpid());
+        for (const char end : {'a', 'b'}) {
+            names_.push_back("pf" + pid + end);
+        }
+        const std::string a = names_[0], b = names_[1];
+        made_ = run("ip netns add " + a) && run("ip netns add " + b) &&
+                run("ip link add " + a + " type veth peer name " + b) &&
+                run("ip link set " + a + " netns " + a) &&
+                run("ip link set " + b + " netns " + b) &&
+                run("ip -n " + a + " addr add 10.77.0.1/24 dev " + a) &&
+                run("ip -n " + b + " addr add 10.77.0.2/24 dev " + b) && link(0, "up") &&
+                link(1, "up") && run("ip -n " + a + " link set lo up") &&
+                run("ip -n " + b + " link set lo up");
+    }
+    ~TwoHosts() {
+        for (const std::string& name : names_) { // with the daemon that a cut-off mpirun left
+            run("ip netns pids " + name + " | xargs -r kill -9");
+            run("ip netns del " + name);
+        }
+    }
+    bool made() const { return made_; }
+    const std::string& name(std::size_t host) const { return names_[host]; }
+    bool link(std::size_t host, const std::string& state) const {
+        return run("ip -n " + names_[host] + " link set " + names_[host] + " " + state);
+    }
+
+  private:
+    static bool run(const std::string& command) {
+        return std::system((command + " > /dev/null 2>&1").c_str()) == 0;
+    }
+    std::vector<std::string> names_;
+    bool made_ = false;
+};
+
+TEST_F(RanksTest, TwoHostsEndInTheBytesOfOneAndACutOffOneLosesNothing) {
+    const TwoHosts hosts;
+    if (!hosts.made()) {
+        GTEST_SKIP() << "network namespaces cannot be made here: two hosts were not tried";
+    }
+    // What mpirun starts the other host's daemon with, in ssh's place.
+    const std::string agent = folder_ / "agent";
+    std::ofstream(agent) << "#!/bin/sh\nshift\nexec ip netns exec " << hosts.name(1)
+                         << " sh -c \"$*\"\n";
+    fs::permissions(agent, fs::perms::owner_all);
+    const auto on_both = [&](const Words& arguments) {
+        Words words = {"timeout",
+                       "-s",
+                       "KILL",
+                       "30",
+                       "ip",
+                       "netns",
+                       "exec",
+                       hosts.name(0),
+                       "mpirun",
+                       "--mca",
+                       "plm_rsh_agent",
+                       agent,
+                       "--mca",
+                       "oob_tcp_if_include",
+                       "10.77.0.0/24",
+                       "--mca",
+                       "btl",
+                       "tcp,self",
+                       "--mca",
+                       "btl_tcp_if_include",
+                       "10.77.0.0/24",
+                       "--host",
+                       "10.77.0.1:1,10.77.0.2:1",
+                       "-n",
+                       "2",
+                       "build/patchforge-cpu"};
+        words.insert(words.end(), arguments.begin(), arguments.end());
+        return words;
+    };
+    const Outcome outcome = start(on_both(training("gan", "two"))).wait();
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    ASSERT_EQ(run(1, training("gan", "one")).status, 0);
+    EXPECT_TRUE(state("two") == state("one"));
+
+    Words words = testing::with_options(long_training("cut"), {"--rank-timeout", "1"});
+    Started job = start(on_both(words));
+    ASSERT_TRUE(checkpointed(job, "cut")) << job.wait().output;
+    ASSERT_TRUE(hosts.link(0, "down"));
+    // mpirun itself may wait for its own daemon on the other side: what counts is what the ranks say.
+    const std::string error = "nothing came from the other ranks for 1 s";
+    bool told = false;
+    for (int tenths = 0; tenths < 100 && !told; ++tenths) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        told = bytes_of_file(folder_ / "output.txt").find(error) != std::string::npos;
+    }
+    EXPECT_TRUE(told) << bytes_of_file(folder_ / "output.txt");
+    ::kill(job.pid(), SIGKILL);
+    job.wait();
+    EXPECT_TRUE(fs::exists(folder_ / "cut/checkpoints"));
+}
+
+} // namespace
+} // namespace patchforge
