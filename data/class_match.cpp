@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <numeric>
 #include <optional>
 
 namespace patchforge {
@@ -42,6 +43,28 @@ std::vector<std::int32_t> match_classes(std::span<const std::string> others,
         numbers.push_back(exists ? static_cast<std::int32_t>(number) : -1);
     }
     return numbers;
+}
+
+std::vector<std::int32_t> classes_known(std::span<const std::string> of_set,
+                                        std::span<const std::string> of_model) {
+    std::vector<std::int32_t> numbers = match_classes(of_set, of_model);
+    if (std::ranges::count(numbers, -1) == std::ssize(numbers) &&
+        of_set.size() == of_model.size()) {
+        const std::vector<std::int32_t> known = match_classes(of_model, of_set);
+        for (std::size_t k = 0; k < known.size(); ++k) {
+            if (known[k] >= 0) {
+                numbers[static_cast<std::size_t>(known[k])] = static_cast<std::int32_t>(k);
+            }
+        }
+    }
+    return numbers;
+}
+
+bool same_classes(std::span<const std::string> a, std::span<const std::string> b) {
+    std::vector<std::int32_t> in_order(a.size());
+    std::iota(in_order.begin(), in_order.end(), 0);
+    return a.size() == b.size() &&
+           (match_classes(a, b) == in_order || match_classes(b, a) == in_order);
 }
 
 } // namespace patchforge

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "host/page/chart.h"
+#include "host/page/figure_text.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
 
@@ -31,7 +32,7 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
         }
         const auto best = std::max_element(score.begin(), score.end()) - score.begin();
         const auto at_best = [&](const char* column) {
-            return fmt::format("{:.3f}", metrics.column(column)[static_cast<std::size_t>(best)]);
+            return figure_text(metrics.column(column)[static_cast<std::size_t>(best)], 3);
         };
         const auto percent = [&](const std::vector<double>& shares) {
             return fmt::format("{:.1f}", 100 * shares[static_cast<std::size_t>(best)]);

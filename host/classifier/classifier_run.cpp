@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstring>
 #include <stdexcept>
 
@@ -12,6 +13,7 @@
 #include "host/classifier/classifier_trainer.h"
 #include "host/files/safetensors.h"
 #include "host/model/classifier_members.h"
+#include "host/page/figure_text.h"
 #include "host/ranks/job.h"
 #include "host/run/parameters_file.h"
 #include "host/train/training.h"
@@ -247,9 +249,10 @@ std::vector<double> ClassifierFamily::look(TrainingRun& run, const IntervalMeans
     }
     run.log(fmt::format(
         "Epoch [{}/{}], train loss {:.4f}, test loss {:.4f}, accuracy {:.4f}, balanced {:.4f}{}, "
-        "AUC {:.4f}, sensitivity {:.4f}, specificity {:.4f}{}{}{}",
+        "AUC {}, sensitivity {}, specificity {}{}{}{}",
         epoch(), classifier_.epochs, means.mean("loss"), scores.loss, scores.accuracy,
-        scores.balanced_accuracy, robust_words, scores.auc, scores.sensitivity, scores.specificity,
+        scores.balanced_accuracy, robust_words, figure_text(scores.auc, 4),
+        figure_text(scores.sensitivity, 4), figure_text(scores.specificity, 4),
         task_.data.validation ? fmt::format(", score {:.4f}", score) : "",
         classifier_.choose_threshold ? fmt::format(", threshold {:.3f}", model.threshold()) : "",
         best ? " (best)" : ""));
@@ -331,13 +334,14 @@ bool train_ensemble(const ClassifierTask& task, const ClassifierOptions& classif
     const ClassifierScores scores =
         score_logits(mean_logits(members, bytes_of(task.data.test)), labels_of(task.data.test),
                      task.format.class_count());
-    write_file_atomically(out / "ensemble.json",
-                          fmt::format("{{\"members\": {}, \"loss\": {:.6f}, \"accuracy\": {:.6f}, "
-                                      "\"balanced_accuracy\": {:.6f}, \"auc\": {:.6f}}}\n",
-                                      members.size(), scores.loss, scores.accuracy,
-                                      scores.balanced_accuracy, scores.auc));
-    fmt::print("{} members, mean logit: accuracy {:.4f}, balanced {:.4f}, AUC {:.4f}\n",
-               members.size(), scores.accuracy, scores.balanced_accuracy, scores.auc);
+    write_file_atomically(
+        out / "ensemble.json",
+        fmt::format("{{\"members\": {}, \"loss\": {:.6f}, \"accuracy\": {:.6f}, "
+                    "\"balanced_accuracy\": {:.6f}, \"auc\": {}}}\n",
+                    members.size(), scores.loss, scores.accuracy, scores.balanced_accuracy,
+                    std::isfinite(scores.auc) ? fmt::format("{:.6f}", scores.auc) : "null"));
+    fmt::print("{} members, mean logit: accuracy {:.4f}, balanced {:.4f}, AUC {}\n", members.size(),
+               scores.accuracy, scores.balanced_accuracy, figure_text(scores.auc, 4));
     return true;
 }
 

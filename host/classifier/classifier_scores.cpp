@@ -54,7 +54,7 @@ ClassifierScores score_logits(std::span<const float> logits, std::span<const std
         scores.specificity += one.specificity;
         ++judged;
     }
-    const auto divisor = static_cast<double>(std::max<std::int64_t>(judged, 1));
+    const auto divisor = static_cast<double>(judged); // of none: NaN
     scores.auc /= divisor;
     scores.sensitivity /= divisor;
     scores.specificity /= divisor;

@@ -11,7 +11,7 @@ namespace patchforge {
 
 // On K classes: accuracy; means over the classes of recall (balanced accuracy), of one-against-rest
 // AUC, sensitivity and specificity. On two classes the last three speak of class 1. Classes without
-// a patch count nowhere.
+// a patch count nowhere; where one class alone has patches the last three are NaN.
 struct ClassifierScores {
     double loss = 0; // mean cross-entropy
     double accuracy = 0;

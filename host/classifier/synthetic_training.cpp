@@ -12,6 +12,7 @@
 #include "host/classifier/classifier_trainer.h"
 #include "host/evaluate/memorisation.h"
 #include "host/numerics/philox_sequence.h"
+#include "host/page/figure_text.h"
 #include "host/page/report.h"
 
 namespace patchforge {
@@ -107,7 +108,7 @@ std::vector<std::vector<std::string>> rows_of(const SyntheticTraining& result) {
     std::vector<std::vector<std::string>> rows;
     for (const TrainedScore* score : {&result.synthetic, &result.real, &result.majority}) {
         rows.push_back({score->trained_on,
-                        score->patches > 0 ? std::to_string(score->patches) : "–",
+                        score->patches > 0 ? std::to_string(score->patches) : undefined,
                         fmt::format("{:.3f}", score->accuracy), text(score->balanced_accuracy),
                         text(score->auc)});
     }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "data/atomic_file.h"
+#include "data/class_match.h"
 #include "data/escape.h"
 #include "data/folder_tree.h"
 #include "data/picture.h"
@@ -16,6 +17,7 @@
 #include "host/cli/verbs.h"
 #include "host/model/classifier_members.h"
 #include "host/options/device_options.h"
+#include "host/page/figure_text.h"
 #include "host/ranks/job.h"
 #include "host/ranks/shared_rows.h"
 
@@ -26,6 +28,7 @@ namespace {
 struct Call {
     DeviceOptions device;
     std::string model;
+    ModelReading reading;
     std::vector<std::string> pictures;
     std::string csv;
     std::int64_t show = 20;
@@ -35,6 +38,7 @@ struct Call {
 struct Pictures {
     std::vector<std::string> names;
     std::vector<std::string> labels; // "" where unknown
+    std::vector<std::int32_t> truth; // the model's class of the label; -1 where it knows none
     std::vector<std::uint8_t> bytes;
 };
 
@@ -47,6 +51,7 @@ void add_picture(Pictures& pictures, const std::string& path, const ClassifierFo
     }
     pictures.names.push_back(path);
     pictures.labels.emplace_back();
+    pictures.truth.push_back(-1);
     pictures.bytes.insert(pictures.bytes.end(), image.pixels.begin(), image.pixels.end());
 }
 
@@ -61,11 +66,13 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
             "{}: its patches are {} x {}, the model takes {} x {}; give patches of that size", path,
             set.width(), set.height(), format.width, format.height));
     }
+    const std::vector<std::int32_t> classes = classes_known(set.class_names(), format.class_names);
     for (std::int64_t i = 0; i < set.count(); ++i) {
         pictures.names.emplace_back(set.name(i));
         const std::int32_t label = set.labels()[static_cast<std::size_t>(i)];
         pictures.labels.push_back(label < 0 ? ""
                                             : set.class_names()[static_cast<std::size_t>(label)]);
+        pictures.truth.push_back(label < 0 ? -1 : classes[static_cast<std::size_t>(label)]);
     }
     pictures.bytes.insert(pictures.bytes.end(), set.pixels(),
                           set.pixels() + set.count() * set.pixels_per_patch());
@@ -75,7 +82,8 @@ void run(Call& call) {
     const SharedRows shared(job_ranks());
     call.json.begin();
     const auto backend = call.device.make();
-    const auto members = load_members(*backend, call.model);
+    const auto members = load_members(*backend, call.model, call.reading);
+    call.reading.refuse_unheeded();
     const ClassifierFormat& format = members.front()->format();
     Pictures pictures;
     for (const std::string& path : call.pictures) {
@@ -108,13 +116,13 @@ void run(Call& call) {
     fmt::print("\n");
     std::vector<std::int64_t> counts(classes, 0);
     nlohmann::ordered_json rows = nlohmann::ordered_json::array();
-    std::int64_t labelled = 0;
-    std::int64_t right = 0;
+    std::int64_t labelled = 0, known = 0, right = 0;
     for (std::size_t i = 0; i < pictures.names.size(); ++i) {
         const std::string& name = format.class_names[static_cast<std::size_t>(called[i])];
         ++counts[static_cast<std::size_t>(called[i])];
         labelled += !pictures.labels[i].empty();
-        right += pictures.labels[i] == name;
+        known += pictures.truth[i] >= 0;
+        right += pictures.truth[i] == called[i];
         rows.push_back(
             {{"name", pictures.names[i]},
              {"label", pictures.labels[i].empty() ? nlohmann::ordered_json()
@@ -124,7 +132,7 @@ void run(Call& call) {
                            csv_field(name));
         if (i < shown) {
             fmt::print("{:{}}  {:>10}  {:>10}", pictures.names[i], name_width,
-                       pictures.labels[i].empty() ? "-" : pictures.labels[i], name);
+                       pictures.labels[i].empty() ? undefined : pictures.labels[i], name);
         }
         for (std::size_t k = 0; k < classes; ++k) {
             csv += fmt::format(",{:.6f}", probabilities[i * classes + k]);
@@ -145,19 +153,25 @@ void run(Call& call) {
         fmt::print("called {}: {} of {}\n", format.class_names[k], counts[k],
                    pictures.names.size());
     }
-    if (labelled > 0) {
-        fmt::print("right: {} of {} labelled ({:.4f})\n", right, labelled,
-                   static_cast<double>(right) / static_cast<double>(labelled));
+    if (known > 0) {
+        fmt::print("right: {} of {} labelled ({})\n", right, known, share_text(right, known));
+    }
+    if (known < labelled) {
+        fmt::print("not scored: {} pictures whose classes are none of the model's ({})\n",
+                   labelled - known,
+                   terminal_text(fmt::format("{}", fmt::join(format.class_names, ", "))));
     }
     if (!call.csv.empty() && SharedRows::writes()) {
         write_file_atomically(call.csv, csv);
         fmt::print("all of them in {}\n", call.csv);
     }
-    nlohmann::ordered_json document = {{"model", call.model},
-                                       {"classes", format.class_names},
-                                       {"count", rows.size()},
-                                       {"labelled", labelled},
-                                       {"right", right}};
+    nlohmann::ordered_json document = {
+        {"model", call.model},
+        {"classes", format.class_names},
+        {"count", rows.size()},
+        {"labelled", labelled},
+        {"scored", known},
+        {"right", known > 0 ? nlohmann::ordered_json(right) : nlohmann::ordered_json()}};
     for (std::size_t k = 0; k < classes; ++k) {
         document["called"][format.class_names[k]] = counts[k];
     }
@@ -175,6 +189,8 @@ Verb classify_verb() {
                       "PNG or JPEG files, folders of patches, packed sets");
     options.text("model", call->model, "FOLDER|FILE", "run folder, ensemble or weights")
         .must_be_given();
+    describe(options, call->reading);
+    options.group("Output");
     options.text("csv", call->csv, "FILE", "file for the whole table");
     options.number("show", call->show, {0, 1000000000}, "rows printed");
     call->json.describe(options);

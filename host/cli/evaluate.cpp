@@ -39,6 +39,7 @@ struct Call {
     CheckpointChoice checkpoint = CheckpointChoice::latest;
     std::string generated;
     std::string features;
+    ModelReading reading; // of `features`
     std::string out;
     std::int64_t count = 2000;
     std::int64_t test_patients = 0;
@@ -223,7 +224,8 @@ void run(Call call) {
     const ImageShape shape{set.channels(), set.height(), set.width()};
     std::unique_ptr<ClassifierModel> classifier;
     if (!call.features.empty()) {
-        classifier = ClassifierModel::load(*backend, call.features);
+        classifier = ClassifierModel::load(*backend, call.features, call.reading);
+        call.reading.refuse_unheeded();
         if (classifier->pixels() != set.pixels_per_patch()) {
             throw std::invalid_argument(fmt::format(
                 "--features {}: takes {} pixels, the patches have {}; give a classifier of such "
@@ -319,6 +321,7 @@ Verb evaluate_verb() {
         .beside("tstr");
     call->json->describe(options);
     options.text("out", call->out, "FOLDER", "folder for the results (the run's, unless given)");
+    describe(options, call->reading).beside("features");
     describe_data(options, call->data);
     describe(options, call->device);
     verb.examples = {"evaluate --run runs/gan --data patches",

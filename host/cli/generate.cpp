@@ -154,7 +154,7 @@ Verb generate_verb() {
     options.text("run", call->run, "FOLDER", "folder of a GAN run");
     describe_checkpoint(options, call->checkpoint).beside("run");
     options.text("weights", call->weights, "FILE",
-                 "a generator's weights instead, ours or an nn.Sequential's");
+                 "a generator's weights instead; those of another program through `import`");
     options.text("out", call->out, "FOLDER", "folder for the PNG files");
     options.number("count", call->count, {1, 10000000}, "how many");
     options.number("seed", call->seed, any_seed, "of the latent codes");

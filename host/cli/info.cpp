@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -11,6 +12,7 @@
 #include "host/cli/json_output.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
+#include "host/model/classifier_model.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
@@ -26,7 +28,26 @@ std::string size_text(std::uint64_t bytes) {
                           : fmt::format("{:.1f} MB", static_cast<double>(bytes) / 1e6);
 }
 
-Facts describe_weights(const fs::path& path) {
+// How weights are read as a classifier's; every tensor that the file names otherwise.
+void add_reading(Facts& facts, const TensorFile& file, const ModelReading& reading) {
+    const auto backend = make_cpu_backend();
+    const BroughtIn model = bring_in(*backend, file, reading);
+    reading.refuse_unheeded();
+    const ClassifierFormat format = ClassifierFormat::read(model.file, model.shape, file.name);
+    facts.emplace_back("read as", describe(model.shape));
+    facts.emplace_back("  pictures",
+                       fmt::format("{} x {} x {}", format.channels, format.height, format.width));
+    facts.emplace_back("  it sees", model.sees() + " of pixels x in [0, 1]");
+    facts.emplace_back("  classes", fmt::format("{}{}", fmt::join(format.class_names, ", "),
+                                                format.binary_head ? " (one logit)" : ""));
+    for (const auto& [name, held] : model.held_as) {
+        if (name != held) {
+            facts.emplace_back("  " + held, "is its " + name);
+        }
+    }
+}
+
+Facts describe_weights(const fs::path& path, const ModelReading& reading) {
     const TensorFile file = read_safetensors(path);
     std::int64_t values = 0;
     for (const Tensor& tensor : file.tensors) {
@@ -47,6 +68,12 @@ Facts describe_weights(const fs::path& path) {
     }
     for (const auto& [key, value] : file.metadata) {
         facts.emplace_back("metadata " + key, value);
+    }
+    if (!reading.network.empty() || file.metadata.contains("mean") ||
+        file.metadata.contains("head")) {
+        add_reading(facts, file, reading);
+    } else if (!file.metadata.contains("network")) {
+        facts.emplace_back("network", "not said; --network TEXT shows how it would be read");
     }
     return facts;
 }
@@ -142,7 +169,7 @@ Facts describe_results(const fs::path& folder) {
     return facts;
 }
 
-Facts describe(const fs::path& path) {
+Facts describe(const fs::path& path, const ModelReading& reading) {
     if (!fs::exists(path)) {
         throw std::runtime_error(
             fmt::format("{}: there is no such file or folder; check the path", path.string()));
@@ -153,8 +180,10 @@ Facts describe(const fs::path& path) {
     if (const auto files = weights_in(path); !files.empty()) {
         return describe_checkpoint(files);
     }
-    if (path.extension() == ".safetensors") {
-        return describe_weights(path);
+    constexpr std::array weights = {".safetensors", ".pt", ".pth", ".ckpt", ".h5", ".onnx"};
+    if (std::ranges::find(weights, path.extension()) != weights.end() &&
+        fs::is_regular_file(path)) {
+        return describe_weights(path, reading);
     }
     if (const std::string name = path.filename().string(); fs::is_regular_file(path)) {
         if (name == "params.json" && is_run_folder(path.parent_path())) {
@@ -204,9 +233,10 @@ nlohmann::ordered_json json_of(const std::string& path, const Facts& facts) {
     return document;
 }
 
-void run(const std::string& path, JsonOutput& json) {
+void run(const std::string& path, const ModelReading& reading, JsonOutput& json) {
     json.begin();
-    const Facts facts = describe(path);
+    const Facts facts = describe(path, reading);
+    reading.refuse_unheeded();
     std::size_t widest = 0;
     for (const auto& [name, value] : facts) {
         widest = std::max(widest, name.size());
@@ -220,14 +250,19 @@ void run(const std::string& path, JsonOutput& json) {
 } // namespace
 
 Verb info_verb() {
-    auto path = std::make_shared<std::string>();
+    struct Call {
+        std::string path;
+        ModelReading reading;
+        JsonOutput json;
+    };
+    auto call = std::make_shared<Call>();
     Verb verb{.name = "info", .summary = "say what a file or folder is, and its facts"};
-    verb.options.argument("path", *path,
+    verb.options.argument("path", call->path,
                           "patches, .pfs, .safetensors, a checkpoint, a run, results");
     verb.examples = {"info runs/gan", "info set.pfs"};
-    auto json = std::make_shared<JsonOutput>();
-    json->describe(verb.options);
-    verb.run = [path, json] { run(*path, *json); };
+    call->json.describe(verb.options);
+    describe(verb.options, call->reading);
+    verb.run = [call] { run(call->path, call->reading, call->json); };
     return verb;
 }
 

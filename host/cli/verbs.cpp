@@ -25,6 +25,7 @@ std::vector<Verb> all_verbs() {
                     sweep_verb(),
                     tour_verb(),
                     plan_verb(),
+                    import_verb(),
                     info_verb(),
                     doctor_verb()};
     return {std::make_move_iterator(std::begin(verbs)), std::make_move_iterator(std::end(verbs))};

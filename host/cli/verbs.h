@@ -16,6 +16,7 @@ Verb evaluate_verb();
 Verb train_translate_verb();
 Verb generate_verb();
 Verb translate_verb();
+Verb import_verb();
 Verb info_verb();
 Verb latent_arithmetic_verb();
 Verb latent_interpolate_verb();

@@ -1,4 +1,5 @@
 #include "host/evaluate/evaluation_report.h"
+#include "host/page/figure_text.h"
 
 #include <fmt/format.h>
 
@@ -30,7 +31,7 @@ const std::vector<Measure> shown = {
     {"sliced_distance", "sliced_distance"},
 };
 
-constexpr const char* none = "–";
+constexpr const char* none = undefined;
 
 const MetricResult* find(const std::vector<MetricResult>& results, const std::string& extractor,
                          const std::string& metric, const std::string& of_class = "") {

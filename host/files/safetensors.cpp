@@ -171,14 +171,49 @@ struct Reader {
         return result;
     }
 
+    // Files that people have and take for weights are named as what they are.
+    void refuse_others(std::span<const std::byte> bytes) const {
+        const std::string_view begin(reinterpret_cast<const char*>(bytes.data()),
+                                     std::min<std::size_t>(bytes.size(), 512));
+        const auto refuse = [&](const std::string& what) {
+            throw std::runtime_error(fmt::format("{}: is {}", file, what));
+        };
+        const bool pickle =
+            begin.size() > 1 && begin[0] == '\x80' && begin[1] >= 2 && begin[1] <= 5;
+        const bool zip = begin.starts_with("PK\x03\x04");
+        if (pickle || (zip && begin.find("data.pkl") != std::string_view::npos)) {
+            refuse(fmt::format(
+                "a pickle, as torch.save writes them, which may run any program when it is read; "
+                "export its weights: python3 -c \"import torch, safetensors.torch as s; "
+                "s.save_file(torch.load('{}'), 'model.safetensors')\" "
+                "(docs/bring-your-own-model.md)",
+                file));
+        }
+        constexpr std::array<std::pair<std::string_view, const char*>, 6> others = {
+            {{"PK\x03\x04", "a zip archive, such as .npz and .keras are"},
+             {"\x89HDF\r\n", "an HDF5 file, such as Keras writes"},
+             {"\x93NUMPY", "an array of NumPy"},
+             {"GGUF", "a GGUF file"},
+             {"\x89PFS", "a packed set of patches"},
+             {"\x89PNG", "a picture"}}};
+        for (const auto& [signature, name] : others) {
+            if (begin.starts_with(signature)) {
+                refuse(fmt::format("{}, no safetensors file; save the weights with "
+                                   "safetensors.torch.save_file (docs/bring-your-own-model.md)",
+                                   name));
+            }
+        }
+    }
+
     TensorFile decode(std::span<const std::byte> bytes) const {
+        refuse_others(bytes);
         demand(bytes.size() >= prefix_bytes,
                fmt::format("{} bytes are too few for a header", bytes.size()));
         std::uint64_t header_bytes = 0;
         std::memcpy(&header_bytes, bytes.data(), prefix_bytes);
         demand(header_bytes <= max_header_bytes,
-               fmt::format("a header of {} bytes is over the limit of {}", header_bytes,
-                           max_header_bytes));
+               fmt::format("its first 8 bytes say a header of {} bytes, over the limit of {}",
+                           header_bytes, max_header_bytes));
         demand(header_bytes <= bytes.size() - prefix_bytes,
                fmt::format("the file ends inside the header of {} bytes", header_bytes));
         const auto data = bytes.subspan(prefix_bytes + header_bytes);

@@ -20,10 +20,11 @@ std::vector<fs::path> classifier_members(const fs::path& path) {
     return members.empty() ? std::vector<fs::path>{path} : members;
 }
 
-std::vector<std::unique_ptr<ClassifierModel>> load_members(Backend& backend, const fs::path& path) {
+std::vector<std::unique_ptr<ClassifierModel>> load_members(Backend& backend, const fs::path& path,
+                                                           const ModelReading& reading) {
     std::vector<std::unique_ptr<ClassifierModel>> members;
     for (const fs::path& member : classifier_members(path)) {
-        members.push_back(ClassifierModel::load(backend, member));
+        members.push_back(ClassifierModel::load(backend, member, reading));
         const ClassifierFormat& first = members.front()->format();
         const ClassifierFormat& other = members.back()->format();
         if (first.channels != other.channels || first.height != other.height ||

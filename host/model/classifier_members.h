@@ -16,8 +16,8 @@ std::vector<std::filesystem::path> classifier_members(const std::filesystem::pat
 
 // The models behind classifier_members(path). Errors of ClassifierModel::load, and
 // std::runtime_error when members differ in size or classes.
-std::vector<std::unique_ptr<ClassifierModel>> load_members(Backend& backend,
-                                                           const std::filesystem::path& path);
+std::vector<std::unique_ptr<ClassifierModel>>
+load_members(Backend& backend, const std::filesystem::path& path, const ModelReading& reading = {});
 
 // Mean of the members' class logits, [count, classes].
 std::vector<float> mean_logits(const std::vector<std::unique_ptr<ClassifierModel>>& members,

@@ -9,10 +9,11 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "host/files/safetensors.h"
-#include "host/model/image_generator.h"
 #include "host/options/options.h"
 #include "host/ranks/shared_rows.h"
+#include "host/run/progress.h"
 #include "host/run/run_folder.h"
 
 namespace patchforge {
@@ -69,6 +70,10 @@ ClassifierFormat ClassifierFormat::read(const TensorFile& file, const NetworkSha
         format.channels = number_in(file, "channels", what);
         format.height = number_in(file, "height", what);
         format.width = number_in(file, "width", what);
+    } else if (shape.in.plane() > 1) {
+        format.channels = shape.in.channels;
+        format.height = shape.in.height;
+        format.width = shape.in.width;
     } else {
         constexpr std::array<std::array<int, 3>, 3> usual = {
             {{3, 50, 50}, {3, 32, 32}, {1, 28, 28}}};
@@ -89,11 +94,11 @@ ClassifierFormat ClassifierFormat::read(const TensorFile& file, const NetworkSha
         }
     }
     if (format.pixels() != shape.inputs()) {
-        throw std::runtime_error(fmt::format("{}: its {} inputs are not the pixels of a {} x {} x "
-                                             "{} patch; add channels, height and "
-                                             "width to the file's metadata",
-                                             what, shape.inputs(), format.channels, format.height,
-                                             format.width));
+        throw std::runtime_error(fmt::format(
+            "{}: its {} inputs are not the pixels of a {} x {} x {} patch; begin the text of the "
+            "network with the size of the pictures ('3x64x64; ...'), or write channels, height and "
+            "width into the file's metadata",
+            what, shape.inputs(), format.channels, format.height, format.width));
     }
     if (format.class_count() < 2 || format.outputs() != shape.outputs() ||
         (format.binary_head && format.class_count() != 2)) {
@@ -147,21 +152,30 @@ fs::path ClassifierModel::weights_file(const fs::path& path) {
                                          path.string()));
 }
 
-std::unique_ptr<ClassifierModel> ClassifierModel::load(Backend& backend, const fs::path& path) {
+std::unique_ptr<ClassifierModel> ClassifierModel::load(Backend& backend, const fs::path& path,
+                                                       const ModelReading& reading) {
     const fs::path from = weights_file(path);
     const std::string what = from.string();
-    const TensorFile file = read_safetensors(from);
-    NetworkShape shape = network_shape_of(file, Activation::leaky_relu, Activation::identity, what);
-    ClassifierFormat format = ClassifierFormat::read(file, shape, what);
-    if (shape.layers.back().activation != Activation::identity) {
-        throw std::runtime_error(
-            fmt::format("{}: its network ends in {}, a classifier ends in plain logits; give a "
-                        "classifier's weights",
-                        what, activation_name(shape.layers.back().activation)));
+    BroughtIn brought = bring_in(backend, read_safetensors(from), reading);
+    if (brought.shape.layers.back().activation != Activation::identity) {
+        throw std::runtime_error(fmt::format(
+            "{}: its network ends in {}, a classifier ends in plain logits; leave a last "
+            "sigmoid or softmax out of the text, or give a classifier's weights",
+            what, activation_name(brought.shape.layers.back().activation)));
     }
-    auto model = std::make_unique<ClassifierModel>(backend, std::move(shape), std::move(format));
-    model->network().load_weights(file, what);
-    if (const auto told = file.metadata.find("threshold"); told != file.metadata.end()) {
+    ClassifierFormat format = ClassifierFormat::read(brought.file, brought.shape, what);
+    if (brought.by_options) {
+        print_line(terminal_text(fmt::format(
+            "{} is read as {}; pictures of {} x {} x {}, of whose pixels x in [0, 1] it sees {}; "
+            "classes {}",
+            what, describe(brought.shape), format.channels, format.height, format.width,
+            brought.sees(), fmt::join(format.class_names, ", "))));
+    }
+    normalise_input(brought, {format.channels, format.height, format.width});
+    auto model =
+        std::make_unique<ClassifierModel>(backend, std::move(brought.shape), std::move(format));
+    model->network().load_weights(brought.file, what);
+    if (const auto told = brought.file.metadata.find("threshold"); told != brought.file.metadata.end()) {
         try {
             model->set_threshold(parse_fraction("threshold", told->second));
         } catch (const std::invalid_argument&) {

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "host/model/brought_in.h"
 #include "host/network/trace.h"
 #include "kernels/backend.h"
 
@@ -27,9 +28,10 @@ struct ClassifierFormat {
     std::int64_t outputs() const { return binary_head ? 1 : class_count(); }
 
     void write(TensorFile& file) const;
-    // From the metadata; a file of another program has none: then 3 x 50 x 50, 3 x 32 x 32 or
-    // 1 x 28 x 28 by the number of inputs, a binary head when there is one output, and classes
-    // named "0", "1", ... Throws std::runtime_error when the file contradicts itself.
+    // From the metadata; a file of another program has none: then the pictures that the text of the
+    // network begins with (3 x 50 x 50, 3 x 32 x 32 or 1 x 28 x 28 by the number of inputs where it
+    // does not), a binary head when there is one output, and classes named "0", "1", ... Throws
+    // std::runtime_error when the file contradicts itself.
     static ClassifierFormat read(const TensorFile& file, const NetworkShape& shape,
                                  const std::string& what);
 };
@@ -51,10 +53,10 @@ class ClassifierModel {
     ClassifierModel(Backend& backend, NetworkShape shape, ClassifierFormat format);
 
     // From a .safetensors file; a run folder (checkpoints/best/classifier.safetensors or, failing
-    // that, the latest checkpoint's); or the folder of one checkpoint. A file that PyTorch wrote
-    // for nn.Sequential is taken with leaky ReLU 0.2. std::runtime_error names what is wrong.
-    static std::unique_ptr<ClassifierModel> load(Backend& backend,
-                                                 const std::filesystem::path& path);
+    // that, the latest checkpoint's); or the folder of one checkpoint. How it reads a file that does
+    // not say its network is printed. std::runtime_error names what is wrong, as bring_in does.
+    static std::unique_ptr<ClassifierModel>
+    load(Backend& backend, const std::filesystem::path& path, const ModelReading& reading = {});
     // The file that load() would read.
     static std::filesystem::path weights_file(const std::filesystem::path& path);
 

@@ -65,46 +65,6 @@ GeneratorFormat GeneratorFormat::read(const TensorFile& file, std::int64_t outpu
     return format;
 }
 
-NetworkShape network_shape_of(const TensorFile& file, Activation hidden, Activation output,
-                              const std::string& what) {
-    if (const auto found = file.metadata.find("network"); found != file.metadata.end()) {
-        return network_shape_from_description(found->second);
-    }
-    std::vector<std::pair<int, const Tensor*>> weights;
-    for (const Tensor& tensor : file.tensors) {
-        int index = 0;
-        const auto result =
-            std::from_chars(tensor.name.data(), tensor.name.data() + tensor.name.size(), index);
-        if (result.ec == std::errc() &&
-            tensor.name.substr(static_cast<std::size_t>(result.ptr - tensor.name.data())) ==
-                ".weight" &&
-            tensor.shape.size() == 2) {
-            weights.emplace_back(index, &tensor);
-        }
-    }
-    if (weights.empty()) {
-        throw std::runtime_error(
-            fmt::format("{}: holds no Linear layers named 0.weight, 2.weight, ...; "
-                        "save the state_dict of an nn.Sequential",
-                        what));
-    }
-    std::sort(weights.begin(), weights.end());
-    NetworkShape shape;
-    for (const auto& [index, tensor] : weights) {
-        const bool last = tensor == weights.back().second;
-        shape.layers.push_back(
-            {tensor->shape[1], tensor->shape[0], last ? output : hidden, 0.2f, 0, index});
-        if (shape.layers.size() > 1 &&
-            shape.layers[shape.layers.size() - 2].outputs != tensor->shape[1]) {
-            throw std::runtime_error(
-                fmt::format("{}: {} does not fit the layer before it; this is not a plain chain of "
-                            "Linear layers",
-                            what, tensor->name));
-        }
-    }
-    return shape;
-}
-
 ImageGenerator::ImageGenerator(Network& network, GeneratorFormat format)
     : network_(&network), format_(std::move(format)), pass_(network, batch_, false),
       latent_(network.backend(), batch_ * network.shape().inputs()) {}

@@ -30,12 +30,6 @@ struct GeneratorFormat {
                                 const std::string& what);
 };
 
-// The shape of the network in a weights file: from the metadata, or, for a file that PyTorch wrote
-// for nn.Sequential(Linear, ReLU, ..., Linear, Tanh), from its tensors; `hidden` and `output` are
-// the activations then. Throws std::runtime_error naming the file.
-NetworkShape network_shape_of(const TensorFile& file, Activation hidden, Activation output,
-                              const std::string& what);
-
 class ImageGenerator {
   public:
     // network: outputs in [-1, 1]. Both must outlive the generator.

@@ -54,15 +54,14 @@ std::filesystem::path generator_weights(const std::filesystem::path& path,
 }
 
 LoadedGenerator::LoadedGenerator(Backend& backend, const std::filesystem::path& path,
-                                 CheckpointChoice choice)
+                                 CheckpointChoice choice, const ModelReading& reading)
     : weights_(generator_weights(path, choice)) {
     const std::string name = weights_.string();
-    const TensorFile file = read_safetensors(weights_);
-    network_ = std::make_unique<Network>(
-        backend, network_shape_of(file, Activation::relu, Activation::tanh, name));
-    network_->load_weights(file, name);
+    const BroughtIn model = bring_in(backend, read_safetensors(weights_), reading);
+    network_ = std::make_unique<Network>(backend, model.shape);
+    network_->load_weights(model.file, name);
     images_ = std::make_unique<ImageGenerator>(
-        *network_, GeneratorFormat::read(file, network_->shape().outputs(), name));
+        *network_, GeneratorFormat::read(model.file, network_->shape().outputs(), name));
 }
 
 } // namespace patchforge

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "host/model/brought_in.h"
 #include "host/model/image_generator.h"
 #include "host/network/network.h"
 
@@ -28,9 +29,10 @@ std::filesystem::path generator_weights(const std::filesystem::path& path,
 
 class LoadedGenerator {
   public:
-    // As for generator_weights.
+    // As for generator_weights and bring_in.
     LoadedGenerator(Backend& backend, const std::filesystem::path& path,
-                    CheckpointChoice choice = CheckpointChoice::latest);
+                    CheckpointChoice choice = CheckpointChoice::latest,
+                    const ModelReading& reading = {});
 
     const std::filesystem::path& weights() const { return weights_; }
     Network& network() { return *network_; }

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "host/page/figure_text.h"
 #include "host/page/image_grid.h"
 #include "host/page/markup.h"
 #include "host/page/page_style.h"
@@ -27,7 +28,7 @@ constexpr std::size_t most_card_lines = 120;
 constexpr char section_mark = '\x01';
 
 bool looks_numeric(const std::string& cell) {
-    if (cell.empty() || cell == "-" || cell == "–" || cell == "nan" || cell == "inf") {
+    if (cell.empty() || cell == "-" || cell == undefined || cell == "nan" || cell == "inf") {
         return true;
     }
     bool digit = false;
@@ -129,7 +130,7 @@ std::string Report::settings_html() const {
                             escaped(settings.of));
         for (const auto& [name, value] : settings.pairs) {
             html += fmt::format("<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escaped(name),
-                                value.empty() ? "–" : escaped(value));
+                                value.empty() ? undefined : escaped(value));
         }
         html += "</tbody></table></div></details>\n";
     }
@@ -152,7 +153,7 @@ void Report::table(const std::string& caption, const std::vector<std::string>& c
             return std::ranges::all_of(rows, [&](const auto& row) { return holds(row[c]); });
         };
         if (rows.empty() ||
-            !every([](const std::string& cell) { return cell == "-" || cell == "–"; })) {
+            !every([](const std::string& cell) { return cell == "-" || cell == undefined; })) {
             shown.push_back(c);
         }
         if (every(looks_numeric)) {

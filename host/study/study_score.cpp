@@ -7,6 +7,8 @@
 #include <limits>
 #include <stdexcept>
 
+#include "host/page/figure_text.h"
+
 namespace patchforge {
 namespace {
 
@@ -76,7 +78,7 @@ std::string study_table(const StudyScores& scores) {
                          "answers", "rate", "Wilson 95 %");
     const auto line = [&](const char* part, const char* what, const ErrorRate& rate) {
         const std::string share =
-            rate.answers == 0 ? "-" : fmt::format("{:.1f} %", 100 * rate.rate());
+            rate.answers == 0 ? undefined : fmt::format("{:.1f} %", 100 * rate.rate());
         table += fmt::format("{:<9} {:<22} {:>6} {:>8} {:>7}  {:>5.1f} % to {:>5.1f} %\n", part,
                              what, rate.errors, rate.answers, share, 100 * rate.interval.low,
                              100 * rate.interval.high);

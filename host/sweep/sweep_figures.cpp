@@ -10,6 +10,8 @@
 #include <map>
 #include <stdexcept>
 
+#include "host/page/figure_text.h"
+
 namespace patchforge {
 
 namespace {
@@ -103,7 +105,7 @@ std::string figure_text(double value, double scale) {
 
 std::string cell(const Spread& spread, const Spread& first) {
     if (spread.count == 0) {
-        return "–";
+        return undefined;
     }
     std::string text = figure_text(spread.mean, spread.mean);
     if (spread.count > 1) {

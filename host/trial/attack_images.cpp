@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <deque>
+#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -70,20 +72,35 @@ SavedImages save_images(const fs::path& folder, const AttackResult& result, cons
     return saved;
 }
 
-PictureSheet attack_sheet(const AttackResult& result, const AttackSet& set,
-                          const ClassifierFormat& format, int rows) {
-    std::vector<std::size_t> shown;
+// Broken samples, in turn of each class: of "no cancer" and "cancer", missed cancers are the case
+// that matters. Without any the same of all samples.
+std::vector<std::size_t> samples_shown(const AttackResult& result, const AttackSet& set, int rows) {
+    std::map<std::int32_t, std::deque<std::size_t>> broken, all;
     for (std::size_t i = 0; i < result.samples.size(); ++i) {
-        const SampleOutcome& sample = result.samples[i];
-        if (sample.right(set.labels[i]) && sample.rounded_broken(set.labels[i]) &&
-            shown.size() < static_cast<std::size_t>(rows)) {
-            shown.push_back(i);
+        const std::int32_t label = set.labels[i];
+        all[label].push_back(i);
+        if (result.samples[i].right(label) && result.samples[i].rounded_broken(label)) {
+            broken[label].push_back(i);
         }
     }
-    for (std::size_t i = 0;
-         shown.empty() && i < result.samples.size() && i < static_cast<std::size_t>(rows); ++i) {
-        shown.push_back(i);
+    auto& classes = broken.empty() ? all : broken;
+    std::vector<std::size_t> shown;
+    while (!classes.empty() && shown.size() < static_cast<std::size_t>(rows)) {
+        for (auto& [label, samples] : classes) {
+            if (shown.size() < static_cast<std::size_t>(rows)) {
+                shown.push_back(samples.front());
+                samples.pop_front();
+            }
+        }
+        std::erase_if(classes, [](const auto& one) { return one.second.empty(); });
     }
+    std::ranges::sort(shown, {}, [&](std::size_t i) { return std::pair(set.labels[i], i); });
+    return shown;
+}
+
+PictureSheet attack_sheet(const AttackResult& result, const AttackSet& set,
+                          const ClassifierFormat& format, int rows) {
+    const std::vector<std::size_t> shown = samples_shown(result, set, rows);
     int largest = 1;
     for (const std::size_t i : shown) {
         const auto origin = set.patch(static_cast<std::int64_t>(i));

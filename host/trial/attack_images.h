@@ -25,8 +25,12 @@ struct SavedImages {
 SavedImages save_images(const std::filesystem::path& folder, const AttackResult& result,
                         const AttackSet& set, const ClassifierFormat& format, Norm norm);
 
-// Up to `rows` broken samples (or, without any, the first): original | perturbation, amplified |
-// adversarial, with what the victim calls each and its confidence.
+// Which samples attack_sheet() shows: up to `rows` broken ones (or, without any, others), as many of each
+// class as there are, ordered by class.
+std::vector<std::size_t> samples_shown(const AttackResult& result, const AttackSet& set, int rows);
+
+// These samples: original | perturbation, amplified | adversarial, with what the victim calls each and
+// its confidence.
 PictureSheet attack_sheet(const AttackResult& result, const AttackSet& set,
                           const ClassifierFormat& format, int rows);
 

@@ -86,6 +86,7 @@ void describe(Options& options, AttackJob& job) {
                    "with --models: forge on each, test on all, for every method and budget");
     options.text("detector", job.detector, "FOLDER|FILE",
                  "a model in front (class 1: adversarial)");
+    describe(options, job.reading);
     options.group("Attack");
     options.custom(
         "method", "LIST", methods_help(),

@@ -9,6 +9,7 @@
 
 #include "data/packed_set.h"
 #include "host/attack/attack_options.h"
+#include "host/model/brought_in.h"
 #include "host/options/device_options.h"
 
 namespace patchforge {
@@ -33,6 +34,7 @@ struct AttackJob {
         out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
     std::string* document = nullptr; // gets what attack.json holds
     Report* page = nullptr;          // gets the report's sections too, behind what it holds
+    ModelReading reading;            // of models that do not say their network
     DeviceOptions device;
 
     // All paths of models that will see the patches.

@@ -123,12 +123,17 @@ ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& mod
                 rows, set.path().string(), listed(models)));
         }
     }
-    std::erase_if(
-        chosen, [&](std::int32_t row) { return set.labels()[static_cast<std::size_t>(row)] < 0; });
+    const bool labelled =
+        std::ranges::any_of(set.labels(), [](std::int32_t label) { return label >= 0; });
+    if (labelled) {
+        std::erase_if(chosen, [&](std::int32_t row) {
+            return set.labels()[static_cast<std::size_t>(row)] < 0;
+        });
+    }
     if (chosen.empty()) {
-        throw std::invalid_argument(
-            fmt::format("--data {}: no patch has a label; attacks need to know the truth",
-                        set.path().string()));
+        throw std::invalid_argument(fmt::format(
+            "--data {}: none of the patches that --rows {} leaves has a label; give --rows all",
+            set.path().string(), rows));
     }
     const std::int64_t available = std::ssize(chosen);
     PatchRows patches = rows_of(set);
@@ -138,11 +143,57 @@ ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& mod
     if (patches.used() < available) {
         how += fmt::format(", {} of {} evenly spaced", patches.used(), available);
     }
-    ChosenRows result{{bytes_of(patches), labels_of(patches), {}}, how};
+    ChosenRows result{{bytes_of(patches), labels_of(patches), {}}, how, labelled};
     for (const std::int32_t row : patches.subset) {
         result.set.names.emplace_back(set.name(row));
     }
     return result;
+}
+
+std::string settle_labels(ChosenRows& chosen, const PackedSet& set,
+                          const std::vector<LoadedVictim>& victims) {
+    const LoadedVictim& first = victims.front();
+    const std::vector<std::int32_t> classes = model_classes(set, first.format(), first.name);
+    for (const LoadedVictim& victim : victims) {
+        for (const auto& model : victim.models) {
+            if (model_classes(set, model->format(), victim.name) != classes) {
+                throw std::invalid_argument(
+                    fmt::format("--model {}: numbers the classes otherwise than {}; give models of "
+                                "the same classes",
+                                victim.name, first.name));
+            }
+        }
+    }
+    if (chosen.labelled) {
+        for (std::int32_t& label : chosen.set.labels) {
+            label = classes[static_cast<std::size_t>(label)];
+        }
+        return "";
+    }
+    std::vector<std::int64_t> alike = evenly_spaced(chosen.set.count(), 0);
+    chosen.set.labels = first.answers(chosen.set.levels);
+    for (const LoadedVictim& victim : victims) {
+        const std::vector<std::int32_t> answers = victim.answers(chosen.set.levels);
+        std::erase_if(alike, [&](std::int64_t i) {
+            const auto at = static_cast<std::size_t>(i);
+            return answers[at] != chosen.set.labels[at];
+        });
+    }
+    if (alike.empty()) {
+        throw std::invalid_argument(fmt::format(
+            "--data {}: has no labels, and the models agree on none of its patches; give patches "
+            "with labels, or fewer models",
+            set.path().string()));
+    }
+    if (victims.size() == 1) {
+        return "The patches have no labels: right is what the model answers without an attack";
+    }
+    const std::int64_t asked = chosen.set.count();
+    chosen.set = part_of(chosen.set, alike);
+    return fmt::format(
+        "The patches have no labels: right is what all models answer alike without an "
+        "attack, which is so for {} of {}",
+        alike.size(), asked);
 }
 
 } // namespace patchforge

@@ -41,25 +41,13 @@ class Session {
           report_("Attack on " + job.victims.front().front(),
                   fmt::format("{} patches ({}).", chosen_.set.count(), chosen_.how)) {
         for (const auto& paths : job.victims) {
-            victims_.push_back(load_victim(*backend_, paths));
+            victims_.push_back(load_victim(*backend_, paths, job.reading));
         }
-        const std::vector<std::int32_t> classes = model_classes(set, format(), victims_[0].name);
-        for (const LoadedVictim& victim : victims_) {
-            for (const auto& model : victim.models) {
-                if (model_classes(set, model->format(), victim.name) != classes) {
-                    throw std::invalid_argument(
-                        fmt::format("--model {}: numbers the classes otherwise than {}; give "
-                                    "models of the same classes",
-                                    victim.name, victims_[0].name));
-                }
-            }
-        }
-        for (std::int32_t& label : chosen_.set.labels) {
-            label = classes[static_cast<std::size_t>(label)];
-        }
+        unlabelled_ = settle_labels(chosen_, set, victims_);
         if (!job.detector.empty()) {
-            detector_ = load_detector(*backend_, job.detector, format());
+            detector_ = load_detector(*backend_, job.detector, format(), job.reading);
         }
+        job.reading.refuse_unheeded();
         for (const AttackMethod* method : job.methods) {
             options_of(*method).validate(format().class_count());
         }
@@ -107,6 +95,7 @@ class Session {
     const AttackJob& job_;
     std::unique_ptr<Backend> backend_;
     ChosenRows chosen_;
+    std::string unlabelled_; // what is said of patches without labels
     std::vector<LoadedVictim> victims_;
     std::unique_ptr<ClassifierModel> detector_;
     // Of each victim, what all attacks together broke at the largest budget; empty: not known.
@@ -197,9 +186,10 @@ void Session::attack_one() {
         for (const AttackSummary& s : summaries_) {
             say(fmt::format(
                 "{} eps {}: missed cancers {} of {}, false alarms {} of {}, balanced accuracy "
-                "{:.4f}, AUC {:.4f}",
+                "{}, AUC {}",
                 s.attack, epsilon_text(s.epsilon), s.classes[1].wrong(), s.classes[1].total,
-                s.classes[0].wrong(), s.classes[0].total, s.balanced_accuracy, s.auc));
+                s.classes[0].wrong(), s.classes[0].total, figure_text(s.balanced_accuracy, 4),
+                figure_text(s.auc, 4)));
         }
     }
     std::int64_t ball = 0, box = 0, bad = 0;
@@ -330,9 +320,9 @@ void Session::compare_defences() {
                 AttackSummary named = s;
                 named.attack = victim.name + ": " + s.attack;
                 summaries_.push_back(named);
-                row[1] = fmt::format("{:.4f}", s.clean_accuracy());
+                row[1] = figure_text(s.clean_accuracy(), 4);
                 if (s.epsilon > 0) {
-                    row.push_back(fmt::format("{:.4f}", s.robust_accuracy()));
+                    row.push_back(figure_text(s.robust_accuracy(), 4));
                     if (&victim == &victims_.front()) {
                         columns.push_back(std::string(method->name) + " " +
                                           (std::isinf(s.epsilon)
@@ -345,7 +335,7 @@ void Session::compare_defences() {
         AttackRunner runner(victim.members(), nullptr, chosen_.set, options_of(plain()));
         const LossSensitivity sensitivity = runner.sensitivity(largest_epsilon());
         const double cost = victim.training_step / victims_.front().training_step;
-        row.push_back(std::isfinite(cost) ? fmt::format("{:.2f}", cost) : "-");
+        row.push_back(figure_text(cost, 2));
         row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l1));
         row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l2));
         row.push_back(fmt::format("{:.3f}", sensitivity.nonlinearity));
@@ -404,15 +394,16 @@ void Session::transfer(const AttackMethod& method, double epsilon,
                 broken +=
                     right && (target >= 0 ? answers[i] == target : answers[i] != images.labels[i]);
             }
-            const double rate = AttackSummary::ratio(broken, correct);
-            row.push_back(fmt::format("{:.3f} ({}/{})", rate, broken, correct));
+            const double rate = share_of(broken, correct);
+            row.push_back(fmt::format("{} ({}/{})", figure_text(rate, 3), broken, correct));
             json_["transfer"].push_back({{"attack", options_of(method).text(format().pixels())},
                                          {"eps", epsilon},
                                          {"source", source.name},
                                          {"target", victims_[t].name},
                                          {"broken", broken},
                                          {"correct", correct},
-                                         {"rate", rate}});
+                                         {"rate", std::isfinite(rate) ? nlohmann::ordered_json(rate)
+                                                                      : nlohmann::ordered_json()}});
         }
         rows.push_back(row);
     }
@@ -430,6 +421,10 @@ void Session::run() {
     }
     say(fmt::format("Device: {}", backend_->description()));
     say(fmt::format("Patches: {} ({})", chosen_.set.count(), chosen_.how));
+    if (!unlabelled_.empty()) {
+        say(unlabelled_);
+        report_.note(unlabelled_ + ". Clean accuracy is 1 by that; what counts is what is broken.");
+    }
     report_.section("Attacks");
     if (job_.transfer) {
         transfer();

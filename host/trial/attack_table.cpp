@@ -31,21 +31,17 @@ Spread spread_of(std::vector<double> values, double top) {
     return spread;
 }
 
-std::string number(double value, int digits) {
-    return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : "-";
-}
-
 std::string spread_text(const Spread& spread, int digits) {
     return std::isfinite(spread.mean)
                ? fmt::format("{:.{}f} / {:.{}f} / {:.{}f}", spread.mean, digits, spread.median,
                              digits, spread.high, digits)
-               : "-";
+               : undefined;
 }
 
 std::string budget_text(const AttackSummary& summary) {
     return std::isfinite(summary.epsilon) ? epsilon_text(summary.epsilon)
            : summary.lambda > 0           ? fmt::format("lambda {:g}", summary.lambda)
-                                          : "-";
+                                          : undefined;
 }
 
 bool any_changed(const std::vector<AttackSummary>& summaries) {
@@ -138,11 +134,11 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
     std::int64_t present = 0;
     for (const ClassCount& one : summary.classes) {
         if (one.total > 0) {
-            summary.balanced_accuracy += AttackSummary::ratio(one.total - one.wrong(), one.total);
+            summary.balanced_accuracy += share_of(one.total - one.wrong(), one.total);
             ++present;
         }
     }
-    summary.balanced_accuracy /= static_cast<double>(std::max<std::int64_t>(present, 1));
+    summary.balanced_accuracy /= static_cast<double>(present); // NaN where there is no sample
     summary.auc = summary.classes.size() == 2 ? area_under_curve(last_class, positive)
                                               : std::numeric_limits<double>::quiet_NaN();
     return summary;
@@ -150,7 +146,7 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
 
 std::string epsilon_text(double epsilon) {
     if (!std::isfinite(epsilon)) {
-        return "-";
+        return undefined;
     }
     const double levels = epsilon * 255;
     if (epsilon > 0 && epsilon < 1 && std::fabs(levels - std::round(levels)) < 1e-6) {
@@ -185,18 +181,19 @@ std::vector<std::string> table_columns(const std::vector<AttackSummary>& summari
 std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary>& summaries) {
     std::vector<std::vector<std::string>> rows;
     for (const AttackSummary& s : summaries) {
-        rows.push_back({s.attack, budget_text(s), std::to_string(s.count),
-                        s.clean_stopped < 0 ? "-" : std::to_string(s.clean_stopped),
-                        std::to_string(s.correct), std::to_string(s.broken),
-                        number(s.clean_accuracy(), 4), number(s.robust_accuracy(), 4),
-                        number(s.success_rate(), 4), std::to_string(s.rounded_broken),
-                        number(s.rounded_success_rate(), 4),
-                        s.targeted ? fmt::format("{} / {}", s.target_hit, s.target_eligible) : "-",
-                        spread_text(s.l2, 3), spread_text(s.linf, 4), spread_text(s.queries, 0),
-                        number(s.seconds, 1)});
+        rows.push_back(
+            {s.attack, budget_text(s), std::to_string(s.count),
+             s.clean_stopped < 0 ? undefined : std::to_string(s.clean_stopped),
+             std::to_string(s.correct), std::to_string(s.broken),
+             figure_text(s.clean_accuracy(), 4), figure_text(s.robust_accuracy(), 4),
+             figure_text(s.success_rate(), 4), std::to_string(s.rounded_broken),
+             figure_text(s.rounded_success_rate(), 4),
+             s.targeted ? fmt::format("{} / {}", s.target_hit, s.target_eligible) : undefined,
+             spread_text(s.l2, 3), spread_text(s.linf, 4), spread_text(s.queries, 0),
+             figure_text(s.seconds, 1)});
         if (any_changed(summaries)) {
-            rows.back().push_back(number(s.changed_accuracy, 4));
-            rows.back().push_back(number(s.changed_success_rate, 4));
+            rows.back().push_back(figure_text(s.changed_accuracy, 4));
+            rows.back().push_back(figure_text(s.changed_success_rate, 4));
         }
     }
     return rows;
@@ -207,13 +204,13 @@ std::string table_text(const std::vector<std::string>& columns,
     // Columns that say nothing are left out.
     std::vector<std::size_t> shown, width;
     for (std::size_t c = 0; c < columns.size(); ++c) {
-        const bool empty =
-            std::all_of(rows.begin(), rows.end(), [&](const auto& row) { return row[c] == "-"; });
+        const bool empty = std::all_of(rows.begin(), rows.end(),
+                                       [&](const auto& row) { return row[c] == undefined; });
         if (!empty) {
             shown.push_back(c);
-            width.push_back(columns[c].size());
+            width.push_back(columns_of_text(columns[c]));
             for (const auto& row : rows) {
-                width.back() = std::max(width.back(), row[c].size());
+                width.back() = std::max(width.back(), columns_of_text(row[c]));
             }
         }
     }
@@ -239,7 +236,7 @@ std::vector<std::vector<std::string>> class_rows(const std::vector<AttackSummary
             rows.push_back({s.attack, budget_text(s), one.name, std::to_string(one.total),
                             std::to_string(one.total - one.correct), std::to_string(one.broken),
                             std::to_string(one.wrong()),
-                            number(AttackSummary::ratio(one.total - one.wrong(), one.total), 4)});
+                            share_text(one.total - one.wrong(), one.total)});
         }
     }
     return rows;
@@ -283,16 +280,16 @@ std::string summaries_json(const std::vector<AttackSummary>& summaries) {
                                       {"n", s.count},
                                       {"correct", s.correct},
                                       {"broken", s.broken},
-                                      {"clean_accuracy", s.clean_accuracy()},
-                                      {"robust_accuracy", s.robust_accuracy()},
-                                      {"asr", s.success_rate()},
+                                      {"clean_accuracy", finite(s.clean_accuracy())},
+                                      {"robust_accuracy", finite(s.robust_accuracy())},
+                                      {"asr", finite(s.success_rate())},
                                       {"rounded_broken", s.rounded_broken},
-                                      {"rounded_asr", s.rounded_success_rate()},
+                                      {"rounded_asr", finite(s.rounded_success_rate())},
                                       {"l2", spread_json(s.l2, "max")},
                                       {"linf", spread_json(s.linf, "max")},
                                       {"queries", spread_json(s.queries, "p95")},
                                       {"steps_to_success", spread_json(s.steps, "max")},
-                                      {"balanced_accuracy", s.balanced_accuracy},
+                                      {"balanced_accuracy", finite(s.balanced_accuracy)},
                                       {"auc", finite(s.auc)},
                                       {"ball_violations", s.violations.ball},
                                       {"box_violations", s.violations.box},

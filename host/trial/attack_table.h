@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "host/attack/attack_runner.h"
+#include "host/page/figure_text.h"
 
 namespace patchforge {
 
@@ -46,7 +47,7 @@ struct AttackSummary {
     double query_mean_all = 0;        // over everything attacked
     Spread steps;                     // of searches: over the successes
     std::vector<ClassCount> classes;
-    double balanced_accuracy = 0; // under attack; means over classes
+    double balanced_accuracy = 0; // under attack; mean over the classes that have samples
     double auc = 0; // two classes: of class 1's probability on the 8-bit images; else NaN
     Violations violations;
     double seconds = 0;
@@ -56,20 +57,18 @@ struct AttackSummary {
     double changed_success_rate = std::numeric_limits<double>::quiet_NaN();
     bool changed() const { return changed_accuracy == changed_accuracy; }
 
-    double clean_accuracy() const { return ratio(correct, count); }
-    double robust_accuracy() const { return ratio(correct - broken, count); }
-    double success_rate() const { return ratio(broken, correct); }
-    double rounded_success_rate() const { return ratio(rounded_broken, correct); }
-    static double ratio(std::int64_t part, std::int64_t whole) {
-        return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0.0;
-    }
+    // NaN where they are shares of none.
+    double clean_accuracy() const { return share_of(correct, count); }
+    double robust_accuracy() const { return share_of(correct - broken, count); }
+    double success_rate() const { return share_of(broken, correct); }
+    double rounded_success_rate() const { return share_of(rounded_broken, correct); }
 };
 
 AttackSummary summarise(const AttackResult& result, const AttackSet& set,
                         const AttackOptions& options, const std::vector<std::string>& class_names,
                         std::int64_t pixels);
 
-// "0", "8/255", "0.05", "-" for no budget.
+// "0", "8/255", "0.05", "–" for no budget.
 std::string epsilon_text(double epsilon);
 
 // The table for people (columns and rows of text), and everything for machines.

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "data/class_match.h"
 #include "host/attack/latent_search.h"
 #include "host/model/classifier_members.h"
 #include "host/model/load_generator.h"
@@ -57,14 +58,15 @@ class Session {
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,
                               job.models.size())) {
         for (const std::string& path : job.models) {
-            models_.push_back(load_victim(*backend_, {path}));
+            models_.push_back(load_victim(*backend_, {path}, job.reading));
             for (const auto& member : models_.back().models) {
                 check(member->format(), path);
             }
         }
         if (!job.detector.empty()) {
-            detector_ = load_detector(*backend_, job.detector, format());
+            detector_ = load_detector(*backend_, job.detector, format(), job.reading);
         }
+        job.reading.refuse_unheeded();
         if (job.search_target >= format().class_count()) {
             throw std::invalid_argument(fmt::format(
                 "--search target={}: the models know classes 0 to {}; choose one of them",
@@ -89,7 +91,7 @@ class Session {
                 path, model.channels, model.height, model.width, made.channels, made.height,
                 made.width));
         }
-        if (model.class_names != classes()) {
+        if (!same_classes(model.class_names, classes())) {
             throw std::invalid_argument(fmt::format(
                 "--models {}: knows the classes {}, {} knows {}; give models of the same classes",
                 path, fmt::join(model.class_names, ", "), job_.models.front(),
@@ -146,9 +148,13 @@ void Session::gather_real(const PackedSet& set) {
     }
     const ChosenRows chosen = choose_rows(set, seeing, "auto", 0);
     real_ = fmt::format("{} ({})", chosen.set.count(), chosen.how);
+    if (!chosen.labelled) {
+        groups_.push_back(
+            {"real", part_of(chosen.set, evenly_spaced(chosen.set.count(), job_.count)).levels});
+    }
     for (std::size_t c = 0; c < classes().size(); ++c) {
         std::vector<std::int64_t> of_class;
-        for (std::int64_t i = 0; i < chosen.set.count(); ++i) {
+        for (std::int64_t i = 0; chosen.labelled && i < chosen.set.count(); ++i) {
             const std::int32_t label = chosen.set.labels[static_cast<std::size_t>(i)];
             if (class_of_label_[static_cast<std::size_t>(label)] == static_cast<std::int32_t>(c)) {
                 of_class.push_back(i);
@@ -229,7 +235,7 @@ void Session::show(const Group& group) {
         row.detector_stops = stopped;
     }
     const auto share = [&](std::int64_t part) {
-        return part < 0 ? "-" : fmt::format("{:.4f}", AttackSummary::ratio(part, count));
+        return part < 0 ? undefined : share_text(part, count);
     };
     agreement_.push_back({group.name, std::to_string(count), share(unanimous), share(stopped)});
 }
@@ -281,7 +287,7 @@ void Session::finish() {
     std::string csv = "patches,model,count,class,called,share,above_0.9,above_0.99,all_agree,"
                       "detector_stops\n";
     for (const EvasionRow& row : rows_) {
-        const auto share = [&](std::int64_t part) { return AttackSummary::ratio(part, row.count); };
+        const auto share = [&](std::int64_t part) { return share_of(part, row.count); };
         const auto shared = [&](std::int64_t part) {
             return part < 0 ? "" : fmt::format("{:.6f}", share(part));
         };
@@ -414,6 +420,7 @@ void describe(Options& options, EvasionJob& job) {
     options.text("detector", job.detector, "FOLDER|FILE", "a model that stops fakes (class 1)");
     options.number("count", job.count, {1, 10000000}, "fakes");
     options.number("seed", job.seed, any_seed, "of the latent codes");
+    describe(options, job.reading);
     options.group("Search");
     options.custom("search", "target=K", "optimise codes until --against says K",
                    [&job](const std::string& text) { job.search_target = searched_class(text); },

@@ -37,6 +37,7 @@ struct EvasionJob {
         out;                // evasion.csv, evasion.json, report.html, sheets; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
     std::string* document = nullptr; // gets what evasion.json holds
+    ModelReading reading;            // of models that do not say their network
     DeviceOptions device;
 
     void validate() const; // std::invalid_argument naming the option

@@ -53,12 +53,17 @@ std::string LoadedVictim::hashes() const {
     return text;
 }
 
-LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths) {
+std::vector<std::int32_t> LoadedVictim::answers(std::span<const std::uint8_t> patches) const {
+    return argmax_of(mean_logits(models, patches), format().class_count());
+}
+
+LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths,
+                         const ModelReading& reading) {
     LoadedVictim victim;
     for (const std::string& path : paths) {
         victim.name += (victim.name.empty() ? "" : "+") + path;
         for (const fs::path& member : classifier_members(path)) {
-            victim.models.push_back(ClassifierModel::load(backend, member));
+            victim.models.push_back(ClassifierModel::load(backend, member, reading));
             victim.training_step += training_step(member);
         }
     }
@@ -66,8 +71,9 @@ LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths
 }
 
 std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::string& path,
-                                               const ClassifierFormat& like) {
-    auto detector = ClassifierModel::load(backend, path);
+                                               const ClassifierFormat& like,
+                                               const ModelReading& reading) {
+    auto detector = ClassifierModel::load(backend, path, reading);
     const ClassifierFormat& f = detector->format();
     if (f.channels != like.channels || f.height != like.height || f.width != like.width ||
         f.class_count() != 2) {
@@ -92,22 +98,13 @@ std::vector<std::int32_t> model_classes(const PackedSet& set, const ClassifierFo
             set.channels() == 1 ? ", or --channels 3 for grey pictures" : ""));
     }
     const std::vector<std::int64_t> counts = set.class_counts();
-    std::vector<std::int32_t> numbers = match_classes(set.class_names(), format.class_names);
-    // A model that was brought in knows its classes by number alone: "0", "1", … in the set's order.
-    if (std::ranges::count(numbers, -1) == std::ssize(numbers) &&
-        format.class_names.size() == set.class_names().size()) {
-        const auto known = match_classes(format.class_names, set.class_names());
-        for (std::size_t k = 0; k < known.size(); ++k) {
-            if (known[k] >= 0) {
-                numbers[static_cast<std::size_t>(known[k])] = static_cast<std::int32_t>(k);
-            }
-        }
-    }
+    const std::vector<std::int32_t> numbers = classes_known(set.class_names(), format.class_names);
     for (std::size_t c = 0; c < numbers.size(); ++c) {
         if (numbers[c] < 0 && counts[c] > 0) {
             throw std::invalid_argument(fmt::format(
                 "--data {}: its class '{}' ({} patches) is none of those of {}: {}; give data of "
-                "the model's classes",
+                "the model's classes, or --layout flat, for which right is what the model itself "
+                "answers",
                 set.path().string(), terminal_text(set.class_names()[c]), counts[c], name,
                 terminal_text(fmt::format("{}", fmt::join(format.class_names, ", ")))));
         }

@@ -21,16 +21,20 @@ struct LoadedVictim {
     std::vector<const ClassifierModel*> members() const;
     const ClassifierFormat& format() const { return models.front()->format(); }
     std::string hashes() const;
+    // The class of the largest mean logit of each patch.
+    std::vector<std::int32_t> answers(std::span<const std::uint8_t> patches) const;
 };
 
 // Every path is a run folder, weights, or a folder of ensemble members; several: one ensemble of
 // all. Errors of ClassifierModel::load.
-LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths);
+LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths,
+                         const ModelReading& reading = {});
 
 // The model in front of another: two classes (class 1: adversarial), the pictures of `like`. Throws
 // std::invalid_argument: --detector.
 std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::string& path,
-                                               const ClassifierFormat& like);
+                                               const ClassifierFormat& like,
+                                               const ModelReading& reading = {});
 
 // The model's class for each class of the set, matched by name or number (data/class_match.h); -1 for
 // one without patches that the model does not know. Throws std::invalid_argument naming --data when

@@ -135,6 +135,23 @@ TEST(Safetensors, RoundTripsThroughAFile) {
     }
 }
 
+// What people give for weights is called what it is, with what to do.
+TEST(Safetensors, NamesOtherFiles) {
+    const auto said = [](std::string text) {
+        text.resize(64, ' ');
+        const auto* bytes = reinterpret_cast<const std::byte*>(text.data());
+        return fault_of({bytes, bytes + text.size()});
+    };
+    const std::string zip("PK\x03\x04", 4);
+    const std::string name_follows(26, ' ');
+    EXPECT_NE(said(zip + name_follows + "archive/data.pkl").find("a pickle"), std::string::npos);
+    EXPECT_NE(said(zip + name_follows + "archive/data.pkl").find("save_file"), std::string::npos);
+    EXPECT_NE(said("\x80\x02\x8a\x0a").find("a pickle"), std::string::npos);
+    EXPECT_NE(said(zip + name_follows + "x.npy").find("a zip archive"), std::string::npos);
+    EXPECT_NE(said("\x89HDF\r\n\x1a\n").find("an HDF5 file"), std::string::npos);
+    EXPECT_NE(said("\x89PFS\r\n\x1a\n").find("a packed set"), std::string::npos);
+}
+
 TEST(Safetensors, RefusesWhatIsMalformed) {
     const auto tensor = [](const std::string& body) { return "{\"a\":{" + body + "}}"; };
     const std::string good = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";

@@ -58,6 +58,30 @@ TEST_P(AttackImages, SavedImagesReadBackAsTheyWere) {
     EXPECT_EQ(sheet.rows.front().front().channels, 3);
 }
 
+// Sheets take from every class in turn: a set in the order of its classes does not hide the last.
+TEST(AttackSheet, ShowsEveryClass) {
+    AttackResult result;
+    AttackSet set;
+    const auto add = [&](std::int32_t label, bool broken) {
+        SampleOutcome sample;
+        sample.clean = sample.rounded = label;
+        sample.rounded = broken ? 1 - label : label;
+        result.samples.push_back(sample);
+        set.labels.push_back(label);
+    };
+    for (int i = 0; i < 20; ++i) {
+        add(0, true);
+    }
+    for (int i = 0; i < 6; ++i) {
+        add(1, i > 2);
+    }
+    EXPECT_EQ(samples_shown(result, set, 8), (std::vector<std::size_t>{0, 1, 2, 3, 4, 23, 24, 25}));
+    for (SampleOutcome& sample : result.samples) {
+        sample.rounded = sample.clean;
+    }
+    EXPECT_EQ(samples_shown(result, set, 4), (std::vector<std::size_t>{0, 1, 20, 21}));
+}
+
 // An attack's images, saved, packed from the files and asked about again: what the live attack said
 // of them, and the same attack of a second model on them.
 TEST_P(AttackImages, ASavedSetStandsForTheLiveOne) {

@@ -13,6 +13,7 @@
 #include "host/trial/attack_charts.h"
 #include "host/trial/attack_job.h"
 #include "host/trial/attack_rows.h"
+#include "host/trial/attack_table.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge::testing {
@@ -261,6 +262,32 @@ TEST_F(Rows, SayWhatModelsDoNot) {
     EXPECT_THROW(choose_rows(*set_, {whole}, "auto", 0), std::invalid_argument);
     EXPECT_EQ(choose_rows(*set_, {whole}, "train", 0).set.count(), 120);
     EXPECT_EQ(choose_rows(*set_, {whole}, "all", 0).set.count(), 120);
+}
+
+// A share of none is no figure: no recall of a class without samples, no success where none was right.
+TEST(AttackTable, UndefinedIsADash) {
+    AttackResult result;
+    AttackSet set;
+    for (int i = 0; i < 3; ++i) {
+        SampleOutcome sample;
+        sample.clean = sample.adversarial = sample.rounded = 1;
+        result.samples.push_back(sample);
+        set.labels.push_back(0);
+    }
+    AttackOptions options;
+    options.method = attack_method("fgsm");
+    const AttackSummary summary = summarise(result, set, options, {"ant", "bee", "cat"}, 4);
+    EXPECT_EQ(summary.balanced_accuracy, 0);
+    EXPECT_TRUE(std::isnan(summary.success_rate()));
+    const auto rows = class_rows({summary});
+    EXPECT_EQ(rows.at(0).back(), "0.0000"); // three of three are wrong
+    EXPECT_EQ(rows.at(1).back(), undefined);
+    EXPECT_EQ(rows.at(2).back(), undefined);
+    const auto columns = table_columns();
+    const auto success = std::ranges::find(columns, "ASR B/C") - columns.begin();
+    EXPECT_EQ(table_rows({summary}).at(0).at(static_cast<std::size_t>(success)), undefined);
+    EXPECT_NE(summaries_json({summary}).find("\"asr\": null"), std::string::npos);
+    EXPECT_TRUE(std::isnan(summarise({}, {}, options, {"ant", "bee"}, 4).balanced_accuracy));
 }
 
 AttackSummary summary_of(const char* attack, double epsilon, double lambda, std::int64_t broken,
