@@ -7,8 +7,10 @@
 #include <cmath>
 #include <cstring>
 #include <map>
+#include <set>
 #include <stdexcept>
 
+#include "data/open_data_set.h"
 #include "data/split.h"
 #include "host/model/class_names.h"
 #include "host/model/classifier_members.h"
@@ -158,6 +160,86 @@ std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const Pa
     const PatientChoice tested = patient_choice(told["test_patients"]);
     return DataSplit{tested.number, std::stod(told["validation_patients"]),
                      std::stoull(told["split_seed"]), tested.list, !told["test"].empty()};
+}
+
+namespace {
+
+// The set that a run was trained on, where it still lies where it lay.
+std::optional<PackedSet> set_of_run(const std::filesystem::path& run) {
+    const std::filesystem::path folder = classifier_members(run).front();
+    if (!is_run_folder(folder)) {
+        return std::nullopt;
+    }
+    std::map<std::string, std::string> told;
+    for (const auto& [name, value] : read_parameters(folder)) {
+        told[name] = parameter_text(value);
+    }
+    try {
+        PackedSet set = open_data_set(told["data"]);
+        return told["data_hash"] == fmt::format("{:016x}", set.content_hash())
+                   ? std::optional(std::move(set))
+                   : std::nullopt;
+    } catch (const std::exception&) {
+        return std::nullopt;
+    }
+}
+
+// The patients, or in a set without any the patches.
+std::set<std::string> subjects(const PackedSet& set, const std::vector<std::int32_t>& rows) {
+    std::set<std::string> names;
+    for (const std::int32_t row : rows) {
+        const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
+        names.insert(patient < 0 ? std::string(set.name(row))
+                                 : set.patient_names()[static_cast<std::size_t>(patient)]);
+    }
+    return names;
+}
+
+std::vector<std::int32_t> rows_used(const PatchRows& patches) {
+    std::vector<std::int32_t> rows;
+    for (std::int64_t i = 0; i < patches.used(); ++i) {
+        rows.push_back(static_cast<std::int32_t>(patches.row(i)));
+    }
+    return rows;
+}
+
+} // namespace
+
+std::string patients_seen(const std::filesystem::path& run, const PackedSet& set,
+                          const PatchRows& compared) {
+    std::optional<PackedSet> other;
+    std::optional<DataSplit> split = split_of_run(run, set);
+    if (!split) {
+        other = set_of_run(run);
+        split = other ? split_of_run(run, *other) : std::nullopt;
+    }
+    if (!split) {
+        return fmt::format(
+            "{}: nobody can say whether it was trained on the patients that the fakes "
+            "are compared with; features of patches that it has learnt flatter them",
+            run.string());
+    }
+    const PackedSet& own = other ? *other : set;
+    std::set<std::string> seen;
+    if (split->whole_set) {
+        seen = subjects(own, rows_used(rows_of(own)));
+    } else {
+        const ClassifierData data = classifier_data(own, nullptr, *split);
+        seen = subjects(own, rows_used(data.train));
+        if (data.validation) {
+            seen.merge(subjects(own, rows_used(*data.validation)));
+        }
+    }
+    const std::set<std::string> asked = subjects(set, rows_used(compared));
+    const auto both =
+        std::ranges::count_if(asked, [&](const std::string& name) { return seen.contains(name); });
+    return both == 0
+               ? ""
+               : fmt::format(
+                     "{}: was trained on {} of the {} {} that the fakes are compared with, whose "
+                     "features it has learnt; train it on others (docs/evaluation.md)",
+                     run.string(), both, asked.size(),
+                     set.patient_names().empty() ? "patches" : "patients");
 }
 
 } // namespace patchforge

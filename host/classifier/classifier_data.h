@@ -68,4 +68,10 @@ void add_training_patches(ClassifierData& data, const PackedSet& set, const Pack
 // A folder of ensemble members answers for all of them.
 std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const PackedSet& set);
 
+// What is wrong with measuring in the features of a classifier: that it was trained (or its epoch chosen)
+// on some of the patients of `compared`, patches of `set`, or that nobody can say. Empty: it saw none
+// of them. A run of another set tells its patients where that set still lies where it lay.
+std::string patients_seen(const std::filesystem::path& run, const PackedSet& set,
+                          const PatchRows& compared);
+
 } // namespace patchforge

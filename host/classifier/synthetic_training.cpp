@@ -46,15 +46,25 @@ class Trial {
         : backend_(backend), format_(format), test_bytes_(bytes_of(test)), labels_(labels_of(test)),
           patients_(patients), classifier_(classifier), resamples_(resamples) {}
 
-    TrainedScore train(const std::string& on, const PatchRows& patches) const {
+    struct Trained {
+        TrainedScore score;
+        std::vector<float> logits; // of the test patches
+    };
+    Trained train(const std::string& on, const PatchRows& patches) const {
         ClassifierTrainer trainer(backend_, classifier_, format_, patches);
         while (trainer.step() < trainer.total_steps()) {
             trainer.run(std::min<std::int64_t>(
                 ClassifierTrainer::maximum_run,
                 static_cast<std::int64_t>(trainer.total_steps() - trainer.step())));
         }
-        return scored(on, patches.used(), trainer.model().logits(test_bytes_),
-                      trainer.model().hash());
+        std::vector<float> logits = trainer.model().logits(test_bytes_);
+        TrainedScore score = scored(on, patches.used(), logits, trainer.model().hash());
+        return {std::move(score), std::move(logits)};
+    }
+    IntervalScores difference(const std::vector<float>& logits,
+                              const std::vector<float>& minus) const {
+        return bootstrap_scores(logits, labels_, format_.class_count(), patients_, classifier_.seed,
+                                resamples_, minus);
     }
     // Certain of one class whatever it sees: its AUC is 1/2 and its balanced accuracy 1/K.
     TrainedScore guess(std::int32_t label) const {
@@ -129,22 +139,39 @@ std::string caption_of(const SyntheticTraining& result) {
 
 IntervalScores bootstrap_scores(std::span<const float> logits, std::span<const std::int32_t> labels,
                                 std::int64_t classes, std::span<const std::int32_t> groups,
-                                std::uint64_t seed, int resamples) {
-    const ClassifierScores whole = score_logits(logits, labels, classes);
+                                std::uint64_t seed, int resamples, std::span<const float> minus) {
+    const auto scores = [&](std::span<const float> of, std::span<const float> less,
+                            std::span<const std::int32_t> truth) {
+        ClassifierScores result = score_logits(of, truth, classes);
+        if (!less.empty()) {
+            const ClassifierScores other = score_logits(less, truth, classes);
+            result.balanced_accuracy -= other.balanced_accuracy;
+            result.auc -= other.auc;
+        }
+        return result;
+    };
+    const ClassifierScores whole = scores(logits, minus, labels);
     const auto rows = rows_of_groups(groups, labels.size());
     const auto width = static_cast<std::size_t>(classes);
     std::vector<double> balanced;
     std::vector<double> auc;
-    std::vector<float> drawn_logits;
+    std::vector<float> drawn_logits, drawn_minus;
     std::vector<std::int32_t> drawn_labels;
     for (int resample = 0; resample < resamples; ++resample) {
         PhiloxSequence random(seed, static_cast<std::uint64_t>(resample));
         drawn_logits.clear();
+        drawn_minus.clear();
         drawn_labels.clear();
         for (std::size_t draw = 0; draw < rows.size(); ++draw) {
             for (const std::int64_t row : rows[random.below(rows.size())]) {
-                const auto first = logits.begin() + row * classes;
-                drawn_logits.insert(drawn_logits.end(), first, first + classes);
+                const auto take = [&](std::span<const float> from, std::vector<float>& to) {
+                    const auto first = from.begin() + row * classes;
+                    to.insert(to.end(), first, first + classes);
+                };
+                take(logits, drawn_logits);
+                if (!minus.empty()) {
+                    take(minus, drawn_minus);
+                }
                 drawn_labels.push_back(labels[static_cast<std::size_t>(row)]);
             }
         }
@@ -155,11 +182,33 @@ IntervalScores bootstrap_scores(std::span<const float> logits, std::span<const s
         if (std::ranges::count(present, true) < 2) {
             continue; // one class alone has no AUC
         }
-        const ClassifierScores scores = score_logits(drawn_logits, drawn_labels, classes);
-        balanced.push_back(scores.balanced_accuracy);
-        auc.push_back(scores.auc);
+        const ClassifierScores drawn = scores(drawn_logits, drawn_minus, drawn_labels);
+        balanced.push_back(drawn.balanced_accuracy);
+        auc.push_back(drawn.auc);
     }
     return {{whole.balanced_accuracy, percentiles(balanced)}, {whole.auc, percentiles(auc)}};
+}
+
+std::string synthetic_training_verdict(const SyntheticTraining& result) {
+    const auto text = [](const ScoreInterval& score) {
+        return fmt::format("{:+.3f} [{:+.3f}, {:+.3f}]", score.value, score.interval.low,
+                           score.interval.high);
+    };
+    const ScoreInterval& balanced = result.balanced_accuracy_difference;
+    const std::string differences = fmt::format(
+        "Fakes minus real patches, on the same samples of {}: balanced accuracy {}, AUC {}",
+        result.test_patients > 0 ? "patients" : "patches", text(balanced),
+        text(result.auc_difference));
+    if (result.test_patients > 0 && result.test_patients < least_patients) {
+        return fmt::format("{}. Nothing shown: {} patients are too few, {} are asked for.",
+                           differences, result.test_patients, least_patients);
+    }
+    return differences + (balanced.interval.high < 0 ? ". The fakes teach less than real patches."
+                          : balanced.interval.low > 0
+                              ? ". The fakes teach more than real patches."
+                              : ". Nothing shown: the difference in balanced "
+                                "accuracy may be 0, or anything in its "
+                                "interval.");
 }
 
 SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& format,
@@ -181,9 +230,14 @@ SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& f
         patients.empty() ? 0 : std::ssize(rows_of_groups(patients, patients.size()));
     result.seed = classifier.seed;
     say("a classifier on fakes");
-    result.synthetic = trial.train("fakes", synthetic);
+    const Trial::Trained by_fakes = trial.train("fakes", synthetic);
     say("a classifier on real patches");
-    result.real = trial.train("real patches", real);
+    const Trial::Trained by_real = trial.train("real patches", real);
+    result.synthetic = by_fakes.score;
+    result.real = by_real.score;
+    const IntervalScores difference = trial.difference(by_fakes.logits, by_real.logits);
+    result.balanced_accuracy_difference = difference.balanced_accuracy;
+    result.auc_difference = difference.auc;
     result.majority = trial.guess(majority_of(real, format.class_count()));
     result.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -213,6 +267,14 @@ MetricResult synthetic_training_line(const SyntheticTraining& result) {
         add("auc_low", score->auc.interval.low);
         add("auc_high", score->auc.interval.high);
     }
+    const std::pair<const char*, const ScoreInterval*> differences[] = {
+        {"balanced_accuracy_difference", &result.balanced_accuracy_difference},
+        {"auc_difference", &result.auc_difference}};
+    for (const auto& [name, score] : differences) {
+        line.results.emplace_back(name, score->value);
+        line.results.emplace_back(name + std::string("_low"), score->interval.low);
+        line.results.emplace_back(name + std::string("_high"), score->interval.high);
+    }
     line.results.emplace_back("n_train_real", static_cast<double>(result.real.patches));
     line.results.emplace_back("n_test_patients", static_cast<double>(result.test_patients));
     return line;
@@ -228,15 +290,13 @@ std::string synthetic_training_table(const SyntheticTraining& result) {
     for (const auto& row : rows_of(result)) {
         add(row);
     }
-    return text;
+    return text + synthetic_training_verdict(result) + "\n";
 }
 
 void add_synthetic_training_section(Report& report, const SyntheticTraining& result) {
     report.section("Train on synthetic, test on real");
     report.table(caption_of(result), columns, rows_of(result));
-    report.note(
-        "Fakes that carry what tells the classes apart teach about as well as real patches; "
-        "fakes that do not, teach no more than guessing.");
+    report.paragraph(synthetic_training_verdict(result));
 }
 
 } // namespace patchforge

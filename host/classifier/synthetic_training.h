@@ -38,6 +38,10 @@ struct SyntheticTraining {
     TrainedScore synthetic;
     TrainedScore real;
     TrainedScore majority; // calls everything the class that most real training patches have
+    // Of `synthetic` minus `real`, on the same bootstrap samples: intervals of two scores overlap widely
+    // where every sample of patients favours one of them.
+    ScoreInterval balanced_accuracy_difference{};
+    ScoreInterval auc_difference{};
     std::int64_t test_patches = 0;
     std::int64_t test_patients = 0; // 0: not known, patches were drawn instead
     std::uint64_t seed = 0;
@@ -58,13 +62,20 @@ SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& f
                                      const std::function<void(const std::string&)>& progress = {},
                                      int resamples = 1000);
 
-// Balanced accuracy and AUC of class logits [count, classes], with intervals as above.
+// Balanced accuracy and AUC of class logits [count, classes], with intervals as above. Those of `minus`,
+// other logits of the same patches, are taken off where given, sample by sample.
 struct IntervalScores {
     ScoreInterval balanced_accuracy, auc;
 };
 IntervalScores bootstrap_scores(std::span<const float> logits, std::span<const std::int32_t> labels,
                                 std::int64_t classes, std::span<const std::int32_t> groups,
-                                std::uint64_t seed, int resamples);
+                                std::uint64_t seed, int resamples,
+                                std::span<const float> minus = {});
+
+// A bootstrap of fewer patients says nothing of others.
+constexpr std::int64_t least_patients = 10;
+// What the differences show, in a sentence: less, more, or nothing.
+std::string synthetic_training_verdict(const SyntheticTraining& result);
 
 // The line `tstr`: every score above as tstr_..., trtr_... and majority_....
 MetricResult synthetic_training_line(const SyntheticTraining& result);

@@ -51,13 +51,15 @@ struct Call {
     std::shared_ptr<JsonOutput> json = std::make_shared<JsonOutput>();
 };
 
-// At most `count` of the rows, in an order of the seed.
+// At most `count` of the rows behind the first `skipped`, in an order of the seed.
 ImageSet images_of(const PackedSet& set, const std::vector<std::int32_t>& rows, std::int64_t count,
-                   std::uint64_t seed) {
+                   std::uint64_t seed, std::int64_t skipped = 0) {
     ImageSet images{{set.channels(), set.height(), set.width()}, {}, {}};
     const auto available = static_cast<std::uint32_t>(rows.size());
-    const std::uint32_t taken = std::min(available, static_cast<std::uint32_t>(count));
-    for (std::uint32_t i = 0; i < taken; ++i) {
+    const auto first = static_cast<std::uint32_t>(std::min<std::int64_t>(skipped, available));
+    const std::uint32_t end =
+        first + std::min(available - first, static_cast<std::uint32_t>(count));
+    for (std::uint32_t i = first; i < end; ++i) {
         const std::int32_t row = rows[shuffled_row(seed, 0, i, available)];
         const auto patch = set.patch(row);
         images.bytes.insert(images.bytes.end(), patch.begin(), patch.end());
@@ -239,7 +241,15 @@ void run(Call call) {
         split =
             split_by_patient(set, {.test_patients = call.test_patients, .seed = call.split_seed});
     }
+    PatchRows compared = rows_of(set);
+    compared.subset = split.train;
+    const std::string seen =
+        classifier ? patients_seen(call.features, set, compared) : std::string();
+    if (!seen.empty()) {
+        print_line("warning: --features " + seen);
+    }
     const ImageSet training = images_of(set, split.train, call.count, call.seed);
+    const ImageSet others = images_of(set, split.train, call.count, call.seed, call.count);
     const ImageSet held_out = images_of(set, split.test, call.count, call.seed + 1);
     const Fakes fakes =
         call.run.empty() ? fakes_of_folder(call, set) : fakes_of_run(*backend, call, set, training);
@@ -255,7 +265,8 @@ void run(Call call) {
                         {.seed = call.seed,
                          .threads = call.device.backend.threads,
                          .floors = !call.without_floors,
-                         .class_names = {set.class_names().begin(), set.class_names().end()}},
+                         .class_names = {set.class_names().begin(), set.class_names().end()},
+                         .others = &others},
                         [](const std::string& what) { print_line(what); });
 
     fmt::print("{}: {} generated against {} real patches\n{}", fakes.source, generated.count(),
@@ -278,6 +289,9 @@ void run(Call call) {
                   fmt::format("{}: {} generated, {} real, seed {}.", fakes.source,
                               generated.count(), training.count(), call.seed));
     add_evaluation_sections(report, evaluation, generated, training, held_out);
+    if (!seen.empty()) {
+        report.note("Of the classifier's features: " + seen + ".");
+    }
     if (taught) {
         add_synthetic_training_section(report, *taught);
     }

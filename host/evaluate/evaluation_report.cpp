@@ -169,15 +169,19 @@ std::string class_line(const ImageEvaluation& evaluation) {
 
 std::string inception_line(const ImageEvaluation& evaluation) {
     const MetricResult* score = find(evaluation.generated, "", "inception_score");
-    return score
-               ? fmt::format("Classifier score (inception score with the classifier's classes): "
-                             "{:.4f} ± {:.4f} over {:.0f} splits of {} images, at most {:.4f} for "
-                             "the reference's shares of classes.",
-                             value_of(score, "inception_score_mean"),
-                             value_of(score, "inception_score_deviation"),
-                             value_of(score, "splits"), score->n_generated,
-                             value_of(score, "inception_score_ceiling"))
-               : "";
+    if (!score) {
+        return "";
+    }
+    const double ceiling = value_of(score, "inception_score_ceiling");
+    return fmt::format(
+        "Classifier score (inception score with the classifier's classes): {:.4f} ± "
+        "{:.4f} over {:.0f} splits of {} images, {}.",
+        value_of(score, "inception_score_mean"), value_of(score, "inception_score_deviation"),
+        value_of(score, "splits"), score->n_generated,
+        std::isfinite(ceiling)
+            ? fmt::format("at most {:.4f} for the reference's shares of classes", ceiling)
+            : "without a ceiling, since the reference's shares of the classifier's "
+              "classes are unknown");
 }
 
 std::string memorisation_line(const ImageEvaluation& evaluation) {
@@ -267,7 +271,8 @@ void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
         "Distances are smaller the better, and compare only with the same features and the "
         "same number of images. They are not the published FID or KID: no Inception network "
         "takes part.");
-    for (const std::string& line : {inception_line(evaluation), memorisation_line(evaluation)}) {
+    for (const std::string& line :
+         {inception_line(evaluation), memorisation_line(evaluation), evaluation.left_out}) {
         if (!line.empty()) {
             report.paragraph(line);
         }

@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <limits>
 #include <stdexcept>
 
+#include "data/class_match.h"
 #include "host/distance/inception_score.h"
 #include "host/evaluate/evaluate.h"
 
@@ -28,6 +30,7 @@ Features rows_with_label(const Features& features, const std::vector<std::int32_
     return take_rows(features, rows);
 }
 
+// NaN without labels.
 double class_entropy_exponential(const std::vector<std::int32_t>& labels) {
     std::vector<double> counts;
     for (const std::int32_t label : labels) {
@@ -40,7 +43,7 @@ double class_entropy_exponential(const std::vector<std::int32_t>& labels) {
     for (const double count : counts) {
         total += count;
     }
-    double entropy = 0;
+    double entropy = counts.empty() ? std::numeric_limits<double>::quiet_NaN() : 0;
     for (const double count : counts) {
         if (count > 0) {
             entropy -= count / total * std::log(count / total);
@@ -168,8 +171,9 @@ void Evaluation::score(const ClassifierModel& classifier) {
     const InceptionScore score = inception_score({generated_.count(), classifier.class_count(),
                                                   classifier.logits(std::span(generated_.bytes))},
                                                  splits, options_.seed);
-    const double ceiling = reference_.labels.empty() ? static_cast<double>(classifier.class_count())
-                                                     : class_entropy_exponential(reference_.labels);
+    const double ceiling = same_classes(classifier.format().class_names, options_.class_names)
+                               ? class_entropy_exponential(reference_.labels)
+                               : std::numeric_limits<double>::quiet_NaN();
     const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
     result.generated.push_back({"inception_score",
                                 {{"inception_score_mean", score.mean},
@@ -213,7 +217,18 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
     if (classifier) {
         extractors.push_back(classifier_extractor(*classifier));
     }
-    extractors.push_back(pixel_extractor(reference, options.seed, options.threads));
+    const std::int64_t others = options.others ? options.others->count() : 0;
+    std::string left_out;
+    if (others >= images_for_components) {
+        extractors.push_back(pixel_extractor(*options.others, options.seed, options.threads));
+    } else {
+        left_out =
+            fmt::format("Principal components of the pixels are left out: they are found with {} "
+                        "real patches that are not compared, and {} are left; lower --count, or "
+                        "give more data",
+                        images_for_components, others);
+        say(left_out);
+    }
     extractors.push_back(random_extractor(reference.shape, options.seed, options.threads));
 
     Evaluation evaluation(reference, generated, training, held_out, options);
@@ -228,6 +243,7 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
         say("memorisation in " + extractors.front().name.name);
         evaluation.measure_memorisation(extractors.front());
     }
+    evaluation.result.left_out = std::move(left_out);
     return std::move(evaluation.result);
 }
 

@@ -18,14 +18,17 @@ struct ImageEvaluationOptions {
     bool floors = true; // real against real, against noise, one class against the other
     // Of the labels; where both sets have labels, each class is compared by itself too.
     std::vector<std::string> class_names{};
+    // Real images on no other side, which principal components of the pixels are found with; fewer
+    // than images_for_components: there are none, and those features are left out.
+    const ImageSet* others = nullptr;
 };
 
 // Each list holds the lines of evaluate_features in every extractor, in the extractors' order.
 struct ImageEvaluation {
     // Reference against generated. Behind the distances: `inception_score` of the generated images
-    // by the classifier, its ceiling being exp(entropy of the reference's classes), and
-    // `memorisation`, in the classifier's features or, without one, in those of the pixels; each
-    // where it could be measured.
+    // by the classifier, its ceiling being exp(entropy of the reference's classes) and NaN where these
+    // are unknown or not the classifier's, and `memorisation`, in the first features that there are:
+    // the classifier's, those of the pixels, the random network's; each where it could be measured.
     std::vector<MetricResult> generated;
     // The same against: the other half of the reference, noise, one class against the rest.
     std::vector<MetricResult> floor;
@@ -35,6 +38,8 @@ struct ImageEvaluation {
     std::vector<MetricResult> by_class;
     // Whose numbers stand in `generated`; without neighbours where it was not measured.
     Memorisation memorisation;
+
+    std::string left_out{}; // which features, and why; empty: none
 
     // All lines, in the order above.
     std::vector<MetricResult> lines() const;

@@ -12,6 +12,7 @@ namespace patchforge {
 namespace {
 
 constexpr std::int64_t pca_components = 64;
+static_assert(images_for_components == 10 * pca_components);
 
 } // namespace
 
@@ -33,15 +34,15 @@ FeatureExtractor classifier_extractor(const ClassifierModel& classifier) {
         }};
 }
 
-FeatureExtractor pixel_extractor(const ImageSet& reference, std::uint64_t seed, int threads) {
-    const Features pixels = pixels_of(reference);
+FeatureExtractor pixel_extractor(const ImageSet& images, std::uint64_t seed, int threads) {
+    const Features pixels = pixels_of(images);
     const std::int64_t components = std::min({pca_components, pixels.count - 1, pixels.dimension});
     auto pca = std::make_shared<const PrincipalComponents>(
         fit_principal_components(pixels, components, seed, threads));
     return {{fmt::format("pixels-pca{}", components),
              content_hash(std::as_bytes(std::span(pca->basis)))},
-            [pca, threads](const ImageSet& images) {
-                return project(*pca, pixels_of(images), threads);
+            [pca, threads](const ImageSet& projected) {
+                return project(*pca, pixels_of(projected), threads);
             }};
 }
 

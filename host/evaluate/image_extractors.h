@@ -35,9 +35,13 @@ struct FeatureExtractor {
 // The input of the classifier's last layer, "own256" where that has 256 numbers. The classifier
 // must outlive the extractor.
 FeatureExtractor classifier_extractor(const ClassifierModel& classifier);
-// The 64 leading principal components of the reference's pixels, or as many as it has images to
-// find them with: "pixels-pca64".
-FeatureExtractor pixel_extractor(const ImageSet& reference, std::uint64_t seed, int threads);
+// The 64 leading principal components of the pixels of `images`, or as many as there are images to find
+// them with: "pixels-pca64". Distances between few images are those of images that components were
+// found with only where these are others: of 200 real patches and 200 further ones, measured in
+// components of the first, recall is 0.5 and precision 0.95, and 0.83 both in those of a third set.
+FeatureExtractor pixel_extractor(const ImageSet& images, std::uint64_t seed, int threads);
+// How many images it takes for components in which noise is told from tissue: 10 a component.
+constexpr std::int64_t images_for_components = 640;
 // The untrained network of random_network.h: "random256".
 FeatureExtractor random_extractor(const ImageShape& shape, std::uint64_t seed, int threads);
 

@@ -6,6 +6,7 @@
 
 #include "data/png.h"
 #include "data/split.h"
+#include "host/classifier/classifier_data.h"
 #include "host/files/safetensors.h"
 #include "host/gan/gan_health.h"
 #include "host/gan/gan_monitor.h"
@@ -13,6 +14,7 @@
 #include "host/gan/gan_trainer.h"
 #include "host/model/image_generator.h"
 #include "host/page/image_grid.h"
+#include "host/run/progress.h"
 #include "host/train/training.h"
 
 namespace patchforge {
@@ -46,12 +48,23 @@ class GanFamily final : public Family {
           latents_(sampler_.latents(grid_images, gan.seed, Purpose::fixed_latent)),
           monitor_(gan.loss) {
         if (options.evaluation.interval > 0 && sharding.rank() == 0) {
-            evaluation_ = std::make_unique<GanEvaluation>(
-                backend, sampler_, evaluation_rows(set, options.test_patients, gan.seed),
-                options.evaluation, options.run.device.backend.threads);
+            const PatchRows compared = evaluation_rows(set, options.test_patients, gan.seed);
+            evaluation_ =
+                std::make_unique<GanEvaluation>(backend, sampler_, compared, options.evaluation,
+                                                options.run.device.backend.threads);
+            warn_of_features(set, compared);
         }
     }
 
+    void warn_of_features(const PackedSet& set, const PatchRows& compared) const {
+        if (options_.evaluation.features.empty()) {
+            return;
+        }
+        const std::string seen = patients_seen(options_.evaluation.features, set, compared);
+        if (!seen.empty()) {
+            print_line("warning: --features " + seen);
+        }
+    }
     const PatchRows& rows() const { return rows_; }
 
     std::string kind() const override { return "train gan"; }

@@ -103,7 +103,8 @@ std::string figure_text(double value, double scale) {
     return fmt::format("{:.{}f}", value, decimals);
 }
 
-std::string cell(const Spread& spread, const Spread& first) {
+std::string cell(const std::vector<double>& values, const std::vector<double>& first_values) {
+    const Spread spread = spread_of(values), first = spread_of(first_values);
     if (spread.count == 0) {
         return undefined;
     }
@@ -111,7 +112,9 @@ std::string cell(const Spread& spread, const Spread& first) {
     if (spread.count > 1) {
         text += " ± " + figure_text(spread.deviation, spread.mean);
     }
-    return text + (differ(spread, first) ? " †" : "");
+    const std::int64_t outside = far_outside(values, first_values);
+    return text + (differ(spread, first) ? " †" : "") +
+           (outside > 0 ? fmt::format(" ‡{}", outside) : "");
 }
 
 std::string quoted(const std::string& text) {
@@ -171,6 +174,14 @@ bool differ(const Spread& a, const Spread& b) {
     return std::abs(a.mean - b.mean) > 2 * error;
 }
 
+std::int64_t far_outside(std::span<const double> values, std::span<const double> first) {
+    if (first.size() < 2 || std::ranges::min(first) <= 0) {
+        return 0;
+    }
+    const double low = std::ranges::min(first) / 3, high = 3 * std::ranges::max(first);
+    return std::ranges::count_if(values, [&](double value) { return value < low || value > high; });
+}
+
 std::string sweep_csv(const Sweep& sweep, std::span<const SweepOutcome> outcomes) {
     std::string text = "variant,seed,state,seconds";
     for (const Figure& figure : sweep.figures) {
@@ -194,7 +205,10 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
         fmt::format("# {}\n\nWritten by `patchforge sweep` with {}.\n", sweep.title, made_with);
     text += "Mean ± standard deviation over n runs; †: the mean differs from the first row's by "
             "more than twice the standard\n"
-            "error of the difference.\n";
+            "error of the difference; ‡2: 2 of the runs are far outside of the first row's, above "
+            "three times "
+            "their largest or below a third of\n"
+            "their smallest. n: runs that finished, and of how many where some failed.\n";
     text += sweep.about.empty() ? "" : sweep.about + '\n';
     text += "\n| run | options | n |";
     for (const Figure& figure : sweep.figures) {
@@ -205,7 +219,7 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
         text += "--:|";
     }
     text += '\n';
-    std::vector<Spread> first(sweep.figures.size());
+    std::vector<std::vector<double>> first(sweep.figures.size());
     for (std::size_t begin = 0, end = 0; begin < outcomes.size(); begin = end) {
         std::int64_t finished = 0;
         while (end < outcomes.size() &&
@@ -213,8 +227,10 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
             finished += outcomes[end++].failure.empty();
         }
         const SweepRun& run = *outcomes[begin].run;
-        text += fmt::format("| {} | {} | {} |", run.variant,
-                            run.options.empty() ? "" : '`' + run.options + '`', finished);
+        const auto runs = static_cast<std::int64_t>(end - begin);
+        text += fmt::format(
+            "| {} | {} | {} |", run.variant, run.options.empty() ? "" : '`' + run.options + '`',
+            finished == runs ? std::to_string(runs) : fmt::format("{} of {}", finished, runs));
         for (std::size_t i = 0; i < sweep.figures.size(); ++i) {
             std::vector<double> values;
             for (std::size_t j = begin; j < end; ++j) {
@@ -222,10 +238,9 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
                     values.push_back(*outcomes[j].figures[i]);
                 }
             }
-            const Spread spread = spread_of(values);
-            text += fmt::format(" {} |", cell(spread, begin == 0 ? Spread{} : first[i]));
+            text += fmt::format(" {} |", cell(values, first[i]));
             if (begin == 0) {
-                first[i] = spread;
+                first[i] = values;
             }
         }
         text += '\n';

@@ -27,6 +27,11 @@ Spread spread_of(std::span<const double> values);
 // unless both have two values.
 bool differ(const Spread& a, const Spread& b);
 
+// How many of `values` are far outside of `first`: above three times the largest or below a third of the
+// smallest. A run that collapsed widens its own spread so far that no mean differs any more; it is a
+// result all the same. 0 unless all of `first` are above 0 and at least two.
+std::int64_t far_outside(std::span<const double> values, std::span<const double> first);
+
 // What became of a run.
 struct SweepOutcome {
     const SweepRun* run = nullptr;

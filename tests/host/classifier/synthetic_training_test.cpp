@@ -109,6 +109,46 @@ TEST(SyntheticTraining, IntervalsDrawWholePatients) {
     EXPECT_TRUE(by_patch.balanced_accuracy.interval.high > 0.55);
 }
 
+// Twelve patients of very different difficulty, each a little easier for one of two classifiers: both
+// intervals are wide and share most of their range, that of the difference is narrow and above 0.
+TEST(SyntheticTraining, DifferencesArePaired) {
+    std::vector<float> better, worse;
+    std::vector<std::int32_t> labels, patients;
+    const auto say = [](std::vector<float>& logits, std::int32_t called) {
+        logits.insert(logits.end(), {called == 0 ? 1.0f : 0.0f, called == 1 ? 1.0f : 0.0f});
+    };
+    for (std::int32_t patient = 0; patient < 12; ++patient) {
+        for (std::int32_t i = 0; i < 40; ++i) {
+            const std::int32_t label = i % 2;
+            const std::int32_t wrong = 2 + 3 * patient; // of 40
+            say(worse, i < wrong ? 1 - label : label);
+            say(better, i < wrong - 2 ? 1 - label : label);
+            labels.push_back(label);
+            patients.push_back(patient);
+        }
+    }
+    const auto of = [&](const std::vector<float>& logits, const std::vector<float>& minus) {
+        return bootstrap_scores(logits, labels, 2, patients, 1, 400, minus).balanced_accuracy;
+    };
+    const ScoreInterval a = of(better, {}), b = of(worse, {}), difference = of(better, worse);
+    EXPECT_TRUE(a.interval.low < b.interval.high - 0.1);
+    EXPECT_TRUE(std::abs(difference.value - (a.value - b.value)) <= 1e-12);
+    EXPECT_TRUE(difference.interval.low > 0.04 && difference.interval.high < 0.06)
+        << difference.interval.low << " " << difference.interval.high;
+
+    SyntheticTraining result;
+    result.test_patients = 12;
+    result.balanced_accuracy_difference = difference;
+    EXPECT_NE(synthetic_training_verdict(result).find("teach more"), std::string::npos);
+    result.balanced_accuracy_difference.interval = {-0.01, 0.06};
+    EXPECT_NE(synthetic_training_verdict(result).find("Nothing shown"), std::string::npos);
+    result.balanced_accuracy_difference.interval = {-0.2, -0.1};
+    EXPECT_NE(synthetic_training_verdict(result).find("teach less"), std::string::npos);
+    result.test_patients = 3; // of three patients an interval says nothing
+    EXPECT_NE(synthetic_training_verdict(result).find("Nothing shown: 3 patients are too few"),
+              std::string::npos);
+}
+
 // Samples that hold one class alone have no AUC and are passed over.
 TEST(SyntheticTraining, IntervalsNeedBothClasses) {
     const std::vector<float> logits = {1, 0, 0, 1, 1, 0, 0, 1};

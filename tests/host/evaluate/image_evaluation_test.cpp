@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <stdexcept>
@@ -14,6 +15,7 @@ namespace {
 
 constexpr int size = 9;
 const ImageSet none{{3, size, size}, {}, {}};
+const ImageSet others = discs(images_for_components, size, 99);
 
 // Untrained, with two classes: enough to be a function of the pixels.
 std::unique_ptr<ClassifierModel> classifier(Backend& backend) {
@@ -40,9 +42,9 @@ TEST(ImageEvaluation, MeasuresEverythingInEveryExtractor) {
     const auto backend = make_backend("cpu", {});
     const auto model = classifier(*backend);
     const ImageSet reference = discs(90, size, 1), generated = discs(70, size, 2, 12);
-    const ImageEvaluation evaluation =
-        evaluate_images(reference, generated, reference, discs(60, size, 3), model.get(),
-                        {.seed = 5, .threads = 1, .class_names = {"small", "large"}});
+    const ImageEvaluation evaluation = evaluate_images(
+        reference, generated, reference, discs(60, size, 3), model.get(),
+        {.seed = 5, .threads = 1, .class_names = {"small", "large"}, .others = &others});
     std::set<std::string> extractors, metrics;
     for (const MetricResult& line : evaluation.lines()) {
         extractors.insert(line.extractor.name);
@@ -86,7 +88,7 @@ TEST(ImageEvaluation, ComparesEachClassByItself) {
     const ImageSet reference = discs(80, size, 1);
     ImageSet generated = discs(80, size, 2);
     const ImageEvaluationOptions options{
-        .threads = 1, .floors = false, .class_names = {"small", "large"}};
+        .threads = 1, .floors = false, .class_names = {"small", "large"}, .others = &others};
     const auto right = evaluate_images(reference, generated, none, none, nullptr, options);
     // The wrong way round, the classes are far apart; together they are what they were.
     for (std::int32_t& label : generated.labels) {
@@ -117,7 +119,7 @@ TEST(ImageEvaluation, SeesCopies) {
     ImageSet copies = training;
     copies.bytes.resize(copies.bytes.size() / 2);
     copies.labels.resize(60);
-    const ImageEvaluationOptions options{.threads = 1, .floors = false};
+    const ImageEvaluationOptions options{.threads = 1, .floors = false, .others = &others};
     const auto copied = evaluate_images(training, copies, training, held_out, nullptr, options);
     EXPECT_EQ(value(copied.generated, "pixels-pca64", "ratio"), 1);
     EXPECT_TRUE(value(copied.generated, "pixels-pca64", "c_t") < -5);
@@ -128,6 +130,46 @@ TEST(ImageEvaluation, SeesCopies) {
     const auto without = evaluate_images(training, copies, training, none, nullptr, options);
     EXPECT_TRUE(std::isnan(value(without.generated, "pixels-pca64", "c_t")));
     EXPECT_TRUE(without.memorisation.generated_to_training.empty());
+}
+
+// Components that are found with the images that they judge flatter these: recall of real images would
+// be far below precision. So they are found with others, or left out and that is said.
+TEST(ImageEvaluation, ComponentsAreFoundWithOtherImages) {
+    const ImageSet reference = discs(200, size, 1), generated = discs(200, size, 2);
+    ImageEvaluationOptions options{.threads = 1, .floors = true, .others = &others};
+    const auto fair = evaluate_images(reference, generated, none, none, nullptr, options);
+    const double precision = value(fair.generated, "pixels-pca64", "precision");
+    const double recall = value(fair.generated, "pixels-pca64", "recall");
+    EXPECT_TRUE(std::abs(precision - recall) < 0.1) << precision << " " << recall;
+    EXPECT_TRUE(value(fair.noise, "pixels-pca64", "precision") < 0.1);
+    EXPECT_EQ(fair.left_out, "");
+    const ImageSet few = discs(images_for_components - 1, size, 99);
+    for (const ImageSet* given : {static_cast<const ImageSet*>(nullptr), &few}) {
+        options.others = given;
+        const auto without = evaluate_images(reference, generated, none, none, nullptr, options);
+        EXPECT_TRUE(std::isnan(value(without.generated, "pixels-pca64", "precision")));
+        EXPECT_FALSE(std::isnan(value(without.generated, "random256", "precision")));
+        EXPECT_NE(without.left_out.find("--count"), std::string::npos);
+    }
+}
+
+// No labels, or those of other classes: no ceiling.
+TEST(ImageEvaluation, CeilingNeedsTheClassifiersClasses) {
+    const auto backend = make_backend("cpu", {});
+    const auto model = classifier(*backend);
+    ImageSet reference = discs(40, size, 1);
+    const auto ceiling = [&](std::vector<std::string> names) {
+        const auto evaluation =
+            evaluate_images(reference, discs(40, size, 2), none, none, model.get(),
+                            {.threads = 1, .floors = false, .class_names = std::move(names)});
+        return value(evaluation.generated, "own12", "inception_score_ceiling");
+    };
+    EXPECT_TRUE(std::abs(ceiling({"small", "large"}) - 2) <= 1e-12);
+    EXPECT_TRUE(std::isnan(ceiling({"ant", "bee"})));
+    std::ranges::fill(reference.labels, -1);
+    EXPECT_TRUE(std::isnan(ceiling({"small", "large"})));
+    reference.labels.clear();
+    EXPECT_TRUE(std::isnan(ceiling({"small", "large"})));
 }
 
 TEST(ImageEvaluation, AsksForTwentyImages) {

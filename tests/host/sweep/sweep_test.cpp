@@ -144,6 +144,18 @@ TEST(SweepFigures, SpreadIsThatOfASample) {
     EXPECT_FALSE(differ(spread, {1, 100, 0}));
 }
 
+// Three runs of which two collapsed: no difference of means shows it (21.2 ± 17.8 beside 2.20).
+TEST(SweepFigures, CollapsedRunsAreCounted) {
+    const double plain[] = {1.9, 2.2, 2.5}, some[] = {2.1, 29.0, 33.0}, negative[] = {-1, 2};
+    EXPECT_FALSE(differ(spread_of(some), spread_of(plain)));
+    EXPECT_EQ(far_outside(some, plain), 2);
+    EXPECT_EQ(far_outside(plain, plain), 0);
+    const double low[] = {0.0, 0.64, 7.5};
+    EXPECT_EQ(far_outside(low, plain), 1); // 7.5 is three times the largest, and not above
+    EXPECT_EQ(far_outside(some, negative), 0);
+    EXPECT_EQ(far_outside(some, std::span(plain, 1)), 0);
+}
+
 TEST(SweepFigures, TablesHoldEveryRunAndEveryVariant) {
     const SweepRun runs[] = {{"a", "0", "", {}, "--x 1"},
                              {"a", "1", "", {}, "--x 1"},
@@ -165,7 +177,7 @@ TEST(SweepFigures, TablesHoldEveryRunAndEveryVariant) {
     EXPECT_EQ(page.substr(page.find("\n| run")),
               "\n| run | options | n | loss | recall |\n|---|---|--:|--:|--:|\n"
               "| a | `--x 1` | 2 | 0.0124 ± 0.0001 | 300 ± 71 |\n"
-              "| b |  | 1 | 2.00 | – |\n");
+              "| b |  | 1 of 2 | 2.00 ‡1 | – |\n");
 }
 
 } // namespace
