@@ -37,6 +37,11 @@ bench-peers: $(PEERS) $(BENCH_STEPS) ## whole iterations, steps and attacks besi
 	$(call compare,convolution,convolution_peers) --seconds 0.02
 	python3 bench/readme_speed.py
 
+bench-robustness: $B/patchforge-cpu ## robust accuracy beside foolbox and torchattacks, on the same models and patches
+	@mkdir -p docs/measured
+	$(PEER_PYTHON) bench/peers/robustness.py --program $B/patchforge-cpu --out docs/measured/attack_robustness.md
+.PHONY: bench-robustness
+
 bench-precision: $B/bench/precision $(RUN_PROGRAM) ## products against float64 and a GAN's losses, in every --precision
 	@mkdir -p docs/measured
 	@[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \
