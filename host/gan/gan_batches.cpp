@@ -171,10 +171,7 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t step) {
         seen = moved;
     }
     if (classes_ > 0) {
-        const Matrix<float> inputs = inputs_.matrix(rows, pixels_ + classes_);
-        backend_.copy_columns(inputs, 0, seen, 0, pixels_);
-        backend_.one_hot(inputs, pixels_, classes_, labels_.view().part(0, rows));
-        seen = inputs;
+        seen = class_columns_.append(seen, labels_.view().part(0, rows));
     }
     return seen;
 }
@@ -186,9 +183,21 @@ void GanTrainer::settle_average() {
     const std::int64_t columns = generator_.shape().inputs();
     DeviceArray<float> codes(backend_, statistics_rows * columns);
     const Matrix<float> latent = codes.matrix(statistics_rows, columns);
+    DeviceArray<float> drawn(backend_, statistics_rows * options_.latent_dim);
+    DeviceArray<std::int32_t> in_turn(backend_, statistics_rows);
+    if (classes_ > 0) {
+        std::vector<std::int32_t> labels;
+        for (std::int32_t row = 0; row < statistics_rows; ++row) {
+            labels.push_back(row % static_cast<std::int32_t>(classes_));
+        }
+        in_turn.upload(labels.data(), statistics_rows);
+        backend_.one_hot(latent, options_.latent_dim, classes_, in_turn.view());
+    }
     for (std::int64_t batch = 0; batch < options_.ema_statistics; ++batch) {
-        draw_latent(latent, Purpose::fixed_latent,
+        const Matrix<float> fresh = drawn.matrix(statistics_rows, options_.latent_dim);
+        draw_latent(fresh, Purpose::fixed_latent,
                     {nullptr, 1, first_statistics_draw + static_cast<std::uint32_t>(batch)});
+        backend_.copy_columns(latent, 0, fresh, 0, options_.latent_dim);
         DropoutSource training{true, options_.seed, 0, {}, 1};
         training.picture_seed = options_.seed;
         training.picture.offset = static_cast<std::uint32_t>(batch * statistics_rows);

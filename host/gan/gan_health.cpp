@@ -107,7 +107,9 @@ GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patch
     const Matrix<float> latent = latent_.matrix(rows_, options.latent_dim + classes);
     backend.copy_columns(latent, 0, drawn.matrix(rows_, options.latent_dim), 0, options.latent_dim);
     if (classes > 0) {
-        inputs_ = DeviceArray<float>(backend, 2 * rows_ * (pixels_ + classes));
+        class_columns_ =
+            ClassColumns(backend, 2 * rows_, pixels_, classes,
+                         (trainer.discriminator().shape().inputs() - pixels_) / classes);
         labels.insert(labels.end(), labels.begin(), labels.begin() + rows_); // the fakes' too
         labels_ = DeviceArray<std::int32_t>(backend, 2 * rows_);
         labels_.upload(labels.data(), 2 * rows_);
@@ -149,9 +151,7 @@ GanHealth GanProbe::look() {
     health.dead_units_g = dead_units(generator_pass_, generator);
     Matrix<float> inputs = samples;
     if (classes > 0) {
-        inputs = inputs_.matrix(2 * rows_, pixels_ + classes);
-        backend_.copy_columns(inputs, 0, samples, 0, pixels_);
-        backend_.one_hot(inputs, pixels_, classes, labels_.view());
+        inputs = class_columns_.append(samples, labels_.view());
     }
 
     DropoutSource both;

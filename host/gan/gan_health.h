@@ -6,6 +6,7 @@
 #include <limits>
 #include <vector>
 
+#include "host/gan/class_columns.h"
 #include "host/gan/gan_trainer.h"
 
 namespace patchforge {
@@ -52,7 +53,7 @@ class GanProbe {
     Trace discriminator_pass_;
     DeviceArray<float> latent_;  // [rows, codes with class columns]
     DeviceArray<float> samples_; // [2 rows, pixels]: patches, then fakes
-    DeviceArray<float> inputs_;  // [2 rows, pixels + classes]; empty without classes
+    ClassColumns class_columns_; // of 2 rows
     DeviceArray<float> d_inputs_;
     // Apart: each network has zeros between its tensors.
     DeviceArray<float> gradients_d_;

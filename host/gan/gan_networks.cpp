@@ -112,22 +112,29 @@ GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t cl
     }
     const GanTexts texts = options.network.empty()
                                ? GanTexts{options.network_g, options.network_d}
-                               : gan_texts(options.network, pictures, options.latent_dim);
+                               : gan_texts(options.network, pictures, options.latent_dim, classes);
     GanShapes shapes{network_shape_from_description(texts.generator),
                      network_shape_from_description(texts.discriminator)};
     const auto refuse = [&](bool wrong, const char* option, const std::string& what) {
         if (wrong) {
-            throw std::invalid_argument(fmt::format("{}: {}; the pictures are {}, the codes {}",
-                                                    option, what, pictures.text(),
-                                                    options.latent_dim));
+            throw std::invalid_argument(fmt::format(
+                "{}: {}; the pictures are {}, the codes {}{}", option, what, pictures.text(),
+                options.latent_dim,
+                classes == 0 ? ""
+                             : fmt::format(", and {} classes, a number each behind the codes and "
+                                           "a map each behind the pictures",
+                                           classes)));
         }
     };
     const NetworkShape &g = shapes.generator, &d = shapes.discriminator;
-    refuse(g.inputs() != options.latent_dim, "--network-g",
+    refuse(g.inputs() != options.latent_dim + classes, "--network-g",
            fmt::format("reads {} numbers", g.inputs()));
     refuse(g.outputs() != pixels || g.layers.back().activation != Activation::tanh, "--network-g",
            "has to end in tanh with as many numbers as pixels");
-    refuse(d.inputs() != pixels || (d.in.plane() > 1 && !(d.in == pictures)), "--network-d",
+    // Classes are maps for a D that reads pictures, numbers for one that reads rows.
+    Extent seen = pictures;
+    seen.channels += static_cast<int>(classes);
+    refuse(d.in.plane() > 1 ? !(d.in == seen) : d.inputs() != pixels + classes, "--network-d",
            fmt::format("reads {}", d.in.text()));
     refuse(d.outputs() != 1 || d.layers.back().activation != Activation::identity, "--network-d",
            "has to end in one number without an activation");

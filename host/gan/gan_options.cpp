@@ -209,8 +209,6 @@ void GanOptions::validate() const {
              "the penalty's gradient is worked out for multilayer perceptrons");
     together(layered() && feature_matching, "--network, --feature-matching",
              "features are those of a multilayer perceptron's last hidden layer");
-    together(layered() && conditional, "--network, --conditional",
-             "classes are columns beside the pixels of a multilayer perceptron");
     together(layered() && components > 0, "--network, --components",
              "components are a fixed layer of multilayer perceptrons");
     if (ema == 0 && (ema_warmup || ema_statistics > 0)) {

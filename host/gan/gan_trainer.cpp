@@ -100,7 +100,8 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     }
     if (classes_ > 0) {
         drawn_latent_ = DeviceArray<float>(backend, (reference_g_ + batch) * options.latent_dim);
-        inputs_ = DeviceArray<float>(backend, rows * inputs);
+        class_columns_ =
+            ClassColumns(backend, rows, pixels_, classes_, (inputs - pixels_) / classes_);
         row_numbers_ = DeviceArray<std::int32_t>(backend, batch);
         labels_ = DeviceArray<std::int32_t>(backend, rows);
     }

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "host/gan/class_columns.h"
 #include "host/gan/gan_networks.h"
 #include "host/gan/gan_options.h"
 #include "host/gan/gradient_penalty.h"
@@ -64,7 +65,7 @@ class GanTrainer {
     // What samples come from: the average of the generator's weights, if one is kept.
     Network& sampling_generator() { return average_.network(); }
     // Works out the averaged generator's statistics, where --ema-statistics asks for it: before
-    // samples, scores and checkpoints. They are functions of its weights alone.
+    // samples, scores and checkpoints. They are functions of its weights alone; classes come in turn.
     void settle_average();
     std::int64_t classes() const { return classes_; } // of a conditional GAN, else 0
     const GanOptions& options() const { return options_; }
@@ -150,8 +151,8 @@ class GanTrainer {
     DeviceArray<float> moved_;              // as samples_
     DeviceArray<float> head_metrics_;       // of a head
     std::unique_ptr<Trace> average_pass_;   // for settle_average
-    DeviceArray<float> inputs_;             // [reference + 2B, pixels + classes]
-    DeviceArray<float> d_inputs_;           // as inputs_
+    ClassColumns class_columns_;            // of [reference + 2B] rows
+    DeviceArray<float> d_inputs_;           // what D reads of them
     DeviceArray<float> between_;            // [B, pixels + classes]: where the slope is penalised
     DeviceArray<float> row_values_;         // [B]
     DeviceArray<float> ones_;               // [B]

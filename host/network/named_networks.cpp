@@ -177,7 +177,8 @@ std::vector<std::string> named_gans() {
     return {"tissue", "light", "light-32", "dcgan", "dcgan-64"};
 }
 
-GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim) {
+GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim,
+                   std::int64_t classes) {
     const std::vector<std::string> names = named_gans();
     if (std::find(names.begin(), names.end(), name) == names.end()) {
         throw std::invalid_argument(
@@ -190,10 +191,16 @@ GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent
             fmt::format("--network {}: is for squares of at least 16 pixels a side, not {}", name,
                         pictures.text()));
     }
-    return name == "tissue"     ? tissue(pictures, latent_dim)
-           : name == "dcgan"    ? dcgan(pictures, latent_dim, 16)
-           : name == "dcgan-64" ? dcgan(pictures, latent_dim, 64)
-                                : light(pictures, latent_dim, name == "light" ? 16 : 32);
+    const auto texts = [&](Extent extent) {
+        return name == "tissue"  ? tissue(extent, latent_dim + classes)
+               : name == "dcgan" ? dcgan(extent, latent_dim + classes, 16)
+               : name == "dcgan-64"
+                   ? dcgan(extent, latent_dim + classes, 64)
+                   : light(extent, latent_dim + classes, name == "light" ? 16 : 32);
+    };
+    Extent seen = pictures;
+    seen.channels += static_cast<int>(classes);
+    return {texts(pictures).generator, texts(seen).discriminator};
 }
 
 std::string classifier_text(const std::string& name_or_text, Extent in, std::int64_t outputs) {

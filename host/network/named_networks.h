@@ -22,7 +22,9 @@ struct GanTexts {
     std::string discriminator;
 };
 // The texts of both networks of a GAN by its name. std::invalid_argument for an unknown one and
-// where the pictures do not fit.
-GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim);
+// where the pictures do not fit. With classes G reads a number of each behind the codes, D a map of each
+// behind the pictures.
+GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim,
+                   std::int64_t classes = 0);
 
 } // namespace patchforge

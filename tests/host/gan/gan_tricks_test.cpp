@@ -110,6 +110,13 @@ const std::vector<Variant>& variants() {
              o.rates.decay_after = 0.5;
              o.rates.decay_to = 0.05;
          }},
+        {"classes as maps",
+         [](GanOptions& o) {
+             o.network_g = "7>48; view 4x3x4 norm=batch relu; conv 4>3 k3 p1; linear 36>35 tanh";
+             o.network_d = "3x5x7; conv 3>4 k3 s2 p1 leaky_relu; linear 48>1";
+             o.conditional = true;
+             o.translation = 1;
+         }},
         {"feature matching", [](GanOptions& o) { o.feature_matching = true; }},
         {"historical averaging", [](GanOptions& o) { o.lambda_history = 0.1; }},
         {"batch normalisation",
@@ -412,6 +419,21 @@ TEST_F(GanTricks, ConditionalNetworksAreToldTheClass) {
     EXPECT_THROW(GanTrainer(backend(), options, unlabelled), std::invalid_argument);
 }
 
+TEST_F(GanTricks, AClassIsAMapBehindThePixels) {
+    ClassColumns columns(backend(), 2, 3, 3, 4);
+    DeviceArray<float> seen(backend(), 6);
+    DeviceArray<std::int32_t> labels(backend(), 2);
+    const std::vector<float> pixels_of = {1, 2, 3, 4, 5, 6};
+    const std::vector<std::int32_t> host = {2, 0};
+    seen.upload(pixels_of.data(), 6);
+    labels.upload(host.data(), 2);
+    const Matrix<float> both = columns.append(seen.matrix(2, 3), labels.view());
+    std::vector<float> got(30);
+    backend().download(got.data(), both.data, got.size() * sizeof(float));
+    EXPECT_EQ(got, (std::vector<float>{1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1,
+                                       4, 5, 6, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0}));
+}
+
 TEST_F(GanTricks, ComponentsAreFixedAndFit) {
     const Patches patches(40);
     GanOptions options = small_options();
@@ -512,7 +534,6 @@ TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
     refused([](GanOptions& o) { o.ema_warmup = true; });
     refused(
         [](GanOptions& o) { o.translation = 2, o.normalisation_d = Normalisation::virtual_batch; });
-    refused([](GanOptions& o) { o.network = "light", o.conditional = true; });
     refused([](GanOptions& o) { o.network_g = "5>35 tanh"; });
     refused([](GanOptions& o) { o.ema = 1; });
     refused([](GanOptions& o) { o.real_label = 0.9, choose_loss(o, "hinge"); });
