@@ -1,6 +1,6 @@
 # patchforge: `make help` lists the targets.
 #
-# Knobs: SM="80 90" architectures for nvcc, JOBS=2, DATA=<folder> for `make run`, NVCC= to build without CUDA.
+# Knobs: SM="80 90" architectures for nvcc (all: every one that is checked), JOBS=2, DATA=<folder> for `make run`, NVCC= to build without CUDA.
 
 SHELL := bash
 .DEFAULT_GOAL := all
@@ -10,6 +10,10 @@ CXX ?= g++
 NVCC ?= $(firstword $(shell command -v nvcc) $(wildcard /usr/local/cuda/bin/nvcc))
 CUDA_HOME := $(patsubst %/bin/nvcc,%,$(NVCC))
 SM ?= 80 90
+# A100, RTX 30 and 40, H100, B200, RTX 50. On what is missing the driver compiles the PTX, once.
+ifeq ($(SM),all)
+override SM := 80 86 89 90 100 120
+endif
 NEWEST_SM := $(shell printf '%s\n' $(SM) | sort -n | tail -1)
 
 # Compile in parallel unless the caller says how.
@@ -181,7 +185,7 @@ option-tables: $B/patchforge-cpu ## write docs/options.md, every verb with its o
 	@mv $B/options.md docs/options.md
 
 help: ## list the targets
-	@echo "make <target> [SM=\"80 90\"] [JOBS=2] [NVCC=]"
+	@echo "make <target> [SM=\"80 90\"|all] [JOBS=2] [NVCC=]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
 PACKAGES := g++ git libpng-dev libturbojpeg0-dev zlib1g-dev libfmt-dev nlohmann-json3-dev libcli11-dev \

@@ -89,8 +89,8 @@ class Backend : public ActivationOperations,
     virtual void synchronise() = 0;                                       // waits for everything
 
     // Records what `body` enqueues; it must only call operations and copy(). Nothing runs before
-    // replay: the CUDA backend calls `body` now, capturing a graph; the CPU backend keeps it and
-    // calls it at every replay.
+    // replay: the CUDA backend calls `body` now, once to load kernels and once to capture a graph; the
+    // CPU backend keeps it and calls it at every replay.
     virtual std::unique_ptr<Recording> record(std::function<void()> body) = 0;
 
     // Streaming through double buffers. Host memory from allocate_staging is pinned where that
@@ -113,6 +113,12 @@ struct BackendOptions {
     // A kernel of a recording may be started while the one before it still runs, on a GPU of compute
     // capability 9.0 or later; refused elsewhere. Results do not depend on it.
     bool overlap_launches = false;
+    // Every kernel is waited for when it was launched, and a fault of a GPU is reported with its name.
+    // Results do not depend on it.
+    bool check_launches = false;
+    // For how many multiprocessors kernels are laid out; 0: as many as the GPU has. Results do not
+    // depend on it.
+    int multiprocessors = 0;
 };
 
 // device: "auto", "cpu", "cuda", "cuda:N". auto takes a usable GPU, else the CPU.
@@ -124,6 +130,13 @@ std::unique_ptr<Backend> make_backend(const std::string& device,
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options = {});
 // Null-safe builds: in a program without CUDA this throws, saying so.
 std::unique_ptr<Backend> make_cuda_backend(int device_index, const BackendOptions& options = {});
+// The CUDA backend without a device: operations and recordings announce their launches
+// (kernels/launch_trace.h), memory is the host's, and nothing is computed. options.multiprocessors
+// are 132 if not given. std::runtime_error in a program without CUDA.
+std::unique_ptr<Backend> make_planning_backend(const BackendOptions& options = {});
+// Empty, or what the driver has to compile before this program's first launch on the GPU of that
+// number, and how to build one that brings machine code for it.
+std::string why_first_launch_compiles(int device_index);
 // Empty when a CUDA device can be used; otherwise why not ("built without CUDA", "no driver", ...).
 std::string why_no_cuda();
 

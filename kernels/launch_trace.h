@@ -20,6 +20,8 @@ struct KernelLaunch {
     double operations = 0;    // floating-point; a fused multiply-add counts two
     bool cooperative = false; // has barriers of the whole grid
     bool overlaps = false;    // may be started before the one before it has ended
+    unsigned splits = 1;      // blocks that leave parts of one sum for the last of them
+    int resident_blocks = 0;  // for which a multiprocessor has registers; 0: not known to be few
 };
 
 // What a kernel did to device memory when it ran.

@@ -38,21 +38,26 @@ awk '
     }
 ' "$ptx"/*.ptx "$logs"/*.ptxas | readable | sort -k6 -k1,1V > "$current"
 
-# "ptx instruction kernel" or "sm_90 instruction kernel", each once.
+# "ptx instruction kernel" or "sm_90 instruction kernel", each once; and as "early:instruction" those that
+# stand before the wait for the kernel before.
 {
     awk '
-        /\.entry/ { sub(/.*\.entry /, ""); sub(/\(.*/, ""); entry = $0 }
+        /\.entry/ { sub(/.*\.entry /, ""); sub(/\(.*/, ""); entry = $0; early = 1 }
         /^\t/ && entry != "" {
             name = $1 ~ /^@/ ? $2 : $1
             sub(/;.*/, "", name)
+            if (name == "griddepcontrol.wait") early = 0
+            if (early && name ~ /^[a-z]/ && !seen["early:" name, entry]++) print "ptx", "early:" name, entry
             if (name ~ /^(mma|cvt|cp|ld|st|griddepcontrol)\./ && !seen[name, entry]++) print "ptx", name, entry
         }
     ' "$ptx"/*.ptx
     if [ -d "$sass" ]; then
         awk '
             /^arch = / { sm = $3; next }
-            /^Function : / { entry = $3; next }
+            /^Function : / { entry = $3; early = sm ~ /^sm_(9|1..)/; next }
             { name = $2 ~ /^@/ ? $3 : $2 }
+            name == "ACQBULK" { early = 0 }
+            early && !seen[sm, "early:" name, entry]++ { print sm, "early:" name, entry }
             !seen[sm, name, entry]++ { print sm, name, entry }
         ' "$sass"/*.sass
     fi

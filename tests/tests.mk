@@ -103,7 +103,7 @@ test-asan: $B/tests/kernels-asan ## every CUDA kernel on the executor, under Add
 # executor's build: they see the contract in kernels/backend.h alone. The others read the toolkit's header.
 GPU_TESTS := $(wildcard tests/kernels/*.cpp tests/host/model/*.cpp tests/host/network/*.cpp tests/host/train/*.cpp \
     tests/host/gan/*.cpp tests/host/classifier/*.cpp tests/host/plan/*.cpp)
-GPU_ONLY := tests/kernels/determinism_test.cpp tests/kernels/cublas_test.cpp $(wildcard tests/gpu/*.cpp tests/ladder/*.cpp)
+GPU_ONLY := $(addprefix tests/kernels/,determinism_test.cpp cublas_test.cpp launch_test.cpp) $(wildcard tests/gpu/*.cpp tests/ladder/*.cpp)
 GPU_TEST_OBJECTS := $(patsubst %,$B/simt/%.o,$(filter-out $(GPU_ONLY),$(GPU_TESTS))) $(GPU_ONLY:%=$B/gpu/%.o) \
     $(patsubst %,$B/nvcc/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu)
 $B/gpu/%.cpp.o: %.cpp

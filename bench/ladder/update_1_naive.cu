@@ -8,7 +8,7 @@
 // each in a graph; the second waits for the first: 34 us. Measured: see docs/measured/ladder.md;
 // `not measured` until a GPU ran `make ladder`.
 #include "bench/ladder/ladder.h"
-#include "kernels/cuda/adam_update.h"
+#include "kernels/cuda/adam_rates.h"
 
 namespace patchforge::ladder {
 namespace {
@@ -31,7 +31,9 @@ __global__ void gradient_kernel(Update problem) {
 __global__ void adam_kernel(Update problem) {
     const auto weight = static_cast<std::int64_t>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (weight < problem.weight.value.size) {
-        const cuda::AdamUpdate step(problem.adam);
+        const cuda::AdamConstants constants = cuda::adam_constants(problem.adam, nullptr);
+        const cuda::AdamUpdate step(constants,
+                                    cuda::adam_rates::of(problem.adam, problem.adam.step.value()));
         step.apply(problem.weight.value.data[weight], problem.weight.first_moment.data[weight],
                    problem.weight.second_moment.data[weight], problem.gradient.data[weight]);
     }

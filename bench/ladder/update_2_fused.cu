@@ -7,7 +7,7 @@
 // with them: 26 us.
 // Measured: see docs/measured/ladder.md; `not measured` until a GPU ran `make ladder`.
 #include "bench/ladder/ladder.h"
-#include "kernels/cuda/adam_update.h"
+#include "kernels/cuda/adam_rates.h"
 
 namespace patchforge::ladder {
 namespace {
@@ -25,7 +25,9 @@ __global__ void fused_kernel(Update problem) {
                         problem.x.data[row * problem.inputs() + input], gradient);
     }
     const std::int64_t weight = static_cast<std::int64_t>(output) * problem.inputs() + input;
-    const cuda::AdamUpdate step(problem.adam);
+    const cuda::AdamConstants constants = cuda::adam_constants(problem.adam, nullptr);
+    const cuda::AdamUpdate step(constants,
+                                cuda::adam_rates::of(problem.adam, problem.adam.step.value()));
     step.apply(problem.weight.value.data[weight], problem.weight.first_moment.data[weight],
                problem.weight.second_moment.data[weight], gradient);
 }

@@ -8,7 +8,7 @@
 // multiprocessors, 6.5 us, half of it under the bytes: 19 us. Measured: see
 // docs/measured/ladder.md; `not measured` until a GPU ran `make ladder`.
 #include "bench/ladder/ladder.h"
-#include "kernels/cuda/adam_update.h"
+#include "kernels/cuda/adam_rates.h"
 #include "kernels/cuda/instructions.h"
 
 namespace patchforge::ladder {
@@ -36,7 +36,9 @@ __global__ void quads_kernel(Update problem) {
         }
     }
 
-    const cuda::AdamUpdate step(problem.adam);
+    const cuda::AdamConstants constants = cuda::adam_constants(problem.adam, nullptr);
+    const cuda::AdamUpdate step(constants,
+                                cuda::adam_rates::of(problem.adam, problem.adam.step.value()));
     step.apply(value, first_moment, second_moment, gradient);
     cuda::store_quad<true>(problem.weight.value.data + first, value, available);
     cuda::store_quad<true>(problem.weight.first_moment.data + first, first_moment, available);

@@ -171,6 +171,14 @@ Finding cuda_use() {
     return {"CUDA", reason.empty() ? "usable" : "not used: " + reason, ""};
 }
 
+Finding machine_code() {
+    if (!why_no_cuda().empty()) {
+        return {"machine code", "of kernels: not asked for without a GPU", ""};
+    }
+    const std::string reason = why_first_launch_compiles(0);
+    return {"machine code", reason.empty() ? "for the kernels of this GPU" : reason, ""};
+}
+
 Finding chosen_device() {
     try {
         const auto backend = make_backend("auto");
@@ -196,8 +204,8 @@ void run(JsonOutput& json) {
     nlohmann::ordered_json findings = nlohmann::ordered_json::array();
     for (const Finding& finding :
          {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
-          toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), processor(),
-          libraries(), ranks(), chosen_device(), precisions()}) {
+          toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), machine_code(),
+          processor(), libraries(), ranks(), chosen_device(), precisions()}) {
         print_line(fmt::format("{:<14} {}", finding.what, finding.found));
         findings.push_back({{"what", finding.what}, {"found", finding.found}});
         if (!finding.fix.empty()) {

@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <stdexcept>
 
 #include "data/atomic_file.h"
 #include "host/cli/verbs.h"
@@ -32,17 +31,15 @@ struct Call {
 
 void run(const Call& call) {
     const RankLink& link = rank_link(call.link);
-    if (const std::string reason = why_no_cuda(); !reason.empty()) {
-        throw std::runtime_error(fmt::format("plan: {}; `make plan BATCH={}` records the same "
-                                             "iteration without a GPU",
-                                             reason, call.gan.batch_size));
-    }
-    const auto backend = make_cuda_backend(0, call.backend);
+    // Bytes are counted where kernels run, and cuBLAS is asked for its products: both take a device.
+    const bool takes_device = counts_traffic() || call.backend.gemm == Gemm::cublas;
+    const auto backend =
+        takes_device ? make_cuda_backend(0, call.backend) : make_planning_backend(call.backend);
     const IterationPlan plan =
         plan_gan_iteration(*backend, call.gan, {call.channels, call.size, call.size},
                            call.cache_megabytes * 1e6, !call.declared_only);
     const PlannedDevice device = {call.gigabytes_per_second * 1e9, call.teraflops * 1e12,
-                                  call.node_microseconds * 1e-6};
+                                  call.node_microseconds * 1e-6, call.backend.multiprocessors};
     fmt::print("GAN iteration, batch {}, on {}\n\n{}", call.gan.batch_size, backend->description(),
                plan_text(plan, device));
     if (call.ranks > 1) {
@@ -57,6 +54,7 @@ void run(const Call& call) {
 
 Verb plan_verb() {
     auto call = std::make_shared<Call>();
+    call->backend.multiprocessors = 132;
     Verb verb{.name = "plan",
               .summary = "print the recorded GAN iteration: kernels, bytes, operations, floor"};
     Options& options = verb.options;
@@ -75,6 +73,8 @@ Verb plan_verb() {
                    "microseconds a node of a graph costs");
     options.number("ranks", call->ranks, {1, 65536}, "processes that share each batch");
     options.text("link", call->link, "nvlink|ib|ethernet", "between them").beside("ranks");
+    options.number("multiprocessors", call->backend.multiprocessors, {1, 1024},
+                   "its multiprocessors: A100 108, H100 PCIe 114, H100 SXM and H200 132");
     options.group("Output");
     options.toggle("declared", call->declared_only,
                    "take the bytes that kernels declare; count nothing");

@@ -56,6 +56,13 @@ void describe(Options& options, DeviceOptions& device) {
                 "on a GPU of compute capability 9.0: start a recorded kernel while the one before "
                 "still runs; results do not depend on it")
         .unrecorded();
+    options
+        .toggle(
+            "check_launches", device.backend.check_launches,
+            "on a GPU: wait for every kernel, and name the one that the device faults in; slow; "
+            "results do not depend on it")
+        .unrecorded();
+    options.only_one_of({"overlap_launches", "check_launches"});
 }
 
 } // namespace patchforge

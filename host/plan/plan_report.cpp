@@ -2,21 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <nlohmann/json.hpp>
 
 namespace patchforge {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-double floor_seconds(double bytes, double operations, const PlannedDevice& device) {
-    return std::max(bytes / device.bytes_per_second, operations / device.operations_per_second);
-}
-
-double floor_seconds(const PlannedKernel& kernel, const PlannedDevice& device) {
-    return floor_seconds(kernel.memory_bytes(), kernel.launch.operations, device);
-}
 
 struct Times {
     double floor = 0, kernels = 0, nodes = 0; // seconds
@@ -50,18 +41,18 @@ std::string counted_cells(const PlannedKernel& kernel) {
 }
 
 std::string table_text(const IterationPlan& plan, const PlannedDevice& device) {
-    std::string text =
-        fmt::format("{:>3}  {:<27} {:>13} {:>5} {:>8}{} {:>8} {:>8} {:>8}\n", "", "kernel", "grid",
-                    "block", "asked MB", plan.counted ? "  counted  partial   via L2" : "",
-                    "from mem", "MFLOP", "floor us");
+    std::string text = fmt::format("{:>3}  {:<27} {:>12} {:>5} {:>5} {:>8}{} {:>8} {:>8} {:>8}\n",
+                                   "", "kernel", "grid", "block", "waves", "asked MB",
+                                   plan.counted ? "  counted  partial   via L2" : "", "from mem",
+                                   "MFLOP", "floor us");
     for (std::size_t i = 0; i < plan.kernels.size(); ++i) {
         const PlannedKernel& kernel = plan.kernels[i];
         const KernelLaunch& launch = kernel.launch;
-        text +=
-            fmt::format("{:>3}  {:<27} {:>13} {:>5}{}{}{} {:>8.2f} {:>8.2f}\n", i + 1, launch.name,
-                        grid_text(launch), launch.block, megabytes(launch.bytes),
-                        plan.counted ? counted_cells(kernel) : "", megabytes(kernel.memory_bytes()),
-                        launch.operations * 1e-6, floor_seconds(kernel, device) * 1e6);
+        text += fmt::format("{:>3}  {:<27} {:>12} {:>5} {:>5.2f}{}{}{} {:>8.2f} {:>8.2f}\n", i + 1,
+                            launch.name, grid_text(launch), launch.block, waves_of(launch, device),
+                            megabytes(launch.bytes), plan.counted ? counted_cells(kernel) : "",
+                            megabytes(kernel.memory_bytes()), launch.operations * 1e-6,
+                            floor_seconds(kernel, device) * 1e6);
     }
     return text;
 }
@@ -78,6 +69,59 @@ std::string counts_text(const IterationPlan& plan) {
         "threads ask\n",
         sum.bytes() * 1e-6, 100 * (sum.bytes() / plan.operand_bytes() - 1), sum.partial * 1e-6,
         sum.by_blocks * 1e-6, sum.by_threads * 1e-6);
+}
+
+// "3-5, 9": the numbers of the kernels for which `is` holds.
+template <class Predicate>
+std::string numbers(const IterationPlan& plan, Predicate is) {
+    std::string text;
+    const auto& kernels = plan.kernels;
+    for (std::size_t first = 0; first < kernels.size(); ++first) {
+        if (!is(kernels[first].launch)) {
+            continue;
+        }
+        std::size_t last = first;
+        while (last + 1 < kernels.size() && is(kernels[last + 1].launch)) {
+            ++last;
+        }
+        text += fmt::format("{}{}", text.empty() ? "" : ", ", first + 1);
+        text += last > first ? fmt::format("-{}", last + 1) : "";
+        first = last;
+    }
+    return text.empty() ? "none" : text;
+}
+
+std::string left_out_text(const IterationPlan& plan, const PlannedDevice& device,
+                          const Times& times) {
+    const LeftOut left = left_out_of(plan, device);
+    const int few = (device.multiprocessors + 3) / 4;
+    const auto line = [](const char* what, double seconds, const std::string& which) {
+        return fmt::format("  {:<13} {:>+7.1f} us  {}\n", what, seconds * 1e6, which);
+    };
+    std::string text = fmt::format("left out of that, predicted for {} multiprocessors:\n",
+                                   device.multiprocessors);
+    text += line("whole waves", left.whole_waves,
+                 "kernels of more blocks than run at once: " +
+                     numbers(plan, [&](const KernelLaunch& launch) {
+                         return waves_of(launch, device) > 1 && !launch.cooperative;
+                     }));
+    text +=
+        line("idle", left.idle,
+             fmt::format("kernels on at most {} multiprocessors: {}", few,
+                         numbers(plan, [&](const KernelLaunch& launch) {
+                             return launch.block > 0 && busy_multiprocessors(launch, device) <= few;
+                         })));
+    text += line("first loads", left.first_load,
+                 fmt::format("{:.2f} us from L2, {:.2f} us from memory, in every kernel",
+                             device.l2_seconds * 1e6, device.memory_seconds * 1e6));
+    text += line(
+        "split sums", left.split_sum,
+        fmt::format("{:.1f} us in each of {}", device.split_seconds * 1e6,
+                    numbers(plan, [](const KernelLaunch& launch) { return launch.splits > 1; })));
+    return text + fmt::format(
+                      "with them {:.1f} us, {:.2f} times the floor; not in it: how far loads of "
+                      "few threads are from the bandwidth\n",
+                      (times.plan() + left.sum()) * 1e6, (times.plan() + left.sum()) / times.floor);
 }
 
 Json counted_json(const PlannedKernel& kernel) {
@@ -118,6 +162,7 @@ std::string plan_text(const IterationPlan& plan, const PlannedDevice& device) {
                         device.bytes_per_second * 1e-9, device.operations_per_second * 1e-12,
                         times.floor * 1e6, times.kernels * 1e6, times.nodes * 1e6,
                         plan.kernels.size(), times.plan() * 1e6, times.plan() / times.floor);
+    text += left_out_text(plan, device, times);
     text += "Arithmetic, not a measurement: `make bench-gpu` measures on a GPU.\n";
     return text;
 }
@@ -132,12 +177,16 @@ std::string plan_json(const IterationPlan& plan, const PlannedDevice& device) {
                            {"block", launch.block},
                            {"cooperative", launch.cooperative},
                            {"shared_bytes", launch.shared_bytes},
+                           {"waves", waves_of(launch, device)},
+                           {"busy_multiprocessors", busy_multiprocessors(launch, device)},
+                           {"splits", launch.splits},
                            {"bytes", launch.bytes},
                            {"counted", counted_json(kernel)},
                            {"memory_bytes", kernel.memory_bytes()},
                            {"operations", launch.operations},
                            {"floor_seconds", floor_seconds(kernel, device)}});
     }
+    const LeftOut left = left_out_of(plan, device);
     const Json document = {
         {"batch_size", plan.batch_size},
         {"parameters", plan.parameters},
@@ -154,6 +203,12 @@ std::string plan_json(const IterationPlan& plan, const PlannedDevice& device) {
         {"floor_seconds", times.floor},
         {"kernel_seconds", times.kernels},
         {"node_seconds", times.nodes},
+        {"multiprocessors", device.multiprocessors},
+        {"left_out_seconds",
+         {{"whole_waves", left.whole_waves},
+          {"idle", left.idle},
+          {"first_loads", left.first_load},
+          {"split_sums", left.split_sum}}},
         {"kernels", kernels}};
     return document.dump(1) + "\n";
 }

@@ -70,6 +70,10 @@ CpuBackend::CpuBackend(const BackendOptions& options)
         throw std::invalid_argument("--gemm cublas: the device is the CPU, and cuBLAS needs a GPU; "
                                     "use --device cuda, or --gemm own");
     }
+    if (options.check_launches) {
+        throw std::invalid_argument("--check-launches: the device is the CPU, which launches no "
+                                    "kernels; use --device cuda, or leave it out");
+    }
     if (options.overlap_launches) {
         throw std::invalid_argument("--overlap-launches: the device is the CPU, which launches no "
                                     "kernels; use --device cuda, or leave it out");

@@ -2,13 +2,14 @@
 // moving average of weights.
 //
 //     adam             reads w, m, v, g, writes w, m, v: 28 B an element. All 4.0 M parameters of
-//                      the default GAN: 112 MB, 37 us at 3.0 TB/s. The fused form in
+//                      the default GAN: 112 MB, predicted 37 us at 3.0 TB/s. The fused form in
 //                      linear_weight_gradient.cu moves 24 B and is what training uses.
+//     adam_rates       one block; see adam_rates.h
 //     moving_average   reads both, writes one: 12 B an element.
 //
 // The moments are read and written with the evict-first hint: nothing reads them again before the
 // next iteration, and 32 MB of them would push the weights out of L2.
-#include "kernels/cuda/adam_update.h"
+#include "kernels/cuda/adam_rates.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"
@@ -18,7 +19,7 @@ namespace {
 
 template <bool vectors>
 __global__ void __launch_bounds__(256)
-    adam_kernel(AdamTensor tensor, const float* gradient, std::int64_t count, Adam adam) {
+    adam_kernel(AdamTensor tensor, const float* gradient, std::int64_t count, AdamConstants adam) {
     begin_kernel();
     const std::int64_t first = 4 * (std::int64_t{blockIdx.x} * blockDim.x + threadIdx.x);
     const std::int64_t available = count - first;
@@ -32,6 +33,15 @@ __global__ void __launch_bounds__(256)
     store_quad<vectors>(tensor.value.data + first, w, available);
     store_quad<vectors, Reuse::none>(tensor.first_moment.data + first, m, available);
     store_quad<vectors, Reuse::none>(tensor.second_moment.data + first, v, available);
+}
+
+__global__ void __launch_bounds__(32)
+    adam_rates_kernel(AdamRates* rates, const __grid_constant__ AdamList list) {
+    begin_kernel();
+    if (static_cast<int>(threadIdx.x) < list.count) {
+        const Adam& adam = list.adam[threadIdx.x];
+        rates[threadIdx.x] = adam_rates::of(adam, adam.step.value());
+    }
 }
 
 template <bool vectors>
@@ -62,7 +72,19 @@ void CudaBackend::adam(AdamTensor tensor, Vector<const float> gradient, const Ad
             .stream = stream_,
             .name = "adam",
             .work = {28.0 * count, 12.0 * count}},
-           tensor, gradient.data, count, adam);
+           tensor, gradient.data, count, constants_of(adam));
+}
+
+void launch_adam_rates(AdamRates* rates, const AdamList& list, const Stream& stream) {
+    if (list.count > 0) {
+        launch(adam_rates_kernel,
+               {.grid = 1,
+                .block = 32,
+                .stream = stream,
+                .name = "adam_rates",
+                .work = {16.0 * list.count, 0}},
+               rates, list);
+    }
 }
 
 void CudaBackend::moving_average(Vector<float> average, Vector<const float> value,

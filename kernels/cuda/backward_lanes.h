@@ -54,6 +54,13 @@ constexpr int rows_at_once = 2; // of the weights, by a group
 constexpr int rows_of_block = groups * rows_at_once;
 constexpr int staged_rows = 128; // of dz^T, in shared memory
 
+// Blocks for which a multiprocessor has registers.
+template <int batch, bool input_gradient, class Update, bool vectors>
+constexpr int resident_blocks = batch <= 8 || (!input_gradient && vectors) ||
+                                        (batch <= 16 && !Update::wants_gradient && vectors)
+                                    ? 2
+                                    : 1;
+
 template <int batch, bool input_gradient>
 struct Storage {
     float x[batch][columns];
@@ -65,7 +72,7 @@ struct Storage {
 
 // Grid: x over groups of 64 inputs, y over splits of the outputs. rows <= batch.
 template <int batch, bool input_gradient, class Update, bool vectors>
-__global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
+__global__ void __launch_bounds__(256, (resident_blocks<batch, input_gradient, Update, vectors>))
     kernel(BackwardArguments<Update> arguments) {
     begin_kernel();
     static_assert(batch % 4 == 0);
@@ -223,7 +230,19 @@ __global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
 }
 
 template <int batch, bool input_gradient, class Update, bool vectors>
-void launch_kernel(LaunchShape shape, const BackwardArguments<Update>& arguments) {
+void launch_kernel(LaunchShape shape, BackwardArguments<Update> arguments, int multiprocessors) {
+    constexpr int resident = resident_blocks<batch, input_gradient, Update, vectors>;
+    const unsigned tiles = blocks_for(arguments.inputs, columns);
+    // Without dx the parts share no sum, and the device says how many there are.
+    const SplitPlan plan =
+        input_gradient
+            ? plan_splits(arguments.outputs, tiles, rows_of_block, rows_of_block)
+            : plan_parts(arguments.outputs, tiles, rows_of_block, resident * multiprocessors);
+    arguments.split_length = plan.length;
+    shape.grid = {tiles, plan.splits};
+    shape.splits = input_gradient ? plan.splits : 1;
+    shape.block = 256;
+    shape.resident_blocks = resident;
     shape.shared_bytes = sizeof(Storage<batch, input_gradient>);
     launch(kernel<batch, input_gradient, Update, vectors>, shape, arguments);
 }
@@ -232,28 +251,22 @@ void launch_kernel(LaunchShape shape, const BackwardArguments<Update>& arguments
 
 // Starts the kernel for arguments.rows <= 32. `shape` brings stream, name and work.
 template <bool input_gradient, class Update>
-void launch_backward_lanes(LaunchShape shape, BackwardArguments<Update> arguments, bool vectors) {
+void launch_backward_lanes(const LaunchShape& shape, const BackwardArguments<Update>& arguments,
+                           bool vectors, int multiprocessors) {
     using namespace backward_lanes;
-    const unsigned tiles = blocks_for(arguments.inputs, columns);
-    // Without dx the splits share no sum and cost nothing: twice as many keep more loads under way.
-    const SplitPlan plan = plan_splits(arguments.outputs, input_gradient ? tiles : (tiles + 1) / 2,
-                                       rows_of_block, rows_of_block);
-    arguments.split_length = plan.length;
-    shape.grid = {tiles, plan.splits};
-    shape.block = 256;
     const int rows = arguments.rows;
     if (!vectors) {
-        launch_kernel<32, input_gradient, Update, false>(shape, arguments);
+        launch_kernel<32, input_gradient, Update, false>(shape, arguments, multiprocessors);
     } else if (rows <= 4) {
-        launch_kernel<4, input_gradient, Update, true>(shape, arguments);
+        launch_kernel<4, input_gradient, Update, true>(shape, arguments, multiprocessors);
     } else if (rows <= 8) {
-        launch_kernel<8, input_gradient, Update, true>(shape, arguments);
+        launch_kernel<8, input_gradient, Update, true>(shape, arguments, multiprocessors);
     } else if (rows <= 16) {
-        launch_kernel<16, input_gradient, Update, true>(shape, arguments);
+        launch_kernel<16, input_gradient, Update, true>(shape, arguments, multiprocessors);
     } else if (rows <= 24) {
-        launch_kernel<24, input_gradient, Update, true>(shape, arguments);
+        launch_kernel<24, input_gradient, Update, true>(shape, arguments, multiprocessors);
     } else {
-        launch_kernel<32, input_gradient, Update, true>(shape, arguments);
+        launch_kernel<32, input_gradient, Update, true>(shape, arguments, multiprocessors);
     }
 }
 

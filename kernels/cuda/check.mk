@@ -37,7 +37,7 @@ ptxas-budget: $(CUDA_SOURCES:%=$B/nvcc/%.o) $(PTX) ## write the budget that chec
 check-ptxas-all: ## check-ptxas for A100, RTX 30 and 40, H100, B200 and RTX 50 (takes minutes)
 ptxas-budget-all: ## write the budget of all of these
 check-ptxas-all ptxas-budget-all: %-all:
-	@$(MAKE) --no-print-directory $* SM="80 86 89 90 100 120" B=$B/every-architecture
+	@$(MAKE) --no-print-directory $* SM=all B=$B/every-architecture
 .PHONY: check-ptxas ptxas-budget check-ptxas-all ptxas-budget-all
 
 instruction-mix: $(CUDA_SOURCES:%=$B/nvcc/%.o) sass ## write what the hot loops of the products consist of (docs/measured)

@@ -2,7 +2,7 @@
 // kernels/operations/convolution.h). 2 w positions operations a picture, 4 (w + inputs + outputs)
 // bytes, 4 inputs more where the input's epilogue has a derivative.
 //
-// At 60 TFLOP/s and 3.0 TB/s a float32 number pays for itself with 80 operations. 3 x 3 from 16 to 16
+// Predicted at 60 TFLOP/s, 3.0 TB/s: a float32 number pays for itself with 80 operations. 3 x 3 from 16 to 16
 // channels does 144 for every number of both maps: its floor is arithmetic; from 3 to 16 it is 45: bytes.
 //
 //   more than 4 channels    tiles of a product (convolution_tile.h): 16 x 256, 32 x 128, 64 x 64 or
@@ -308,7 +308,9 @@ void launch_tiles(LaunchShape shape, MapArguments arguments, unsigned classes, i
     const SplitPlan plan =
         plan_splits(depth, std::int64_t{tiles.x} * tiles.y, least_split_depth, tile_depth);
     shape.grid = {tiles.x, tiles.y, plan.splits > 0 ? plan.splits : 1};
+    shape.splits = plan.splits;
     shape.shared_bytes = sizeof(typename Product::Storage);
+    shape.resident_blocks = Product::resident_blocks;
     launch(convolution_tile_kernel<Product>, shape, arguments);
 }
 
@@ -337,6 +339,7 @@ void launch_few_channels(LaunchShape shape, MapArguments arguments, unsigned cla
     const unsigned tiles = static_cast<unsigned>(arguments.tiles) * classes;
     const SplitPlan plan = plan_splits(depth, tiles, 64, 16);
     shape.grid = {tiles, plan.splits > 0 ? plan.splits : 1};
+    shape.splits = plan.splits;
     shape.shared_bytes = sizeof(FewChannelsStorage);
     launch(convolution_few_channels_kernel, shape, arguments);
 }

@@ -233,7 +233,9 @@ void launch_correlate(LaunchShape shape, CorrelateArguments<Update> arguments) {
                                        least_split_depth, tile_depth);
     arguments.split_length = plan.length;
     shape.grid = {tiles.x, tiles.y, plan.splits};
+    shape.splits = plan.splits;
     shape.shared_bytes = sizeof(CorrelateStorage<Product>);
+    shape.resident_blocks = Product::resident_blocks;
     launch(correlate_tile_kernel<Product, Update>, shape, arguments);
 }
 
@@ -342,7 +344,8 @@ void launch_gradient(const GradientLaunch<Update>& gradient, const Stream& strea
                 .stream = stream,
                 .name = gradient.of_bias,
                 .work = {4.0 * dz.size() + gradient.bytes * biases,
-                         1.0 * dz.size() + gradient.operations * biases}},
+                         1.0 * dz.size() + gradient.operations * biases},
+                .splits = plan.splits},
                gradient.update, dz.data, gradient.biases, plane, pixels, std::int64_t{plan.length},
                workspace);
     }
@@ -385,7 +388,7 @@ void CudaBackend::convolution_weight_gradient_adam(AdamTensor weight, AdamTensor
     }
     if (!linear || !gathers) {
         const GradientLaunch<AdamStep> gradient = {
-            {weight, bias, adam},
+            {weight, bias, constants_of(adam)},
             "convolution_weight_gradient_adam",
             "convolution_bias_gradient_adam",
             24.0,

@@ -65,14 +65,14 @@ void replace_cublas(const CublasFunctions* functions) {
     replacement = functions ? std::optional(*functions) : std::nullopt;
 }
 
-Cublas::Cublas(cudaStream_t stream, Precision precision)
+Cublas::Cublas(const Stream& stream, Precision precision)
     : functions_(load_cublas()), stream_(stream),
       compute_(precision == Precision::tf32   ? cublas_compute_tf32
                : precision == Precision::bf16 ? cublas_compute_bf16
                                               : cublas_compute_float32) {
     try {
         check(functions_.create(&handle_), "cublasCreate");
-        check(functions_.set_stream(handle_, stream_), "cublasSetStream");
+        check(functions_.set_stream(handle_, stream_.handle), "cublasSetStream");
         PATCHFORGE_CUDA_CHECK(cudaMalloc(&workspace_, workspace_bytes_of_cublas));
         // After the stream, which resets it.
         check(functions_.set_workspace(handle_, workspace_, workspace_bytes_of_cublas),
@@ -103,12 +103,16 @@ void Cublas::multiply(Matrix<float> c, Operand a, Operand b, bool accumulate) co
     const std::int64_t depth = a.transposed ? a.matrix.rows : a.matrix.columns;
     const float one = 1;
     const float beta = accumulate ? 1 : 0;
-    announce_launch({.block = 0,
-                     .stream = stream_,
-                     .name = "cublasGemmEx",
-                     .work = {4.0 * static_cast<double>(a.matrix.size() + b.matrix.size() +
-                                                        (accumulate ? 2 : 1) * c.size()),
-                              2.0 * static_cast<double>(c.size()) * static_cast<double>(depth)}});
+    const LaunchShape shape = {
+        .block = 0,
+        .stream = stream_,
+        .name = "cublasGemmEx",
+        .work = {4.0 * static_cast<double>(a.matrix.size() + b.matrix.size() +
+                                           (accumulate ? 2 : 1) * c.size()),
+                 2.0 * static_cast<double>(c.size()) * static_cast<double>(depth)}};
+    if (!prepare_launch(nullptr, shape)) {
+        return; // cuBLAS loads its own kernels
+    }
     const auto number = [](std::int64_t value) { return static_cast<int>(value); };
     const auto stride = [](const Operand& operand) {
         return static_cast<int>(operand.stride > 0 ? operand.stride : operand.matrix.columns);
@@ -118,6 +122,7 @@ void Cublas::multiply(Matrix<float> c, Operand a, Operand b, bool accumulate) co
                              a.matrix.data, cublas_float32, stride(a), &beta, c.data,
                              cublas_float32, number(c.columns), compute_, -1),
           "cublasGemmEx");
+    check_launch(cudaSuccess, shape);
 }
 
 } // namespace patchforge::cuda

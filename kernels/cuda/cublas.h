@@ -7,6 +7,7 @@
 
 #include <cstddef>
 
+#include "kernels/cuda/device.h"
 #include "kernels/precision.h"
 #include "kernels/views.h"
 
@@ -42,7 +43,7 @@ void replace_cublas(const CublasFunctions* functions);
 class Cublas {
   public:
     // Products run on `stream`, and in its captures; `precision` is that of all of them.
-    Cublas(cudaStream_t stream, Precision precision);
+    Cublas(const Stream& stream, Precision precision);
     ~Cublas();
     Cublas(const Cublas&) = delete;
     Cublas& operator=(const Cublas&) = delete;
@@ -63,7 +64,7 @@ class Cublas {
     void release() noexcept;
 
     CublasFunctions functions_;
-    cudaStream_t stream_;
+    const Stream& stream_;
     int compute_;
     void* handle_ = nullptr;
     void* workspace_ = nullptr; // cuBLAS's own; with it, captured products keep to one buffer

@@ -11,9 +11,6 @@ namespace {
 // Compute capability 8.0 is the oldest whose code is in the binary (SM 80), with cp.async and tf32.
 constexpr int oldest_major = 8;
 
-LaunchListener listener = nullptr;
-void* listener_context = nullptr;
-
 std::string version_text(int version) {
     return fmt::format("{}.{}", version / 1000, version % 1000 / 10);
 }
@@ -58,7 +55,8 @@ std::string reason_against(int device_index) {
 
 class GraphRecording final : public Recording {
   public:
-    GraphRecording(cudaGraph_t graph, cudaStream_t stream) : stream_(stream) {
+    GraphRecording(cudaGraph_t graph, const Stream& stream, AdamRates* rates, const AdamList& adams)
+        : stream_(stream), rates_(rates), adams_(adams) {
         PATCHFORGE_CUDA_CHECK(cudaGraphInstantiate(&executable_, graph, 0));
     }
     ~GraphRecording() override { cudaGraphExecDestroy(executable_); }
@@ -66,37 +64,57 @@ class GraphRecording final : public Recording {
     GraphRecording& operator=(const GraphRecording&) = delete;
 
     void replay(std::int64_t times) override {
+        use_device(stream_.device);
+        launch_adam_rates(rates_, adams_, stream_); // the step may have been set since
         for (std::int64_t i = 0; i < times; ++i) {
-            PATCHFORGE_CUDA_CHECK(cudaGraphLaunch(executable_, stream_));
+            PATCHFORGE_CUDA_CHECK(cudaGraphLaunch(executable_, stream_.handle));
         }
     }
 
   private:
     cudaGraphExec_t executable_ = nullptr;
-    cudaStream_t stream_;
+    Stream stream_;
+    AdamRates* rates_;
+    AdamList adams_;
 };
+
+// With launches that are checked: the operations themselves, again and again.
+class CheckedRecording final : public Recording {
+  public:
+    explicit CheckedRecording(std::function<void()> body) : body_(std::move(body)) {}
+    void replay(std::int64_t times) override {
+        for (std::int64_t i = 0; i < times; ++i) {
+            body_();
+        }
+    }
+
+  private:
+    std::function<void()> body_;
+};
+
+bool same_rates(const Adam& a, const Adam& b) {
+    return a.learning_rate == b.learning_rate && a.beta1 == b.beta1 && a.beta2 == b.beta2 &&
+           a.step.step == b.step.step && a.step.stride == b.step.stride &&
+           a.step.offset == b.step.offset && a.schedule.shape == b.schedule.shape &&
+           a.schedule.factor == b.schedule.factor && a.schedule.start == b.schedule.start &&
+           a.schedule.end == b.schedule.end;
+}
 
 } // namespace
 
 void throw_cuda_error(cudaError_t status, const char* expression, const char* file, int line) {
-    throw std::runtime_error(fmt::format("cuda: {} ({}) at {}:{} in {}; see `patchforge doctor`",
-                                         cudaGetErrorString(status), cudaGetErrorName(status), file,
-                                         line, expression));
-}
-
-void set_launch_listener(LaunchListener new_listener, void* context) {
-    listener = new_listener;
-    listener_context = context;
-}
-
-void announce_launch(const LaunchShape& shape) {
-    if (listener) {
-        listener(shape, listener_context);
-    }
+    // What a kernel did is reported by whichever call comes next.
+    const bool of_a_kernel = status >= cudaErrorIllegalAddress && status <= cudaErrorLaunchFailure;
+    throw std::runtime_error(
+        fmt::format("cuda: {} ({}) at {}:{} in {}; {}", cudaGetErrorString(status),
+                    cudaGetErrorName(status), file, line, expression,
+                    of_a_kernel ? "a kernel before it failed: --check-launches names it"
+                                : "see `patchforge doctor`"));
 }
 
 CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
-    : device_index_(device_index), precision_(options.precision) {
+    : device_index_(device_index), multiprocessors_(options.multiprocessors),
+      precision_(options.precision) {
     if (const std::string reason = reason_against(device_index); !reason.empty()) {
         throw std::runtime_error(
             fmt::format("--device cuda:{}: {}; use --device cpu", device_index, reason));
@@ -107,8 +125,16 @@ CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
         }
         stream_.overlaps = true;
     }
+    stream_.device = device_index_;
+    if (options.check_launches) {
+        stream_.launching = Launching::check;
+    }
     try {
-        PATCHFORGE_CUDA_CHECK(cudaSetDevice(device_index_));
+        use();
+        if (multiprocessors_ == 0) {
+            PATCHFORGE_CUDA_CHECK(cudaDeviceGetAttribute(
+                &multiprocessors_, cudaDevAttrMultiProcessorCount, device_index_));
+        }
         PATCHFORGE_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_.handle, cudaStreamNonBlocking));
         PATCHFORGE_CUDA_CHECK(cudaStreamCreateWithFlags(&staging_stream_, cudaStreamNonBlocking));
         for (Slot& slot : slots_) {
@@ -119,8 +145,9 @@ CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
         workspace_.partial = static_cast<float*>(allocate(workspace_bytes));
         workspace_.arrived =
             static_cast<unsigned*>(allocate(workspace_counters * sizeof(unsigned)));
+        adam_rates_ = static_cast<AdamRates*>(allocate((most_adam_rates + 1) * sizeof(AdamRates)));
         if (options.gemm == Gemm::cublas) {
-            cublas_ = std::make_unique<Cublas>(stream_.handle, precision_);
+            cublas_ = std::make_unique<Cublas>(stream_, precision_);
         }
     } catch (...) {
         destroy();
@@ -128,17 +155,27 @@ CudaBackend::CudaBackend(int device_index, const BackendOptions& options)
     }
 }
 
+CudaBackend::CudaBackend(Announced, const BackendOptions& options)
+    : device_index_(-1), multiprocessors_(options.multiprocessors), precision_(options.precision) {
+    stream_.launching = Launching::announce;
+}
+
 CudaBackend::~CudaBackend() {
     destroy();
 }
 
 void CudaBackend::destroy() noexcept {
+    if (stream_.launching == Launching::announce) {
+        return;
+    }
+    cudaSetDevice(device_index_);
     if (stream_.handle) {
         cudaStreamSynchronize(stream_.handle);
     }
     cublas_.reset();
     cudaFree(workspace_.partial);
     cudaFree(workspace_.arrived);
+    cudaFree(adam_rates_);
     cudaFree(exchange_);
     for (const Slot& slot : slots_) {
         for (const cudaEvent_t event : {slot.copied, slot.released}) {
@@ -174,6 +211,7 @@ std::string CudaBackend::description() const {
 }
 
 std::int64_t CudaBackend::free_memory() const {
+    use();
     std::size_t available = 0;
     std::size_t total = 0;
     PATCHFORGE_CUDA_CHECK(cudaMemGetInfo(&available, &total));
@@ -184,6 +222,7 @@ void* CudaBackend::allocate(std::size_t bytes) {
     if (bytes == 0) {
         return nullptr;
     }
+    use();
     void* memory = nullptr;
     const cudaError_t status = cudaMalloc(&memory, bytes);
     if (status == cudaErrorMemoryAllocation) {
@@ -199,10 +238,12 @@ void* CudaBackend::allocate(std::size_t bytes) {
 }
 
 void CudaBackend::release(void* memory) noexcept {
+    cudaSetDevice(device_index_);
     cudaFree(memory);
 }
 
 void CudaBackend::upload(void* device, const void* host, std::size_t bytes) {
+    use();
     PATCHFORGE_CUDA_CHECK(
         cudaMemcpyAsync(device, host, bytes, cudaMemcpyHostToDevice, stream_.handle));
     // `host` may be pinned, and then the call returns before it has been read.
@@ -210,28 +251,44 @@ void CudaBackend::upload(void* device, const void* host, std::size_t bytes) {
 }
 
 void CudaBackend::download(void* host, const void* device, std::size_t bytes) {
+    use();
     PATCHFORGE_CUDA_CHECK(
         cudaMemcpyAsync(host, device, bytes, cudaMemcpyDeviceToHost, stream_.handle));
     synchronise();
 }
 
 void CudaBackend::copy(void* to, const void* from, std::size_t bytes) {
-    announce_launch({.block = 0,
-                     .stream = stream_.handle,
-                     .name = "copy",
-                     .work = {2.0 * static_cast<double>(bytes), 0.0}});
-    PATCHFORGE_CUDA_CHECK(
-        cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.handle));
+    const LaunchShape shape = {.block = 0,
+                               .stream = stream_,
+                               .name = "copy",
+                               .work = {2.0 * static_cast<double>(bytes), 0.0}};
+    if (prepare_launch(nullptr, shape)) {
+        check_launch(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, stream_.handle),
+                     shape);
+    }
 }
 
 void CudaBackend::synchronise() {
+    use();
     PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_.handle));
 }
 
 std::unique_ptr<Recording> CudaBackend::record(std::function<void()> body) {
+    if (stream_.launching != Launching::run) {
+        return std::make_unique<CheckedRecording>(std::move(body));
+    }
+    use();
+    Recorded recorded;
+    // Drivers before CUDA 12.3 cannot load a kernel's code while a stream is captured.
+    {
+        const Making making(*this, recorded, Launching::load);
+        body();
+    }
+    recorded = {};
     PATCHFORGE_CUDA_CHECK(cudaStreamBeginCapture(stream_.handle, cudaStreamCaptureModeThreadLocal));
     cudaGraph_t graph = nullptr;
     try {
+        const Making making(*this, recorded, Launching::run);
         body();
     } catch (...) {
         cudaStreamEndCapture(stream_.handle, &graph); // leaves the stream usable
@@ -240,13 +297,33 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> body) {
     }
     PATCHFORGE_CUDA_CHECK(cudaStreamEndCapture(stream_.handle, &graph));
     const std::unique_ptr<CUgraph_st, decltype(&cudaGraphDestroy)> owner(graph, &cudaGraphDestroy);
-    return std::make_unique<GraphRecording>(graph, stream_.handle);
+    return std::make_unique<GraphRecording>(graph, stream_, adam_rates_, recorded.adams);
+}
+
+AdamConstants CudaBackend::constants_of(const Adam& adam) {
+    if (recorded_) {
+        AdamList& list = recorded_->adams;
+        int i = 0;
+        while (i < list.count && !same_rates(list.adam[i], adam)) {
+            ++i;
+        }
+        if (i == list.count && !recorded_->finished && i < most_adam_rates) {
+            list.adam[list.count++] = adam;
+        }
+        if (i < list.count) {
+            return adam_constants(adam, adam_rates_ + i);
+        }
+    }
+    AdamRates* const alone = adam_rates_ + most_adam_rates;
+    launch_adam_rates(alone, {{adam}, 1}, stream_);
+    return adam_constants(adam, alone);
 }
 
 void* CudaBackend::allocate_staging(std::size_t bytes) {
     if (bytes == 0) {
         return nullptr;
     }
+    use();
     void* memory = nullptr;
     const cudaError_t status = cudaMallocHost(&memory, bytes);
     if (status == cudaErrorMemoryAllocation) {
@@ -264,6 +341,7 @@ void CudaBackend::release_staging(void* memory) noexcept {
 }
 
 void CudaBackend::stage(int slot, void* device, const void* host, std::size_t bytes) {
+    use();
     // An event that was never recorded counts as reached: the first copies wait for nothing.
     PATCHFORGE_CUDA_CHECK(cudaStreamWaitEvent(staging_stream_, slots_[slot].released, 0));
     PATCHFORGE_CUDA_CHECK(
@@ -272,10 +350,12 @@ void CudaBackend::stage(int slot, void* device, const void* host, std::size_t by
 }
 
 void CudaBackend::await_slot(int slot) {
+    use();
     PATCHFORGE_CUDA_CHECK(cudaStreamWaitEvent(stream_.handle, slots_[slot].copied, 0));
 }
 
 void CudaBackend::release_slot(int slot) {
+    use();
     PATCHFORGE_CUDA_CHECK(cudaEventRecord(slots_[slot].released, stream_.handle));
 }
 

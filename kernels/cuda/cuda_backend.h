@@ -6,13 +6,14 @@
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/cuda/adam_rates.h"
 #include "kernels/cuda/cublas.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/workspace.h"
 
 namespace patchforge::cuda {
 
-class CudaBackend final : public Backend {
+class CudaBackend : public Backend {
   public:
     CudaBackend(int device_index, const BackendOptions& options);
     ~CudaBackend() override;
@@ -274,6 +275,33 @@ class CudaBackend final : public Backend {
     std::string why_no_gan_iterations(const GanIterations& job) const override;
     void gan_iterations(const GanIterations& job, std::int64_t count) override;
 
+  protected:
+    // Of launches that are only announced: no device, no memory, no stream.
+    struct Announced {};
+    CudaBackend(Announced, const BackendOptions& options);
+
+    struct Recorded {
+        AdamList adams;
+        bool finished = false; // finish_iteration was recorded: it keeps what was seen before it
+    };
+    // For as long as a recording's body is called.
+    class Making {
+      public:
+        Making(CudaBackend& backend, Recorded& recorded, Launching launching)
+            : backend_(backend), before_(backend.stream_.launching) {
+            backend_.recorded_ = &recorded;
+            backend_.stream_.launching = launching;
+        }
+        ~Making() {
+            backend_.recorded_ = nullptr;
+            backend_.stream_.launching = before_;
+        }
+
+      private:
+        CudaBackend& backend_;
+        Launching before_;
+    };
+
   private:
     struct Slot {
         cudaEvent_t copied = nullptr;
@@ -281,6 +309,11 @@ class CudaBackend final : public Backend {
     };
 
     void destroy() noexcept;
+    void use() const { use_device(device_index_); }
+
+    // Where a kernel finds Adam's rates (adam_rates.h): kept by the recording that is being made, or
+    // worked out now.
+    AdamConstants constants_of(const Adam& adam);
 
     // Of the products of so many rows; all but float32 are on tensor cores.
     Precision precision_of(std::int64_t rows) const {
@@ -299,12 +332,15 @@ class CudaBackend final : public Backend {
     void sum_columns(float* out, Matrix<const float> x, bool accumulate);
 
     int device_index_;
+    int multiprocessors_;
     Precision precision_;
     Stream stream_;                         // every operation, in the order of calls
     cudaStream_t staging_stream_ = nullptr; // copies that run beside them
     Slot slots_[2];
     SplitWorkspace workspace_;
-    void* exchange_ = nullptr; // of gan_iterations, from its first call on
+    AdamRates* adam_rates_ = nullptr; // of a recording's optimisers, and one place more
+    Recorded* recorded_ = nullptr;    // while a recording is made
+    void* exchange_ = nullptr;        // of gan_iterations, from its first call on
     std::size_t exchange_bytes_ = 0;
     std::unique_ptr<Cublas> cublas_; // null: the engine's own products
 };

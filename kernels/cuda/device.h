@@ -51,6 +51,14 @@ struct Work {
     double operations = 0;
 };
 
+// What becomes of a kernel that is put on a stream.
+enum class Launching {
+    run,
+    check,    // it runs, is waited for, and is named if the device faults (--check-launches)
+    load,     // its code is brought onto the device, before it is recorded; it does not run
+    announce, // nothing: `plan` asks what would be launched where there is no device
+};
+
 // Where work is put, in order. On a stream that `overlaps`, a kernel of a recording may be started
 // while the one before it still runs (cudaLaunchAttributeProgrammaticStreamSerialization), so all
 // its kernels have to begin with begin_kernel().
@@ -59,6 +67,8 @@ struct Stream {
         : handle(stream), overlaps(may_overlap) {}
     cudaStream_t handle;
     bool overlaps;
+    Launching launching = Launching::run;
+    int device = -1; // whose it is; -1: that of the thread that launches
 };
 
 struct LaunchShape {
@@ -69,6 +79,10 @@ struct LaunchShape {
     const char* name = "";
     Work work = {};
     bool cooperative = false; // all blocks live at once: grid barriers are allowed
+    unsigned splits = 1;      // blocks among which each of its sums is split (split_sum.h)
+    // Blocks for which a multiprocessor has registers: the kernel's second launch bound. 0: it has
+    // none, takes few registers, and threads or shared memory decide.
+    int resident_blocks = 0;
 
     // Whether it has to wait for the kernel before it by itself.
     bool overlaps() const { return stream.overlaps && !cooperative; }
@@ -78,6 +92,14 @@ struct LaunchShape {
 using LaunchListener = void (*)(const LaunchShape& shape, void* context);
 void set_launch_listener(LaunchListener listener, void* context);
 void announce_launch(const LaunchShape& shape);
+
+// launch.cpp. Before a launch: announces it, sets its device for this thread and, the first time,
+// loads the kernel's code and sets its attributes. Whether it is to be put on its stream.
+bool prepare_launch(const void* kernel, const LaunchShape& shape);
+// After it: std::runtime_error that names the kernel if it could not be started; and, on a stream
+// whose launches are checked, if it or anything before it failed.
+void check_launch(cudaError_t status, const LaunchShape& shape);
+void use_device(int device);
 
 // overlap.cu. Why no launch may overlap the one before it on this device; empty when it may.
 std::string why_no_overlap(int device_index);
@@ -93,14 +115,10 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&
     if (shape.grid.x == 0 || shape.grid.y == 0 || shape.grid.z == 0) {
         return;
     }
-    announce_launch(shape);
-#if defined(__CUDACC__)
-    // More than 48 KiB of shared memory has to be asked for, once a kernel and size.
-    if (shape.shared_bytes > 48 * 1024) {
-        PATCHFORGE_CUDA_CHECK(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel),
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                   static_cast<int>(shape.shared_bytes)));
+    if (!prepare_launch(reinterpret_cast<const void*>(kernel), shape)) {
+        return;
     }
+#if defined(__CUDACC__)
     cudaLaunchConfig_t config = {};
     config.gridDim = shape.grid;
     config.blockDim = dim3(shape.block);
@@ -117,13 +135,13 @@ void launch(void (*kernel)(Parameters...), const LaunchShape& shape, Arguments&&
         config.numAttrs = 1;
     }
     config.attrs = &attribute;
-    PATCHFORGE_CUDA_CHECK(
-        cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...));
+    check_launch(cudaLaunchKernelEx(&config, kernel, static_cast<Parameters>(arguments)...), shape);
 #else
     simt::launch(kernel,
                  {shape.grid, shape.block, shape.shared_bytes, shape.cooperative, shape.overlaps(),
                   shape.name, shape.work.bytes},
                  shape.stream.handle, static_cast<Parameters>(arguments)...);
+    check_launch(cudaSuccess, shape);
 #endif
 }
 

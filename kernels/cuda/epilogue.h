@@ -11,7 +11,8 @@ class ElementEpilogue {
   public:
     __device__ explicit ElementEpilogue(const Epilogue& epilogue)
         : activation_(epilogue.activation), slope_(epilogue.slope),
-          threshold_(dropout_threshold(epilogue.dropout)),
+          // dropout_threshold() without its float64: a product with a power of two is exact.
+          threshold_(static_cast<std::uint32_t>(epilogue.dropout * 4294967296.0f)),
           kept_scale_(1.0f / (1.0f - epilogue.dropout)), draw_(epilogue.random) {}
 
     __device__ bool is_identity() const { return activation_ == Activation::identity && !drops(); }

@@ -93,6 +93,7 @@ std::string CudaBackend::why_no_gan_iterations(const GanIterations& job) const {
 }
 
 void CudaBackend::gan_iterations(const GanIterations& job, std::int64_t count) {
+    use();
     if (const std::string reason = why_no_gan_iterations(job); !reason.empty()) {
         throw std::invalid_argument("gan_iterations: " + reason);
     }
@@ -107,8 +108,10 @@ void CudaBackend::gan_iterations(const GanIterations& job, std::int64_t count) {
     }
     const GanExchange exchange = exchange_in(exchange_, job, bytes);
     PATCHFORGE_CUDA_CHECK(cudaMemsetAsync(exchange.arrived, 0, sizeof(unsigned), stream_.handle));
-    launch_gan_iterations({job, exchange, count, slices_of(job), blocks_of(job)},
-                          work_of(job, count), stream_.handle);
+    launch_gan_iterations({job, exchange, adam_constants(job.adam_d, nullptr),
+                           adam_constants(job.adam_g, nullptr), count, slices_of(job),
+                           blocks_of(job)},
+                          work_of(job, count), stream_);
 }
 
 } // namespace patchforge::cuda

@@ -6,6 +6,7 @@
 // An iteration has 12 barriers of the whole grid; an exchange of [rows, 256] floats lies between two.
 // Memory moves B patches in an iteration, and nothing else where L2 holds the moments of the wide
 // layers (31 MB): 75 kB instead of 97 MB at B = 10.
+#include "kernels/cuda/adam_rates.h"
 #include "kernels/cuda/batch_rows.h"
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/gan_resident.h"
@@ -51,9 +52,8 @@ class Iterations : public GanResident {
     __device__ __forceinline__ ElementEpilogue epilogue(const TrainedLayer& layer) const {
         return ElementEpilogue(Epilogue{layer.activation, layer.slope, 0.0f, {}});
     }
-    __device__ __forceinline__ AdamUpdate adam(Adam settings) const {
-        settings.step = {&s_.step, 1, 0};
-        return AdamUpdate(settings);
+    __device__ __forceinline__ AdamUpdate adam(bool of_discriminator) const {
+        return {of_discriminator ? job_.adam_d : job_.adam_g, s_.rates[of_discriminator ? 0 : 1]};
     }
 
     // Exchanges.
@@ -177,6 +177,10 @@ class Iterations : public GanResident {
         __syncthreads();
         first_layer_of_generator(codes);
         barrier_.arrive();
+        if (threadIdx.x < 2) {
+            s_.rates[threadIdx.x] =
+                adam_rates::of(threadIdx.x == 0 ? gan_.adam_d : gan_.adam_g, s_.step);
+        }
         gather_patches();
         barrier_.wait();
         own_units(s_.generator_second, epilogue(gan_.generator[1]), generator_hidden_[0],
@@ -355,7 +359,7 @@ class Iterations : public GanResident {
             __syncthreads();
         }
         barrier_.arrive();
-        const AdamUpdate adam = this->adam(of_discriminator ? gan_.adam_d : gan_.adam_g);
+        const AdamUpdate adam = this->adam(of_discriminator);
         if (threadIdx.x == 0) {
             measure(of_discriminator);
         }
@@ -552,7 +556,7 @@ __global__ void __launch_bounds__(slice_threads, 1)
 
 static_assert(sizeof(GanStorage) <= gan_iterations_shared_bytes);
 
-void launch_gan_iterations(const GanIterationsJob& job, const Work& work, cudaStream_t stream) {
+void launch_gan_iterations(const GanIterationsJob& job, const Work& work, const Stream& stream) {
     launch(gan_iterations_kernel,
            {.grid = job.blocks,
             .block = slice_threads,
@@ -560,7 +564,8 @@ void launch_gan_iterations(const GanIterationsJob& job, const Work& work, cudaSt
             .stream = stream,
             .name = "gan_iterations",
             .work = work,
-            .cooperative = true},
+            .cooperative = true,
+            .resident_blocks = 1},
            job);
 }
 

@@ -1,6 +1,7 @@
 // What the host prepares for the kernel of whole GAN iterations (gan_iterations.cu).
 #pragma once
 
+#include "kernels/cuda/adam_update.h"
 #include "kernels/cuda/device.h"
 #include "kernels/operations/gan_iterations.h"
 
@@ -33,11 +34,12 @@ struct GanExchange {
 struct GanIterationsJob {
     GanIterations gan;
     GanExchange exchange;
+    AdamConstants adam_d, adam_g; // their rates are worked out in the kernel
     std::int64_t count;
     unsigned slices; // blocks that own pixels
     unsigned blocks; // all; those beyond the slices own hidden units only
 };
 
-void launch_gan_iterations(const GanIterationsJob& job, const Work& work, cudaStream_t stream);
+void launch_gan_iterations(const GanIterationsJob& job, const Work& work, const Stream& stream);
 
 } // namespace patchforge::cuda

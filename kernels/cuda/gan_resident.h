@@ -32,6 +32,7 @@ struct alignas(16) GanStorage {
     float metrics[gan_metrics];
     std::int64_t patch[most_batch];
     std::uint64_t step;
+    AdamRates rates[2]; // of D and of G at this step
 };
 
 class GanResident {

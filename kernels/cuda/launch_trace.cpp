@@ -18,7 +18,9 @@ std::vector<KernelLaunch> trace_launches(const std::function<void()>& body) {
                      shape.work.bytes,
                      shape.work.operations,
                      shape.cooperative,
-                     shape.overlaps()});
+                     shape.overlaps(),
+                     shape.splits,
+                     shape.resident_blocks});
             };
             cuda::set_launch_listener(keep, &launches);
         }

@@ -1,8 +1,8 @@
 // y [B, O] = epilogue(x [B, I] weight^T [I, O] + bias): 2 B I O operations, 4 (O I + B I + B O)
 // bytes.
 //
-// The wide layers of the default networks hold 7500 x 256 weights, 7.7 MB: 2.6 us at 3.0 TB/s, less
-// when L2 still has them. The operations take that long at 60 TFLOP/s from B = 40 on.
+// The wide layers of the default networks hold 7500 x 256 weights, 7.7 MB: predicted 2.6 us at 3.0
+// TB/s, less when L2 still has them. The operations take that long at 60 TFLOP/s from B = 40 on.
 //
 //   B <= 32   Lanes along the inputs. A warp owns four rows of the weights and reads them once, 512
 //             bytes a row and instruction, straight to registers; x comes from L1, shared by the
@@ -67,9 +67,14 @@ __device__ __forceinline__ float sum_over_lanes(float* value) {
     }
 }
 
+// Blocks for whose 4 B sums a thread, and as many weights, a multiprocessor has registers.
+constexpr int lanes_resident_blocks(std::int64_t batch) {
+    return batch <= 8 ? 2 : 1;
+}
+
 // Grid: x over groups of 32 outputs, y over splits of the inputs. rows <= batch.
 template <int batch, bool vectors>
-__global__ void __launch_bounds__(256, batch <= 8 ? 2 : 1)
+__global__ void __launch_bounds__(256, lanes_resident_blocks(batch))
     forward_lanes_kernel(ForwardArguments arguments) {
     begin_kernel();
     constexpr int sums = weight_rows_per_warp * batch;
@@ -221,7 +226,9 @@ void launch_forward_tiles(LaunchShape shape, ForwardArguments arguments, bool ve
                 plan_splits(arguments.inputs, tiles.x * tiles.y, least_split_depth, tile_depth);
             arguments.split_length = plan.length;
             shape.grid = {tiles.x, tiles.y, plan.splits};
+            shape.splits = plan.splits;
             shape.shared_bytes = sizeof(typename Product::Storage);
+            shape.resident_blocks = Product::resident_blocks;
             launch(forward_tile_kernel<Product, decltype(wide)::value>, shape, arguments);
         });
 }
@@ -230,6 +237,7 @@ void launch_forward_tiles(LaunchShape shape, ForwardArguments arguments, bool ve
 
 void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,
                                  Vector<const float> bias, const Epilogue& epilogue) {
+    require_narrow("linear_forward", {x.columns, weight.rows});
     if (cublas_) {
         return cublas_forward(y, x, weight, bias, epilogue);
     }
@@ -255,6 +263,8 @@ void CudaBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<
         const SplitPlan plan = plan_splits(x.columns, groups, 256, 4 * 32);
         arguments.split_length = plan.length;
         shape.grid = {groups, plan.splits};
+        shape.splits = plan.splits;
+        shape.resident_blocks = vectors ? lanes_resident_blocks(x.rows) : 1;
         launch(forward_lanes(x.rows, vectors), shape, arguments);
     } else {
         with_precision(precision_, [&](auto precision) {

@@ -2,7 +2,7 @@
 // 2 B I O operations, 4 (O I + B O + B I) bytes, and 4 B I for x where the epilogue is not the
 // identity.
 //
-// The floor is that of the forward pass: 2.6 us for 7500 x 256 weights at 3.0 TB/s. When the
+// The floor is that of the forward pass: predicted 2.6 us for 7500 x 256 weights at 3.0 TB/s. When the
 // weights are updated in the same pass, linear_backward_adam (linear_weight_gradient.cu) reads them
 // only once.
 //
@@ -64,7 +64,9 @@ void launch_input_gradient_tiles(LaunchShape shape, BackwardArguments<NoUpdate> 
                 plan_splits(arguments.outputs, tiles.x * tiles.y, least_split_depth, tile_depth);
             arguments.split_length = plan.length;
             shape.grid = {tiles.x, tiles.y, plan.splits};
+            shape.splits = plan.splits;
             shape.shared_bytes = sizeof(typename Product::Storage);
+            shape.resident_blocks = Product::resident_blocks;
             launch(input_gradient_tile_kernel<Product, decltype(wide)::value>, shape, arguments);
         });
 }
@@ -74,6 +76,7 @@ void launch_input_gradient_tiles(LaunchShape shape, BackwardArguments<NoUpdate> 
 void CudaBackend::linear_input_gradient(Matrix<float> dx, Matrix<const float> dz,
                                         Matrix<const float> weight, Matrix<const float> x,
                                         const Epilogue& previous) {
+    require_narrow("linear_input_gradient", {dx.columns, dz.columns});
     if (cublas_) {
         return cublas_input_gradient(dx, dz, weight, x, previous);
     }
@@ -94,7 +97,7 @@ void CudaBackend::linear_input_gradient(Matrix<float> dx, Matrix<const float> dz
                                   2.0 * weight.size() * dx.rows}};
     const bool quad_inputs = quad_access(dx.columns, {dx.data, weight.data, x.data});
     if (dx.rows <= lanes_batch_limit && precision_of(dx.rows) == Precision::float32) {
-        launch_backward_lanes<true>(shape, arguments, quad_inputs);
+        launch_backward_lanes<true>(shape, arguments, quad_inputs, multiprocessors_);
         return;
     }
     const bool vectors = quad_inputs && quad_access(dz.columns, {dz.data});

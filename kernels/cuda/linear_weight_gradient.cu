@@ -6,8 +6,8 @@
 //                                   and reading it back would make it 32.
 //     linear_backward_adam          the same, and dx from the same reading of the weights
 //
-// The 4.0 M parameters of the default networks are 96 MB an iteration: 32 us at 3.0 TB/s, which is
-// the floor of training at small batches; the operations reach it at about B = 50 at 60 TFLOP/s.
+// The 4.0 M parameters of the default networks are 96 MB an iteration: predicted 32 us at 3.0 TB/s,
+// which is the floor of training at small batches; the operations reach it at about B = 50 at 60 TFLOP/s.
 //
 //   B <= 32   backward_lanes.h
 //   B > 32    tiles over (output, input) with the sum over the batch in registers (matrix_tile.h)
@@ -82,7 +82,9 @@ void launch_weight_gradient_tiles(LaunchShape shape, BackwardArguments<Update> a
         plan_splits(arguments.rows, tiles.x * tiles.y, least_split_depth, tile_depth);
     arguments.split_length = plan.length;
     shape.grid = {tiles.x, tiles.y, plan.splits};
+    shape.splits = plan.splits;
     shape.shared_bytes = sizeof(typename Product::Storage);
+    shape.resident_blocks = Product::resident_blocks;
     launch(weight_gradient_tile_kernel<Product, Update, vectors>, shape, arguments);
 }
 
@@ -107,9 +109,9 @@ void launch_weight_gradient_tiles(const LaunchShape& shape,
 // `precision` is float32 where tensor cores do not pay.
 template <class Update>
 void launch_weight_gradient(const LaunchShape& shape, const BackwardArguments<Update>& arguments,
-                            bool quad_inputs, Precision precision) {
+                            bool quad_inputs, Precision precision, int multiprocessors) {
     if (precision == Precision::float32 && arguments.rows <= lanes_batch_limit) {
-        launch_backward_lanes<false>(shape, arguments, quad_inputs);
+        launch_backward_lanes<false>(shape, arguments, quad_inputs, multiprocessors);
         return;
     }
     with_precision(precision, [&](auto constant) {
@@ -143,6 +145,7 @@ bool quad_tensor(std::int64_t row_length, const AdamTensor& tensor) {
 void CudaBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d_bias,
                                          Matrix<const float> dz, Matrix<const float> x,
                                          bool accumulate) {
+    require_narrow("linear_weight_gradient", {x.columns, dz.columns});
     if (cublas_) {
         return cublas_weight_gradient(d_weight, d_bias, dz, x, accumulate);
     }
@@ -157,12 +160,13 @@ void CudaBackend::linear_weight_gradient(Matrix<float> d_weight, Vector<float> d
         backward_arguments({}, dz, x, {},
                            StoreGradient{d_weight.data, d_bias.data_or_null(), accumulate},
                            workspace_),
-        quad_access(x.columns, {d_weight.data, x.data}), precision_of(x.rows));
+        quad_access(x.columns, {d_weight.data, x.data}), precision_of(x.rows), multiprocessors_);
 }
 
 void CudaBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
                                               Matrix<const float> dz, Matrix<const float> x,
                                               const Adam& adam) {
+    require_narrow("linear_weight_gradient_adam", {x.columns, dz.columns});
     if (cublas_) {
         return cublas_weight_gradient_adam(weight, bias, dz, x, adam);
     }
@@ -172,13 +176,16 @@ void CudaBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias
                                .work = {4.0 * (dz.size() + x.size()) + 24.0 * updated,
                                         2.0 * x.size() * dz.columns + 12.0 * updated}};
     launch_weight_gradient(
-        shape, backward_arguments({}, dz, x, {}, AdamStep{weight, bias, adam}, workspace_),
-        quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight), precision_of(x.rows));
+        shape,
+        backward_arguments({}, dz, x, {}, AdamStep{weight, bias, constants_of(adam)}, workspace_),
+        quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight), precision_of(x.rows),
+        multiprocessors_);
 }
 
 void CudaBackend::linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
                                        Matrix<const float> dz, Matrix<const float> x,
                                        const Epilogue& previous, const Adam& adam) {
+    require_narrow("linear_backward_adam", {x.columns, dz.columns});
     if (cublas_ || x.rows > lanes_batch_limit || precision_of(x.rows) != Precision::float32) {
         linear_input_gradient(dx, dz, {weight.value.data, dz.columns, x.columns}, x, previous);
         linear_weight_gradient_adam(weight, bias, dz, x, adam);
@@ -190,8 +197,10 @@ void CudaBackend::linear_backward_adam(Matrix<float> dx, AdamTensor weight, Adam
                                .work = {4.0 * (dz.size() + x.size() + dx.size()) + 24.0 * updated,
                                         4.0 * x.size() * dz.columns + 12.0 * updated}};
     launch_backward_lanes<true>(
-        shape, backward_arguments(dx, dz, x, previous, AdamStep{weight, bias, adam}, workspace_),
-        quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight));
+        shape,
+        backward_arguments(dx, dz, x, previous, AdamStep{weight, bias, constants_of(adam)},
+                           workspace_),
+        quad_access(x.columns, {x.data}) && quad_tensor(x.columns, weight), multiprocessors_);
 }
 
 } // namespace patchforge::cuda

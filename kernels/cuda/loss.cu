@@ -1,7 +1,7 @@
 // Losses on logits with their gradients (formulas in kernels/operations/loss.h).
 //
 //     discriminator_loss, generator_loss   one block: a few thousand logits at most, 8 B each, and
-//                                          five sums. The launch costs more than the work.
+//                                          five sums. The launch costs more, predicted.
 //     binary_cross_entropy                 a thread a row, about 16 B a row
 //     softmax_cross_entropy                a warp a row, 8 B a logit
 #include "kernels/cuda/block_sum.h"

@@ -38,7 +38,7 @@ constexpr unsigned tile_threads = 256;
 constexpr int tile_depth = 16;
 constexpr int tile_sums = 8; // of a thread, along each side
 
-// What a split of the sum along k is worth starting a block for: four stages are some 2600 clocks of
+// What a split of the sum along k is worth starting a block for: four stages are predicted 2600 clocks of
 // a float32 tile of 64, as much as leaving its sums in the workspace and adding up four of them.
 constexpr int least_split_depth = 4 * tile_depth;
 
@@ -48,6 +48,20 @@ constexpr int least_split_depth = 4 * tile_depth;
 inline int tile_side(std::int64_t m, std::int64_t n, bool vectors) {
     const std::int64_t large_tiles = std::int64_t{blocks_for(m, 128)} * blocks_for(n, 128);
     return vectors && m > 64 && n > 64 && large_tiles >= 16 ? 128 : 64;
+}
+
+// A thread's place in a window of up to 128 rows is a 32-bit number of elements (TileWindow::copy).
+constexpr std::int64_t widest_row = (std::int64_t{1} << 31) / 128 - 1;
+
+// std::invalid_argument for rows that are longer than the products of tiles can take.
+inline void require_narrow(const char* operation, std::initializer_list<std::int64_t> columns) {
+    for (const std::int64_t count : columns) {
+        if (count > widest_row) {
+            throw std::invalid_argument(std::string(operation) + ": a layer of " +
+                                        std::to_string(count) + " inputs or outputs; at most " +
+                                        std::to_string(widest_row) + " on a GPU");
+        }
+    }
 }
 
 // A row-major matrix in global memory.

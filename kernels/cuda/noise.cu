@@ -1,6 +1,6 @@
 // Random fills. A thread draws the four words of one Philox counter and writes the four elements
 // that belong to them: 4 B written and about 20 integer operations an element. The latent vectors
-// of a batch of 64 are 4096 elements, less than a microsecond: what they cost is their launch.
+// of a batch of 64 are 4096 elements, less than a microsecond, predicted: what they cost is their launch.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"

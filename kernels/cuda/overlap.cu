@@ -2,18 +2,17 @@
 // other half, how a kernel then waits, is begin_kernel() (kernels/cuda/instructions.h).
 #include <algorithm>
 
+#include "kernels/cuda/architectures.h"
 #include "kernels/cuda/device.h"
 
 namespace patchforge::cuda {
 namespace {
 
-#if defined(__CUDA_ARCH_LIST__)
-// What nvcc compiled the kernels for. Below 9.0 they do not wait, and code for 8.x runs on newer
-// devices, too.
-constexpr int newest_architecture = std::max({__CUDA_ARCH_LIST__});
-#else
-constexpr int newest_architecture = 900;
-#endif
+// Kernels compiled for less than 9.0 do not wait, and as PTX they run on newer devices, too.
+bool kernels_wait() {
+    const std::vector<int> compiled = compiled_architectures();
+    return *std::max_element(compiled.begin(), compiled.end()) >= 900;
+}
 
 } // namespace
 
@@ -25,7 +24,7 @@ std::string why_no_overlap(int device_index) {
                std::to_string(device.major) + "." + std::to_string(device.minor) +
                ", and 9.0 is needed";
     }
-    if (newest_architecture < 900) {
+    if (!kernels_wait()) {
         return "the program was built for compute capabilities below 9.0 (make SM=90)";
     }
     return {};

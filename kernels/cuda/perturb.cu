@@ -1,7 +1,7 @@
 // Pixels of attacks (formulas in kernels/operations/perturb.h).
 //
 //     linf_step             4 elements a thread; 12 B read and 4 written an element: PGD's step. A
-//                           batch of 64 patches of 7500 is 7.7 MB: 2.3 us at 3.35 TB/s, of which a
+//                           batch of 64 patches of 7500 is 7.7 MB: predicted 2.3 us at 3.35 TB/s; a
 //                           GPU's L2 holds all.
 //     radial_step           a block a row, since its sums span the row; each pass rereads what
 //                           its own threads wrote: no barrier between passes but the sums'

@@ -1,5 +1,5 @@
 // Logits of attacks (formulas in kernels/operations/perturb.h): a thread a row, 4 or 8 B a logit. A
-// batch has a few hundred rows of a few classes, so the launch costs more than the work.
+// batch has a few hundred rows of a few classes, so the launch should cost more than the work.
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"

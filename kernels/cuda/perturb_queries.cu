@@ -1,7 +1,7 @@
 // Queries of black-box attacks (formulas in kernels/operations/perturb.h). Directions are never
 // stored: both the queries and the estimate draw them, one Philox counter (60 integer instructions)
-// an element, which the 8 B that a pair of queries writes for it hide on any of the devices this is
-// built for.
+// an element, which the 8 B that a pair of queries writes for it should hide on the devices this is
+// built for (predicted).
 //
 //     antithetic_queries    an element of a direction a thread: 4 B read, 8 written
 //     antithetic_gradient   a pixel a thread, over its row's directions in their order: 4 B written

@@ -5,25 +5,19 @@
 //                           last adds the blocks' sums one after the other.
 //     column_mean,          4 B an element; a block owns 32 columns, so every row is read in
 //     count_dead_columns    128-byte pieces, and its eight warps take every eighth row.
-//     finish_iteration      one block: 4 B a metric and the step.
+//     finish_iteration      one block: 4 B a metric and the step; in a recording also the rates of
+//                           Adam of the next iteration.
 #include <algorithm>
 
+#include "kernels/cuda/adam_rates.h"
 #include "kernels/cuda/column_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"
+#include "kernels/cuda/split_sum.h"
 
 namespace patchforge::cuda {
 namespace {
-
-// The blocks' results, in the order of blocks, when the last block has arrived; see split_sum.h.
-__device__ bool arrives_last(unsigned* arrived) {
-    __threadfence();
-    __syncthreads();
-    const bool last = __syncthreads_or(threadIdx.x == 0 && atomicAdd(arrived, 1u) == gridDim.x - 1);
-    __threadfence();
-    return last;
-}
 
 template <bool squares>
 __global__ void __launch_bounds__(reduction_block)
@@ -41,7 +35,7 @@ __global__ void __launch_bounds__(reduction_block)
     if (threadIdx.x == 0) {
         of_block[blockIdx.x] = total[0];
     }
-    if (arrives_last(arrived) && threadIdx.x == 0) {
+    if (arrives_last(arrived, gridDim.x) && threadIdx.x == 0) {
         double all = 0.0;
         for (unsigned block = 0; block < gridDim.x; ++block) {
             all += __ldcg(of_block + block);
@@ -99,7 +93,7 @@ __global__ void __launch_bounds__(reduction_block)
             of_block[blockIdx.x] = __popc(votes);
         }
     }
-    if (arrives_last(arrived) && threadIdx.x == 0) {
+    if (arrives_last(arrived, gridDim.x) && threadIdx.x == 0) {
         unsigned all = 0;
         for (unsigned block = 0; block < gridDim.x; ++block) {
             all += __ldcg(of_block + block);
@@ -111,12 +105,20 @@ __global__ void __launch_bounds__(reduction_block)
 
 __global__ void __launch_bounds__(reduction_block)
     finish_iteration_kernel(std::uint64_t* step, float* history, std::int64_t capacity,
-                            const float* metrics, std::int64_t count) {
+                            const float* metrics, std::int64_t count, AdamRates* rates,
+                            const __grid_constant__ AdamList list) {
     begin_kernel();
     const std::uint64_t finished = *step;
     float* row = history + static_cast<std::int64_t>(finished % capacity) * count;
     for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) {
         row[i] = metrics[i];
+    }
+    if (static_cast<int>(threadIdx.x) < list.count) {
+        const Adam& adam = list.adam[threadIdx.x];
+        if (adam.step.step == step) {
+            rates[threadIdx.x] =
+                adam_rates::of(adam, (finished + 1) * adam.step.stride + adam.step.offset);
+        }
     }
     __syncthreads(); // everybody has read the step
     if (threadIdx.x == 0) {
@@ -126,8 +128,7 @@ __global__ void __launch_bounds__(reduction_block)
 
 LaunchShape sum_shape(Vector<const float> x, Stream stream, const char* name) {
     const std::int64_t blocks = (x.size + 4 * reduction_block - 1) / (4 * reduction_block);
-    return {.grid =
-                static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, blocks_to_fill_device)),
+    return {.grid = static_cast<unsigned>(std::clamp<std::int64_t>(blocks, 1, split_blocks)),
             .block = reduction_block,
             .shared_bytes = sizeof(BlockSumStorage<1>),
             .stream = stream,
@@ -172,13 +173,17 @@ void CudaBackend::count_dead_columns(Vector<float> out, Matrix<const float> x) {
 
 void CudaBackend::finish_iteration(std::uint64_t* step, Matrix<float> history,
                                    Vector<const float> metrics) {
+    const AdamList list = recorded_ ? recorded_->adams : AdamList{};
     launch(finish_iteration_kernel,
            {.grid = 1,
             .block = reduction_block,
             .stream = stream_,
             .name = "finish_iteration",
-            .work = {8.0 * metrics.size + 16, 0}},
-           step, history.data, history.rows, metrics.data, metrics.size);
+            .work = {8.0 * metrics.size + 16 + 8.0 * list.count, 0}},
+           step, history.data, history.rows, metrics.data, metrics.size, adam_rates_, list);
+    if (recorded_) {
+        recorded_->finished = true;
+    }
 }
 
 } // namespace patchforge::cuda

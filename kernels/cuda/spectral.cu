@@ -136,7 +136,7 @@ __global__ void __launch_bounds__(reduction_block)
 
 unsigned some_blocks(std::int64_t count) {
     return static_cast<unsigned>(
-        std::clamp<std::int64_t>(count / (4 * reduction_block), 1, blocks_to_fill_device));
+        std::clamp<std::int64_t>(count / (4 * reduction_block), 1, split_blocks));
 }
 
 } // namespace

@@ -28,8 +28,8 @@
 //     64 x 64     2 x 4    32 x 16     16 + 8               8
 //     128 x 128   2 x 4    64 x 32     32 + 16              32
 //
-// Shared memory delivers one such load a clock: a 16 x 64 tile takes in 4 KiB of weights in 96
-// clocks, a 64 x 64 one in 192. An H100's multiprocessor gets about 13 bytes a clock from memory
+// Predicted, with one such load a clock from shared memory: a 16 x 64 tile takes in 4 KiB of
+// weights in 96 clocks, a 64 x 64 one in 192. An H100's multiprocessor gets about 13 bytes a clock from memory
 // (3.0 TB/s, 132 of them, 1.7 GHz), 4 KiB in 315, so the weights stay the cost up to 64 rows.
 // Memory answers after 600 clocks or more, so that at least 8 KiB must be on their way to each: of
 // six stages five are, with 20 KiB of weights.

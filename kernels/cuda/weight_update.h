@@ -78,7 +78,7 @@ struct AdamStep {
 
     AdamTensor weight;
     AdamTensor bias; // may be empty
-    Adam adam;
+    AdamConstants adam;
 
     struct Thread {
         struct Quad {

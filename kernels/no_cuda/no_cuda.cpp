@@ -11,6 +11,15 @@ std::unique_ptr<Backend> make_cuda_backend(int, const BackendOptions&) {
                              "; install nvcc and build again, or use --device cpu");
 }
 
+std::unique_ptr<Backend> make_planning_backend(const BackendOptions&) {
+    throw std::runtime_error("launches of kernels: " + why_no_cuda() +
+                             "; use `make plan`, which records them without a GPU");
+}
+
+std::string why_first_launch_compiles(int) {
+    return {};
+}
+
 std::string why_no_cuda() {
     return "this program was built without CUDA";
 }

@@ -7,7 +7,8 @@
 // column. A row's share w in its own statistics is 0 for reference rows and 1 / (R + 1) for the
 // others: mean w z + (1 - w) m, mean square likewise. With d = z - m and a = 1 - w that is
 //     y = scale * a d / sqrt(1e-5 + a (v + w d^2)) + shift.
-// With B = 0 this is batch normalisation. R >= 1, B >= 0; sums in float64.
+// With B = 0 this is batch normalisation. R >= 1, B >= 0; sums in float64, or in float32 with what
+// its roundings took.
 #pragma once
 
 #include "kernels/views.h"

@@ -336,6 +336,21 @@ TEST_P(ThreadsTest, DoNotMatter) {
     }
 }
 
+// A100, H100 PCIe, an odd one, H100 SXM and H200.
+TEST(Determinism, MultiprocessorsDoNotMatter) {
+    if (const std::string reason = why_missing("cuda"); !reason.empty()) {
+        GTEST_SKIP() << reason;
+    }
+    const auto on = [](int multiprocessors) {
+        return make_cuda_backend(0, {.multiprocessors = multiprocessors});
+    };
+    const EveryOperation expected(*on(132));
+    for (const int multiprocessors : {108, 114, 128}) {
+        expected.outputs().expect_equal(EveryOperation(*on(multiprocessors)).outputs(),
+                                        describe("multiprocessors", multiprocessors));
+    }
+}
+
 TEST(Determinism, ScheduleDoesNotMatter) {
 #if defined(PATCHFORGE_SIMT)
     const simt::Schedule before = simt::schedule();

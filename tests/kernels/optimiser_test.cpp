@@ -50,6 +50,72 @@ TEST_P(OptimiserTest, FiveStepsFromTheStart) {
     }
 }
 
+// A recording keeps what t decides from one iteration to the next: whatever is recorded, the bits are
+// those of the same operations one by one. Two optimisers, one with two steps an iteration; one that
+// is first seen behind finish_iteration; and many more than are kept.
+TEST_P(OptimiserTest, RecordedStepsAreThoseOfTheOperations) {
+    constexpr std::int64_t size = 33;
+    constexpr int many = 20;
+    struct Weights {
+        std::vector<GuardedArray<float>> arrays;
+        AdamTensor at(int i) const {
+            return {arrays[3 * i].view(), arrays[3 * i + 1].view(), arrays[3 * i + 2].view()};
+        }
+    };
+    const auto fresh_weights = [&] {
+        Weights weights;
+        for (std::uint64_t i = 0; i < 3 * (3 + many); ++i) {
+            weights.arrays.push_back(
+                GuardedArray<float>::changing(backend(), random_values(80 + i, size, 0.1f, 1)));
+        }
+        return weights;
+    };
+    const auto gradient = GuardedArray<float>::input(backend(), random_values(79, size));
+    const auto history = GuardedArray<float>::output(backend(), 4);
+    const auto metric = GuardedArray<float>::input(backend(), {1});
+    DeviceArray<std::uint64_t> step(backend(), 1);
+    const auto set_step = [&](std::uint64_t value) { step.upload(&value, 1); };
+    const auto iteration = [&](const Weights& weights, int others) {
+        const Adam d = {.learning_rate = 0.01f, .beta1 = 0.5f, .step = {step.data(), 2, 0}};
+        Adam second = d;
+        second.step.offset = 1;
+        const Adam g = {.beta2 = 0.99f,
+                        .step = {step.data(), 1, 0},
+                        .schedule = {RateSchedule::Shape::cosine, 0.1f, 0, 9}};
+        backend().adam(weights.at(0), gradient.view(), d);
+        backend().adam(weights.at(0), gradient.view(), second);
+        backend().adam(weights.at(1), gradient.view(), g);
+        for (int i = 0; i < others; ++i) {
+            Adam other = g;
+            other.learning_rate = 0.001f * static_cast<float>(i + 1);
+            backend().adam(weights.at(3 + i), gradient.view(), other);
+        }
+        backend().finish_iteration(step.data(), history.matrix(4, 1), metric.view());
+        Adam late = g;
+        late.beta1 = 0.25f;
+        backend().adam(weights.at(2), gradient.view(), late);
+    };
+    for (const int others : {0, many}) {
+        SCOPED_TRACE(describe("others", others));
+        const Weights recorded = fresh_weights(), alone = fresh_weights();
+        const auto recording = backend().record([&] {
+            iteration(recorded, others);
+            iteration(recorded, others);
+        });
+        for (const std::uint64_t start : {0, 3, 4}) { // once where the last replay ended, once not
+            set_step(start);
+            recording->replay(start == 0 ? 2 : 1);
+            set_step(start);
+            for (int i = 0; i < (start == 0 ? 4 : 2); ++i) {
+                iteration(alone, others);
+            }
+        }
+        for (std::size_t i = 0; i < recorded.arrays.size(); ++i) {
+            EXPECT_EQ(recorded.arrays[i].values(), alone.arrays[i].values()) << i;
+        }
+    }
+}
+
 // The count of steps is *step * stride + offset, as in an iteration with several steps of one
 // network.
 TEST_P(OptimiserTest, CountsByStrideAndOffset) {

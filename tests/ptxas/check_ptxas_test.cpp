@@ -98,6 +98,39 @@ TEST_F(CheckPtxasTest, ReportsUntrueClaims) {
     expect_refused(check("FFMA scale\n"), "a claim begins with ptx or sm_");
 }
 
+// What stands before the wait for the kernel before.
+TEST_F(CheckPtxasTest, ReportsWhatComesTooEarly) {
+    const auto ptx = [&](const std::string& before, const std::string& after) {
+        write("ptx/scale.cu.ptx", "\t.visible .entry scale(\n"
+                                  "\t.param .u64 scale_param_0\n"
+                                  "\tld.param.u64 \t%rd1, [scale_param_0];\n" +
+                                      before + "\tgriddepcontrol.wait;\n" + after +
+                                      "\t// shared memory of the block: 512 bytes\n"
+                                      "\tst.global.v4.f32 [%rd1], {%f1, %f2, %f3, %f4};\n");
+    };
+    const auto sass = [&](const std::string& before, const std::string& after) {
+        write("sass/scale.cu.sass", machine_code("sm_80") + "arch = sm_90\nFunction : scale\n" +
+                                        before + "0010 ACQBULK\n" + after);
+    };
+    const std::string claims = "ptx !early:(ld\\.[^pc]|st\\.|bra) .\n"
+                               "sm_90 !early:(LDG|ST|BRA) .\n"
+                               "sm_90 LDG .\n";
+    const std::string load = "\tld.global.f32 \t%f1, [%rd1];\n",
+                      load_code = "0020 LDG.E R0, [R2]\n";
+    ptx("", load);
+    sass("0000 LDC.64 R2, c[0x0][0x210]\n", load_code);
+    EXPECT_EQ(check(claims).status, 0) << check(claims).text;
+    ptx(load, "");
+    expect_refused(check(claims), "ptx: scale holds early:");
+    ptx("\t@%p1 bra \t$L__BB0_2;\n", load);
+    expect_refused(check(claims), "ptx: scale holds early:");
+    ptx("", load);
+    sass("0008 @P0 LDG.E R0, [R2]\n", load_code);
+    expect_refused(check(claims), "sm_90: scale holds early:");
+    sass(load_code, "");
+    expect_refused(check(claims), "sm_90: scale holds early:");
+}
+
 TEST_F(CheckPtxasTest, ReportsAClaimThatOneArchitectureBreaks) {
     write("sass/scale.cu.sass",
           machine_code("sm_80", "0020 STL [R1], R2\n") + machine_code("sm_90"));

@@ -9,6 +9,9 @@ void throw_cuda_error(cudaError_t status, const char* expression, const char* fi
                              ": " + cudaGetErrorString(status));
 }
 
-void announce_launch(const LaunchShape&) {}
+bool prepare_launch(const void*, const LaunchShape&) {
+    return true;
+}
+void check_launch(cudaError_t, const LaunchShape&) {}
 
 } // namespace patchforge::cuda

@@ -10,6 +10,7 @@
 
 #include <cmath>
 #include <limits>
+#include <thread>
 
 namespace {
 
@@ -94,7 +95,13 @@ struct Event {
     ~Event() { cudaEventDestroy(handle); }
 };
 
+void load_add() {
+    cudaFuncAttributes attributes;
+    ASSERT_EQ(cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(add)), cudaSuccess);
+}
+
 TEST(Graphs, RecordWithoutRunningAndReplay) {
+    load_add();
     Array a(std::vector<float>(32, 1.0f)), b(std::vector<float>(32, 0.0f));
     Stream stream;
     ASSERT_EQ(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeGlobal), cudaSuccess);
@@ -126,7 +133,68 @@ TEST(Graphs, RecordWithoutRunningAndReplay) {
     EXPECT_EQ(b.values()[0], 2.0f);
 }
 
+__global__ void never_loaded(float* out) {
+    out[threadIdx.x] = 1.0f;
+}
+
+TEST(Graphs, TakeOnlyKernelsThatWereLoaded) {
+    Array a(std::vector<float>(32, 0.0f));
+    Stream stream;
+    const auto enqueue = [&] {
+        launch(never_loaded, {.grid = dim3(1), .block = 32, .stream = stream.handle, .name = "new"},
+               a.data());
+    };
+    const auto kernel = reinterpret_cast<const void*>(never_loaded);
+    const auto capture = [&](const auto& body) {
+        ASSERT_EQ(cudaStreamBeginCapture(stream.handle, cudaStreamCaptureModeGlobal), cudaSuccess);
+        body();
+        cudaGraph_t graph = nullptr;
+        EXPECT_EQ(cudaStreamEndCapture(stream.handle, &graph), cudaSuccess);
+        cudaGraphDestroy(graph);
+    };
+    cudaFuncAttributes attributes;
+    capture([&] {
+        try {
+            enqueue();
+            ADD_FAILURE() << "recorded";
+        } catch (const simt::Failure& failure) {
+            EXPECT_EQ(failure.finding(), simt::Finding::not_loaded);
+        }
+        EXPECT_EQ(cudaFuncGetAttributes(&attributes, kernel), cudaErrorStreamCaptureUnsupported);
+    });
+    EXPECT_EQ(cudaFuncGetAttributes(&attributes, kernel), cudaSuccess);
+    capture([&] { EXPECT_NO_THROW(enqueue()); });
+}
+
+TEST(Streams, BelongToADevice) {
+    simt::set_device_count(2);
+    EXPECT_EQ(cudaSetDevice(2), cudaErrorInvalidDevice);
+    ASSERT_EQ(cudaSetDevice(1), cudaSuccess);
+    Array a(std::vector<float>(32, 0.0f));
+    {
+        Stream stream;
+        EXPECT_NO_THROW(add_on(stream.handle, a, 1.0f));
+        std::thread([&] {
+            EXPECT_THROW(add_on(stream.handle, a, 1.0f), std::runtime_error);
+        }).join(); // its device is 0
+    }
+    EXPECT_EQ(cudaSetDevice(0), cudaSuccess);
+    simt::set_device_count(1);
+}
+
+TEST(Device, FailsWhereItIsTold) {
+    Array a(std::vector<float>(32, 0.0f));
+    simt::fail_in("add");
+    EXPECT_EQ(cudaStreamSynchronize(nullptr), cudaSuccess);
+    add_on(nullptr, a, 1.0f);
+    EXPECT_EQ(cudaStreamSynchronize(nullptr), cudaErrorIllegalAddress);
+    EXPECT_THROW(add_on(nullptr, a, 1.0f), std::runtime_error);
+    simt::fail_in(nullptr);
+    EXPECT_NO_THROW(add_on(nullptr, a, 1.0f));
+}
+
 TEST(Graphs, OtherStreamsJoinByEvents) {
+    load_add();
     Array a(std::vector<float>(32, 0.0f)), b(std::vector<float>(32, 0.0f));
     Stream main, side;
     Event fork, join;

@@ -182,6 +182,61 @@ TEST_F(IterationPlanTest, IsReportedWithAndWithoutCounts) {
     EXPECT_EQ(json.at("barriers"), p.barriers());
 }
 
+// One kernel at a time, by hand: 236 blocks of which a multiprocessor has registers for two; and eight
+// blocks, whose multiprocessors compute all.
+TEST(LeftOut, IsWhatFloorsDoNotCount) {
+    PlannedKernel wide;
+    wide.launch.grid[0] = 118, wide.launch.grid[1] = 2, wide.launch.grid[2] = 1;
+    wide.launch.block = 256;
+    wide.launch.resident_blocks = 2;
+    wide.launch.bytes = 30e6;
+    wide.from_memory = true;
+    const PlannedDevice large = {.multiprocessors = 132}, small = {.multiprocessors = 108};
+    EXPECT_DOUBLE_EQ(waves_of(wide.launch, large), 236.0 / 264);
+    EXPECT_DOUBLE_EQ(waves_of(wide.launch, small), 236.0 / 216);
+    EXPECT_EQ(left_out_of(wide, large).whole_waves, 0);
+    EXPECT_NEAR(left_out_of(wide, small).whole_waves, 10e-6 * (2 / (236.0 / 216) - 1), 1e-12);
+    EXPECT_EQ(left_out_of(wide, small).first_load, small.memory_seconds);
+    wide.launch.shared_bytes = 120 * 1024; // one block fits
+    EXPECT_DOUBLE_EQ(waves_of(wide.launch, large), 236.0 / 132);
+
+    PlannedKernel narrow;
+    narrow.launch.grid[0] = 8, narrow.launch.grid[1] = narrow.launch.grid[2] = 1;
+    narrow.launch.block = 256;
+    narrow.launch.operations = 6e6;
+    narrow.launch.splits = 4;
+    EXPECT_EQ(busy_multiprocessors(narrow.launch, large), 8);
+    const LeftOut left = left_out_of(narrow, large);
+    EXPECT_NEAR(left.idle, 0.1e-6 * (132.0 / 8 - 1), 1e-12);
+    EXPECT_EQ(left.first_load, large.l2_seconds);
+    EXPECT_EQ(left.split_sum, large.split_seconds);
+    narrow.launch.block = 0; // a copy
+    EXPECT_EQ(left_out_of(narrow, large).sum(), 0);
+}
+
+TEST_F(IterationPlanTest, SaysWhatItLeavesOut) {
+    const IterationPlan p = plan(10);
+    const std::string text = plan_text(p, {});
+    EXPECT_NE(text.find("left out of that, predicted for 132 multiprocessors"), std::string::npos);
+    EXPECT_NE(text.find("kernels on at most 33 multiprocessors: 2-5, 8-11"), std::string::npos)
+        << text;
+    const auto json = nlohmann::json::parse(plan_json(p, {}));
+    const LeftOut left = left_out_of(p, {});
+    EXPECT_EQ(json.at("left_out_seconds").at("idle"), left.idle);
+    EXPECT_GT(left.idle, 0);
+    EXPECT_GE(left.first_load, 24 * PlannedDevice{}.l2_seconds);
+}
+
+// Launches do not ask the device for more than its multiprocessors, so a plan needs none.
+TEST_F(IterationPlanTest, IsTheSameWithoutADevice) {
+    for (const std::int64_t batch : {1, 10, 64}) {
+        SCOPED_TRACE(batch);
+        const auto none = make_planning_backend({.multiprocessors = 132});
+        const auto device = make_cuda_backend(0, {.multiprocessors = 132});
+        EXPECT_EQ(plan_json(plan_on(*none, batch), {}), plan_json(plan_on(*device, batch), {}));
+    }
+}
+
 TEST_F(IterationPlanTest, CountsEveryOperandWhenTheCacheIsTooSmall) {
     const IterationPlan p = plan(10, 1e6);
     EXPECT_FALSE(p.fits_cache);

@@ -185,6 +185,14 @@ enum cudaFuncAttribute {
     cudaFuncAttributeMaxDynamicSharedMemorySize = 8,
     cudaFuncAttributePreferredSharedMemoryCarveout = 9,
 };
+struct cudaFuncAttributes {
+    std::size_t sharedSizeBytes;
+    int maxThreadsPerBlock;
+    int numRegs;
+};
+// A kernel's code is loaded by its first launch or question. Not while a stream is captured: drivers
+// before CUDA 12.3 cannot.
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel);
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value);
 cudaError_t simt_occupancy(int* blocks, int block_size, std::size_t shared_bytes);
 template <class Kernel>

@@ -29,6 +29,7 @@ enum class Finding {
     unwritten_read,    // a read of memory that nobody wrote          (checked build)
     race,              // unordered accesses of two threads to a word (checked build)
     overlap,           // a kernel that overlaps the one before did not begin with begin_kernel()
+    not_loaded,        // a kernel is recorded before its code was loaded
     limit,             // more than a GPU has
 };
 const char* name_of(Finding finding);
@@ -58,6 +59,13 @@ Schedule parse_schedule(const std::string& text);
 // True in binaries whose kernels were compiled with memory instrumentation (tests/simt/runtime/
 // memory_hooks.cpp): only these find races, unwritten reads and every out-of-bounds access.
 bool checked();
+
+// The device gets so many twins; threads start with device 0, streams belong to the device of the
+// thread that made them. 1 when the program starts.
+void set_device_count(int count);
+// From the end of the next launch of that name on the device answers nothing but
+// cudaErrorIllegalAddress, until this is called with null.
+void fail_in(const char* kernel);
 
 // Allocations that were not given back yet: device and pinned host memory.
 std::size_t live_allocations();

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <set>
 
 namespace {
 
@@ -15,6 +16,14 @@ constexpr int shared_per_block = 227 * 1024;
 constexpr int shared_per_multiprocessor = 228 * 1024;
 constexpr int threads_per_multiprocessor = 2048;
 constexpr int version = CUDART_VERSION;
+
+int device_count = 1;
+thread_local int device_of_thread = 0;
+std::set<const void*> loaded_kernels;
+
+bool known_device(int device) {
+    return device >= 0 && device < device_count;
+}
 
 bool range_known(const void* pointer, std::size_t bytes) {
     return simt::allocation_of(pointer, bytes) != nullptr;
@@ -94,12 +103,12 @@ cudaError_t cudaPeekAtLastError() {
 }
 
 cudaError_t cudaGetDeviceCount(int* count) {
-    *count = 1;
+    *count = device_count;
     return cudaSuccess;
 }
 
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-    if (device != 0) {
+    if (!known_device(device)) {
         return cudaErrorInvalidDevice;
     }
     *properties = {};
@@ -126,7 +135,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device) {
-    if (device != 0) {
+    if (!known_device(device)) {
         return cudaErrorInvalidDevice;
     }
     cudaDeviceProp properties;
@@ -171,12 +180,16 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
 }
 
 cudaError_t cudaGetDevice(int* device) {
-    *device = 0;
+    *device = device_of_thread;
     return cudaSuccess;
 }
 
 cudaError_t cudaSetDevice(int device) {
-    return device == 0 ? cudaSuccess : cudaErrorInvalidDevice;
+    if (!known_device(device)) {
+        return cudaErrorInvalidDevice;
+    }
+    device_of_thread = device;
+    return cudaSuccess;
 }
 
 cudaError_t cudaDeviceSynchronize() {
@@ -197,10 +210,39 @@ cudaError_t cudaRuntimeGetVersion(int* runtime) {
     return cudaSuccess;
 }
 
+namespace simt {
+
+void set_device_count(int count) {
+    device_count = count;
+}
+
+bool load_kernel(const void* kernel) {
+    if (!loaded_kernels.contains(kernel) && any_stream_captured()) {
+        return false;
+    }
+    loaded_kernels.insert(kernel);
+    return true;
+}
+
+} // namespace simt
+
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes* attributes, const void* kernel) {
+    if (!kernel || !attributes) {
+        return cudaErrorInvalidValue;
+    }
+    *attributes = {0, 1024, 0};
+    return simt::load_kernel(kernel) ? cudaSuccess : cudaErrorStreamCaptureUnsupported;
+}
+
 cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute attribute, int value) {
     const bool too_much =
         attribute == cudaFuncAttributeMaxDynamicSharedMemorySize && value > shared_per_block;
-    return !kernel || too_much ? cudaErrorInvalidValue : cudaSuccess;
+    const bool no_share =
+        attribute == cudaFuncAttributePreferredSharedMemoryCarveout && (value < -1 || value > 100);
+    if (!kernel || too_much || no_share) {
+        return cudaErrorInvalidValue;
+    }
+    return simt::load_kernel(kernel) ? cudaSuccess : cudaErrorStreamCaptureUnsupported;
 }
 
 cudaError_t simt_occupancy(int* blocks, int block_size, std::size_t shared_bytes) {

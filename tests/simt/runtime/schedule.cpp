@@ -68,6 +68,8 @@ const char* name_of(Finding finding) {
         return "read of memory never written";
     case Finding::race:
         return "race";
+    case Finding::not_loaded:
+        return "kernel not loaded";
     case Finding::overlap:
         return "overlap";
     case Finding::limit:

@@ -24,6 +24,7 @@ struct CUgraphExec_st {
 
 struct CUstream_st {
     cudaGraph_t capture = nullptr;
+    int device = 0;
 };
 
 struct CUevent_st {
@@ -51,9 +52,24 @@ cudaGraph_t capture_of(cudaStream_t stream) {
 
 simt::Engine engine = nullptr;
 
+// What fail_in() asked for, and whether it has happened.
+std::string failing;
+bool failed = false;
+
+bool of_other_device(cudaStream_t stream) {
+    int device = 0;
+    cudaGetDevice(&device);
+    return stream && stream->device != device;
+}
+
 } // namespace
 
 namespace simt {
+
+void fail_in(const char* kernel) {
+    failing = kernel ? kernel : "";
+    failed = false;
+}
 
 void set_engine(Engine new_engine) {
     engine = new_engine;
@@ -76,6 +92,9 @@ cudaError_t put_on_stream(cudaStream_t stream, Work work) {
         graph->nodes.push_back(std::move(work));
         return cudaSuccess;
     }
+    if (failed) {
+        return cudaErrorIllegalAddress;
+    }
     // The null stream waits for all others, which a capture cannot record.
     if (!stream && any_stream_captured()) {
         return cudaErrorStreamCaptureImplicit;
@@ -89,12 +108,20 @@ void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream, ThreadB
     auto name = std::make_shared<std::string>(geometry.name ? geometry.name : "");
     LaunchGeometry kept = geometry;
     kept.name = name->c_str();
-    const auto status = put_on_stream(stream, [=] {
+    if (!load_kernel(body.kernel)) {
+        throw Failure(Finding::not_loaded,
+                      "kernel " + *name +
+                          " is recorded before its code was loaded, which drivers "
+                          "before CUDA 12.3 cannot do while a stream is captured");
+    }
+    const auto work = [=] {
         if (!engine || !engine(kept, body)) {
             executor.run(kept, body);
         }
-        static_cast<void>(name);
-    });
+        failed = failed || (!failing.empty() && *name == failing);
+    };
+    const auto status = !unknown(stream) && of_other_device(stream) ? cudaErrorInvalidResourceHandle
+                                                                    : put_on_stream(stream, work);
     if (status != cudaSuccess) {
         throw std::runtime_error("kernel " + *name + ": " + cudaGetErrorString(status));
     }
@@ -104,6 +131,7 @@ void launch_threads(const LaunchGeometry& geometry, cudaStream_t stream, ThreadB
 
 cudaError_t cudaStreamCreate(cudaStream_t* stream) {
     *stream = new CUstream_st;
+    cudaGetDevice(&(*stream)->device);
     streams().insert(*stream);
     return cudaSuccess;
 }
@@ -125,7 +153,9 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     if (unknown(stream)) {
         return cudaErrorInvalidResourceHandle;
     }
-    return capture_of(stream) ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+    return capture_of(stream) ? cudaErrorStreamCaptureUnsupported
+           : failed           ? cudaErrorIllegalAddress
+                              : cudaSuccess;
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
