@@ -9,6 +9,7 @@
 // `not measured` until a GPU ran `make ladder`.
 #include "bench/ladder/ladder.h"
 #include "kernels/cuda/adam_rates.h"
+#include "kernels/cuda/adam_update.h"
 
 namespace patchforge::ladder {
 namespace {

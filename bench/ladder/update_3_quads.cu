@@ -9,6 +9,7 @@
 // docs/measured/ladder.md; `not measured` until a GPU ran `make ladder`.
 #include "bench/ladder/ladder.h"
 #include "kernels/cuda/adam_rates.h"
+#include "kernels/cuda/adam_update.h"
 #include "kernels/cuda/instructions.h"
 
 namespace patchforge::ladder {

@@ -10,6 +10,7 @@
 // The moments are read and written with the evict-first hint: nothing reads them again before the
 // next iteration, and 32 MB of them would push the weights out of L2.
 #include "kernels/cuda/adam_rates.h"
+#include "kernels/cuda/adam_update.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/instructions.h"

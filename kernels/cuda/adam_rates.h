@@ -8,19 +8,9 @@
 //     outside             by a kernel of one block before the operation
 #pragma once
 
-#include "kernels/cuda/adam_update.h"
+#include "kernels/cuda/adam_constants.h"
 
-namespace patchforge::cuda {
-
-constexpr int most_adam_rates = 16; // kept for a recording: optimisers times their steps in it
-
-// The optimisers whose rates lie in a row of AdamRates on the device. An argument of kernels.
-struct AdamList {
-    Adam adam[most_adam_rates];
-    int count = 0;
-};
-
-namespace adam_rates {
+namespace patchforge::cuda::adam_rates {
 
 // base^exponent by squaring. The relative error grows like exponent * 2^-53: below 1e-9 for a
 // million steps, where float32 keeps 6e-8.
@@ -42,9 +32,4 @@ __device__ inline AdamRates of(const Adam& adam, std::uint64_t steps_done) {
             static_cast<float>(1.0 / sqrt(correction2))};
 }
 
-} // namespace adam_rates
-
-// adam.cu: rates[i] = those of list.adam[i] at its step.
-void launch_adam_rates(AdamRates* rates, const AdamList& list, const Stream& stream);
-
-} // namespace patchforge::cuda
+} // namespace patchforge::cuda::adam_rates

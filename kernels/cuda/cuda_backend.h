@@ -6,7 +6,7 @@
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
-#include "kernels/cuda/adam_rates.h"
+#include "kernels/cuda/adam_constants.h"
 #include "kernels/cuda/cublas.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/workspace.h"

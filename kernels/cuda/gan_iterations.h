@@ -1,7 +1,7 @@
 // What the host prepares for the kernel of whole GAN iterations (gan_iterations.cu).
 #pragma once
 
-#include "kernels/cuda/adam_update.h"
+#include "kernels/cuda/adam_constants.h"
 #include "kernels/cuda/device.h"
 #include "kernels/operations/gan_iterations.h"
 

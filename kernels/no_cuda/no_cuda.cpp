@@ -12,8 +12,8 @@ std::unique_ptr<Backend> make_cuda_backend(int, const BackendOptions&) {
 }
 
 std::unique_ptr<Backend> make_planning_backend(const BackendOptions&) {
-    throw std::runtime_error("launches of kernels: " + why_no_cuda() +
-                             "; use `make plan`, which records them without a GPU");
+    throw std::runtime_error("plan: " + why_no_cuda() +
+                             " and has no kernels; use `make plan`, which runs them without a GPU");
 }
 
 std::string why_first_launch_compiles(int) {

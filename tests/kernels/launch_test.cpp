@@ -99,8 +99,8 @@ TEST_F(LaunchTest, APlanLaunchesWhatTheDeviceWould) {
         };
         const auto planned = launches(*make_planning_backend(options));
         const auto real = launches(*make_cuda_backend(0, options));
-        ASSERT_EQ(planned.size(), 3u);
         ASSERT_EQ(real.size(), 3u);
+        ASSERT_EQ(planned.size(), 3u) << planned[0].name << planned[1].name;
         for (std::size_t i = 0; i < 3; ++i) {
             EXPECT_EQ(planned[i].name, real[i].name);
             EXPECT_TRUE(std::equal(planned[i].grid, planned[i].grid + 3, real[i].grid));

@@ -92,6 +92,10 @@ void power_of_two(Warp& w, const Instruction& i) {
 
 constexpr auto approximate_reciprocal = [](float a) { return flushed(1.0f / flushed(a)); };
 
+constexpr auto approximate_inverse_root = [](float a) {
+    return static_cast<float>(1 / std::sqrt(static_cast<double>(a)));
+};
+
 template <class T>
 void add_arithmetic(std::vector<Form>& forms, const std::string& type, const std::string& r) {
     const std::string one = fmt::format("={0} {0}", r);
@@ -135,6 +139,7 @@ std::vector<Form> float_forms() {
         {"fma.rp.f32", "=w w w w", directed<FE_UPWARD, fuse>},
         {"ex2.approx.ftz.f32", "=w w", power_of_two},
         {"rcp.approx.ftz.f32", "=w w", unary<float, approximate_reciprocal>},
+        {"rsqrt.approx.f32", "=w w", unary<float, approximate_inverse_root>},
     };
     forms.insert(forms.end(), others.begin(), others.end());
     return forms;

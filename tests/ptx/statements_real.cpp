@@ -106,6 +106,12 @@ std::optional<FormStatement> of_type(const std::vector<std::string>& parts) {
             out.set(result_slot, flushed(static_cast<float>(one_over)));
         });
         statement.ulps = 1;
+    } else if (base == "rsqrt") {
+        statement = by_lane([](const Slots& in, Slots& out) {
+            const long double root = std::sqrt(static_cast<long double>(in.get<float>(0)));
+            out.set(result_slot, static_cast<float>(1 / root));
+        });
+        statement.ulps = 2;
     } else if (base == "ex2") {
         statement = by_lane([](const Slots& in, Slots& out) {
             const long double power =
