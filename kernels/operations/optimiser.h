@@ -42,8 +42,10 @@ struct MovingAverage {
     StepCount step{};
 
     PATCHFORGE_HOST_DEVICE float kept() const {
-        const auto t = static_cast<double>(warms_up ? step.value() : 0);
-        const auto early = static_cast<float>((1 + t) / (10 + t));
+        // Float32 holds both terms and rounds their quotient once while t is below 2^24; later the
+        // share that is left is smaller than any decay keeps.
+        const std::uint64_t t = warms_up ? step.value() : 0;
+        const float early = static_cast<float>(1 + t) / static_cast<float>(10 + t);
         return warms_up && early < decay ? early : decay;
     }
 };
