@@ -135,7 +135,7 @@ const std::vector<Fault>& faults() {
          "cuda", ordinary_adam},
         {"GuardOffByOne", "adam.cu", "setp.ge.s64", "setp.ge.s64", "setp.gt.s64", "cuda",
          vector_adam, Finding::out_of_bounds},
-        {"ParameterGrown", "adam.cu", ".b8", "_param_3[56]", "_param_3[64]", "cuda", ordinary_adam,
+        {"ParameterGrown", "adam.cu", ".b8", "_param_3[32]", "_param_3[40]", "cuda", ordinary_adam,
          Finding::limit},
         {"PredecessorNotWaitedFor", "adam.cu", "griddepcontrol.wait", "", "", "cuda", ordinary_adam,
          Finding::overlap},
