@@ -11,6 +11,7 @@
 
 #include "data/split.h"
 #include "host/classifier/classifier_data.h"
+#include "host/classifier/real_or_fake.h"
 #include "host/classifier/synthetic_training.h"
 #include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
@@ -48,6 +49,8 @@ struct Call {
     bool without_floors = false;
     bool tstr = false;
     std::int64_t tstr_epochs = 15;
+    bool real_or_fake = false;
+    std::int64_t real_or_fake_iterations = 400;
     std::shared_ptr<JsonOutput> json = std::make_shared<JsonOutput>();
 };
 
@@ -170,6 +173,32 @@ SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const Pac
                               [](const std::string& what) { print_line(what); });
 }
 
+// Real patches of patients that were held out, or of any where none were. Where patients are not known
+// every patch is one.
+RealOrFake tell_apart(Backend& backend, const Call& call, const PackedSet& set, const Split& split,
+                      const ImageSet& generated) {
+    if (split.test.empty()) {
+        print_line("warning: --real-or-fake: no patients are held out, so the real patches are "
+                   "those that the fakes were made after; train with --test-patients");
+    }
+    const std::vector<std::int32_t>& rows = split.test.empty() ? split.train : split.test;
+    const std::int64_t count = std::min<std::int64_t>(std::ssize(rows), generated.count());
+    std::vector<std::uint8_t> bytes;
+    std::vector<std::int32_t> patients;
+    for (std::int64_t i = 0; i < count; ++i) {
+        const std::int32_t row = rows[shuffled_row(call.seed, 0, static_cast<std::uint32_t>(i),
+                                                   static_cast<std::uint32_t>(rows.size()))];
+        const auto patch = set.patch(row);
+        bytes.insert(bytes.end(), patch.begin(), patch.end());
+        const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
+        patients.push_back(patient < 0 ? row : patient);
+    }
+    return real_or_fake(backend, {set.channels(), set.height(), set.width()}, bytes, patients,
+                        generated.bytes,
+                        {.seed = call.seed, .iterations = call.real_or_fake_iterations},
+                        [](const std::string& what) { print_line(what); });
+}
+
 // Takes the patients that the run held out from its own parameters; other ones are refused, since
 // the generator has seen them.
 void settle_split(Call& call, const PackedSet& set) {
@@ -260,6 +289,10 @@ void run(Call call) {
     if (call.tstr) {
         taught = teach_with_fakes(*backend, call, set, split, training, generated);
     }
+    std::optional<RealOrFake> told;
+    if (call.real_or_fake) {
+        told = tell_apart(*backend, call, set, split, generated);
+    }
     const ImageEvaluation evaluation =
         evaluate_images(training, generated, training, held_out, classifier.get(),
                         {.seed = call.seed,
@@ -279,6 +312,10 @@ void run(Call call) {
         fmt::print("\n{}", synthetic_training_table(*taught));
         lines.push_back(synthetic_training_line(*taught));
     }
+    if (told) {
+        fmt::print("\n{}", real_or_fake_text(*told));
+        lines.push_back(real_or_fake_line(*told));
+    }
     nlohmann::ordered_json measures = nlohmann::ordered_json::array();
     for (MetricResult& line : lines) {
         line.generated = line.compared.empty() ? fakes.source : "";
@@ -294,6 +331,9 @@ void run(Call call) {
     }
     if (taught) {
         add_synthetic_training_section(report, *taught);
+    }
+    if (told) {
+        add_real_or_fake_section(report, *told);
     }
     report.write(std::filesystem::path(out) / "evaluation.html");
     fmt::print("Look at {}/evaluation.html\n", out);
@@ -334,6 +374,12 @@ Verb evaluate_verb() {
                 "passes of that classifier over its patches")
         .beside("tstr");
     call->json->describe(options);
+    options.toggle("real_or_fake", call->real_or_fake,
+                   "train small networks to tell fakes from real patches, beside real from real");
+    options
+        .number("real_or_fake_iterations", call->real_or_fake_iterations, {1, 1000000},
+                "batches of 64 that each of them is trained on")
+        .beside("real_or_fake");
     options.text("out", call->out, "FOLDER", "folder for the results (the run's, unless given)");
     describe(options, call->reading).beside("features");
     describe_data(options, call->data);

@@ -31,6 +31,10 @@ const std::vector<Measure> shown = {
     {"sliced_distance", "sliced_distance"},
 };
 
+// Of grey pictures, without features.
+const std::vector<std::string> shown_of_texture = {"laplacian_auc", "spectrum_distance",
+                                                   "fixed_picture_share"};
+
 constexpr const char* none = undefined;
 
 const MetricResult* find(const std::vector<MetricResult>& results, const std::string& extractor,
@@ -98,6 +102,15 @@ Rows rows_of(const ImageEvaluation& evaluation) {
             rows.push_back({extractor, measure.key, hidden ? none : text_of(generated),
                             text_of(in(evaluation.floor)), text_of(in(evaluation.noise)),
                             text_of(in(evaluation.other_class))});
+        }
+    }
+    for (const std::string& key : shown_of_texture) {
+        const auto in = [&](const std::vector<MetricResult>& results) {
+            return text_of(value_of(find(results, "grey", "texture"), key));
+        };
+        if (in(evaluation.generated) != none) {
+            rows.push_back({"texture", key, in(evaluation.generated), in(evaluation.floor),
+                            in(evaluation.noise), none});
         }
     }
     return rows;

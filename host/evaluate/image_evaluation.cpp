@@ -10,6 +10,7 @@
 
 #include "data/class_match.h"
 #include "host/distance/inception_score.h"
+#include "host/distance/texture.h"
 #include "host/evaluate/evaluate.h"
 
 namespace patchforge {
@@ -52,6 +53,24 @@ double class_entropy_exponential(const std::vector<std::int32_t>& labels) {
     return std::exp(entropy);
 }
 
+// As many images of uniform noise as `like` has.
+ImageSet noise_like(const ImageSet& like, std::uint64_t seed) {
+    const ImageShape& shape = like.shape;
+    const Features noise =
+        noise_images(like.count(), shape.channels * shape.height * shape.width, seed);
+    ImageSet images{shape, std::vector<std::uint8_t>(noise.values.size()), {}};
+    std::transform(noise.values.begin(), noise.values.end(), images.bytes.begin(),
+                   [](float v) { return static_cast<std::uint8_t>((v + 1) * 127.5f); });
+    return images;
+}
+
+PictureBytes bytes_of(const ImageSet& images) {
+    const ImageShape& shape = images.shape;
+    return {images.bytes,
+            {static_cast<int>(shape.channels), static_cast<int>(shape.height),
+             static_cast<int>(shape.width)}};
+}
+
 class Evaluation {
   public:
     Evaluation(const ImageSet& reference, const ImageSet& generated, const ImageSet& training,
@@ -62,6 +81,7 @@ class Evaluation {
     void measure(const FeatureExtractor& extractor);
     void measure_memorisation(const FeatureExtractor& extractor);
     void score(const ClassifierModel& classifier);
+    void measure_texture();
     ImageEvaluation result;
 
   private:
@@ -69,6 +89,8 @@ class Evaluation {
                  const FeatureExtractor& extractor, const std::string& compared,
                  const std::string& of_class = "") const;
     void measure_floors(const FeatureExtractor& extractor, const Features& real);
+    void compare_grey(std::vector<MetricResult>& to, const PictureBytes& reference,
+                      const PictureBytes& other, const std::string& compared) const;
     void measure_classes(const FeatureExtractor& extractor, const Features& real,
                          const Features& fake);
 
@@ -114,13 +136,8 @@ void Evaluation::measure_floors(const FeatureExtractor& extractor, const Feature
         compare(result.floor, halves.first, halves.second, extractor, "real half");
     }
 
-    const ImageShape& shape = reference_.shape;
-    const Features noise = noise_images(generated_.count(),
-                                        shape.channels * shape.height * shape.width, options_.seed);
-    ImageSet noise_bytes{shape, std::vector<std::uint8_t>(noise.values.size()), {}};
-    std::transform(noise.values.begin(), noise.values.end(), noise_bytes.bytes.begin(),
-                   [](float v) { return static_cast<std::uint8_t>((v + 1) * 127.5f); });
-    compare(result.noise, real, extractor.features(noise_bytes), extractor, "noise");
+    compare(result.noise, real, extractor.features(noise_like(generated_, options_.seed)),
+            extractor, "noise");
 
     const std::int32_t last = reference_.labels.empty() ? -1 : std::ranges::max(reference_.labels);
     if (last > 0) {
@@ -188,6 +205,47 @@ void Evaluation::score(const ClassifierModel& classifier) {
                                 utc_now()});
 }
 
+void Evaluation::compare_grey(std::vector<MetricResult>& to, const PictureBytes& reference,
+                              const PictureBytes& other, const std::string& compared) const {
+    const auto start = std::chrono::steady_clock::now();
+    const TextureComparison texture = compare_texture(reference, other);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    to.push_back({"texture",
+                  {{"laplacian_auc", texture.laplacian_auc},
+                   {"spectrum_distance", texture.spectrum_distance},
+                   {"fixed_picture_share", texture.fixed_share_second},
+                   {"laplacian_deviation", texture.laplacian_deviation_second},
+                   {"fixed_picture_share_of_reference", texture.fixed_share_first},
+                   {"laplacian_deviation_of_reference", texture.laplacian_deviation_first}},
+                  time.count(),
+                  {"grey", ""},
+                  other.count(),
+                  reference.count(),
+                  options_.seed,
+                  utc_now()});
+    to.back().compared = compared;
+}
+
+void Evaluation::measure_texture() {
+    if (std::min(reference_.shape.height, reference_.shape.width) < 3) {
+        return;
+    }
+    const PictureBytes reference = bytes_of(reference_);
+    compare_grey(result.generated, reference, bytes_of(generated_), "");
+    if (!options_.floors) {
+        return;
+    }
+    if (held_out_.count() >= least_images) {
+        compare_grey(result.floor, reference, bytes_of(held_out_), "other patients");
+    } else { // the images are in random order
+        const auto half = static_cast<std::size_t>(reference.count() / 2 * reference.extent.size());
+        compare_grey(result.floor, {reference.bytes.first(half), reference.extent},
+                     {reference.bytes.subspan(half), reference.extent}, "real half");
+    }
+    const ImageSet noise = noise_like(generated_, options_.seed);
+    compare_grey(result.noise, reference, bytes_of(noise), "noise");
+}
+
 } // namespace
 
 std::vector<MetricResult> ImageEvaluation::lines() const {
@@ -236,6 +294,8 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
         say("features " + extractor.name.name);
         evaluation.measure(extractor);
     }
+    say("texture");
+    evaluation.measure_texture();
     if (classifier) {
         evaluation.score(*classifier);
     }

@@ -25,7 +25,8 @@ struct ImageEvaluationOptions {
 
 // Each list holds the lines of evaluate_features in every extractor, in the extractors' order.
 struct ImageEvaluation {
-    // Reference against generated. Behind the distances: `inception_score` of the generated images
+    // Reference against generated. Behind the distances: `texture` (host/distance/texture.h),
+    // `inception_score` of the generated images
     // by the classifier, its ceiling being exp(entropy of the reference's classes) and NaN where these
     // are unknown or not the classifier's, and `memorisation`, in the first features that there are:
     // the classifier's, those of the pixels, the random network's; each where it could be measured.
