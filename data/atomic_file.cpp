@@ -1,13 +1,21 @@
 #include "data/atomic_file.h"
 
+#include "data/new_files.h"
+
 #include <fmt/format.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
 #include <charconv>
+#include <climits>
 #include <cstring>
 #include <fcntl.h>
+#include <mutex>
+#include <set>
 #include <stdexcept>
+#include <string>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +60,76 @@ fs::path temporary_beside(const fs::path& target) {
     std::string name = target.filename().string();
     name.resize(std::min(name.size(), 255 - ending.size()));
     return folder_of(target) / (name + ending);
+}
+
+/// Paths that a handler of signals may read at any moment. A path that is too long, and a process
+/// with more temporaries than these, leave the removal to whoever writes there next.
+struct TemporarySlot {
+    std::atomic<int> state{0}; // 0: free, 1: being filled, 2: a file
+    std::array<char, PATH_MAX> path{};
+};
+std::array<TemporarySlot, 64> slots;
+
+int take_slot(const std::string& path) {
+    for (std::size_t i = 0; i < slots.size() && path.size() < PATH_MAX; ++i) {
+        int free = 0;
+        if (slots[i].state.compare_exchange_strong(free, 1)) {
+            std::memcpy(slots[i].path.data(), path.c_str(), path.size() + 1);
+            slots[i].state = 2;
+            return static_cast<int>(i);
+        }
+    }
+    return -1;
+}
+
+void free_slot(int slot) {
+    if (slot >= 0) {
+        slots[static_cast<std::size_t>(slot)].state = 0;
+    }
+}
+
+/// Whether a name is `<name>.<pid>-<n>.partial`.
+bool is_temporary(std::string_view name) {
+    constexpr std::string_view ending = ".partial";
+    if (!name.ends_with(ending)) {
+        return false;
+    }
+    name.remove_suffix(ending.size());
+    for (const char before : {'-', '.'}) {
+        const std::size_t rest = name.find_last_not_of("0123456789") + 1;
+        if (rest < 2 || rest == name.size() || name[rest - 1] != before) {
+            return false;
+        }
+        name.remove_suffix(name.size() - rest + 1);
+    }
+    return true;
+}
+
+/// The lock tells whoever takes temporaries back that this one's process lives, on other machines, too.
+/// It may have been taken back before it was locked: then once more.
+int create_locked(const fs::path& path) {
+    while (true) {
+        const int file = ::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+        struct stat facts {};
+        if (file < 0 || ::flock(file, LOCK_EX) != 0 || ::fstat(file, &facts) != 0 ||
+            facts.st_nlink > 0) {
+            return file;
+        }
+        ::close(file);
+    }
+}
+
+/// Once a folder and process: reading a folder for each of its files would cost a square.
+void clean_once(const fs::path& folder) {
+    static std::mutex mutex;
+    static std::set<fs::path> cleaned;
+    {
+        const std::lock_guard lock(mutex);
+        if (!cleaned.insert(folder).second) {
+            return;
+        }
+    }
+    remove_abandoned_temporaries(folder);
 }
 
 /// The process's own descriptor that a path stands for, or -1. Opening such a path would begin at
@@ -116,10 +194,15 @@ AtomicFile::AtomicFile(const fs::path& path) : target_(path), descriptor_(open_s
     if (path.filename().empty()) {
         fail(path, "write the file", EISDIR);
     }
+    clean_once(folder_of(target_));
+    tell_new_file(target_);
     temporary_ = temporary_beside(target_);
-    descriptor_ = ::open(temporary_.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0666);
+    slot_ = take_slot(temporary_.string());
+    descriptor_ = create_locked(temporary_);
     if (descriptor_ < 0) {
-        fail(target_, "create the file", errno);
+        const int error = errno;
+        free_slot(slot_);
+        fail(target_, "create the file", error);
     }
 }
 
@@ -130,6 +213,7 @@ AtomicFile::~AtomicFile() {
             ::unlink(temporary_.c_str());
         }
     }
+    free_slot(slot_);
 }
 
 void AtomicFile::write(const void* bytes, std::size_t count) {
@@ -183,6 +267,31 @@ void AtomicFile::commit() {
     if (folder >= 0) {
         (void)::fsync(folder);
         ::close(folder);
+    }
+}
+
+void remove_abandoned_temporaries(const fs::path& folder) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+        if (!is_temporary(entry.path().filename().string()) ||
+            entry.symlink_status(ignored).type() != fs::file_type::regular) {
+            continue;
+        }
+        const int file = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+        if (file >= 0 && ::flock(file, LOCK_EX | LOCK_NB) == 0) {
+            ::unlink(entry.path().c_str());
+        }
+        if (file >= 0) {
+            ::close(file);
+        }
+    }
+}
+
+void remove_own_temporaries() {
+    for (const TemporarySlot& slot : slots) {
+        if (slot.state == 2) {
+            ::unlink(slot.path.data());
+        }
     }
 }
 

@@ -14,7 +14,8 @@ namespace patchforge {
 /// to the disk (fsync), renames the temporary over the target and syncs the folder. Without
 /// `commit()` the destructor removes the temporary and whatever stood under the name stays.
 /// A target that is a symbolic link is followed: the file it points to is replaced.
-/// A process that is killed leaves the temporary; it never leaves a broken target.
+/// A process that is killed leaves the temporary, never a broken target; the next process that makes
+/// a file in that folder takes the temporary back.
 ///
 /// Nothing but regular files is replaced. A named pipe, a terminal or another character device, and
 /// the process's own streams (`/dev/stdout`, `/dev/fd/3`, and `-` for standard output) are written to
@@ -46,11 +47,18 @@ class AtomicFile {
     std::filesystem::path temporary_;
     int descriptor_ = -1;
     bool stream_ = false; // written to as it stands, without a temporary
+    int slot_ = -1;       // of the temporaries that a signal removes
     std::uint64_t position_ = 0;
 };
 
 /// A whole file in one call. The folder of `path` must exist.
 void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// Removes the temporaries in a folder that processes left which are no more.
+void remove_abandoned_temporaries(const std::filesystem::path& folder);
+
+/// Removes the temporaries of this process. For handlers of signals: takes no lock and no memory.
+void remove_own_temporaries();
 
 } // namespace patchforge

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -70,8 +71,11 @@ void ordered_parallel(std::int64_t chunks, int threads, MakeState make_state, Wo
         }
     };
     std::vector<std::jthread> others;
-    for (int t = 1; t < threads; ++t) {
-        others.emplace_back(run);
+    try {
+        for (int t = 1; t < threads; ++t) {
+            others.emplace_back(run);
+        }
+    } catch (const std::system_error&) { // those that the system starts do the work
     }
     run();
     others.clear(); // joins

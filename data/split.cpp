@@ -1,16 +1,17 @@
 #include "data/split.h"
 
 #include "data/random_sequence.h"
+#include "data/read_bytes.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <map>
 #include <numeric>
 #include <optional>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 
 namespace patchforge {
@@ -18,6 +19,7 @@ namespace patchforge {
 namespace {
 
 constexpr int draws = 64;
+constexpr std::uint64_t max_list_bytes = 1 << 26;
 
 void check(const SplitOptions& options) {
     if (!(options.test_fraction > 0.0 && options.test_fraction < 1.0)) {
@@ -144,11 +146,8 @@ Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
 }
 
 Split split_by_list(const PackedSet& set, const std::filesystem::path& list) {
-    std::ifstream file(list);
-    if (!std::filesystem::is_regular_file(list) || !file) {
-        throw std::runtime_error(fmt::format(
-            "{}: cannot be read; give a file with the name of a patient a line", list.string()));
-    }
+    const std::vector<std::uint8_t> bytes = read_bytes(list, max_list_bytes);
+    std::istringstream file(std::string(bytes.begin(), bytes.end()));
     const auto names = set.patient_names();
     std::set<std::string> tested;
     for (std::string line; std::getline(file, line);) {

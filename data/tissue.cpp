@@ -8,7 +8,9 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <numeric>
@@ -75,6 +77,7 @@ class FolderInTheMaking {
             throw std::runtime_error(fmt::format(
                 "{}: exists already; choose another folder or remove it first", target_.string()));
         }
+        remove_abandoned();
         std::error_code error;
         fs::create_directories(building_, error);
         if (error) {
@@ -123,6 +126,24 @@ class FolderInTheMaking {
     }
 
   private:
+    /// What processes that were killed left under such names.
+    void remove_abandoned() const {
+        const fs::path parent = target_.has_parent_path() ? target_.parent_path() : ".";
+        const std::string begin = target_.filename().string() + ".";
+        std::error_code ignored;
+        for (const auto& entry : fs::directory_iterator(parent, ignored)) {
+            const std::string name = entry.path().filename().string();
+            int process = 0;
+            const char* last = name.data() + name.size();
+            if (name.starts_with(begin) && entry.is_directory(ignored) &&
+                std::string_view(std::from_chars(name.data() + begin.size(), last, process).ptr,
+                                 last) == ".partial" &&
+                process > 0 && ::kill(process, 0) != 0 && errno == ESRCH) {
+                fs::remove_all(entry.path(), ignored);
+            }
+        }
+    }
+
     fs::path target_;
     fs::path building_;
     bool done_ = false;

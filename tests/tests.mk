@@ -56,7 +56,7 @@ $B/tests/kernels-asan: $(patsubst %,$B/simt-asan/%.o,$(SIMT_SOURCES) $(CUDA_SOUR
         $(patsubst %,$B/simt/%.o,$(KERNEL_TESTS) $(CUDA_HOST_SOURCES)) $B/libkernels.a
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -fsanitize=address -o $@ $^ -lgtest $(LIBRARIES)
-TEST_BINARIES += $(addprefix $B/tests/,fuzz simt-checked kernels-checked kernels-reverse kernels-random)
+TEST_BINARIES += $(addprefix $B/tests/,kills fuzz simt-checked kernels-checked kernels-reverse kernels-random)
 
 # The same tests with the shipped PTX in place of the kernels' text, for each architecture; tests/ptx reads and
 # runs it, with whatever vectors this machine has.
@@ -133,26 +133,64 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
 # a program links what it names. INPUTS=1000000 SEED=7 change the run.
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
-FUZZ_SOURCES := $(filter-out %_fuzz.cpp %_test.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp $(DATA_SOURCES) \
-    $(wildcard host/files/*.cpp)
+# What stands behind the readers of host/ comes from the libraries as they are.
+READERS := $(addprefix data/,png.cpp jpeg.cpp idx.cpp npy.cpp labels_file.cpp layout.cpp packed_set.cpp) \
+    $(wildcard host/files/*.cpp) $(addprefix host/run/,parameters_file.cpp metrics_file.cpp timing_file.cpp \
+    whole_checkpoint.cpp output_folder.cpp) host/network/network_text.cpp $(wildcard host/network/layers/*.cpp) \
+    $(addprefix host/,sweep/sweep_file.cpp sweep/sweep_figures.cpp evaluate/metric_lines.cpp study/study_score.cpp \
+    cli/config_file.cpp)
+FUZZ_SOURCES := $(sort $(filter-out %_fuzz.cpp %_test.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp \
+    $(DATA_SOURCES) $(READERS))
+FUZZ_LIBRARIES := $B/libhost.a $B/libdata.a $B/libkernels.a $B/kernels/no_cuda/no_cuda.cpp.o
 # GCC 12 warns of libstdc++'s own std::regex when it is built with AddressSanitizer.
 FUZZ_FLAGS := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all \
     -Wno-maybe-uninitialized
+# Containers pass between code with sanitizers and code without.
+FUZZ_RUN := ASAN_OPTIONS=detect_container_overflow=0:allocator_may_return_null=1
 $B/fuzz/%.o: %
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(FUZZ_FLAGS) -c $< -o $@
 $B/fuzz/libreaders.a: $(FUZZ_SOURCES:%=$B/fuzz/%.o)
-$(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%.cpp.o $B/fuzz/libreaders.a
-	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ $(LIBRARIES)
-$B/tests/fuzz: $(patsubst %,$B/fuzz/%.o,tests/fuzz/fuzz_test.cpp tests/main.cpp) $B/fuzz/libreaders.a
+$(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%.cpp.o $B/fuzz/libreaders.a $(FUZZ_LIBRARIES)
+	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBRARIES)
+$B/fuzz-test: $(patsubst %,$B/fuzz/%.o,tests/fuzz/fuzz_test.cpp tests/main.cpp) $B/fuzz/libreaders.a $(FUZZ_LIBRARIES)
+	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group -lgtest $(LIBRARIES)
+$B/tests/fuzz: $B/fuzz-test
 	@mkdir -p $(@D)
-	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ $^ -lgtest $(LIBRARIES)
+	@printf '#!/bin/sh\n%s exec %s "$$@"\n' $(FUZZ_RUN) $< > $@
+	@chmod +x $@
 INPUTS ?= 100000
 SEED ?= 1
 .PHONY: fuzz
 fuzz: $(FUZZ_PROGRAMS) ## fuzz the file readers under sanitizers (INPUTS=100000 each, SEED=1)
-	@set -e; for program in $^; do $$program $(INPUTS) $(SEED); done
+	@set -e; for program in $^; do $(FUZZ_RUN) $$program $(INPUTS) $(SEED); done
 
+# The same inputs once more, without sanitizers and with counters: how much of each reader they reach.
+COVERED_PROGRAMS := $(FUZZ_PROGRAMS:$B/fuzz/%=$B/covered/%)
+$(patsubst %,$B/covered/%.o,$(READERS)): COVERED := --coverage
+$B/covered/%.o: %
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) -O0 $(COVERED) -c $< -o $@
+$(COVERED_PROGRAMS): $B/covered/%: $B/covered/tests/fuzz/%.cpp.o $(FUZZ_SOURCES:%=$B/covered/%.o) $(FUZZ_LIBRARIES)
+	$(CXX) $(CXXFLAGS) --coverage -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBRARIES)
+.PHONY: fuzz-coverage
+fuzz-coverage: $(COVERED_PROGRAMS) ## lines of each reader that the fuzzing reaches; fails below 90 % (INPUTS, SEED)
+	@rm -f $(READERS:%=$B/covered/%.gcda)
+	@set -e; for program in $^; do $$program $(INPUTS) $(SEED) > /dev/null; done
+	@tests/fuzz/coverage.sh $B/covered 90 $(READERS)
+
+# Every verb killed at random moments and called again: equal bytes (KILLS=300, SEED=1).
+KILLS ?= 300
+.PHONY: kills
+kills: $B/patchforge-cpu ## kill every verb at random moments and call it again: equal bytes (KILLS=300, SEED=1)
+	@python3 tests/kills/kills.py $< --kills $(KILLS) --seed $(SEED)
+# In `make test`: a kill a verb, of those whose calls take less than a second.
+$B/tests/kills: tests/kills/kills.py $B/patchforge-cpu
+	@mkdir -p $(@D)
+	@printf '#!/bin/sh\n%s\nexec python3 %s %s --kills 7 --verbs "%s"\n' \
+	    'command -v python3 > /dev/null || { echo "skipped because python3 is not here"; echo 0 0 1 > $$PATCHFORGE_TEST_SUMMARY; exit; }' \
+	    $^ "train gan,train classifier,tissue,pack,generate,attack,classify" > $@
+	@chmod +x $@
 # Builds both programs itself. CONFIGS=cpu1,cpu2,simt and SETS="^gan-" choose; the option sets stand in tests/same_bytes.
 CONFIGS ?= cpu1,cpu2,simt
 .PHONY: same-bytes

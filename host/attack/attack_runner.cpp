@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "host/ranks/shared_rows.h"
+#include "host/run/interrupt.h"
 
 namespace patchforge {
 
@@ -128,6 +129,7 @@ void AttackRunner::attack_samples(AttackResult& result, const std::vector<std::i
         return result.levels.begin() + samples[i] * pixels;
     };
     const auto attack_batch = [&](std::int64_t first, std::int64_t count) {
+        stop_if_interrupted();
         const auto begin = static_cast<std::size_t>(first), rows = static_cast<std::size_t>(count);
         batch_.load(set_, std::span(samples).subspan(begin, rows), labels_);
         attack();

@@ -6,7 +6,7 @@
 #include <stdexcept>
 
 #include "host/classifier/classifier_data.h"
-#include "host/files/safetensors.h"
+#include "host/files/tensor_facts.h"
 #include "host/network/named_networks.h"
 
 namespace patchforge {
@@ -335,7 +335,7 @@ void ClassifierTrainer::restore(const std::string& folder) {
         average_->network().load_weights(read_safetensors(average_path), average_path);
     }
     TensorFile state = read_safetensors(state_path);
-    iterations_.set_step(u64(state.at("step"))[0]);
+    iterations_.set_step(scalar_u64(state, "step"));
     model_.network().load_moments(state, state_path);
 }
 

@@ -86,12 +86,20 @@ void run(Call& call) {
     call.reading.refuse_unheeded();
     const ClassifierFormat& format = members.front()->format();
     Pictures pictures;
+    std::vector<std::string> faults; // one that cannot be read costs the others nothing
     for (const std::string& path : call.pictures) {
-        if (is_picture_name(path)) {
-            add_picture(pictures, path, format);
-        } else {
-            add_set(pictures, path, format, call.device.backend.threads);
+        try {
+            if (is_picture_name(path)) {
+                add_picture(pictures, path, format);
+            } else {
+                add_set(pictures, path, format, call.device.backend.threads);
+            }
+        } catch (const std::runtime_error& error) {
+            faults.emplace_back(error.what());
         }
+    }
+    if (pictures.names.empty() && faults.size() == 1) {
+        throw std::runtime_error(faults.front());
     }
     const std::vector<float> logits = mean_logits(members, pictures.bytes);
     const std::vector<float> probabilities =
@@ -177,6 +185,10 @@ void run(Call& call) {
     }
     document["pictures"] = std::move(rows);
     call.json.write(json_text(document));
+    if (!faults.empty()) {
+        throw std::runtime_error(fmt::format("{} of {} not classified: {}", faults.size(),
+                                             call.pictures.size(), fmt::join(faults, "\n  ")));
+    }
 }
 
 } // namespace

@@ -1,16 +1,16 @@
-// The command line of all verbs, made from their descriptions. The only source that knows CLI11,
-// whose headers take seconds to compile.
+// The command line of all verbs, made from their descriptions. CLI11, whose headers take seconds to
+// compile, is known here and in config_file.cpp.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <new>
 #include <stdexcept>
 
+#include "host/cli/config_file.h"
 #include "host/cli/help/bash_completion.h"
 #include "host/cli/help/manual_page.h"
 #include "host/cli/help/option_page.h"
@@ -18,7 +18,7 @@
 #include "host/cli/standard_streams.h"
 #include "host/cli/verb.h"
 #include "host/ranks/job.h"
-#include "host/run/parameters_file.h"
+#include "host/run/interrupt.h"
 #include "host/run/version.h"
 
 namespace patchforge {
@@ -113,65 +113,6 @@ void Line::add_to(CLI::App& app) {
         examples += "\n  patchforge " + example;
     }
     app.footer(verb.examples.empty() ? "" : examples);
-}
-
-// What a file gives.
-struct FileOptions {
-    Given given;
-    bool record = false; // a run's params.json, which says everything, defaults too
-};
-
-// The options of a params.json that this verb has: it holds facts about the run, too.
-FileOptions read_record(const std::filesystem::path& file, const Options& options) {
-    FileOptions result{{}, true};
-    for (const auto& [name, value] : read_parameters_file(file)) {
-        const std::string text = parameter_text(value);
-        const Option* option = options.find(name);
-        if (option && !option->positional && !text.empty()) {
-            result.given[name] = {text};
-        }
-    }
-    return result;
-}
-
-// `preset` is the command line's own: it may stand in a file, too.
-FileOptions read_lines(const std::filesystem::path& file, const Options& options,
-                       const Options& own) {
-    std::vector<std::string> known;
-    for (const Options* some : {&options, &own}) {
-        for (const Option& option : some->all()) {
-            if (!option.positional && option.name != "config") {
-                known.push_back(option.name);
-            }
-        }
-    }
-    FileOptions result;
-    for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_file(file.string())) {
-        if (!item.parents.empty()) {
-            throw std::invalid_argument(fmt::format(
-                "{}: sections are not read; write lines of name = value", item.parents.front()));
-        }
-        const std::string name = name_of_flag(item.name);
-        if (std::find(known.begin(), known.end(), name) == known.end()) {
-            throw std::invalid_argument(
-                fmt::format("{}: there is no such option{}", item.name, suggestion(name, known)));
-        }
-        if (!result.given.emplace(name, std::vector{fmt::format("{}", fmt::join(item.inputs, ","))})
-                 .second) {
-            throw std::invalid_argument(item.name + ": stands twice; leave one of them out");
-        }
-    }
-    return result;
-}
-
-FileOptions read_config(const std::filesystem::path& file, const Options& options,
-                        const Options& own) {
-    std::ifstream in(file);
-    if (!in || !std::filesystem::is_regular_file(file)) {
-        throw std::invalid_argument("cannot be read; check the path");
-    }
-    return (in >> std::ws).peek() == '{' ? read_record(file, options)
-                                         : read_lines(file, options, own);
 }
 
 // Calls `what`; its complaints begin with the file.
@@ -352,6 +293,7 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
     }
     const Help help(app);
     open_standard_streams();
+    handle_signals();
     try {
         // Before anything can fail on one rank alone.
         if (const Ranks* ranks = job_ranks(); ranks && ranks->rank() > 0) {
@@ -368,7 +310,8 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
             }
             called->run();
         }
-        const int status = finished();
+        // What was saved because a signal came is no success: `&&` must not go on.
+        const int status = interrupting_signal() != 0 ? 128 + interrupting_signal() : finished();
         leave_job();
         return status;
     } catch (const CLI::ParseError& error) {
@@ -386,6 +329,8 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
         return report(fmt::format("{}: {}; check the path and its permissions",
                                   error.path1().string(), error.code().message()),
                       1);
+    } catch (const Interrupted&) {
+        return 128 + interrupting_signal();
     } catch (const std::bad_alloc&) {
         return report("out of memory; use a smaller batch, network or set, or fewer --threads", 1);
     } catch (const std::exception& error) {

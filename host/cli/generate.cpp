@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <stdexcept>
 
+#include "data/new_files.h"
 #include "data/png.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
@@ -15,6 +17,7 @@
 #include "host/page/image_grid.h"
 #include "host/ranks/job.h"
 #include "host/ranks/shared_rows.h"
+#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 
 namespace patchforge {
@@ -72,6 +75,11 @@ void run(const Call& call) {
             "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
     }
     const SharedRows shared(job_ranks());
+    const OutputFolder::Inputs inputs = {
+        {"--run", call.run}, {"--weights", call.weights}, {"--latents", call.latents}};
+    if (!call.out.empty() && SharedRows::writes()) {
+        OutputFolder::check(call.out, "generate", inputs, Earlier::removed);
+    }
     const auto backend = call.device.make();
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run, call.checkpoint);
     ImageGenerator& generator = loaded.images();
@@ -100,6 +108,10 @@ void run(const Call& call) {
         }
     }
 
+    std::optional<OutputFolder> out;
+    if (!call.out.empty() && SharedRows::writes()) {
+        out.emplace(call.out, "generate", inputs, Earlier::removed);
+    }
     // With --class, each class into a folder of its own, so that readers find labels.
     const std::vector<std::int32_t> classes = generator.classes_of(latents);
     std::vector<std::filesystem::path> folders;
@@ -125,12 +137,15 @@ void run(const Call& call) {
         std::vector<Image> images = generator.images({begin, end}, first);
         for (std::size_t i = 0; i < images.size() && !folders.empty(); ++i) {
             const std::size_t number = static_cast<std::size_t>(first) + i;
-            if (!SharedRows::mine(static_cast<std::int64_t>(number))) {
-                continue; // another rank writes this one
-            }
             const auto folder =
                 static_cast<std::size_t>(call.class_name.empty() ? 0 : classes[number]);
-            write_png(folders[folder] / fmt::format("fake_{:06}.png", number), images[i]);
+            const std::filesystem::path file =
+                folders[folder] / fmt::format("fake_{:06}.png", number);
+            if (!SharedRows::mine(static_cast<std::int64_t>(number))) {
+                tell_new_file(file); // another rank writes this one
+                continue;
+            }
+            write_png(file, images[i]);
         }
         if (!call.grid.empty()) {
             std::move(images.begin(), images.end(), std::back_inserter(shown));
@@ -139,6 +154,9 @@ void run(const Call& call) {
     }
     if (!call.grid.empty() && SharedRows::writes()) {
         write_png(call.grid, image_grid(shown, call.nrow));
+    }
+    if (out) {
+        out->complete();
     }
     print_line(fmt::format("{} fakes of {}{}{}{}{}", count, loaded.weights().string(),
                            call.out.empty() ? "" : " in ", call.out,

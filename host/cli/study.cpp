@@ -1,14 +1,13 @@
 // patchforge study: can people tell fakes from patches? Makes the page, scores its results.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <memory>
-#include <sstream>
 #include <stdexcept>
 
 #include "data/png.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/files/json_file.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
 #include "host/study/study_page.h"
@@ -30,17 +29,7 @@ struct Call {
 };
 
 void score(const std::string& path) {
-    std::ifstream file(path, std::ios::binary);
-    if (!file) {
-        throw std::runtime_error(path + ": cannot be read; give the file that the page saved");
-    }
-    std::ostringstream text;
-    text << file.rdbuf();
-    try {
-        fmt::print("{}", study_table(score_study(text.str())));
-    } catch (const std::runtime_error& error) {
-        throw std::runtime_error(path + ": " + error.what());
-    }
+    fmt::print("{}", study_table(score_study(read_text(path), path)));
 }
 
 void run(const Call& call) {

@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "host/cli/verbs.h"
+#include "host/run/interrupt.h"
 #include "host/sweep/sweep_file.h"
 #include "host/sweep/sweep_session.h"
 
@@ -66,7 +67,7 @@ void run(const Call& call) {
         return;
     }
     if (!call.list) {
-        if (!run_sweep(sweep, call.out, call.side_by_side)) {
+        if (!run_sweep(sweep, call.out, call.side_by_side) && interrupting_signal() == 0) {
             throw std::runtime_error(fmt::format("{}: not all runs finished", call.out));
         }
         return;

@@ -15,6 +15,7 @@
 #include "host/gan/gan_run.h"
 #include "host/options/data_options.h"
 #include "host/page/report.h"
+#include "host/run/output_folder.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
@@ -42,56 +43,8 @@ void heading(const std::string& text) {
     print_line("\n== " + text);
 }
 
-// Takes the place of an earlier tour, which is kept aside until this one is complete. A folder that
-// no tour made is refused.
-class TourFolder {
-  public:
-    TourFolder(fs::path out, const Parameters& parameters) : out_(std::move(out)) {
-        earlier_ = out_;
-        earlier_ += ".earlier";
-        for (const fs::path& folder : {out_, earlier_}) {
-            if (fs::exists(folder) && !(fs::is_directory(folder) && fs::is_empty(folder))) {
-                require_tour(folder);
-            }
-        }
-        if (fs::exists(out_ / "report.html")) { // written last: this one is complete
-            fs::remove_all(earlier_);
-            fs::rename(out_, earlier_);
-        }
-        fs::remove_all(out_);
-        fs::create_directories(out_);
-        write_parameters(out_, encode_parameters(kind, parameters));
-    }
-    ~TourFolder() {
-        if (!complete_ && fs::exists(earlier_)) {
-            print_line(fmt::format("The earlier tour is in {}.", earlier_.string()));
-        }
-    }
-    TourFolder(const TourFolder&) = delete;
-    TourFolder& operator=(const TourFolder&) = delete;
-
-    void finish() {
-        complete_ = true;
-        fs::remove_all(earlier_);
-    }
-
-  private:
-    static constexpr const char* kind = "tour";
-
-    static void require_tour(const fs::path& folder) {
-        if (!is_run_folder(folder) || read_run_kind(folder) != kind) {
-            throw std::invalid_argument(fmt::format(
-                "--out {}: no tour made this folder; name another one", folder.string()));
-        }
-    }
-
-    fs::path out_;
-    fs::path earlier_;
-    bool complete_ = false;
-};
-
 void run(const Call& call) {
-    const fs::path out = call.out;
+    OutputFolder::check(call.out, "tour", {{"--data", call.data.data}}, Earlier::aside);
     heading("data");
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     const bool squares = set.height() == set.width() && set.height() >= 16;
@@ -102,15 +55,18 @@ void run(const Call& call) {
         gan.steps = call.steps;
     }
     GanRunOptions gan_run;
+    gan.validate();
+    OutputFolder folder(call.out, "tour", {{"--data", call.data.data}}, Earlier::aside);
+    const fs::path out = (fs::path(call.out) / "").parent_path(); // without a slash at its end
+    write_parameters(out,
+                     encode_parameters("tour", {{"data", set.path().string()},
+                                                {"preset", preset},
+                                                {"steps", gan.steps},
+                                                {"epochs", call.epochs},
+                                                {"count", call.fakes},
+                                                {"seed", static_cast<std::int64_t>(call.seed)}}));
     gan_run.run.out = out / "gan";
     gan_run.run.device = call.device;
-    gan.validate();
-    TourFolder folder(out, {{"data", set.path().string()},
-                            {"preset", preset},
-                            {"steps", gan.steps},
-                            {"epochs", call.epochs},
-                            {"count", call.fakes},
-                            {"seed", static_cast<std::int64_t>(call.seed)}});
     print_line(fmt::format("{}: {} patches of {} patients", set.path().string(), set.count(),
                            set.patient_names().size()));
 
@@ -193,7 +149,7 @@ void run(const Call& call) {
     run_evasion(&set, evasion);
 
     page.write(out / "report.html");
-    folder.finish();
+    folder.complete();
     const Metrics metrics = read_metrics(gan_run.run.out / "metrics.csv");
     heading("done");
     print_line(fmt::format("The losses ended at d_loss {:.4f}, g_loss {:.4f}.",

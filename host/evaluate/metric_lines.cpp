@@ -2,7 +2,6 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,27 +10,18 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <limits>
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "data/new_files.h"
+#include "host/files/json_file.h"
 
 namespace patchforge {
 
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-// Without their ends; a last line without an end is left out. No file has no lines.
-std::vector<std::string> whole_lines(const std::filesystem::path& path) {
-    std::vector<std::string> lines;
-    std::ifstream file(path, std::ios::binary);
-    for (std::string line; std::getline(file, line) && !file.eof();) {
-        lines.push_back(line);
-    }
-    return lines;
-}
 
 std::optional<std::int64_t> step_of(const Json& line) {
     return line.is_object() && line.contains("step") && line["step"].is_number_integer()
@@ -91,6 +81,7 @@ void append_metric_line(const std::filesystem::path& folder, const MetricResult&
     std::filesystem::create_directories(folder);
     const auto path = folder / metric_file(result);
     const std::string line = metric_line(result) + "\n";
+    tell_new_file(path);
     // One write in append mode: a reader or a second writer never sees half a line.
     const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     const bool written =
@@ -109,11 +100,12 @@ void append_metric_line(const std::filesystem::path& folder, const MetricResult&
 std::vector<MetricResult> read_metric_steps(const std::filesystem::path& folder,
                                             const std::string& metric) {
     std::vector<MetricResult> results;
-    for (const std::string& text : whole_lines(folder / metric_file({.metric = metric}))) {
+    const std::filesystem::path path = folder / metric_file({.metric = metric});
+    const auto read = [&](const std::string& text) {
         const Json line = Json::parse(text, nullptr, false);
         const std::optional<std::int64_t> step = step_of(line);
         if (!step) {
-            continue;
+            return;
         }
         MetricResult result{.metric = metric, .step = step};
         const Json values = line.value("results", Json::object());
@@ -130,6 +122,9 @@ std::vector<MetricResult> read_metric_steps(const std::filesystem::path& folder,
         result.seed = line.value("seed", std::uint64_t{0});
         result.timestamp = line.value("timestamp", "");
         results.push_back(std::move(result));
+    };
+    for (const std::string& text : whole_lines(path)) {
+        reading_json(path.string(), [&] { read(text); });
     }
     return results;
 }

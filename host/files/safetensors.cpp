@@ -13,6 +13,7 @@
 
 #include "data/atomic_file.h"
 #include "data/read_bytes.h"
+#include "host/files/checksum.h"
 
 static_assert(std::endian::native == std::endian::little, "safetensors values are little-endian");
 
@@ -25,6 +26,7 @@ using Json = nlohmann::json;
 constexpr std::uint64_t prefix_bytes = 8;
 constexpr std::uint64_t max_header_bytes = 100'000'000;
 constexpr std::uint64_t max_file_bytes = std::uint64_t{1} << 36;
+constexpr std::uint64_t max_extent = (std::uint64_t{1} << 31) - 1;
 constexpr const char* metadata_key = "__metadata__";
 
 struct DataType {
@@ -155,8 +157,11 @@ struct Reader {
         result.tensor.name = name;
         result.tensor.dtype = dtype.get<std::string>();
         for (const Json& extent : shape) {
-            result.tensor.shape.push_back(static_cast<std::int64_t>(
-                natural_number(extent, fmt::format("the shape of '{}'", name))));
+            const std::uint64_t number =
+                natural_number(extent, fmt::format("the shape of '{}'", name));
+            demand(number <= max_extent,
+                   fmt::format("the shape of '{}' has an extent of {}", name, number));
+            result.tensor.shape.push_back(static_cast<std::int64_t>(number));
         }
         result.begin = natural_number(offsets[0], fmt::format("the offset of '{}'", name));
         result.end = natural_number(offsets[1], fmt::format("the offset of '{}'", name));
@@ -246,6 +251,13 @@ struct Reader {
         }
         demand(covered == data.size(),
                fmt::format("{} bytes at the end belong to no tensor", data.size() - covered));
+        if (file.metadata.erase(checksum_key) > 0) {
+            demand(
+                is_sealed(bytes, prefix_bytes + header_bytes),
+                fmt::format("its checksum is not that of its bytes: it is damaged, or was changed "
+                            "by a program that kept '{}' in its metadata",
+                            checksum_key));
+        }
         return file;
     }
 };
@@ -393,9 +405,8 @@ std::vector<std::byte> encode_safetensors(const std::vector<Tensor>& tensors,
     });
 
     nlohmann::ordered_json header = nlohmann::ordered_json::object();
-    if (!metadata.empty()) {
-        header[metadata_key] = metadata;
-    }
+    header[metadata_key] = metadata;
+    header[metadata_key][checksum_key] = no_checksum;
     std::size_t end = 0;
     std::set<std::string> names;
     for (const Tensor* tensor : order) {
@@ -419,6 +430,7 @@ std::vector<std::byte> encode_safetensors(const std::vector<Tensor>& tensors,
     for (const Tensor* tensor : order) {
         next = std::copy(tensor->bytes.begin(), tensor->bytes.end(), next);
     }
+    seal(bytes, prefix_bytes + text.size());
     return bytes;
 }
 

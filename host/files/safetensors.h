@@ -43,15 +43,16 @@ std::span<const std::uint64_t> u64(const Tensor& tensor);
 std::span<const std::int64_t> i64(const Tensor& tensor);
 
 // Everything the format demands is checked: header length (at most 100,000,000 bytes) and JSON, no
-// duplicate keys, known types, sizes that agree with shapes, a data section covered without holes
-// or overlaps, and nothing after it. std::runtime_error names the file and the first fault. A file
+// duplicate keys, known types, sizes that agree with shapes, extents below 2^31 (so that no product of two overflows), a
+// data section covered without holes or overlaps, nothing after it, and the checksum (host/files/checksum.h) where there
+// is one, which the metadata then do not show. std::runtime_error names the file and the first fault. A file
 // that is read must hold finite numbers, too: weights, moments and latent codes with NaN or
 // infinity would be taken for results.
 TensorFile read_safetensors(const std::filesystem::path& path);
 TensorFile decode_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
 // The order of `tensors` does not matter: wider types come first, then names, as PyTorch's writer
-// does it, so equal contents give equal bytes. Throws std::invalid_argument for a tensor whose type
+// does it, so equal contents give equal bytes. The metadata get a checksum. Throws std::invalid_argument for a tensor whose type
 // is unknown, whose bytes do not agree with its shape, or whose name is taken or reserved.
 std::vector<std::byte> encode_safetensors(const std::vector<Tensor>& tensors,
                                           const std::map<std::string, std::string>& metadata = {});

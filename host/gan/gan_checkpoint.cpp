@@ -3,7 +3,7 @@
 
 #include <stdexcept>
 
-#include "host/files/safetensors.h"
+#include "host/files/tensor_facts.h"
 #include "host/gan/gan_trainer.h"
 
 namespace patchforge {
@@ -79,7 +79,7 @@ void GanTrainer::restore(const std::string& folder) {
         const std::string average_path = folder + "/generator_ema.safetensors";
         average_.network().load_weights(read_safetensors(average_path), average_path);
     }
-    iterations_.set_step(u64(state.at("step"))[0]);
+    iterations_.set_step(scalar_u64(state, "step"));
 }
 
 } // namespace patchforge

@@ -6,15 +6,15 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "data/escape.h"
-#include "host/files/safetensors.h"
+#include "host/files/tensor_facts.h"
 #include "host/options/options.h"
 #include "host/ranks/shared_rows.h"
+#include "host/run/interrupt.h"
 #include "host/run/progress.h"
-#include "host/run/run_folder.h"
+#include "host/run/whole_checkpoint.h"
 
 namespace patchforge {
 
@@ -24,34 +24,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* weights_name = "classifier.safetensors";
 
-int number_in(const TensorFile& file, const char* key, const std::string& what) {
-    const std::string& text = file.metadata.at(key);
-    int value = 0;
-    const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (result.ec != std::errc() || result.ptr != text.data() + text.size() || value < 1) {
-        throw std::runtime_error(fmt::format(
-            "{}: its metadata has '{}' for {}; write a positive number there", what, text, key));
-    }
-    return value;
-}
-
-std::vector<std::string> class_names_in(const std::string& text, const std::string& what) {
-    const auto list = nlohmann::json::parse(text, nullptr, false);
-    std::vector<std::string> names;
-    if (list.is_array()) {
-        for (const auto& name : list) {
-            if (name.is_string()) {
-                names.push_back(name.get<std::string>());
-            }
-        }
-    }
-    if (!list.is_array() || names.size() != list.size()) {
-        throw std::runtime_error(fmt::format(
-            "{}: its metadata has '{}' for classes; write a JSON list of names there", what, text));
-    }
-    return names;
-}
-
 } // namespace
 
 void ClassifierFormat::write(TensorFile& file) const {
@@ -59,7 +31,7 @@ void ClassifierFormat::write(TensorFile& file) const {
     file.metadata["height"] = std::to_string(height);
     file.metadata["width"] = std::to_string(width);
     file.metadata["head"] = binary_head ? "binary" : "softmax";
-    file.metadata["classes"] = nlohmann::json(class_names).dump();
+    file.metadata["classes"] = names_entry(class_names);
 }
 
 ClassifierFormat ClassifierFormat::read(const TensorFile& file, const NetworkShape& shape,
@@ -67,9 +39,9 @@ ClassifierFormat ClassifierFormat::read(const TensorFile& file, const NetworkSha
     ClassifierFormat format;
     if (file.metadata.contains("channels") && file.metadata.contains("height") &&
         file.metadata.contains("width")) {
-        format.channels = number_in(file, "channels", what);
-        format.height = number_in(file, "height", what);
-        format.width = number_in(file, "width", what);
+        format.channels = metadata_extent(file, "channels").value();
+        format.height = metadata_extent(file, "height").value();
+        format.width = metadata_extent(file, "width").value();
     } else if (shape.in.plane() > 1) {
         format.channels = shape.in.channels;
         format.height = shape.in.height;
@@ -86,8 +58,8 @@ ClassifierFormat ClassifierFormat::read(const TensorFile& file, const NetworkSha
         }
     }
     format.binary_head = shape.outputs() == 1;
-    if (const auto found = file.metadata.find("classes"); found != file.metadata.end()) {
-        format.class_names = class_names_in(found->second, what);
+    if (const auto names = names_of(file, "classes")) {
+        format.class_names = *names;
     } else {
         for (std::int64_t c = 0; c < std::max<std::int64_t>(shape.outputs(), 2); ++c) {
             format.class_names.push_back(std::to_string(c));
@@ -142,7 +114,7 @@ fs::path ClassifierModel::weights_file(const fs::path& path) {
             return candidate;
         }
     }
-    if (const std::optional<Checkpoint> latest = latest_checkpoint(path);
+    if (const std::optional<Checkpoint> latest = newest_whole_checkpoint(path).newest;
         latest && fs::exists(latest->folder / weights_name)) {
         return latest->folder / weights_name;
     }
@@ -297,6 +269,7 @@ std::vector<float> ClassifierModel::run(std::span<const T> patches, bool feature
         scale(patches.subspan(static_cast<std::size_t>(first * pixels()),
                               static_cast<std::size_t>(rows * pixels())));
         backend().affine(scaled.flat(), scaled.flat(), 2, -1);
+        stop_if_interrupted();
         const Matrix<float> logits = pass_.forward(scaled);
         const Matrix<float> wanted = !features ? logits
                                      : network_.layer_count() > 1

@@ -6,10 +6,9 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <sstream>
 #include <stdexcept>
 
-#include "host/files/safetensors.h"
+#include "host/files/tensor_facts.h"
 #include "host/ranks/shared_rows.h"
 
 namespace patchforge {
@@ -20,31 +19,17 @@ void GeneratorFormat::write(TensorFile& file) const {
     file.metadata["width"] = std::to_string(width);
     file.metadata["latent"] = latent;
     if (!classes.empty()) {
-        file.metadata["classes"] = fmt::format("{}", fmt::join(classes, "\n"));
+        file.metadata["classes"] = names_entry(classes);
     }
 }
 
 GeneratorFormat GeneratorFormat::read(const TensorFile& file, std::int64_t outputs,
                                       const std::string& what) {
-    const auto number = [&](const char* key) {
-        const auto found = file.metadata.find(key);
-        int value = 0;
-        if (found == file.metadata.end()) {
-            return value;
-        }
-        const std::string& text = found->second;
-        const auto result = std::from_chars(text.data(), text.data() + text.size(), value);
-        return result.ec == std::errc() && result.ptr == text.data() + text.size() ? value : 0;
-    };
-    GeneratorFormat format{number("channels"), number("height"), number("width"), "normal", {}};
+    const auto extent = [&](const char* key) { return metadata_extent(file, key).value_or(0); };
+    GeneratorFormat format{extent("channels"), extent("height"), extent("width"), "normal",
+                           names_of(file, "classes").value_or(std::vector<std::string>())};
     if (const auto found = file.metadata.find("latent"); found != file.metadata.end()) {
         format.latent = found->second;
-    }
-    if (const auto found = file.metadata.find("classes"); found != file.metadata.end()) {
-        std::istringstream names(found->second);
-        for (std::string name; std::getline(names, name);) {
-            format.classes.push_back(name);
-        }
     }
     if (!file.metadata.contains("channels")) {
         constexpr std::array<std::array<int, 3>, 3> usual = {

@@ -6,7 +6,7 @@
 
 #include "host/files/safetensors.h"
 #include "host/options/options.h"
-#include "host/run/run_folder.h"
+#include "host/run/whole_checkpoint.h"
 
 namespace patchforge {
 
@@ -36,7 +36,7 @@ std::filesystem::path generator_weights(const std::filesystem::path& path,
                 path.string()));
         }
     } else if (run) {
-        const auto last = latest_checkpoint(path);
+        const auto last = newest_whole_checkpoint(path).newest;
         if (!last) {
             throw std::runtime_error(fmt::format(
                 "{}: holds no checkpoint yet; let `train gan` reach one first", path.string()));
@@ -60,8 +60,14 @@ LoadedGenerator::LoadedGenerator(Backend& backend, const std::filesystem::path& 
     const BroughtIn model = bring_in(backend, read_safetensors(weights_), reading);
     network_ = std::make_unique<Network>(backend, model.shape);
     network_->load_weights(model.file, name);
-    images_ = std::make_unique<ImageGenerator>(
-        *network_, GeneratorFormat::read(model.file, network_->shape().outputs(), name));
+    GeneratorFormat format = GeneratorFormat::read(model.file, network_->shape().outputs(), name);
+    if (network_->shape().inputs() <= std::ssize(format.classes)) {
+        throw std::runtime_error(fmt::format(
+            "{}: its metadata name {} classes, which leave none of its {} inputs for latent codes; "
+            "name those that it was trained with",
+            name, format.classes.size(), network_->shape().inputs()));
+    }
+    images_ = std::make_unique<ImageGenerator>(*network_, std::move(format));
 }
 
 } // namespace patchforge

@@ -4,8 +4,11 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
+
+#include "host/run/interrupt.h"
 
 namespace patchforge {
 
@@ -17,6 +20,7 @@ void for_each_parallel(std::int64_t count, int threads,
     threads = static_cast<int>(std::min<std::int64_t>(threads, count));
     if (threads <= 1) {
         for (std::int64_t i = 0; i < count; ++i) {
+            stop_if_interrupted();
             work(i);
         }
         return;
@@ -27,6 +31,7 @@ void for_each_parallel(std::int64_t count, int threads,
     const auto take_pieces = [&] {
         try {
             for (std::int64_t i = next++; i < count; i = next++) {
+                stop_if_interrupted();
                 work(i);
             }
         } catch (...) {
@@ -39,8 +44,11 @@ void for_each_parallel(std::int64_t count, int threads,
     };
     {
         std::vector<std::jthread> others;
-        for (int i = 1; i < threads; ++i) {
-            others.emplace_back(take_pieces);
+        try {
+            for (int i = 1; i < threads; ++i) {
+                others.emplace_back(take_pieces);
+            }
+        } catch (const std::system_error&) { // those that the system starts do the work
         }
         take_pieces();
     }

@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <unistd.h>
 
+#include "data/new_files.h"
+
 namespace patchforge {
 
 namespace {
@@ -67,7 +69,10 @@ void append_bytes(std::string& to, std::uint32_t field, std::string_view bytes) 
 
 // Field numbers of the messages of TensorBoard's event.proto and summary.proto.
 namespace event_field {
-constexpr std::uint32_t wall_time = 1, step = 2, file_version = 3, summary = 5;
+constexpr std::uint32_t wall_time = 1, step = 2, file_version = 3, summary = 5, session_log = 7;
+}
+namespace session_log_field {
+constexpr std::uint32_t status = 1; // 1: START
 }
 namespace summary_field {
 constexpr std::uint32_t value = 1;
@@ -140,6 +145,15 @@ std::string encode_version_event(double wall_time) {
     return bytes;
 }
 
+std::string encode_start_event(double wall_time, std::int64_t step) {
+    std::string session;
+    append_integer(session, session_log_field::status, 1);
+    std::string bytes = begin_event(wall_time);
+    append_integer(bytes, event_field::step, step);
+    append_bytes(bytes, event_field::session_log, session);
+    return bytes;
+}
+
 std::string encode_scalar_event(double wall_time, std::int64_t step, std::string_view tag,
                                 float value) {
     return encode_event(wall_time, step, encode_scalar(tag, value));
@@ -151,6 +165,7 @@ EventFile::EventFile(const std::filesystem::path& folder) {
     path_ =
         folder / fmt::format("events.out.tfevents.{:010}.{}.{}.{}", static_cast<std::int64_t>(time),
                              host_name(), ::getpid(), counter++);
+    tell_new_file(path_);
     descriptor_ = ::open(path_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_APPEND | O_CLOEXEC, 0666);
     if (descriptor_ < 0) {
         throw std::runtime_error(
@@ -167,6 +182,10 @@ EventFile::~EventFile() {
     } catch (const std::exception&) { // a destructor must not throw
     }
     ::close(descriptor_);
+}
+
+void EventFile::start(std::int64_t step) {
+    pending_ += event_record(encode_start_event(now(), step));
 }
 
 void EventFile::scalar(std::string_view tag, std::int64_t step, double value) {

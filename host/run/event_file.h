@@ -12,7 +12,8 @@
 namespace patchforge {
 
 // One new file `events.out.tfevents.<seconds>.<host>.<process>.<n>` in `folder`, which must exist.
-// TensorBoard reads all event files of a folder as one run, so a resumed run simply begins another.
+// TensorBoard reads all event files of a folder as one run, so a resumed run simply begins another, and says in it
+// from which step on what earlier files hold is void.
 // Failures of writing are std::runtime_error naming the file.
 class EventFile {
   public:
@@ -22,6 +23,9 @@ class EventFile {
     EventFile& operator=(const EventFile&) = delete;
 
     const std::filesystem::path& path() const { return path_; }
+
+    // Call first in a run that is gone on with: what was told of `step` and later ones is told again.
+    void start(std::int64_t step);
 
     // Tags like "loss/d": what stands before the slash groups charts.
     void scalar(std::string_view tag, std::int64_t step, double value);
@@ -46,6 +50,7 @@ std::string event_record(std::string_view data);
 
 // Serialized Event messages.
 std::string encode_version_event(double wall_time);
+std::string encode_start_event(double wall_time, std::int64_t step);
 std::string encode_scalar_event(double wall_time, std::int64_t step, std::string_view tag,
                                 float value);
 

@@ -1,7 +1,6 @@
 #include "host/run/parameters_file.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -9,7 +8,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
-#include "data/read_bytes.h"
+#include "host/files/json_file.h"
 
 namespace patchforge {
 
@@ -18,31 +17,18 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-constexpr std::uint64_t max_bytes = 1 << 24;
-
 fs::path file_of(const fs::path& run) {
     return run / "params.json";
 }
 
-std::string read_text(const fs::path& file) {
-    const std::vector<std::uint8_t> bytes = read_bytes(file, max_bytes);
-    return {bytes.begin(), bytes.end()};
-}
-
 Json read_file(const fs::path& file) {
-    const auto refuse = [&](const std::string& fault) {
-        throw std::runtime_error(
-            fmt::format("{}: {}; restore the file or start another run", file.string(), fault));
-    };
-    Json json;
-    try {
-        json = Json::parse(read_text(file));
-    } catch (const Json::exception& error) {
-        refuse(fmt::format("not valid JSON ({})", error.what()));
-    }
+    Json json = read_json(file);
     if (!json.is_object() || !json.contains("run") || !json["run"].is_string() ||
         !json.contains("parameters") || !json["parameters"].is_object()) {
-        refuse("it does not hold \"run\" and \"parameters\"");
+        throw std::runtime_error(fmt::format(
+            "{}: it does not hold \"run\" and \"parameters\"; restore the file or start "
+            "another run",
+            file.string()));
     }
     return json;
 }

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "data/atomic_file.h"
+#include "data/escape.h"
+#include "data/new_files.h"
 #include "data/read_bytes.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
@@ -34,6 +36,7 @@ constexpr std::uint64_t max_csv_bytes = std::uint64_t{1} << 32;
 }
 
 int open_or_fail(const fs::path& path, int flags) {
+    tell_new_file(path);
     const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC, 0666);
     if (descriptor < 0) {
         fail(path, "open the file", errno);
@@ -96,6 +99,9 @@ void remove_checkpoint(const fs::path& folder) {
         folder.parent_path() / fmt::format(".{}.leaving", folder.filename().string());
     std::error_code ignored;
     fs::remove_all(leaving, ignored);
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+        tell_new_file(leaving / entry.path().filename());
+    }
     fs::rename(folder, leaving, ignored);
     fs::remove_all(leaving, ignored);
 }
@@ -138,13 +144,17 @@ std::size_t bytes_to_keep(std::string_view text, std::size_t header, std::int64_
     return kept;
 }
 
-// A process killed while it wrote params.json leaves only that file's temporary: nobody's work.
-void remove_interrupted_creation(const fs::path& path) {
+// A process that was killed before params.json stood leaves an empty log, temporaries and empty folders: nobody's work.
+void refuse_foreign_files(const fs::path& path) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(path, error)) {
         const std::string name = entry.path().filename().string();
-        if (name.starts_with("params.json.") && name.ends_with(".partial")) {
-            fs::remove(entry.path(), error);
+        const bool empty =
+            (name == "log.txt" || entry.is_directory(error)) && fs::is_empty(entry.path(), error);
+        if (!empty && !(name.starts_with("params.json.") && name.ends_with(".partial"))) {
+            throw std::invalid_argument(fmt::format(
+                "{}: the folder is not empty ({}) and holds no run; choose another name",
+                path.string(), terminal_text(name)));
         }
     }
 }
@@ -177,62 +187,6 @@ fs::path best_checkpoint(const fs::path& run) {
     return run / "checkpoints" / "best";
 }
 
-std::vector<double> Metrics::column(std::string_view name) const {
-    const auto place = std::find(columns.begin(), columns.end(), name);
-    if (place == columns.end()) {
-        throw std::runtime_error(fmt::format("metrics: there is no column '{}'; there are: {}",
-                                             name, fmt::join(columns, ", ")));
-    }
-    const auto index = static_cast<std::size_t>(place - columns.begin());
-    std::vector<double> values;
-    for (const auto& row : rows) {
-        values.push_back(row[index]);
-    }
-    return values;
-}
-
-Metrics read_metrics(const fs::path& csv) {
-    const std::vector<std::uint8_t> bytes = read_bytes(csv, max_csv_bytes);
-    std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    Metrics metrics;
-    int line_number = 0;
-    while (!text.empty()) {
-        const std::size_t end = text.find('\n');
-        std::string_view line = text.substr(0, end);
-        text.remove_prefix(std::min(text.size(), line.size() + 1));
-        ++line_number;
-        std::vector<double> row;
-        for (bool more = true; more;) {
-            const std::size_t comma = line.find(',');
-            const std::string cell(line.substr(0, comma));
-            more = comma != std::string_view::npos;
-            line.remove_prefix(more ? comma + 1 : line.size());
-            if (line_number == 1) {
-                metrics.columns.push_back(cell);
-                continue;
-            }
-            char* stopped = nullptr;
-            row.push_back(std::strtod(cell.c_str(), &stopped));
-            if (cell.empty() || *stopped != '\0') {
-                throw std::runtime_error(
-                    fmt::format("{}: line {}: '{}' is not a number; restore the "
-                                "file",
-                                csv.string(), line_number, cell));
-            }
-        }
-        if (line_number > 1) {
-            if (row.size() != metrics.columns.size()) {
-                throw std::runtime_error(
-                    fmt::format("{}: line {}: {} values for {} columns; restore "
-                                "the file",
-                                csv.string(), line_number, row.size(), metrics.columns.size()));
-            }
-            metrics.rows.push_back(std::move(row));
-        }
-    }
-    return metrics;
-}
-
 RunFolder::RunFolder(fs::path path) : path_(std::move(path)) {}
 
 RunFolder::RunFolder(RunFolder&& other) noexcept
@@ -263,23 +217,27 @@ RunFolder RunFolder::create(const fs::path& path, const std::string& kind,
         throw std::invalid_argument(fmt::format(
             "{}: this is not a folder; choose another name for the run", path.string()));
     }
-    if (is_run_folder(path)) {
+    const auto refuse_second_run = [&] {
         throw std::invalid_argument(fmt::format(
             "{}: this folder holds a run already; go on with it by --resume or choose another name",
             path.string()));
-    }
-    remove_interrupted_creation(path);
-    if (fs::is_directory(path, error) && !fs::is_empty(path, error)) {
-        throw std::invalid_argument(fmt::format(
-            "{}: the folder is not empty and holds no run; choose another name", path.string()));
+    };
+    if (is_run_folder(path)) {
+        refuse_second_run();
     }
     const std::string text = encode_parameters(kind, parameters);
-    RunFolder run(path);
+    refuse_foreign_files(path);
     make_folder(path);
-    write_parameters(path, text); // first: from here on the folder can be resumed
+    RunFolder run(path);
+    run.open_log(); // the lock: of two that begin at once one goes on
+    if (is_run_folder(path)) {
+        refuse_second_run();
+    }
+    refuse_foreign_files(path);
+    remove_abandoned_temporaries(path);
+    write_parameters(path, text); // from here on the folder can be resumed
     make_folder(run.images());
     make_folder(path / "checkpoints");
-    run.open_log();
     return run;
 }
 
@@ -310,10 +268,8 @@ RunFolder RunFolder::resume(const fs::path& path, const std::string& kind,
             fs::remove_all(entry.path(), ignored);
         }
     }
-    for (const auto& entry : fs::directory_iterator(best_checkpoint(path), ignored)) {
-        if (entry.path().extension() == ".partial") {
-            fs::remove(entry.path(), ignored);
-        }
+    for (const fs::path& folder : {path, run.images(), best_checkpoint(path)}) {
+        remove_abandoned_temporaries(folder);
     }
     write_parameters(path, text);
     return run;
@@ -382,6 +338,7 @@ void RunFolder::write_checkpoint(std::int64_t step,
     try {
         make_folder(aside);
         for (const auto& [file, bytes] : files) {
+            tell_new_file(target / file);
             write_new_file(aside / file, bytes);
         }
         sync_folder(aside);
@@ -418,6 +375,15 @@ void RunFolder::write_best(const std::string& file, std::span<const std::byte> b
 
 std::optional<Checkpoint> RunFolder::latest_checkpoint() const {
     return patchforge::latest_checkpoint(path_);
+}
+
+fs::path RunFolder::set_aside(const Checkpoint& damaged) const {
+    fs::path aside = damaged.folder;
+    aside += ".damaged";
+    std::error_code ignored;
+    fs::remove_all(aside, ignored); // of the same step
+    fs::rename(damaged.folder, aside, ignored);
+    return aside;
 }
 
 } // namespace patchforge

@@ -98,6 +98,8 @@ class RunFolder {
     void write_best(const std::string& file, std::span<const std::byte> bytes);
 
     std::optional<Checkpoint> latest_checkpoint() const;
+    // Out of the way of those that follow, as checkpoints/step_N.damaged; returns that path.
+    std::filesystem::path set_aside(const Checkpoint& damaged) const;
 
   private:
     explicit RunFolder(std::filesystem::path path);

@@ -1,27 +1,28 @@
 #include "host/study/study_score.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <limits>
 #include <stdexcept>
 
+#include "host/files/json_file.h"
 #include "host/page/figure_text.h"
 
 namespace patchforge {
 namespace {
 
-[[noreturn]] void reject(const std::string& what) {
+[[noreturn]] void reject(const std::string& name, const std::string& what) {
     throw std::runtime_error(
-        fmt::format("results: {}; give the JSON file that the study page saved", what));
+        fmt::format("{}: {}; give the JSON file that the study page saved", name, what));
 }
 
 // true for `yes`, false for `no`, and nothing else.
-bool one_of(const nlohmann::json& trial, const char* field, const char* yes, const char* no) {
+bool one_of(const std::string& name, const nlohmann::ordered_json& trial, const char* field,
+            const char* yes, const char* no) {
     const std::string value = trial.at(field).get<std::string>();
     if (value != yes && value != no) {
-        reject(fmt::format("{} is \"{}\", neither {} nor {}", field, value, yes, no));
+        reject(name, fmt::format("{} is \"{}\", neither {} nor {}", field, value, yes, no));
     }
     return value == yes;
 }
@@ -44,26 +45,24 @@ double ErrorRate::rate() const {
                         : static_cast<double>(errors) / static_cast<double>(answers);
 }
 
-StudyScores score_study(std::string_view results) {
+StudyScores score_study(std::string_view results, const std::string& name) {
     StudyScores scores;
-    try {
-        const auto file = nlohmann::json::parse(results);
+    const nlohmann::ordered_json file = parse_json(results, name);
+    reading_json(name, [&] {
         if (file.at("format") != "patchforge-study") {
-            reject("this is not a study");
+            reject(name, "this is not a study");
         }
         scores.title = file.at("title").get<std::string>();
         scores.rater = file.at("rater").get<std::string>();
         for (const auto& trial : file.at("trials")) {
             ArmScores& arm =
-                one_of(trial, "arm", "timed", "untimed") ? scores.timed : scores.untimed;
-            const bool generated = one_of(trial, "truth", "generated", "real");
-            const bool error = one_of(trial, "answer", "generated", "real") != generated;
+                one_of(name, trial, "arm", "timed", "untimed") ? scores.timed : scores.untimed;
+            const bool generated = one_of(name, trial, "truth", "generated", "real");
+            const bool error = one_of(name, trial, "answer", "generated", "real") != generated;
             count(arm.all, error);
             count(generated ? arm.generated_called_real : arm.real_called_generated, error);
         }
-    } catch (const nlohmann::json::exception& error) {
-        reject(error.what());
-    }
+    });
     close(scores.timed);
     close(scores.untimed);
     return scores;

@@ -30,7 +30,7 @@ struct StudyScores {
 
 // `results`: the text of the JSON file that the page offered. Throws std::runtime_error naming
 // what is wrong when it is anything else.
-StudyScores score_study(std::string_view results);
+StudyScores score_study(std::string_view results, const std::string& name = "results");
 
 // A table for the console: a line for each arm and direction.
 std::string study_table(const StudyScores& scores);

@@ -1,15 +1,15 @@
 #include "host/sweep/sweep_figures.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <fstream>
 #include <map>
+#include <sstream>
 #include <stdexcept>
 
+#include "host/files/json_file.h"
 #include "host/page/figure_text.h"
 
 namespace patchforge {
@@ -33,26 +33,27 @@ std::vector<std::string> csv_cells(const std::string& line) {
     return cells;
 }
 
-Row json_row(const nlohmann::json& value) {
+Row json_row(const nlohmann::ordered_json& value) {
     Row row;
-    const nlohmann::json flat = value.flatten();
+    const nlohmann::ordered_json flat = value.flatten();
     for (const auto& [path, leaf] : flat.items()) {
-        row[path.substr(1)] = leaf.is_string() ? leaf.get<std::string>() : leaf.dump();
+        row[path.empty() ? path : path.substr(1)] =
+            leaf.is_string() ? leaf.get<std::string>() : leaf.dump();
     }
     return row;
 }
 
 std::vector<Row> read_rows(const std::filesystem::path& path) {
-    std::ifstream file(path);
     std::vector<Row> rows;
     if (path.extension() == ".json") {
-        rows.push_back(json_row(nlohmann::json::parse(file)));
+        rows.push_back(json_row(read_json(path)));
         return rows;
     }
+    std::istringstream file(read_text(path));
     std::vector<std::string> columns;
     for (std::string line; std::getline(file, line);) {
         if (path.extension() == ".jsonl") {
-            rows.push_back(json_row(nlohmann::json::parse(line)));
+            rows.push_back(json_row(parse_json(line, path.string())));
             continue;
         }
         const std::vector<std::string> cells = csv_cells(line);
@@ -131,7 +132,7 @@ std::optional<double> read_figure(const Figure& figure, const std::filesystem::p
     if (!std::filesystem::exists(path)) {
         return std::nullopt;
     }
-    try {
+    return reading_json(path.string(), [&] {
         std::optional<double> found, largest;
         for (const Row& row : read_rows(path)) {
             if (!counts(row, figure)) {
@@ -146,9 +147,7 @@ std::optional<double> read_figure(const Figure& figure, const std::filesystem::p
             }
         }
         return found;
-    } catch (const nlohmann::json::exception& error) {
-        throw std::runtime_error(fmt::format("{}: {}", path.string(), error.what()));
-    }
+    });
 }
 
 Spread spread_of(std::span<const double> values) {

@@ -1,12 +1,12 @@
 #include "host/sweep/sweep_file.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <fstream>
 #include <set>
 #include <stdexcept>
+
+#include "host/files/json_file.h"
 
 namespace patchforge {
 
@@ -35,18 +35,7 @@ struct Variant {
 
 class Reader {
   public:
-    explicit Reader(const SweepCall& call) : call_(call) {
-        std::ifstream file(call.file);
-        if (!file) {
-            throw std::invalid_argument(
-                fmt::format("{}: cannot open; check the path and permissions", call.file.string()));
-        }
-        try {
-            json_ = Json::parse(file, nullptr, true, true);
-        } catch (const nlohmann::json::exception& error) {
-            throw std::invalid_argument(fmt::format("{}: {}", call.file.string(), error.what()));
-        }
-    }
+    explicit Reader(const SweepCall& call) : call_(call) { json_ = read_json(call.file, true); }
 
     Sweep read();
 
@@ -348,9 +337,9 @@ Sweep Reader::read() {
 
 Sweep read_sweep(const SweepCall& call) {
     try {
-        return Reader(call).read();
-    } catch (const nlohmann::json::exception& error) { // a value of another type
-        throw std::invalid_argument(fmt::format("{}: {}", call.file.string(), error.what()));
+        return reading_json(call.file.string(), [&] { return Reader(call).read(); });
+    } catch (const std::runtime_error& error) {
+        throw std::invalid_argument(error.what());
     }
 }
 

@@ -20,6 +20,7 @@
 
 #include "data/atomic_file.h"
 #include "host/run/interrupt.h"
+#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "host/sweep/sweep_figures.h"
@@ -97,20 +98,16 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
     return at == folder.end();
 }
 
-// What an interrupted command left: a training goes on with it, anything else begins anew.
+// A training goes on with what an interrupted command left; other verbs take it back themselves.
 void prepare_to_run(Words& words, const fs::path& folder) {
     const auto option = std::find(words.begin(), words.end(), "--out");
     if (option == words.end() || option + 1 == words.end()) {
         return;
     }
     const fs::path out = *(option + 1);
-    if (!is_inside(out, folder) || !fs::exists(out)) {
-        return;
-    }
-    if (words[0] == "train") {
+    const bool begun = fs::exists(out / "params.json") || fs::exists(out / "member_0");
+    if (words[0] == "train" && is_inside(out, folder) && begun) {
         words.emplace_back("--resume");
-    } else if (out != folder) {
-        fs::remove_all(out);
     }
 }
 
@@ -162,13 +159,11 @@ std::string finish(const SweepRun& run, Finished& finished) {
         const auto start = std::chrono::steady_clock::now();
         const int status = run_command(words, log);
         const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - start;
-        const std::string said = last_line(log);
-        if (status != 0) {
-            return status < 0 ? fmt::format("signal {}", -status) : said;
-        }
-        // A training that a signal stopped has ended well, at a checkpoint.
-        if (interrupted() || said.ends_with("--resume")) {
+        if (interrupted() || status > 128) { // 128 + the signal after which a training saved
             return "interrupted";
+        }
+        if (status != 0) {
+            return status < 0 ? fmt::format("signal {}", -status) : last_line(log);
         }
         finished.add(passed.count());
     }
@@ -196,7 +191,7 @@ std::string told(const SweepRun& run) {
 namespace {
 
 void require_own_folder(const fs::path& out) {
-    if (fs::exists(out) && !fs::is_empty(out) && !fs::exists(out / mark)) {
+    if (holds_other_files(out) && !fs::exists(out / mark)) {
         throw std::invalid_argument(
             fmt::format("--out {}: no sweep made this folder; name another one", out.string()));
     }
@@ -281,6 +276,7 @@ exec {1} --only "$SLURM_ARRAY_TASK_ID"
 
 bool run_sweep(const Sweep& sweep, const fs::path& out, int side_by_side) {
     require_own_folder(out);
+    const FolderLock folder_lock(out);
     std::vector<Finished> finished;
     std::vector<SweepOutcome> outcomes = outcomes_so_far(sweep, finished);
     for (const SweepRun& run : sweep.preparations) {

@@ -70,6 +70,7 @@ class Family {
 
     // Before the first iteration of this process: what is trained on what, in words and pictures.
     virtual void introduce(TrainingRun& run) = 0;
+    // The next three may throw Interrupted, before they told or kept anything: a run that goes on calls them again.
     // Every schedule().log iterations: says how it stands; returns a value for each column.
     virtual std::vector<double> look(TrainingRun& run, const IntervalMeans& means) = 0;
     virtual void sample(TrainingRun& run);

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "host/files/safetensors.h"
+#include "host/files/tensor_facts.h"
 #include "host/options/options.h"
 
 namespace patchforge {
@@ -68,7 +68,7 @@ void IntervalMeans::restore(const std::filesystem::path& checkpoint, std::uint64
     if (std::filesystem::exists(checkpoint / file_name)) {
         const TensorFile file = read_safetensors(checkpoint / file_name);
         sums = float64(file, "sums");
-        count_ = u64(file.at("count"))[0];
+        count_ = scalar_u64(file, "count");
         if (const auto named = file.metadata.find("names"); named != file.metadata.end()) {
             names = split_at_commas(named->second);
         }

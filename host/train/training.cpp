@@ -3,17 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <ctime>
-#include <nlohmann/json.hpp>
+#include <functional>
 #include <stdexcept>
 
-#include "data/atomic_file.h"
-#include "data/read_bytes.h"
+#include "host/files/tensor_facts.h"
 #include "host/run/event_file.h"
 #include "host/run/interrupt.h"
 #include "host/run/progress.h"
+#include "host/run/timing_file.h"
+#include "host/run/whole_checkpoint.h"
 #include "host/train/followers.h"
 #include "host/train/iterations.h"
 
@@ -21,21 +23,14 @@ namespace patchforge {
 
 namespace {
 
-// A number of timing.json; 0 where there is none.
-double timed_before(const std::filesystem::path& run, const char* what) {
-    const std::filesystem::path file = run / "timing.json";
-    if (!std::filesystem::exists(file)) {
-        return 0;
-    }
-    const std::vector<std::uint8_t> bytes = read_bytes(file, 1 << 16);
-    const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, false);
-    return json.is_object() ? json.value(what, 0.0) : 0;
-}
-
 // Of this process, all threads together: data, training and scoring.
 double processor_seconds() {
     return static_cast<double>(std::clock()) / CLOCKS_PER_SEC;
 }
+
+// In a checkpoint that was saved because a signal came between an iteration and what is due after it: what is still to do.
+constexpr const char* owed_name = "owed.safetensors";
+constexpr std::uint64_t nothing_owed = 3;
 
 class Session final : public TrainingRun {
   public:
@@ -71,10 +66,13 @@ class Session final : public TrainingRun {
         return over() || (interval > 0 && family_.step() % interval == 0);
     }
     void resume();
+    void restore_owed(const std::filesystem::path& checkpoint);
     // Iterations until the next thing that must happen between two iterations.
     std::int64_t until_next_event() const;
     void iterate(std::int64_t count);
     void log_interval();
+    // What is due at the step that was reached, or is owed since an interruption in the midst of it.
+    void attend();
     void checkpoint();
     void stop_unless_finite() const;
     [[noreturn]] void stop_at(std::uint64_t step, const std::string& what) const;
@@ -87,6 +85,7 @@ class Session final : public TrainingRun {
     EventFile events_;
     IntervalMeans means_;
     Leader leader_;
+    std::uint64_t owed_ = nothing_owed; // the next of attend()'s pieces
     double seconds_ = 0;
     double seconds_per_step_ = 0;
     double processor_seconds_before_ = 0; // of earlier processes of this run
@@ -95,15 +94,24 @@ class Session final : public TrainingRun {
 void Session::resume() {
     std::int64_t keep_up_to = 0;
     if (options_.resume) {
-        if (const auto last = folder_.latest_checkpoint()) {
+        const WholeCheckpoint found = newest_whole_checkpoint(folder_.path());
+        for (const Checkpoint& damaged : found.damaged) {
+            folder_.log(fmt::format("Damaged: {}, kept as {}", damaged.folder.string(),
+                                    folder_.set_aside(damaged).string()));
+        }
+        if (const auto& last = found.newest) {
             leader_.restore(last->folder);
             family_.restore(last->folder);
             means_.restore(last->folder, family_.step(), schedule_.log);
-            keep_up_to = last->step;
-            seconds_ = timed_before(folder_.path(), "training_seconds");
-            processor_seconds_before_ = timed_before(folder_.path(), "processor_seconds");
+            restore_owed(last->folder);
+            keep_up_to = owed_ == 0 ? last->step - 1 : last->step;
+            const TrainingTime before = read_timing(folder_.path()).value_or(TrainingTime());
+            seconds_ = before.seconds;
+            processor_seconds_before_ = before.processor_seconds;
+            events_.start(keep_up_to + 1);
             folder_.log(fmt::format("Resumed from {}", last->folder.string()));
         } else {
+            events_.start(0);
             folder_.log("No checkpoint yet: starting from the first step");
         }
     }
@@ -189,46 +197,76 @@ void Session::log_interval() {
 }
 
 void Session::checkpoint() {
-    write_file_atomically(
-        folder_.path() / "timing.json",
-        fmt::format(
-            "{{\"training_seconds\": {:.3f}, \"steps\": {}, \"processor_seconds\": {:.3f}}}\n",
-            seconds_, family_.step(), processor_seconds_before_ + processor_seconds()));
+    write_timing(folder_.path(),
+                 {seconds_, family_.step(), processor_seconds_before_ + processor_seconds()});
     CheckpointFiles files = family_.checkpoint();
     files["interval.safetensors"] = means_.encode();
+    if (owed_ < nothing_owed) {
+        files[owed_name] = encode_safetensors({make_u64("piece", {}, &owed_)});
+    }
     folder_.write_checkpoint(at(), files, options_.keep);
 }
 
-bool Session::train() {
-    family_.introduce(*this);
-    InterruptScope interrupt_scope;
-    bool complete = true;
-    const std::int64_t first = at();
-    {
-        ProgressBar bar("train", static_cast<std::int64_t>(family_.total_steps()), "steps", at());
-        bool saved = true; // the state of this step is on disk
-        while (!over() && !interrupted()) {
-            iterate(until_next_event());
+void Session::restore_owed(const std::filesystem::path& checkpoint) {
+    if (std::filesystem::exists(checkpoint / owed_name)) {
+        owed_ =
+            std::min(scalar_u64(read_safetensors(checkpoint / owed_name), "piece"), nothing_owed);
+    }
+}
+
+void Session::attend() {
+    const std::array<std::function<void()>, nothing_owed> pieces = {
+        [this] {
             if (due(schedule_.log) || due(schedule_.checkpoint)) {
                 stop_unless_finite();
             }
             if (due(schedule_.log)) {
                 log_interval();
             }
+        },
+        [this] {
             if (due(schedule_.sample)) {
                 family_.sample(*this);
             }
+        },
+        [this] {
             if (due(schedule_.evaluate)) {
                 family_.evaluate(*this);
             }
-            events_.flush();
-            saved = due(schedule_.checkpoint);
-            if (saved) {
-                checkpoint();
+        }};
+    for (; owed_ < nothing_owed; ++owed_) {
+        pieces[owed_]();
+    }
+    events_.flush();
+}
+
+bool Session::train() {
+    family_.introduce(*this);
+    bool complete = true;
+    const std::int64_t first = at();
+    {
+        const InterruptScope interrupt_scope;
+        ProgressBar bar("train", static_cast<std::int64_t>(family_.total_steps()), "steps", at());
+        bool saved = true; // the state of this step is on disk
+        try {
+            if (owed_ < nothing_owed) {
+                saved = false;
+                attend();
             }
-            bar.update(at());
+            while (!over() && !interrupted()) {
+                iterate(until_next_event());
+                saved = false;
+                owed_ = 0;
+                attend();
+                if (due(schedule_.checkpoint)) {
+                    checkpoint();
+                    saved = true;
+                }
+                bar.update(at());
+            }
+        } catch (const Interrupted&) { // within attend(): the rest is owed
         }
-        complete = over();
+        complete = over() && owed_ == nothing_owed;
         const double sent = static_cast<double>(leader_.end(complete));
         if (const std::int64_t done = at() - first; sent > 0 && done > 0) {
             folder_.log(fmt::format("The ranks sent {:.0f} bytes of sums an iteration",

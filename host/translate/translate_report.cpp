@@ -4,10 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "data/png.h"
-#include "data/read_bytes.h"
+#include "host/files/json_file.h"
 #include "host/page/chart.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
@@ -35,8 +34,7 @@ void add_results(Report& report, const std::filesystem::path& file, bool verdict
         }
         return;
     }
-    const std::vector<std::uint8_t> bytes = read_bytes(file, 1 << 24);
-    const auto json = nlohmann::json::parse(bytes.begin(), bytes.end());
+    const nlohmann::ordered_json json = read_json(file);
     if (verdicts) {
         for (const auto& verdict : json.at("verdicts")) {
             report.lead(verdict.at("text"), verdict.at("good") ? Tone::good : Tone::bad);
@@ -98,7 +96,7 @@ void write_translate_report(const std::filesystem::path& run) {
     Report report(title_of(options),
                   "A training of patchforge: docs/translate.md says what it does, what it teaches "
                   "and where it fails.");
-    add_results(report, results, true);
+    reading_json(results.string(), [&] { add_results(report, results, true); });
     report.section("Pictures");
     for (const std::filesystem::path& sheet : last_sheets(run / "images")) {
         report.image(read_picture(sheet),
@@ -107,7 +105,7 @@ void write_translate_report(const std::filesystem::path& run) {
     }
     if (std::filesystem::exists(results)) {
         report.section("Figures");
-        add_results(report, results, false);
+        reading_json(results.string(), [&] { add_results(report, results, false); });
     }
     report.section("Training");
     const Metrics metrics = read_metrics(run / "metrics.csv");

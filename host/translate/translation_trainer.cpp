@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "host/files/safetensors.h"
+#include "host/files/tensor_facts.h"
 #include "host/translate/translate_networks.h"
 
 namespace patchforge {
@@ -164,7 +164,7 @@ void TranslationTrainer::restore(const std::filesystem::path& folder) {
         }
         kept->upload(values.data(), kept->size());
     }
-    iterations_.set_step(u64(state.at("step"))[0]);
+    iterations_.set_step(scalar_u64(state, "step"));
 }
 
 } // namespace patchforge

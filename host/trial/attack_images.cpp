@@ -54,9 +54,9 @@ SavedImages save_images(const fs::path& folder, const AttackResult& result, cons
             i < set.names.size() && !set.names[i].empty()
                 ? fs::path(set.names[i]).filename().replace_extension(".png").string()
                 : fmt::format("{:06}.png", i);
-        if (!taken.insert(within / name).second) {
-            name = fmt::format("{:06}_{}", i, name);
-            taken.insert(within / name);
+        // Names of files are those of samples, whose folders may differ: each is used once, this one or a longer one.
+        for (const std::string own = name; !taken.insert(within / name).second;) {
+            name = fmt::format("{:06}_{}", i, own.size() < 240 ? name : ".png");
         }
         const auto levels = patch_of(result, set, i);
         write_png(within / name, image_of(levels, format));

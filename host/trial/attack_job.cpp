@@ -19,6 +19,24 @@ fs::path AttackJob::save_folder(const AttackMethod& method, double epsilon, doub
     return out / "adversarial" / name;
 }
 
+std::vector<fs::path> AttackJob::save_folders() const {
+    std::vector<fs::path> folders;
+    for (const AttackMethod* method : methods) {
+        for (const auto& [epsilon, lambda] : budgets(*method)) {
+            folders.push_back(save_folder(*method, epsilon, lambda));
+        }
+    }
+    return folders;
+}
+
+OutputFolder::Inputs AttackJob::inputs() const {
+    OutputFolder::Inputs inputs;
+    for (const std::string& model : models()) {
+        inputs.emplace_back("--model", model);
+    }
+    return inputs;
+}
+
 std::vector<std::string> AttackJob::models() const {
     std::vector<std::string> paths;
     for (const auto& victim : victims) {
@@ -165,14 +183,8 @@ void AttackJob::validate() const {
         refuse("--transfer: no budget of --eps is above 0; give one, e.g. 8/255");
     }
     check_output_folder(out, "attack.json");
-    for (const AttackMethod* method : methods) {
-        for (const auto& [epsilon, lambda] : budgets(*method)) {
-            const fs::path folder = save_folder(*method, epsilon, lambda);
-            if (save && fs::exists(folder) && !fs::is_empty(folder)) {
-                refuse(fmt::format("--save: {} holds files already; name another --out",
-                                   folder.string()));
-            }
-        }
+    if (!out.empty()) {
+        OutputFolder::check(out, "attack", inputs(), Earlier::kept);
     }
 }
 

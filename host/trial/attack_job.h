@@ -11,6 +11,7 @@
 #include "host/attack/attack_options.h"
 #include "host/model/brought_in.h"
 #include "host/options/device_options.h"
+#include "host/run/output_folder.h"
 
 namespace patchforge {
 
@@ -44,6 +45,8 @@ struct AttackJob {
     // Where `save` puts the pictures of one of them.
     std::filesystem::path save_folder(const AttackMethod& method, double epsilon,
                                       double lambda) const;
+    std::vector<std::filesystem::path> save_folders() const; // of all of them
+    OutputFolder::Inputs inputs() const;                     // what must not lie in `out`
 
     // Throws std::invalid_argument naming the option, also where `out` holds something that must
     // not be overwritten.

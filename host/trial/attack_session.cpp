@@ -416,8 +416,12 @@ void Session::transfer(const AttackMethod& method, double epsilon,
 }
 
 void Session::run() {
+    std::optional<OutputFolder> out;
     if (!job_.out.empty()) {
-        fs::create_directories(job_.out);
+        out.emplace(job_.out, "attack", job_.inputs(), Earlier::kept);
+        for (const fs::path& folder : job_.save ? job_.save_folders() : std::vector<fs::path>()) {
+            out->empty(folder);
+        }
     }
     say(fmt::format("Device: {}", backend_->description()));
     say(fmt::format("Patches: {} ({})", chosen_.set.count(), chosen_.how));
@@ -439,6 +443,9 @@ void Session::run() {
     add_curves();
     check_sanity();
     finish();
+    if (out) {
+        out->complete();
+    }
 }
 
 void Session::finish() {

@@ -16,6 +16,7 @@
 #include "host/page/chart.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
+#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "host/trial/attack_rows.h"
@@ -373,10 +374,11 @@ void Session::finish() {
         *job_.document = json.dump(2);
     }
     if (!job_.out.empty()) {
-        fs::create_directories(job_.out);
+        OutputFolder out(job_.out, "evade", {}, Earlier::kept);
         write_file_atomically(job_.out / "evasion.csv", csv);
         write_file_atomically(job_.out / "evasion.json", json.dump(2) + "\n");
         report_.write(job_.out / "report.html");
+        out.complete();
         print_line(fmt::format("Look at {}", (job_.out / "report.html").string()));
     }
 }

@@ -4,14 +4,13 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "data/class_match.h"
 #include "data/escape.h"
 #include "data/packed_set.h"
-#include "data/read_bytes.h"
 #include "host/model/classifier_members.h"
+#include "host/run/timing_file.h"
 
 namespace patchforge {
 
@@ -21,18 +20,9 @@ namespace fs = std::filesystem;
 
 double training_step(const fs::path& run) {
     constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
-    const fs::path file = run / "timing.json";
-    if (!fs::exists(file)) {
-        return unknown;
-    }
-    const std::vector<std::uint8_t> bytes = read_bytes(file, 1 << 16);
-    const auto json = nlohmann::json::parse(bytes.begin(), bytes.end(), nullptr, false);
-    if (!json.is_object() || !json.contains("training_seconds") || !json.contains("steps") ||
-        !json["training_seconds"].is_number() || !json["steps"].is_number() ||
-        json["steps"].get<double>() < 1) {
-        return unknown;
-    }
-    return 1000 * json["training_seconds"].get<double>() / json["steps"].get<double>();
+    const auto time = read_timing(run);
+    return time && time->steps > 0 ? 1000 * time->seconds / static_cast<double>(time->steps)
+                                   : unknown;
 }
 
 } // namespace

@@ -2,6 +2,11 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
 namespace patchforge {
 namespace {
 
@@ -38,12 +43,26 @@ void await_change(const std::atomic<T>& value, T old) {
 } // namespace
 
 ThreadPool::ThreadPool(int threads) {
-    for (int i = 1; i < threads; ++i) {
-        workers_.emplace_back([this] { work(); });
+    try {
+        workers_.reserve(static_cast<std::size_t>(std::max(threads, 1)));
+        for (int i = 1; i < threads; ++i) {
+            workers_.emplace_back([this] { work(); });
+        }
+    } catch (const std::system_error& error) {
+        const std::size_t started = workers_.size() + 1;
+        stop();
+        throw std::runtime_error("--threads " + std::to_string(threads) +
+                                 ": the system starts no more than " + std::to_string(started) +
+                                 " (" + error.code().message() +
+                                 "); give fewer, or raise its limits (ulimit -u, ulimit -v)");
     }
 }
 
 ThreadPool::~ThreadPool() {
+    stop();
+}
+
+void ThreadPool::stop() {
     stopping_.store(true, std::memory_order_relaxed);
     calls_.fetch_add(1, std::memory_order_release);
     calls_.notify_all();

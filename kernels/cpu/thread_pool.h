@@ -35,6 +35,7 @@ class ThreadPool {
 
     void run(std::int64_t tasks, Task task, const void* body);
     void work();
+    void stop();
     void take_tasks();
 
     std::vector<std::thread> workers_;

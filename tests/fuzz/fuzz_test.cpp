@@ -1,15 +1,18 @@
 // A short run of what `make fuzz` does at length, under the same sanitizers.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "tests/fuzz/data_targets.h"
-#include "tests/fuzz/safetensors_target.h"
+#include "tests/fuzz/host_targets.h"
 
 namespace patchforge {
 namespace {
 
 TEST(Fuzz, ReadersRefuseDamageInOrder) {
     std::vector<FuzzTarget> targets = data_fuzz_targets();
-    targets.push_back(safetensors_fuzz_target());
+    std::ranges::move(host_fuzz_targets(), std::back_inserter(targets));
     for (const FuzzTarget& target : targets) {
         for (const FuzzBytes& sound : target.corpus) {
             EXPECT_NO_THROW(target.read(sound)) << target.name;

@@ -21,7 +21,8 @@ using FuzzBytes = std::vector<std::uint8_t>;
 
 struct FuzzTarget {
     std::string name;
-    std::vector<FuzzBytes> corpus; ///< sound files to start from
+    std::vector<FuzzBytes> corpus;    ///< sound files to start from
+    std::vector<FuzzBytes> damaged{}; ///< others, of faults that few changes would not bring about
     std::function<void(const FuzzBytes&)> read;
     /// Makes checksums right again, so that damage gets past them; may be empty.
     std::function<void(FuzzBytes&)> mend;
@@ -32,7 +33,9 @@ struct FuzzTarget {
 inline FuzzBytes mutate(const FuzzTarget& target, RandomSequence& random) {
     const auto below = [&](std::size_t n) { return static_cast<std::size_t>(random.bits() % n); };
     const auto pick = [&]() -> const FuzzBytes& {
-        return target.corpus[below(target.corpus.size())];
+        const std::size_t one = below(target.corpus.size() + target.damaged.size());
+        return one < target.corpus.size() ? target.corpus[one]
+                                          : target.damaged[one - target.corpus.size()];
     };
     FuzzBytes bytes = pick();
     for (std::size_t changes = 1 + below(1 + below(6)); changes > 0; --changes) {

@@ -1,5 +1,9 @@
 #include "host/attack/methods/gradient_steps.h"
 
+#include <algorithm>
+
+#include "host/run/interrupt.h"
+
 namespace patchforge {
 
 GradientSteps::GradientSteps(const AttackScene& scene)
@@ -61,7 +65,12 @@ void GradientSteps::walk() {
         const std::uint64_t first = static_cast<std::uint64_t>(scene_.batch.sample(0)) << 20;
         step_count_.upload(&first, 1);
     }
-    step_->replay(scene_.options.steps_of(scene_.batch.pixels()));
+    constexpr std::int64_t at_once = 8; // so that a signal is answered
+    for (std::int64_t left = scene_.options.steps_of(scene_.batch.pixels()); left > 0;
+         left -= at_once) {
+        stop_if_interrupted();
+        step_->replay(std::min(left, at_once));
+    }
 }
 
 void GradientSteps::run(std::size_t, double epsilon, double) {

@@ -61,6 +61,23 @@ TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
     const std::string csv = bytes_of_file(folder / "answers.csv");
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 73);
     EXPECT_EQ(csv.find("name,label,called,p(no cancer),p(cancer)\n"), 0u) << csv.substr(0, 60);
+
+    // One that cannot be read costs the others nothing.
+    std::string good;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "tissue-set")) {
+        good = entry.path().extension() == ".png" ? entry.path().string() : good;
+    }
+    std::ofstream(folder / "bad.png") << "no picture";
+    for (const bool first : {true, false}) {
+        const Outcome both = run_program("patchforge-cpu", {"classify", "--model", run,
+                                                            first ? folder / "bad.png" : good,
+                                                            first ? good : folder / "bad.png"});
+        EXPECT_EQ(both.status, 1) << both.output;
+        EXPECT_NE(both.output.find(good + "  "), std::string::npos) << both.output;
+        EXPECT_NE(both.output.find("1 of 2 not classified: " + (folder / "bad.png")),
+                  std::string::npos)
+            << both.output;
+    }
 }
 
 // Every kind of layer that a classifier is likely to have, and a residual.
@@ -347,6 +364,7 @@ TEST(ClassifierRun, StopsWhereTheLossIsNotFinite) {
     std::string bytes = bytes_of_file(weights);
     ASSERT_GT(bytes.size(), 128u);
     bytes.replace(bytes.size() - 128, 128, std::string(128, '\x7F'));
+    bytes.replace(bytes.find("crc32"), 5, "other"); // as if they had been trained
     std::ofstream(weights, std::ios::binary) << bytes;
     const Outcome outcome =
         run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "5", "--resume"}));

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -10,7 +11,9 @@
 #include "data/picture.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/files/safetensors.h"
+#include "host/run/run_folder.h"
 #include "tests/host/end_to_end/program.h"
+#include "tests/host/temporary_folder.h"
 
 namespace patchforge {
 namespace {
@@ -118,6 +121,63 @@ TEST(GanRun, KilledAndResumedOnTheCpuEndsInTheSameBytes) {
 
 TEST(GanRun, KilledAndResumedOnCudaEndsInTheSameBytes) {
     kill_and_resume("patchforge-simt", "cuda", 40, "9", 30);
+}
+
+// 128 + the signal after saving, so that a shell's && does not go on; the run that goes on ends in the same bytes.
+TEST(GanRun, SignalsSaveAndSayWhichTheyWere) {
+    const ScratchFolder folder("signals");
+    const std::string set = small_patches(folder);
+    const auto call = [&](const std::string& out) { // only the signal saves
+        return testing::with_options(training(set, out, 600, "cpu"),
+                                     {"--checkpoint-interval", "0"});
+    };
+    const Outcome whole = run_program("patchforge-cpu", call(folder / "whole"));
+    ASSERT_EQ(whole.status, 0) << whole.output;
+    std::vector<std::string> arguments = call(folder / "run");
+    int answered = 0;
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+        const Outcome stopped =
+            testing::run_and_signal("patchforge-cpu", arguments, "Step [", signal);
+        ASSERT_TRUE(stopped.status == 128 + signal || stopped.status == 0) << stopped.output;
+        if (stopped.status != 0) {
+            ++answered;
+            EXPECT_NE(stopped.output.find("everything is saved"), std::string::npos)
+                << stopped.output;
+            ASSERT_TRUE(latest_checkpoint(folder / "run"));
+        }
+        if (arguments.back() != "--resume") {
+            arguments.emplace_back("--resume");
+        }
+    }
+    EXPECT_GE(answered, 1);
+    const Outcome last = run_program("patchforge-cpu", arguments);
+    ASSERT_EQ(last.status, 0) << last.output;
+    EXPECT_TRUE(result_of(folder / "whole", 600) == result_of(folder / "run", 600));
+}
+
+// A bit that the disk lost: the newest checkpoint but it goes on, and says so.
+TEST(GanRun, GoesOnFromTheNewestWholeCheckpoint) {
+    const ScratchFolder folder("damaged");
+    const std::string set = small_patches(folder);
+    const std::vector<std::string> arguments = training(set, folder / "run", 40, "cpu");
+    ASSERT_EQ(run_program("patchforge-cpu", arguments).status, 0);
+    const std::string whole = result_of(folder / "run", 40);
+    const std::string state = folder / "run/checkpoints/step_40/discriminator.safetensors";
+    std::string bytes = bytes_of_file(state);
+    bytes[bytes.size() - 7] ^= 0x10;
+    put(state, bytes);
+    const Outcome fakes =
+        run_program("patchforge-cpu", {"generate", "--run", folder / "run", "--grid",
+                                       folder / "g.png", "--count", "4"});
+    EXPECT_EQ(fakes.status, 0) << fakes.output;
+    EXPECT_NE(fakes.output.find("taking the newest whole checkpoint"), std::string::npos);
+    std::vector<std::string> again = arguments;
+    again.emplace_back("--resume");
+    const Outcome resumed = run_program("patchforge-cpu", again);
+    EXPECT_EQ(resumed.status, 0) << resumed.output;
+    EXPECT_NE(resumed.output.find("checksum"), std::string::npos) << resumed.output;
+    EXPECT_NE(resumed.output.find("step_40.damaged"), std::string::npos) << resumed.output;
+    EXPECT_TRUE(result_of(folder / "run", 40) == whole);
 }
 
 TEST(GanRun, LeavesACompleteFolder) {

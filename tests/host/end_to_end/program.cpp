@@ -16,8 +16,13 @@ namespace patchforge::testing {
 
 namespace {
 
-Outcome run(const std::string& program, const std::vector<std::string>& arguments,
-            int milliseconds) {
+struct SignalAt {
+    std::string text;
+    int signal = 0;
+};
+
+Outcome run(const std::string& program, const std::vector<std::string>& arguments, int milliseconds,
+            SignalAt at = {}) {
     const std::string path = program_path(program);
     std::vector<char*> argv = {const_cast<char*>(path.c_str())};
     for (const std::string& argument : arguments) {
@@ -60,6 +65,10 @@ Outcome run(const std::string& program, const std::vector<std::string>& argument
             break;
         }
         outcome.output.append(buffer, static_cast<std::size_t>(count));
+        if (at.signal != 0 && outcome.output.find(at.text) != std::string::npos) {
+            kill(child, at.signal);
+            at.signal = 0;
+        }
     }
     close(ends[0]);
     int status = 0;
@@ -89,6 +98,11 @@ std::string program_path(const std::string& program) {
 
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments) {
     return run(program, arguments, -1);
+}
+
+Outcome run_and_signal(const std::string& program, const std::vector<std::string>& arguments,
+                       const std::string& text, int signal) {
+    return run(program, arguments, -1, {text, signal});
 }
 
 InterruptedRun run_through_kills(const std::string& program, std::vector<std::string> arguments,

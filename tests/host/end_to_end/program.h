@@ -20,6 +20,10 @@ std::vector<std::string> with_options(std::vector<std::string> arguments,
 std::string program_path(const std::string& program);
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments);
 
+// The same; sends `signal` when the output holds `text` for the first time.
+Outcome run_and_signal(const std::string& program, const std::vector<std::string>& arguments,
+                       const std::string& text, int signal);
+
 // A training into the folder `run`, killed with SIGKILL and gone on with by --resume, `kills` times
 // at most: after `milliseconds`, twice as many, and so on. Then it may end.
 struct InterruptedRun {

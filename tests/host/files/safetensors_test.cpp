@@ -1,4 +1,5 @@
 #include "host/files/safetensors.h"
+#include "host/files/tensor_facts.h"
 
 #include <gtest/gtest.h>
 
@@ -32,6 +33,21 @@ std::string fault_of(const std::vector<std::byte>& bytes) {
     return "accepted";
 }
 
+// Without the entry of its checksum.
+std::string bare(const std::vector<std::byte>& bytes) {
+    std::string header = text_of(bytes).substr(8), data;
+    std::uint64_t length = 0;
+    std::memcpy(&length, bytes.data(), 8);
+    data = header.substr(length);
+    header.resize(length);
+    header.erase(header.find_last_not_of(' ') + 1);
+    const std::size_t begin = header.find("\"__metadata__\"");
+    const std::size_t end = header.find('}', begin) + 1;
+    header.erase(begin, end - begin + (header[end] == ',' ? 1 : 0));
+    header.resize((header.size() + 7) / 8 * 8, ' ');
+    return text_of(file_of(header, data));
+}
+
 // The bytes that the reference implementation's own test demands for this tensor.
 TEST(Safetensors, WritesTheReferenceBytes) {
     const float values[6] = {0, 1, 2, 3, 4, 5};
@@ -43,9 +59,8 @@ TEST(Safetensors, WritesTheReferenceBytes) {
         91, 48, 44,  50,  52,  93,  125, 125, 0,   0,   0,   0,   0,   0,   128, 63,
         0,  0,  0,   64,  0,   0,   64,  64,  0,   0,   128, 64,  0,   0,   160, 64};
     const auto bytes = encode_safetensors({make_f32("attn.0", {1, 2, 3}, values)});
-    ASSERT_EQ(bytes.size(), sizeof expected);
-    EXPECT_EQ(std::memcmp(bytes.data(), expected, sizeof expected), 0);
-    EXPECT_EQ(text_of(encode_safetensors({})), std::string("\x08\0\0\0\0\0\0\0{}      ", 16));
+    EXPECT_EQ(bare(bytes), std::string(reinterpret_cast<const char*>(expected), sizeof expected));
+    EXPECT_EQ(bare(encode_safetensors({})), std::string("\x08\0\0\0\0\0\0\0{}      ", 16));
 }
 
 TEST(Safetensors, OrdersByTypeThenNameAndPadsTheHeader) {
@@ -59,7 +74,9 @@ TEST(Safetensors, OrdersByTypeThenNameAndPadsTheHeader) {
     std::uint64_t header = 0;
     std::memcpy(&header, bytes.data(), 8);
     EXPECT_EQ(header % 8, 0u);
-    EXPECT_EQ(text_of(bytes).substr(8, 160).find("{\"__metadata__\":{\"k\":\"v\"},\"z\":{"), 0u);
+    const std::string begin = text_of(bytes).substr(8, 160);
+    EXPECT_EQ(begin.find("{\"__metadata__\":{\"k\":\"v\",\"crc32\":\""), 0u) << begin;
+    EXPECT_EQ(begin.find("\"},\"z\":{"), 42u) << begin;
     const TensorFile file = decode_safetensors(bytes, "x");
     ASSERT_EQ(file.tensors.size(), 4u);
     EXPECT_EQ(file.tensors[0].name, "z");
@@ -70,6 +87,71 @@ TEST(Safetensors, OrdersByTypeThenNameAndPadsTheHeader) {
     EXPECT_EQ(file.metadata.at("k"), "v");
     EXPECT_EQ(encode_safetensors({tensors[3], tensors[2], tensors[1], tensors[0]}, {{"k", "v"}}),
               bytes);
+}
+
+// One flipped bit, wherever it lies. In the name of the entry itself it takes the checksum away: nothing else is damaged.
+TEST(Safetensors, EveryFlippedBitIsNoticed) {
+    const std::vector<float> values = {1, 2, 3, 4, 5};
+    const std::uint64_t step = 1;
+    const auto sound = encode_safetensors(
+        {make_f32("0.weight", {5}, values.data()), make_u64("step", {}, &step)}, {{"k", "\"v\""}});
+    EXPECT_FALSE(decode_safetensors(sound, "x").metadata.contains("crc32")); // ours, not the user's
+    const std::size_t key = text_of(sound).find("crc32");
+    int unnoticed = 0;
+    for (std::size_t bit = 0; bit < 8 * sound.size(); ++bit) {
+        auto damaged = sound;
+        damaged[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+        try {
+            decode_safetensors(damaged, "x");
+            EXPECT_TRUE(bit / 8 >= key && bit / 8 < key + 5) << bit;
+            ++unnoticed;
+        } catch (const std::runtime_error& error) {
+            EXPECT_NE(std::string(error.what()).find("x: "), std::string::npos) << error.what();
+        }
+    }
+    EXPECT_GT(unnoticed, 0);
+    auto cut = sound;
+    cut.resize(sound.size() - 1);
+    EXPECT_THROW(decode_safetensors(cut, "x"), std::runtime_error);
+}
+
+// What earlier versions wrote, and other programs write.
+TEST(Safetensors, NoChecksumIsNoFault) {
+    EXPECT_EQ(decode_safetensors(
+                  file_of(R"({"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}})", "z"), "x")
+                  .tensors.size(),
+              1u);
+}
+
+TEST(TensorFacts, AreBoundedBeforeTheyAreUsed) {
+    const std::uint64_t numbers[] = {7, 8};
+    TensorFile file{"f",
+                    {make_u64("one", {}, numbers), make_u64("none", {0}, numbers),
+                     make_u64("two", {2}, numbers)},
+                    {{"width", "50"},
+                     {"zero", "0"},
+                     {"many", "65536"},
+                     {"words", "50px"},
+                     {"huge", "99999999999999999999"},
+                     {"classes", names_entry({"a\nb", "\xFF"})},
+                     {"lines", "a\nb"},
+                     {"torn", "[\"a\""},
+                     {"numbers", "[1]"}}};
+    EXPECT_EQ(scalar_u64(file, "one"), 7u);
+    EXPECT_EQ(metadata_extent(file, "width"), 50);
+    EXPECT_EQ(metadata_extent(file, "absent"), std::nullopt);
+    EXPECT_EQ(names_of(file, "classes"), (std::vector<std::string>{"a\nb", "\\xFF"}));
+    EXPECT_EQ(names_of(file, "lines"), (std::vector<std::string>{"a", "b"}));
+    EXPECT_EQ(names_of(file, "absent"), std::nullopt);
+    for (const char* tensor : {"none", "two", "absent"}) {
+        EXPECT_THROW(scalar_u64(file, tensor), std::runtime_error) << tensor;
+    }
+    for (const char* key : {"zero", "many", "words", "huge"}) {
+        EXPECT_THROW(metadata_extent(file, key), std::runtime_error) << key;
+    }
+    for (const char* key : {"torn", "numbers"}) {
+        EXPECT_THROW(names_of(file, key), std::runtime_error) << key;
+    }
 }
 
 // Every type of number, in its own bits: the largest finite one passes, infinity and NaN do not.
@@ -190,6 +272,13 @@ TEST(Safetensors, RefusesWhatIsMalformed) {
         {file_of(tensor(R"("dtype":"F32","shape":[2])"), data), "needs exactly"},
         {file_of(tensor(good + R"(,"extra":1)"), data), "needs exactly"},
         {file_of(tensor(R"("dtype":"F32","shape":[4611686018427387904,4611686018427387904],)"
+                        R"("data_offsets":[0,8])"),
+                 data),
+         "has an extent of"},
+        {file_of(tensor(R"("dtype":"F32","shape":[2147483647,0,2147483648],"data_offsets":[0,0])"),
+                 ""),
+         "has an extent of"},
+        {file_of(tensor(R"("dtype":"F32","shape":[2147483647,2147483647,2147483647],)"
                         R"("data_offsets":[0,8])"),
                  data),
          "does not fill"},

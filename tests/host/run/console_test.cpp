@@ -5,8 +5,10 @@
 #include <thread>
 #include <unistd.h>
 
+#include "data/atomic_file.h"
 #include "host/run/interrupt.h"
 #include "host/run/progress.h"
+#include "tests/host/temporary_folder.h"
 
 namespace patchforge {
 namespace {
@@ -76,17 +78,69 @@ TEST(Interrupt, FirstSignalIsNotedSecondEndsTheProgram) {
     }
     int status = 0;
     ::waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT) << status;
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 128 + SIGINT) << status;
+}
+
+TEST(Interrupt, ClosedTerminalsAndPipesTellTwiceAndAreSavedOnce) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        const InterruptScope scope;
+        for (const int signal : {SIGHUP, SIGHUP, SIGPIPE, SIGPIPE}) {
+            std::raise(signal);
+        }
+        ::_exit(interrupting_signal());
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == SIGHUP) << status;
+}
+
+TEST(Interrupt, WithNothingToSaveTheProgramEndsAndTakesItsTemporariesBack) {
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
+        const TemporaryFolder folder;
+        const pid_t child = ::fork();
+        if (child == 0) {
+            handle_signals();
+            AtomicFile file(folder / "half");
+            file.write("half");
+            std::raise(signal);
+            ::_exit(0);
+        }
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 128 + signal) << status;
+        EXPECT_TRUE(std::filesystem::is_empty(folder.path())) << signal;
+    }
+}
+
+TEST(Interrupt, WhatWasIgnoredStaysIgnored) { // nohup
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::signal(SIGHUP, SIG_IGN);
+        handle_signals();
+        std::raise(SIGHUP);
+        const InterruptScope scope;
+        std::raise(SIGHUP);
+        ::_exit(interrupted() ? 1 : 0);
+    }
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
 }
 
 TEST(Interrupt, ScopeBeginsFreshAndPutsBackWhatWasThere) {
-    const auto before = std::signal(SIGTERM, SIG_IGN);
+    const auto before = std::signal(SIGTERM, [](int) {});
+    const auto own = std::signal(SIGTERM, before);
+    std::signal(SIGTERM, own);
     {
         const InterruptScope scope;
+        EXPECT_NO_THROW(stop_if_interrupted());
         std::raise(SIGTERM);
         EXPECT_TRUE(interrupted());
+        EXPECT_THROW(stop_if_interrupted(), Interrupted);
     }
-    EXPECT_EQ(std::signal(SIGTERM, before), SIG_IGN);
+    EXPECT_NO_THROW(stop_if_interrupted()); // there is nobody to catch it
+    EXPECT_EQ(std::signal(SIGTERM, before), own);
     const InterruptScope scope;
     EXPECT_FALSE(interrupted());
 }

@@ -181,12 +181,15 @@ TEST(EventFile, MessagesHaveTheirGoldenBytes) {
     EXPECT_EQ(hex(encode_version_event(1.0)), "09000000000000f03f"               // wall_time = 1.0
                                               "1a0d627261696e2e4576656e743a32"); // "brain.Event:2"
     EXPECT_EQ(hex(encode_scalar_event(2.0, 300, "loss/d", 1.5F)),
-              "090000000000000040" // wall_time = 2.0
-              "10ac02"             // step = 300
-              "2a0f"               // summary, 15 bytes
-              "0a0d"               // value, 13 bytes
-              "0a066c6f73732f64"   // tag
-              "150000c03f");       // simple_value = 1.5
+              "090000000000000040"                                    // wall_time = 2.0
+              "10ac02"                                                // step = 300
+              "2a0f"                                                  // summary, 15 bytes
+              "0a0d"                                                  // value, 13 bytes
+              "0a066c6f73732f64"                                      // tag
+              "150000c03f");                                          // simple_value = 1.5
+    EXPECT_EQ(hex(encode_start_event(2.0, 300)), "090000000000000040" // wall_time = 2.0
+                                                 "10ac02"             // step = 300
+                                                 "3a020801");         // session_log: status = START
 }
 
 TEST(EventFile, ScalarsAndPicturesReadBack) {

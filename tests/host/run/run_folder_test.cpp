@@ -1,5 +1,6 @@
 #include "host/run/run_folder.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -9,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "host/files/safetensors.h"
+#include "host/run/whole_checkpoint.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge {
@@ -81,6 +84,70 @@ TEST_F(RunFolderTest, BeginsWhereAKilledCreationStopped) {
     EXPECT_NO_THROW(create());
     EXPECT_FALSE(fs::exists(path_ / "params.json.17-0.partial"));
     EXPECT_EQ(read_run_kind(path_), "train gan");
+}
+
+// Of two that begin at once one goes on, and its parameters are the folder's.
+TEST_F(RunFolderTest, OneOfTwoStartsGoesOn) {
+    std::vector<pid_t> children;
+    for (std::int64_t i = 0; i < 8; ++i) {
+        const pid_t child = ::fork();
+        if (child == 0) {
+            try {
+                RunFolder run = RunFolder::create(path_, "train gan", {{"seed", i}});
+                ::usleep(200000);
+                ::_exit(read_parameters(path_) == Parameters{{"seed", i}} ? 10 : 11);
+            } catch (const std::exception&) {
+                ::_exit(12);
+            }
+        }
+        children.push_back(child);
+    }
+    std::map<int, int> ends;
+    for (const pid_t child : children) {
+        int status = 0;
+        ::waitpid(child, &status, 0);
+        ++ends[WEXITSTATUS(status)];
+    }
+    EXPECT_EQ(ends, (std::map<int, int>{{10, 1}, {12, 7}}));
+}
+
+TEST_F(RunFolderTest, FallsBackToTheNewestWholeCheckpoint) {
+    const auto state_of = [](std::uint64_t step) {
+        const float weight = static_cast<float>(step);
+        return encode_safetensors({make_f32("w", {1}, &weight), make_u64("step", {}, &step)});
+    };
+    RunFolder run = create();
+    EXPECT_FALSE(newest_whole_checkpoint(path_).newest);
+    for (const std::uint64_t step : {1, 2, 3, 4}) { // the third says it is the ninth
+        run.write_checkpoint(static_cast<std::int64_t>(step),
+                             {{"state.safetensors", state_of(step == 3 ? 9 : step)}}, 9);
+    }
+    EXPECT_EQ(newest_whole_checkpoint(path_).newest->step, 4);
+    const fs::path newest = path_ / "checkpoints/step_4/state.safetensors";
+    const std::string sound = contents(newest);
+    for (const std::string& damaged : {sound.substr(0, sound.size() - 3),
+                                       sound.substr(0, sound.size() - 1) + "!", std::string()}) {
+        put(newest, damaged);
+        testing::internal::CaptureStdout();
+        const WholeCheckpoint found = newest_whole_checkpoint(path_);
+        const std::string said = testing::internal::GetCapturedStdout();
+        ASSERT_TRUE(found.newest);
+        EXPECT_EQ(found.newest->step, 2);
+        ASSERT_EQ(found.damaged.size(), 2u);
+        for (const char* word :
+             {"step_4", "is of step 9", "taking the newest whole checkpoint", "step_2"}) {
+            EXPECT_NE(said.find(word), std::string::npos) << said;
+        }
+    }
+    run.set_aside({4, path_ / "checkpoints/step_4"});
+    EXPECT_EQ(latest_checkpoint(path_)->step, 3);
+    EXPECT_TRUE(fs::exists(path_ / "checkpoints/step_4.damaged/state.safetensors"));
+    for (const int step : {1, 2}) {
+        put(path_ / fmt::format("checkpoints/step_{}/state.safetensors", step), "x");
+    }
+    const std::string message =
+        message_of<std::runtime_error>([&] { newest_whole_checkpoint(path_); });
+    EXPECT_NE(message.find("step_3"), std::string::npos) << message;
 }
 
 TEST_F(RunFolderTest, ResumeShowsWhatDiffers) {
