@@ -147,7 +147,8 @@ std::unique_ptr<ClassifierModel> ClassifierModel::load(Backend& backend, const f
     auto model =
         std::make_unique<ClassifierModel>(backend, std::move(brought.shape), std::move(format));
     model->network().load_weights(brought.file, what);
-    if (const auto told = brought.file.metadata.find("threshold"); told != brought.file.metadata.end()) {
+    if (const auto told = brought.file.metadata.find("threshold");
+        told != brought.file.metadata.end()) {
         try {
             model->set_threshold(parse_fraction("threshold", told->second));
         } catch (const std::invalid_argument&) {

@@ -114,7 +114,9 @@ void Report::key_figures(const std::vector<std::pair<std::string, std::string>>&
 }
 
 void Report::lead(const std::string& text, Tone tone) {
-    leads_.emplace_back(text, tone);
+    if (!text.empty()) {
+        leads_.emplace_back(text, tone);
+    }
 }
 
 void Report::settings(const std::string& of,

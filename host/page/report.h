@@ -24,7 +24,7 @@ class Report {
     explicit Report(std::string title, std::string summary = "");
 
     // What came out, in a sentence: under the title and before everything else. A page of several
-    // parts shows the sentences of all of them.
+    // parts shows the sentences of all of them. Empty: nothing.
     void lead(const std::string& text, Tone tone = Tone::neutral);
     // Names and values, folded, at the end of the page under one heading with those of other parts.
     void settings(const std::string& of,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -20,6 +21,7 @@
 #include "host/trial/attack_job.h"
 #include "host/trial/attack_rows.h"
 #include "host/trial/attack_table.h"
+#include "host/trial/attack_words.h"
 #include "host/trial/loaded_victim.h"
 #include "host/trial/sanity_checks.h"
 
@@ -81,7 +83,6 @@ class Session {
     void remember(const LoadedVictim& victim, const AttackResult& result);
     void transfer(const AttackMethod& method, double epsilon,
                   const std::vector<std::vector<std::int32_t>>& clean);
-    void say(const std::string& line) { print_line(line); }
     void table(const std::string& caption, const std::vector<std::string>& columns,
                const std::vector<std::vector<std::string>>& rows) {
         print_line(table_text(columns, rows));
@@ -135,6 +136,7 @@ void Session::remember(const LoadedVictim& victim, const AttackResult& result) {
 }
 
 void Session::attack_one() {
+    Report tables("");
     for (const AttackMethod* method : job_.methods) {
         const std::size_t first = summaries_.size();
         run_method(
@@ -154,10 +156,10 @@ void Session::attack_one() {
                         job_.save_folder(*method, result.epsilon, result.lambda);
                     const SavedImages saved =
                         save_images(folder, result, chosen_.set, format(), job_.options.norm);
-                    say(fmt::format("{}: {} PNG files; read back: {} differ, {} pixels outside the "
-                                    "ball",
-                                    folder.string(), saved.files, saved.changed_on_disk,
-                                    saved.outside_ball));
+                    print_line(fmt::format(
+                        "{}: {} PNG files; read back: {} differ, {} pixels outside the "
+                        "ball",
+                        folder.string(), saved.files, saved.changed_on_disk, saved.outside_ball));
                 }
             });
         const std::vector<AttackSummary> part(
@@ -170,8 +172,12 @@ void Session::attack_one() {
         for (auto& row : rows) {
             row.erase(row.begin());
         }
-        report_.table("Attack " + part.front().attack, columns, rows);
+        tables.table("Attack " + part.front().attack, columns, rows);
     }
+    report_.lead(attack_sentence(victims_.front().name, summaries_));
+    report_.key_figures(attack_figures(summaries_));
+    add_curves();
+    report_.append(tables);
     const std::vector<std::string> columns = {"attack",
                                               "eps",
                                               "class",
@@ -184,7 +190,7 @@ void Session::attack_one() {
           class_rows(summaries_));
     if (format().class_names == std::vector<std::string>{"no cancer", "cancer"}) {
         for (const AttackSummary& s : summaries_) {
-            say(fmt::format(
+            print_line(fmt::format(
                 "{} eps {}: missed cancers {} of {}, false alarms {} of {}, balanced accuracy "
                 "{}, AUC {}",
                 s.attack, epsilon_text(s.epsilon), s.classes[1].wrong(), s.classes[1].total,
@@ -192,20 +198,9 @@ void Session::attack_one() {
                 figure_text(s.auc, 4)));
         }
     }
-    std::int64_t ball = 0, box = 0, bad = 0;
-    double ulps = 0;
-    for (const AttackSummary& s : summaries_) {
-        ball += s.violations.ball;
-        box += s.violations.box;
-        bad += s.violations.not_finite;
-        ulps = std::max(ulps, s.violations.largest_ulps);
-    }
-    const std::string verdict = fmt::format(
-        "Pixels (samples in L2 and L1) outside the ball: {}, outside the box: {}, not finite: "
-        "{}; at most {:.1f} units in the last place",
-        ball, box, bad, ulps);
-    say(verdict);
-    report_.verdict(verdict, ball + box + bad == 0);
+    const auto [held, text] = budgets_held(summaries_);
+    print_line(text);
+    report_.verdict(text, held);
 }
 
 void Session::attack_with_detector() {
@@ -247,7 +242,7 @@ void Session::attack_with_detector() {
     report_.paragraph(
         "(c), the score that counts: the attack knows both models and fools them together. Right "
         "is there what is called right and let through, so that false alarms cost accuracy.");
-    say("(c) joint adaptive attack on classifier and detector:");
+    print_line("(c) joint adaptive attack on classifier and detector:");
 }
 
 void Session::add_chart(const std::optional<Chart>& chart, const char* file, const char* caption) {
@@ -281,7 +276,7 @@ void Session::check_sanity() {
     const std::string reason = why_unchecked();
     if (!reason.empty()) {
         const std::string line = "The checks of this evaluation were left out: " + reason;
-        say(line);
+        print_line(line);
         report_.note(line + ".");
         json_["sanity_left_out"] = reason;
         return;
@@ -292,8 +287,8 @@ void Session::check_sanity() {
                                     fallen_[v]};
         const std::string whose = victims_.size() > 1 ? victims_[v].name + ": " : "";
         for (const SanityCheck& check : sanity_checks(evaluation, chosen_.set, sanity_count)) {
-            say(fmt::format("{}: {}{}: {}", check.good ? "sane" : "WARNING", whose, check.name,
-                            check.found));
+            print_line(fmt::format("{}: {}{}: {}", check.good ? "sane" : "WARNING", whose,
+                                   check.name, check.found));
             report_.verdict(whose + check.name + ": " + check.found, check.good);
             json_["sanity"].push_back({{"model", victims_[v].name},
                                        {"check", check.name},
@@ -305,22 +300,27 @@ void Session::check_sanity() {
         const std::string line =
             fmt::format("The attacks that ran are not compared with PGD: {}",
                         job_.options.targeted() ? "they have a target" : "they have no budget");
-        say(line);
+        print_line(line);
         report_.note(line + ".");
     }
 }
 
 void Session::compare_defences() {
+    std::vector<Kept> kept;
     std::vector<std::string> columns = {"model", "clean acc"};
     std::vector<std::vector<std::string>> rows;
     for (const LoadedVictim& victim : victims_) {
         std::vector<std::string> row = {victim.name, ""};
+        kept.push_back({victim.name, std::numeric_limits<double>::quiet_NaN()});
         for (const AttackMethod* method : job_.methods) {
             run_method(victim, nullptr, *method, [&](const AttackResult&, const AttackSummary& s) {
                 AttackSummary named = s;
                 named.attack = victim.name + ": " + s.attack;
                 summaries_.push_back(named);
                 row[1] = figure_text(s.clean_accuracy(), 4);
+                if (s.epsilon == largest_epsilon() && s.epsilon > 0) {
+                    kept.back().robust = std::fmin(kept.back().robust, s.robust_accuracy());
+                }
                 if (s.epsilon > 0) {
                     row.push_back(figure_text(s.robust_accuracy(), 4));
                     if (&victim == &victims_.front()) {
@@ -349,6 +349,8 @@ void Session::compare_defences() {
              {"nonlinearity", sensitivity.nonlinearity}});
         rows.push_back(row);
     }
+    report_.lead(defence_sentence(kept));
+    add_curves();
     columns.insert(columns.end(), {"step cost", "gradient L1", "gradient L2", "nonlinearity"});
     table("Defences: robust accuracy per attack, time of a training step relative to the first "
           "model, mean norms of the loss gradient by the pixels, and how far the loss along FGSM's "
@@ -378,6 +380,7 @@ void Session::transfer(const AttackMethod& method, double epsilon,
         columns.push_back(victim.name);
     }
     std::vector<std::vector<std::string>> rows;
+    std::vector<double> passed;
     for (const LoadedVictim& source : victims_) {
         AttackRunner forger(source.members(), nullptr, chosen_.set, options_of(method));
         const AttackResult forged = forger.run(epsilon);
@@ -395,6 +398,9 @@ void Session::transfer(const AttackMethod& method, double epsilon,
                     right && (target >= 0 ? answers[i] == target : answers[i] != images.labels[i]);
             }
             const double rate = share_of(broken, correct);
+            if (&victims_[t] != &source) {
+                passed.push_back(rate);
+            }
             row.push_back(fmt::format("{} ({}/{})", figure_text(rate, 3), broken, correct));
             json_["transfer"].push_back({{"attack", options_of(method).text(format().pixels())},
                                          {"eps", epsilon},
@@ -411,7 +417,12 @@ void Session::transfer(const AttackMethod& method, double epsilon,
         "Transfer of {} at eps {}: share of the patches a model gets right that the 8-bit images "
         "forged on another break",
         options_of(method).text(format().pixels()), epsilon_text(epsilon));
-    say(caption);
+    print_line(caption);
+    const auto [least, most] = std::ranges::minmax(passed);
+    report_.lead(fmt::format("Of what a model gets right, {} forged on another at eps {} breaks "
+                             "{:.1f} to {:.1f} %.",
+                             options_of(method).text(format().pixels()), epsilon_text(epsilon),
+                             100 * least, 100 * most));
     table(caption, columns, rows);
 }
 
@@ -423,13 +434,15 @@ void Session::run() {
             out->empty(folder);
         }
     }
-    say(fmt::format("Device: {}", backend_->description()));
-    say(fmt::format("Patches: {} ({})", chosen_.set.count(), chosen_.how));
+    print_line(fmt::format("Device: {}", backend_->description()));
+    print_line(fmt::format("Patches: {} ({})", chosen_.set.count(), chosen_.how));
     if (!unlabelled_.empty()) {
-        say(unlabelled_);
+        print_line(unlabelled_);
         report_.note(unlabelled_ + ". Clean accuracy is 1 by that; what counts is what is broken.");
     }
-    report_.section("Attacks");
+    report_.section(job_.transfer         ? "Do forgeries pass to another model?"
+                    : victims_.size() > 1 ? "Attacks on several models"
+                                          : "Attacks on " + victims_.front().name);
     if (job_.transfer) {
         transfer();
     } else if (victims_.size() > 1) {
@@ -440,7 +453,6 @@ void Session::run() {
         }
         attack_one();
     }
-    add_curves();
     check_sanity();
     finish();
     if (out) {
@@ -457,7 +469,7 @@ void Session::finish() {
     for (const LoadedVictim& victim : victims_) {
         facts.emplace_back("model " + victim.name, victim.hashes());
     }
-    report_.settings("Settings of the attack", facts);
+    report_.settings(job_.transfer ? "Settings of the transfer" : "Settings of the attack", facts);
     report_.note("No claim of robustness reaches further than the attacks run here.");
     if (job_.page) {
         job_.page->append(report_);
@@ -480,7 +492,7 @@ void Session::finish() {
     write_file_atomically(job_.out / "attack.json", text + "\n");
     write_file_atomically(job_.out / "attack.csv", summaries_csv(summaries_));
     report_.write(job_.out / "report.html");
-    say(fmt::format("Look at {}", (job_.out / "report.html").string()));
+    print_line(fmt::format("Look at {}", (job_.out / "report.html").string()));
 }
 
 } // namespace

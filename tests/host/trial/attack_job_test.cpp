@@ -14,6 +14,7 @@
 #include "host/trial/attack_job.h"
 #include "host/trial/attack_rows.h"
 #include "host/trial/attack_table.h"
+#include "host/trial/attack_words.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge::testing {
@@ -324,6 +325,48 @@ TEST(AttackCharts, BudgetsAndDistancesHaveCurvesOfTheirOwn) {
     EXPECT_EQ(distance->series[1].y, (std::vector<double>{0.9}));
     EXPECT_FALSE(distance_curve({both[0], both[1]}));
     EXPECT_FALSE(robustness_curve({both[2], both[6]}, 2));
+}
+
+AttackSummary summary_of(const char* attack, double epsilon, std::int64_t broken) {
+    AttackSummary s;
+    s.attack = attack;
+    s.epsilon = epsilon;
+    s.count = 200;
+    s.correct = 160;
+    s.broken = broken;
+    s.classes = {{"no cancer"}, {"cancer"}};
+    for (ClassCount& one : s.classes) {
+        one.total = 100;
+        one.correct = 80;
+    }
+    s.classes[1].broken = broken / 2;
+    return s;
+}
+
+// The strongest attack at the largest budget is the sentence; every budget has its figure.
+TEST(AttackWords, AreOfTheStrongestAttack) {
+    const std::vector<AttackSummary> summaries = {
+        summary_of("fgsm", 0, 0), summary_of("fgsm", 8 / 255.0, 60),
+        summary_of("pgd", 4 / 255.0, 100), summary_of("pgd", 8 / 255.0, 140)};
+    EXPECT_EQ(attack_sentence("c1", summaries),
+              "c1: right on 80.0 % of 200 patches; under pgd at eps 8/255 on 10.0 %.");
+    const std::vector<std::pair<std::string, std::string>> figures = {
+        {"80.0 %", "right before"},
+        {"30.0 %", "right at eps 4/255"},
+        {"10.0 %", "right at eps 8/255"},
+        {"80.0 %", "of no cancer at eps 8/255"},
+        {"10.0 %", "of cancer at eps 8/255"}};
+    EXPECT_EQ(attack_figures(summaries), figures);
+    AttackSummary cw = summary_of("cw", std::numeric_limits<double>::infinity(), 160);
+    cw.l2.mean = 0.25;
+    EXPECT_EQ(attack_sentence("c1", {cw}), "c1: right on 80.0 % of 200 patches; cw breaks 100.0 % "
+                                           "of these at a mean L2 distance of 0.250.");
+    EXPECT_EQ(attack_sentence("c1", {}), "");
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    EXPECT_EQ(defence_sentence({{"a", 0.1}, {"b", 0.4}, {"c", 0.2}}),
+              "Of 3 models b keeps most: 40.0 % right under the strongest attack at the largest "
+              "budget; a keeps 10.0 %.");
+    EXPECT_EQ(defence_sentence({{"a", none}, {"b", none}}), "");
 }
 
 } // namespace
