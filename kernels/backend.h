@@ -25,6 +25,7 @@
 #include "kernels/operations/optimiser.h"
 #include "kernels/operations/perturb.h"
 #include "kernels/operations/photograph.h"
+#include "kernels/operations/picture_pool.h"
 #include "kernels/operations/pool.h"
 #include "kernels/operations/reduce.h"
 #include "kernels/operations/regularise.h"
@@ -62,6 +63,7 @@ class Backend : public ActivationOperations,
                 public OptimiserOperations,
                 public PerturbOperations,
                 public PhotographOperations,
+                public PicturePoolOperations,
                 public PoolOperations,
                 public ReduceOperations,
                 public RegulariseOperations,

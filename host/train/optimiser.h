@@ -53,6 +53,11 @@ class Optimiser {
     void step(Iterations& iterations, std::int64_t rows, StepCount count,
               const std::function<ShardPass(std::int64_t rows)>& of_shard);
 
+    // Or in two halves, where several passes sum their gradients: they add to gradients(), laid out as
+    // Network::all(), and update() takes the step. For what adds_terms or is not plain.
+    Vector<float> gradients() const { return gradients_.view(); }
+    void update(Vector<float> gradients, StepCount count);
+
     Adam adam(StepCount count) const;
     bool fused() const { return gradients_.size() == 0 && !sum_; }
     // The mean of all weights so far; empty without historical averaging.
@@ -65,7 +70,6 @@ class Optimiser {
     // The running statistics of all `running_`, side by side.
     enum class Direction { save, restore };
     void copy_statistics(Vector<float> saved, Direction direction);
-    void update(Vector<float> gradients, StepCount count);
 
     Network& network_;
     OptimiserOptions options_;

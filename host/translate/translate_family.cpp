@@ -14,9 +14,15 @@ namespace {
 std::unique_ptr<TranslationTask> make_task(Backend& backend, const TranslateSets& sets,
                                            const TranslateOptions& options, Placement placement,
                                            const Sharding& sharding) {
-    return options.mode == TranslationMode::super_resolution
-               ? super_resolution_task(backend, sets, options, placement, sharding)
-               : paired_task(backend, sets, options, placement, sharding);
+    switch (options.mode) {
+    case TranslationMode::super_resolution:
+        return super_resolution_task(backend, sets, options, placement, sharding);
+    case TranslationMode::paired:
+        return paired_task(backend, sets, options, placement, sharding);
+    case TranslationMode::cycle:
+        break;
+    }
+    return cycle_task(backend, sets, options, placement, sharding);
 }
 
 class TranslateFamily final : public Family {

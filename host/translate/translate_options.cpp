@@ -12,7 +12,8 @@ namespace patchforge {
 namespace {
 
 const Choices<TranslationMode> modes = {{"super-resolution", TranslationMode::super_resolution},
-                                        {"paired", TranslationMode::paired}};
+                                        {"paired", TranslationMode::paired},
+                                        {"cycle", TranslationMode::cycle}};
 
 } // namespace
 
@@ -50,8 +51,10 @@ void choose_mode(TranslateOptions& options, TranslationMode mode) {
 
 void describe(Options& options, TranslateOptions& o) {
     options.group("Translation");
-    Option& mode = options.choice("mode", o.mode, modes,
-                                  "small pictures to large ones, or pictures to pictures in pairs");
+    Option& mode =
+        options.choice("mode", o.mode, modes,
+                       "small pictures to large ones; pictures to pictures in pairs; one "
+                       "kind of picture to another without pairs");
     mode.set = [&o](const std::string& text) {
         choose_mode(o, choice_value(modes, "--mode", text));
     };
@@ -62,8 +65,14 @@ void describe(Options& options, TranslateOptions& o) {
                                "paired: what the source is made of the picture: its eosin taken "
                                "away, lines along its edges, half its resolution");
     options.text("target", o.target, "FOLDER",
-                 "paired: pictures of the same names as those of --data, which are the sources");
+                 "paired: pictures of the same names as those of --data, which are the sources; "
+                 "cycle: pictures of the other kind");
     options.only_one_of({"target", "pairs"});
+    options.text("class_a", o.class_a, "NAME", "cycle: the class on one side (without: the first)");
+    options.text("class_b", o.class_b, "NAME",
+                 "cycle: the class on the other (without: the second)");
+    options.only_one_of({"target", "class_a"});
+    options.only_one_of({"target", "class_b"});
     Option& tested =
         options.number("test_patients", o.test_patients, {1e-6, 1e6},
                        "patients held out: a share below 1, a number, or a file that lists them");
@@ -100,6 +109,13 @@ void describe(Options& options, TranslateOptions& o) {
     options.number("lambda_l1", o.lambda_l1, {0, 1e6}, "weight of mean |made - target|");
     options.number("lambda_adversarial", o.lambda_adversarial, {0, 1e6},
                    "weight of the discriminator's answer (0: there is none)");
+    options.number("lambda_cycle", o.lambda_cycle, {0, 1e6},
+                   "weight of mean |there and back - picture|");
+    options.number("lambda_identity", o.lambda_identity, {0, 1e3},
+                   "of mean |made of its own kind - picture|, in units of --lambda-cycle");
+    options.number("pool", o.pool, {0, 100000},
+                   "fakes kept, which the discriminators of a cycle are shown half the time (0: "
+                   "none)");
     Option& steps = options.number("steps", o.steps, {1, 1000000000000}, "iterations");
     steps.set = [&o, set = steps.set](const std::string& text) {
         set(text);
@@ -116,6 +132,8 @@ void describe(Options& options, TranslateOptions& o) {
     options.choice<bool>("augment", o.flips, {{"none", false}, {"flips", true}},
                          "flips: every picture mirrored and turned anew each time, both sides of a "
                          "pair alike");
+    options.number("judges", o.judges, {0, 16},
+                   "cycle: classifiers that are trained at the end to judge the translations");
     options.number("seed", o.seed, any_seed, "of everything random but the split");
 }
 
@@ -151,7 +169,19 @@ const std::vector<Preset>& translate_presets() {
         {"super-resolution", {{"mode", "super-resolution"}}},
         {"stain", {{"mode", "paired"}, {"pairs", "stain"}}},
         {"edges", {{"mode", "paired"}, {"pairs", "edges"}}},
-        {"low-resolution", {{"mode", "paired"}, {"pairs", "low-resolution"}}}};
+        {"low-resolution", {{"mode", "paired"}, {"pairs", "low-resolution"}}},
+        {"cycle", {{"mode", "cycle"}, {"steps", "1200"}}},
+        // As the paper has it, for a GPU: six blocks are its number for small pictures. The rates of its
+        // epochs from 99 on are those of its code: (200 - epoch) / 101.
+        {"cycle-paper",
+         {{"mode", "cycle"},
+          {"generator", "resnet"},
+          {"width", "64"},
+          {"blocks", "6"},
+          {"width_d", "64"},
+          {"batch_size", "1"},
+          {"decay_epoch", "99"},
+          {"epochs", "200"}}}};
     return presets;
 }
 

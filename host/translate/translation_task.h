@@ -64,5 +64,8 @@ std::unique_ptr<TranslationTask> super_resolution_task(Backend& backend, const T
 std::unique_ptr<TranslationTask> paired_task(Backend& backend, const TranslateSets& sets,
                                              const TranslateOptions& options, Placement placement,
                                              const Sharding& sharding);
+std::unique_ptr<TranslationTask> cycle_task(Backend& backend, const TranslateSets& sets,
+                                            const TranslateOptions& options, Placement placement,
+                                            const Sharding& sharding);
 
 } // namespace patchforge

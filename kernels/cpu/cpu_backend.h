@@ -203,6 +203,10 @@ class CpuBackend final : public Backend {
     void minibatch_closeness_gradient(Matrix<float> dm, Matrix<const float> d_o,
                                       Matrix<const float> m) override;
 
+    // picture_pool.cpp
+    void exchange_pictures(Matrix<float> shown, Matrix<float> pool, Matrix<const float> fresh,
+                           const RandomStream& random) override;
+
     // columns.cpp
     void copy_columns(Matrix<float> to, std::int64_t to_first, Matrix<const float> from,
                       std::int64_t from_first, std::int64_t count) override;

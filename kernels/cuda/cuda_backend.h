@@ -195,6 +195,10 @@ class CudaBackend : public Backend {
     void minibatch_closeness_gradient(Matrix<float> dm, Matrix<const float> d_o,
                                       Matrix<const float> m) override;
 
+    // picture_pool.cu
+    void exchange_pictures(Matrix<float> shown, Matrix<float> pool, Matrix<const float> fresh,
+                           const RandomStream& random) override;
+
     // columns.cu
     void copy_columns(Matrix<float> to, std::int64_t to_first, Matrix<const float> from,
                       std::int64_t from_first, std::int64_t count) override;

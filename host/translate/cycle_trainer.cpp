@@ -1,0 +1,165 @@
+#include "host/translate/cycle_trainer.h"
+
+#include "host/translate/translate_networks.h"
+
+namespace patchforge {
+
+namespace {
+
+// Metrics of a kind, one behind the other.
+constexpr std::int64_t cycle_metric = 0;
+constexpr std::int64_t identity_metric = 1;
+constexpr std::int64_t metrics_of_g = 2;
+constexpr std::int64_t metrics_of_d = metrics_of_g + GeneratorMetrics::count;
+constexpr std::int64_t metrics_of_kind = metrics_of_d + DiscriminatorMetrics::count;
+
+std::vector<std::string> names() {
+    std::vector<std::string> names;
+    for (const char* kind : {"a", "b"}) {
+        for (const char* name : {"cycle", "identity", "g_adversarial", "D_fake_before",
+                                 "d_loss_real", "d_loss_fake", "D_real", "D_fake", "d_accuracy"}) {
+            names.push_back(std::string(name) + "_" + kind);
+        }
+    }
+    return names;
+}
+
+} // namespace
+
+CycleTrainer::CycleTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& a,
+                           const PatchRows& b)
+    : TranslationTrainer(backend, options, a, Placement::resident, {}, names(), true),
+      extent_{a.channels, a.height, a.width},
+      // Another order than a's, or the same pictures would meet in every epoch of equal sets.
+      source_b_(
+          backend, b,
+          {options.batch_size, true, 1, options.seed ^ 0x9e3779b97f4a7c15, Placement::resident},
+          iterations_.device_step()),
+      rows_(backend, batch_) {
+    make(b_, b, "b");
+    make(a_, a, "a");
+    b_.metrics = metrics_of_kind;
+}
+
+void CycleTrainer::make(Kind& kind, const PatchRows& pictures, const std::string& name) {
+    const std::int64_t pixels = pictures.pixels_per_patch();
+    kind.generator = &add_player("generator_" + name,
+                                 translation_generator(options_, extent_, extent_.channels), true);
+    kind.discriminator =
+        &add_player("discriminator_" + name, patch_discriminator(options_, extent_), false);
+    kind.pass = std::make_unique<Trace>(kind.generator->network, 2 * batch_);
+    kind.back = std::make_unique<Trace>(kind.generator->network, batch_);
+    kind.judged = std::make_unique<Trace>(kind.discriminator->network, 2 * batch_);
+    for (DeviceArray<float>* two : {&kind.given, &kind.made, &kind.d_made, &kind.seen}) {
+        *two = DeviceArray<float>(backend_, 2 * batch_ * pixels);
+    }
+    for (DeviceArray<float>* one : {&kind.drawn, &kind.returned, &kind.d_fakes, &kind.d_back}) {
+        *one = DeviceArray<float>(backend_, batch_ * pixels);
+    }
+    if (options_.pool > 0) {
+        kind.pool = DeviceArray<float>(backend_, options_.pool * pixels);
+        keep("pool_" + name, kind.pool);
+    }
+}
+
+void CycleTrainer::draw(int slot) {
+    const std::int64_t pixels = extent_.size();
+    const Matrix<float> a = a_.drawn.matrix(batch_, pixels), b = b_.drawn.matrix(batch_, pixels);
+    iterations_.gather(a, {}, 0, slot, PixelRange::signed_unit);
+    source_b_.gather(b, {}, 0, slot, PixelRange::signed_unit);
+    augment(pictures(b_), a, extent_, 0);
+    augment(pictures(a_), b, extent_, 1);
+    if (identity()) {
+        const auto bytes = static_cast<std::size_t>(a.size()) * sizeof(float);
+        backend_.copy(b_.given.data() + a.size(), pictures(a_).data, bytes);
+        backend_.copy(a_.given.data() + a.size(), pictures(b_).data, bytes);
+    }
+}
+
+void CycleTrainer::make_fakes(Kind& kind) {
+    const std::int64_t rows = identity() ? 2 * batch_ : batch_;
+    kind.pass->forward(kind.given.matrix(rows, extent_.size()),
+                       {true, options_.seed, 0, iterations_.count(), 1},
+                       kind.made.matrix(rows, extent_.size()));
+}
+
+void CycleTrainer::backward_through_cycle(Kind& kind, Kind& other) {
+    const Matrix<float> wanted = pictures(other);
+    const Matrix<float> returned =
+        kind.back->forward(fakes(other), {true, options_.seed, 0, iterations_.count(), 1},
+                           kind.returned.matrix(batch_, extent_.size()));
+    mean_distance(iterations_.metrics(kind.metrics + cycle_metric), returned, wanted, rows_);
+    const Matrix<float> d = kind.d_back.matrix(batch_, extent_.size());
+    backend_.fill(d.flat(), 0);
+    backend_.add_l1_gradient(
+        d.flat(), returned.flat(), wanted.flat(),
+        static_cast<float>(options_.lambda_cycle / static_cast<double>(d.size())));
+    backend_.activation_gradient(kind.back->output_gradient(), d, returned,
+                                 kind.back->epilogue(kind.generator->network.layer_count() - 1));
+    kind.back->backward_gradients(kind.generator->optimiser.gradients(), false,
+                                  other.d_fakes.matrix(batch_, extent_.size()));
+}
+
+void CycleTrainer::backward_through_fakes(Kind& kind, const Kind& other) {
+    const std::int64_t rows = identity() ? 2 * batch_ : batch_;
+    const Matrix<float> made = kind.made.matrix(rows, extent_.size());
+    const Matrix<float> d_made = kind.d_made.matrix(rows, extent_.size());
+    const Matrix<float> logit =
+        kind.judged->forward(fakes(kind), {true, options_.seed, 0, iterations_.count(), 1});
+    generator_loss(kind.judged->output_gradient(),
+                   iterations_.metrics(kind.metrics + metrics_of_g, GeneratorMetrics::count), logit,
+                   1);
+    const Matrix<float> d_fakes = d_made.row_range(0, batch_);
+    kind.judged->backward_input(d_fakes);
+    backend_.weighted_sum(d_fakes.flat(), d_fakes.flat(), 1,
+                          kind.d_fakes.matrix(batch_, extent_.size()).flat(), 1, {}, 0);
+    if (identity()) {
+        const Matrix<float> same = made.row_range(batch_, batch_), wanted = pictures(other);
+        const Matrix<float> d_same = d_made.row_range(batch_, batch_);
+        mean_distance(iterations_.metrics(kind.metrics + identity_metric), same, wanted, rows_);
+        backend_.fill(d_same.flat(), 0);
+        backend_.add_l1_gradient(
+            d_same.flat(), same.flat(), wanted.flat(),
+            static_cast<float>(options_.lambda_identity * options_.lambda_cycle /
+                               static_cast<double>(same.size())));
+    }
+    backend_.activation_gradient(kind.pass->output_gradient(), d_made, made,
+                                 kind.pass->epilogue(kind.generator->network.layer_count() - 1));
+    kind.pass->backward_gradients(kind.generator->optimiser.gradients(), true);
+}
+
+void CycleTrainer::discriminator_step(Kind& kind, const Kind& other, std::uint32_t number) {
+    const StepCount count = iterations_.count();
+    const Matrix<float> seen = kind.seen.matrix(2 * batch_, extent_.size());
+    const Matrix<float> shown = seen.row_range(batch_, batch_);
+    const auto bytes = static_cast<std::size_t>(shown.size()) * sizeof(float);
+    backend_.copy(seen.data, pictures(other).data, bytes);
+    if (options_.pool > 0) {
+        backend_.exchange_pictures(
+            shown, kind.pool.matrix(options_.pool, extent_.size()), fakes(kind),
+            {options_.seed, static_cast<std::uint32_t>(Purpose::picture_pool) + number, count});
+    } else {
+        backend_.copy(shown.data, fakes(kind).data, bytes);
+    }
+    const Matrix<float> logit = kind.judged->forward(seen, {true, options_.seed, 0, count, 2});
+    discriminator_loss(
+        kind.judged->output_gradient(),
+        iterations_.metrics(kind.metrics + metrics_of_d, DiscriminatorMetrics::count), logit);
+    kind.discriminator->optimiser.step({kind.judged.get()}, count);
+}
+
+void CycleTrainer::enqueue(const IterationPattern& pattern) {
+    draw(pattern.slot);
+    make_fakes(b_);
+    make_fakes(a_);
+    backward_through_cycle(a_, b_);
+    backward_through_cycle(b_, a_);
+    backward_through_fakes(b_, a_);
+    backward_through_fakes(a_, b_);
+    b_.generator->optimiser.update(b_.generator->optimiser.gradients(), iterations_.count());
+    a_.generator->optimiser.update(a_.generator->optimiser.gradients(), iterations_.count());
+    discriminator_step(b_, a_, 1);
+    discriminator_step(a_, b_, 0);
+}
+
+} // namespace patchforge
