@@ -2,6 +2,7 @@
 // `passed failed skipped` in $PATCHFORGE_TEST_SUMMARY for the runner that adds them up.
 #include <gtest/gtest.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
@@ -18,6 +19,10 @@ class SkipReasons : public testing::EmptyTestEventListener {
 } // namespace
 
 int main(int argc, char** argv) {
+    // Who started the tests in the background or under nohup ignores some, and programs keep to that.
+    for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1}) {
+        std::signal(signal, SIG_DFL);
+    }
     testing::InitGoogleTest(&argc, argv);
     auto& unit = *testing::UnitTest::GetInstance();
     unit.listeners().Append(new SkipReasons);

@@ -67,6 +67,7 @@ ImageSet images_of(const PackedSet& set, const std::vector<std::int32_t>& rows, 
         const auto patch = set.patch(row);
         images.bytes.insert(images.bytes.end(), patch.begin(), patch.end());
         images.labels.push_back(set.labels()[static_cast<std::size_t>(row)]);
+        images.patients.push_back(set.patients()[static_cast<std::size_t>(row)]);
     }
     return images;
 }

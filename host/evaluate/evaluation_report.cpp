@@ -208,6 +208,19 @@ std::string memorisation_line(const ImageEvaluation& evaluation) {
                   : "";
 }
 
+std::string membership_line(const ImageEvaluation& evaluation) {
+    const MetricResult* result = find(evaluation.generated, "", "membership");
+    return result
+               ? fmt::format(
+                     "Membership in {}: by the distance to the nearest fake, patches trained "
+                     "on are told from patches of other patients with AUC {:.3f} [{:.3f}, "
+                     "{:.3f}] (0.5: nothing given away), and {:.1f} % of them are found where "
+                     "1 % of the others are taken for them.",
+                     result->extractor.name, value_of(result, "auc"), value_of(result, "auc_low"),
+                     value_of(result, "auc_high"), 100 * value_of(result, "found_at_1_percent"))
+               : "";
+}
+
 std::string text_table(const std::vector<std::string>& heads, const Rows& rows) {
     std::string text;
     const auto add = [&](const std::vector<std::string>& row) {
@@ -238,7 +251,7 @@ Image image_at(const ImageSet& set, std::int64_t i) {
 std::string evaluation_table(const ImageEvaluation& evaluation) {
     std::string text = text_table(columns_of(evaluation), rows_of(evaluation));
     for (const std::string& line : {extrapolation_line(evaluation), inception_line(evaluation),
-                                    memorisation_line(evaluation)}) {
+                                    memorisation_line(evaluation), membership_line(evaluation)}) {
         text += line.empty() ? "" : line + "\n";
     }
     if (!evaluation.by_class.empty()) {
@@ -284,8 +297,8 @@ void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
         "Distances are smaller the better, and compare only with the same features and the "
         "same number of images. They are not the published FID or KID: no Inception network "
         "takes part.");
-    for (const std::string& line :
-         {inception_line(evaluation), memorisation_line(evaluation), evaluation.left_out}) {
+    for (const std::string& line : {inception_line(evaluation), memorisation_line(evaluation),
+                                    membership_line(evaluation), evaluation.left_out}) {
         if (!line.empty()) {
             report.paragraph(line);
         }

@@ -12,6 +12,7 @@
 #include "host/distance/inception_score.h"
 #include "host/distance/texture.h"
 #include "host/evaluate/evaluate.h"
+#include "host/evaluate/membership.h"
 
 namespace patchforge {
 
@@ -80,6 +81,7 @@ class Evaluation {
 
     void measure(const FeatureExtractor& extractor);
     void measure_memorisation(const FeatureExtractor& extractor);
+    void measure_membership(const FeatureExtractor& extractor);
     void score(const ClassifierModel& classifier);
     void measure_texture();
     ImageEvaluation result;
@@ -178,6 +180,34 @@ void Evaluation::measure_memorisation(const FeatureExtractor& extractor) {
                                 extractor.name,
                                 generated_.count(),
                                 training_.count(),
+                                options_.seed,
+                                utc_now()});
+}
+
+// What the fakes alone give away of who was trained on.
+void Evaluation::measure_membership(const FeatureExtractor& extractor) {
+    const auto start = std::chrono::steady_clock::now();
+    const Features fakes = extractor.features(generated_);
+    const auto scored = [&](const ImageSet& images) {
+        return ScoredPatches{
+            nearest_fake_scores(extractor.features(images), fakes, options_.threads),
+            images.patients};
+    };
+    const MembershipResult found =
+        membership_result("nearest fake", scored(training_), scored(held_out_), options_.seed);
+    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
+    result.generated.push_back({"membership",
+                                {{"auc", found.auc},
+                                 {"auc_low", found.auc_interval.low},
+                                 {"auc_high", found.auc_interval.high},
+                                 {"found_at_1_percent", found.found},
+                                 {"found_at_1_percent_low", found.found_interval.low},
+                                 {"found_at_1_percent_high", found.found_interval.high},
+                                 {"n_strangers", static_cast<double>(found.strangers)}},
+                                time.count(),
+                                extractor.name,
+                                generated_.count(),
+                                found.members,
                                 options_.seed,
                                 utc_now()});
 }
@@ -302,6 +332,9 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
     if (training.count() > 0 && held_out.count() > 0) {
         say("memorisation in " + extractors.front().name.name);
         evaluation.measure_memorisation(extractors.front());
+        if (!training.patients.empty() && !held_out.patients.empty()) {
+            evaluation.measure_membership(extractors.front());
+        }
     }
     evaluation.result.left_out = std::move(left_out);
     return std::move(evaluation.result);

@@ -29,7 +29,8 @@ struct ImageEvaluation {
     // `inception_score` of the generated images
     // by the classifier, its ceiling being exp(entropy of the reference's classes) and NaN where these
     // are unknown or not the classifier's, and `memorisation`, in the first features that there are:
-    // the classifier's, those of the pixels, the random network's; each where it could be measured.
+    // the classifier's, those of the pixels, the random network's; each where it could be measured; and
+    // `membership` (host/evaluate/membership.h), where both sides know their patients.
     std::vector<MetricResult> generated;
     // The same against: the other half of the reference, noise, one class against the rest.
     std::vector<MetricResult> floor;

@@ -16,7 +16,8 @@ namespace patchforge {
 struct ImageSet {
     ImageShape shape;
     std::vector<std::uint8_t> bytes;
-    std::vector<std::int32_t> labels; // or empty
+    std::vector<std::int32_t> labels;     // or empty
+    std::vector<std::int32_t> patients{}; // or empty
 
     std::int64_t count() const {
         return static_cast<std::int64_t>(bytes.size()) /

@@ -428,7 +428,7 @@ void Session::transfer(const AttackMethod& method, double epsilon,
 
 void Session::run() {
     std::optional<OutputFolder> out;
-    if (!job_.out.empty()) {
+    if (!job_.out.empty() && SharedRows::writes()) {
         out.emplace(job_.out, "attack", job_.inputs(), Earlier::kept);
         for (const fs::path& folder : job_.save ? job_.save_folders() : std::vector<fs::path>()) {
             out->empty(folder);

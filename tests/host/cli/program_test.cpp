@@ -179,7 +179,7 @@ TEST(Program, TourReplacesToursAlone) {
     put(folder / "runs/gan/thesis.txt", "years of work");
     const Outcome refused = tour(folder / "runs");
     EXPECT_EQ(refused.status, 2);
-    EXPECT_NE(refused.text.find("no tour made this folder"), std::string::npos) << refused.text;
+    EXPECT_NE(refused.text.find("which `patchforge tour` did not make"), std::string::npos) << refused.text;
     EXPECT_TRUE(std::filesystem::exists(folder / "runs/gan/thesis.txt"));
 
     const auto page = folder / "tour/report.html";

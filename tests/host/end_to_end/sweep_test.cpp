@@ -28,7 +28,7 @@ std::string patches(const ScratchFolder& folder) {
 TEST(SweepRuns, PartsInProcessesOfTheirOwnMakeTheSameTables) {
     const ScratchFolder folder("sweep-parts");
     put(folder / "s.json", R"({
-        "prepare": {"set": "tissue {set} --patients 4 --patches 10 --size 9"},
+        "prepare": {"set": "tissue {out} --patients 4 --patches 10 --size 9"},
         "commands": "train gan --data {set} --steps 4 --hidden-dims 8,8",
         "grid": {"--loss": ["ns", "hinge"]}, "figures": {"loss": "metrics.csv g_loss"}})");
     const auto call = [&](const std::string& out, std::vector<std::string> more) {
@@ -47,8 +47,8 @@ TEST(SweepRuns, PartsInProcessesOfTheirOwnMakeTheSameTables) {
     const Outcome tables = call("parts", {});
     EXPECT_NE(tables.output.find("2 of 2 runs finished"), std::string::npos) << tables.output;
     EXPECT_EQ(call("whole", {}).status, 0);
-    EXPECT_EQ(read_metrics(folder / "parts/loss-hinge/metrics.csv").rows,
-              read_metrics(folder / "whole/loss-hinge/metrics.csv").rows);
+    EXPECT_EQ(read_metrics(folder / "parts/loss-hinge/run/metrics.csv").rows,
+              read_metrics(folder / "whole/loss-hinge/run/metrics.csv").rows);
 }
 
 TEST(SweepRuns, GoOnAfterAFailureAndAreNotRunTwice) {
@@ -75,7 +75,7 @@ TEST(SweepRuns, GoOnAfterAFailureAndAreNotRunTwice) {
     EXPECT_EQ(read_metrics(folder / "o/loss-hinge/0/metrics.csv").rows.size(), 3u);
     EXPECT_TRUE(std::filesystem::exists(folder / "o/loss-hinge/1/fakes/fake_000003.png"));
     const std::string page = bytes_of_file(folder / "o/sweep.md");
-    EXPECT_NE(page.find("| loss bake | `--loss bake` | 0 | – |"), std::string::npos) << page;
+    EXPECT_NE(page.find("| loss bake | `--loss bake` | 0 of 2 | – |"), std::string::npos) << page;
     const std::size_t row = page.find("| loss hinge | `--loss hinge` | 2 | ");
     ASSERT_NE(row, std::string::npos) << page;
     const double mean = std::stod(page.substr(row + 36));
