@@ -31,9 +31,11 @@ void print_error(const std::string& error) {
     print_anyway(fmt::format("patchforge: error: {}\n", error));
 }
 
-// `told`: by another rank.
+// `told`: by another rank. A rank 0 that hung is woken by mpirun, which ends it: who found out has printed the reason.
 int report(const std::string& error, int status, bool told = false) {
-    if (!fail_job(error, status, told, print_error) && launch_of_environment().rank == 0) {
+    void (*const print)(const std::string&) =
+        told && interrupted() ? [](const std::string&) {} : print_error;
+    if (!fail_job(error, status, told, print) && launch_of_environment().rank == 0) {
         print_error(error);
     }
     return status;

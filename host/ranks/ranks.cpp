@@ -49,10 +49,10 @@ void RankWait::pause(int microseconds) {
         }
         if (static_cast<double>(now() - begun_) > ranks_.patience * 1e9) {
             throw std::runtime_error(
-                fmt::format("{}: nothing came from the other ranks for {:g} s; one of them hangs "
+                fmt::format("nothing came from the other ranks for {:g} s; one of them hangs "
                             "or is cut off; "
                             "resume from the last checkpoint, or give a longer --rank-timeout",
-                            ranks_.name(), ranks_.patience));
+                            ranks_.patience));
         }
     }
     if (microseconds > 0) {

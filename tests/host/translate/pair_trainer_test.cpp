@@ -119,7 +119,7 @@ TEST_P(PairTrainerTest, LearnsASmallSetByHeart) {
 TEST(PairTrainer, EndsInTheSameBytesOnAnyNumberOfRanks) {
     TranslateOptions options = small_game(TranslationMode::paired);
     options.batch_size = 4;
-    const PicturePairs pairs = pairs_of({3, 8, 8}, {1, 8, 8}, 6); // a batch of 4, a batch of 2
+    const PicturePairs pairs = pairs_of({3, 12, 12}, {1, 12, 12}, 6); // a batch of 4, a batch of 2
     CheckpointFiles expected;
     std::vector<std::vector<double>> expected_metrics;
     for (const int ranks : {1, 2, 3}) {
