@@ -151,9 +151,9 @@ void describe(Options& options, ClassifierOptions& classifier) {
         .beside("adversarial_training");
 }
 
-// Networks with the recipe that goes with them (docs/classifiers.md): what measures best over three
-// splits of tissue (docs/measured/classifiers_splits.md); `digits` on pictures that have an up and a
-// down. `plain` leaves everything as it is described.
+// Networks with the recipe that goes with them (docs/classifiers.md; what they reach:
+// docs/measured/classifiers_splits.md). Chosen on one split, a; `digits` is for pictures that have an up
+// and a down. `plain` leaves everything as it is described.
 const std::vector<Preset>& classifier_presets() {
     using Settings = std::vector<std::pair<std::string, std::string>>;
     const auto recipe = [](const char* epochs, const char* rate, const Settings& more) {
