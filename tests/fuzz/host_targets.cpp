@@ -318,7 +318,7 @@ std::vector<FuzzTarget> host_fuzz_targets() {
                                   }));
     targets.push_back(
         text_target("metrics", "metrics.csv",
-                    {"step,a,b\n1,2,3\n2,0.5,-1e9\n3,nan,inf\n", "step\n1\n", "step,a\n1,2"},
+                    {"step,a,b\n1,2,3\n2,0.5,-1e9\n3,nan,inf\n", "a,step\n1,1\n", "step,a\n1,2"},
                     [](const FuzzFile& file) {
                         const Metrics metrics = read_metrics(file.path());
                         metrics.column("step");
@@ -341,7 +341,10 @@ std::vector<FuzzTarget> host_fuzz_targets() {
                                   [](const FuzzFile& file) { read_timing(file.folder()); }));
     targets.push_back(text_target(
         "study", "results.json",
-        {"{\"format\": \"patchforge-study\", \"title\": \"t\", \"rater\": \"r\", \"trials\": "
+        // Long words, in which most damage is none.
+        {"{\"format\": \"patchforge-study\", \"title\": \"" + std::string(400, 't') +
+         "\", \"rater\": \"" + std::string(400, 'r') +
+         "\", \"trials\": "
          "[{\"arm\": \"timed\", \"truth\": \"real\", \"answer\": \"generated\"}, {\"arm\": "
          "\"untimed\", \"truth\": \"generated\", \"answer\": \"generated\"}]}"},
         [](const FuzzFile& file) {
