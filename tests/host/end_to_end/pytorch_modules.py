@@ -29,6 +29,8 @@ def read(path):
 
 
 def write(path, tensors, metadata):
+    # The checksum is that of the file that was read.
+    metadata = {name: text for name, text in metadata.items() if name != "crc32"}
     header, body = {"__metadata__": metadata}, b""
     for name, tensor in tensors.items():
         values = tensor.detach().numpy()
