@@ -180,6 +180,10 @@ struct Reader {
     void refuse_others(std::span<const std::byte> bytes) const {
         const std::string_view begin(reinterpret_cast<const char*>(bytes.data()),
                                      std::min<std::size_t>(bytes.size(), 512));
+        // A header of 640 bytes begins as a pickle does; what follows its length tells them apart.
+        if (begin.size() > prefix_bytes && begin[prefix_bytes] == '{') {
+            return;
+        }
         const auto refuse = [&](const std::string& what) {
             throw std::runtime_error(fmt::format("{}: is {}", file, what));
         };

@@ -234,6 +234,19 @@ TEST(Safetensors, NamesOtherFiles) {
     EXPECT_NE(said("\x89PFS\r\n\x1a\n").find("a packed set"), std::string::npos);
 }
 
+// The length of a header may have the bytes that another format begins with: 0x0280 to 0x0580 those of a
+// pickle.
+TEST(Safetensors, HeadersOfEveryLengthAreRead) {
+    int like_pickles = 0;
+    for (std::size_t padding = 0; padding < 1500; ++padding) {
+        const std::vector<std::byte> bytes =
+            encode_safetensors({}, {{"note", std::string(padding, 'x')}});
+        like_pickles += bytes[0] == std::byte{0x80} && bytes[1] >= std::byte{2};
+        EXPECT_EQ(fault_of(bytes), "accepted") << padding;
+    }
+    EXPECT_GT(like_pickles, 0);
+}
+
 TEST(Safetensors, RefusesWhatIsMalformed) {
     const auto tensor = [](const std::string& body) { return "{\"a\":{" + body + "}}"; };
     const std::string good = R"("dtype":"F32","shape":[2],"data_offsets":[0,8])";
