@@ -112,7 +112,8 @@ def ways_of(bench, network, texts, options):
             "PyTorch compiled": [torch + ["--compiled"] + t + l for t in threads for l in layouts]}
     if not network:
         ways["JAX jit"] = [jax + t for t in threads]
-    return {program: [Peer(command) for command in commands] for program, commands in ways.items()}
+    return {program: [Peer(command) for command in commands] for program, commands in ways.items()
+            if program != options.leave_out}
 
 
 def compare(bench, network, batches, options, described, raw, kinds):
@@ -191,6 +192,7 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batches", help="instead of the bench's own")
     parser.add_argument("--networks", help="of the bench's, these alone")
+    parser.add_argument("--leave-out", default="", help="a program by its column, 'PyTorch compiled' for example")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--python", default=sys.executable)
@@ -217,7 +219,7 @@ def main():
             + ("the best of 1 and 2 threads of each, of PyTorch also of both layouts of maps and of plain and fused "
                "Adam (compiled: fused); JAX donates its buffers; " if options.device == "cpu" else "")
             + f"median of {options.rounds} rounds (least–most), **times that ours takes**: medians of the rounds' "
-            "ratios.\n\n" + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
+            "ratios." + (f" {options.leave_out} was left out." if options.leave_out else "") + "\n\n" + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
             + "| " + " | ".join(columns) + " |\n|" + "--:|" * len(columns) + "\n"
             + "".join("| " + " | ".join(row.get(column, "–") for column in columns) + " |\n" for row in rows))
     if kinds:
