@@ -105,8 +105,8 @@ class TissueTraining(Training):
     def __init__(self, batch, options, latent):
         super().__init__(batch, options, latent)
         fused = {"fused": True} if options.fused or options.compiled else {}
-        self.adam_d = torch.optim.Adam(self.discriminator.parameters(), lr=4e-4, betas=(0, 0.9), **fused)
-        self.adam_g = torch.optim.Adam(self.generator.parameters(), lr=2e-4, betas=(0, 0.9), **fused)
+        self.adam_d = torch.optim.Adam(self.discriminator.parameters(), lr=4e-4, betas=(0.0, 0.9), **fused)
+        self.adam_g = torch.optim.Adam(self.generator.parameters(), lr=2e-4, betas=(0.0, 0.9), **fused)
         self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
 
     def moved(self, x):
