@@ -57,23 +57,15 @@ std::string generator_of(const Call& call, const Parameters& parameters,
 }
 
 TensorFile weights_of(const Call& call, const std::string& generator) {
-    const std::filesystem::path checkpoints = std::filesystem::path(call.run) / "checkpoints";
-    std::filesystem::path newest;
-    if (std::filesystem::is_directory(checkpoints)) {
-        for (const auto& entry : std::filesystem::directory_iterator(checkpoints)) {
-            const std::filesystem::path file = entry.path() / (generator + ".safetensors");
-            if (entry.path().filename().string().starts_with("step_") &&
-                std::filesystem::exists(file)) {
-                newest = std::max(newest, file);
-            }
+    if (const auto newest = latest_checkpoint(call.run)) {
+        const std::filesystem::path file = newest->folder / (generator + ".safetensors");
+        if (std::filesystem::exists(file)) {
+            return read_safetensors(file);
         }
     }
-    if (newest.empty()) {
-        throw std::runtime_error(fmt::format("{}: holds no checkpoint of {}; give a run of `train "
-                                             "translate` that has saved one",
-                                             call.run, generator));
-    }
-    return read_safetensors(newest);
+    throw std::runtime_error(fmt::format("{}: holds no checkpoint of {}; give a run of `train "
+                                         "translate` that has saved one",
+                                         call.run, generator));
 }
 
 struct Named {

@@ -142,6 +142,26 @@ TEST(Translate, MakesPicturesOfFilesAndFolders) {
     EXPECT_NE(refused.output.find("--generator"), std::string::npos) << refused.output;
 }
 
+TEST(Translate, TakesTheNewestCheckpointByItsNumber) {
+    const ScratchFolder folder("translate-newest");
+    const std::string run = folder / "edges";
+    const Outcome trained =
+        run_program("patchforge-cpu", training(patches(folder, "21"), run, "edges", "14"));
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    write_png(folder / "sketch.png", {21, 21, 1, std::vector<std::uint8_t>(21 * 21, 200)});
+    const auto painted = [&](const char* out) {
+        const Outcome made = run_program("patchforge-cpu", {"translate", folder / "sketch.png",
+                                                            "--run", run, "--out", folder / out});
+        EXPECT_EQ(made.status, 0) << made.output;
+        return bytes_of_file(folder.path() / out / "sketch.png");
+    };
+    const std::string with_earlier = painted("a");
+    for (const char* earlier : {"step_6", "step_12"}) {
+        EXPECT_GT(std::filesystem::remove_all(run + "/checkpoints/" + earlier), 0u) << earlier;
+    }
+    EXPECT_TRUE(with_earlier == painted("b"));
+}
+
 // Two folders whose pictures have equal names; the second is what the first becomes.
 TEST(Translate, TakesPairsOfTwoFolders) {
     const ScratchFolder folder("translate-pairs");
