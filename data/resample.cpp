@@ -74,4 +74,21 @@ Image resize_to(const Image& image, int width, int height) {
     return out;
 }
 
+Image halved_by_means(const Image& picture) {
+    Image result{picture.width / 2, picture.height / 2, picture.channels, {}};
+    for (int c = 0; c < picture.channels; ++c) {
+        for (int y = 0; y < result.height; ++y) {
+            const std::uint8_t* above =
+                picture.pixels.data() +
+                (static_cast<std::size_t>(c) * picture.height + 2 * y) * picture.width;
+            const std::uint8_t* below = above + picture.width;
+            for (int x = 0; x < result.width; ++x) {
+                const int sum = above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1];
+                result.pixels.push_back(static_cast<std::uint8_t>((sum + 2) / 4));
+            }
+        }
+    }
+    return result;
+}
+
 } // namespace patchforge

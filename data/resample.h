@@ -13,4 +13,7 @@ Image pad_to(const Image& image, int width, int height);
 /// shrinking.
 Image resize_to(const Image& image, int width, int height);
 
+/// Half the size: means of 2 x 2 pixels, rounded to nearest; an odd last line or column is left out.
+Image halved_by_means(const Image& picture);
+
 } // namespace patchforge

@@ -303,6 +303,12 @@ Matrix<const float> ClassifierTrainer::last_batch() const {
     return samples_.matrix(adversarial() ? 2 * rows : rows, model_.pixels());
 }
 
+void ClassifierTrainer::run_to_the_end() {
+    while (step() < total_steps()) {
+        run(std::min<std::int64_t>(maximum_run, static_cast<std::int64_t>(total_steps() - step())));
+    }
+}
+
 std::vector<ClassifierStep> ClassifierTrainer::run(std::int64_t count) {
     std::vector<ClassifierStep> steps;
     for (const std::vector<float>& row : iterations_.run(count)) {

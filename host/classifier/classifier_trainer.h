@@ -43,6 +43,8 @@ class ClassifierTrainer {
     // Runs `count` iterations, at most maximum_run.
     static constexpr std::int64_t maximum_run = Iterations::maximum_run;
     std::vector<ClassifierStep> run(std::int64_t count);
+    // All that are left.
+    void run_to_the_end();
 
     // The batch of the last iteration as the network saw it, in [-1, 1]: the clean patches, then as
     // many adversarial ones if there are any.

@@ -8,6 +8,7 @@
 #include <set>
 #include <stdexcept>
 
+#include "data/resample.h"
 #include "host/classifier/classifier_trainer.h"
 #include "host/numerics/philox_sequence.h"
 #include "host/page/report.h"
@@ -35,22 +36,15 @@ struct Sides {
     }
 };
 
-// Means of 2 x 2 pixels, rounded; a last odd line or column is left out.
+// Means of 2 x 2 pixels.
 Sides halved(const Sides& sides) {
     const Extent in = sides.extent;
     Sides result{{in.channels, in.height / 2, in.width / 2}, {}, sides.side, sides.patient};
     for (std::size_t i = 0; i < sides.side.size(); ++i) {
-        for (int c = 0; c < in.channels; ++c) {
-            const std::uint8_t* const plane = sides.picture(i).data() + c * in.plane();
-            for (int y = 0; y < result.extent.height; ++y) {
-                const std::uint8_t* const row = plane + std::int64_t{2} * y * in.width;
-                for (int x = 0; x < result.extent.width; ++x) {
-                    const std::uint8_t* const p = row + 2 * x;
-                    const int sum = p[0] + p[1] + p[in.width] + p[in.width + 1];
-                    result.bytes.push_back(static_cast<std::uint8_t>((sum + 2) / 4));
-                }
-            }
-        }
+        const auto picture = sides.picture(i);
+        const Image half =
+            halved_by_means({in.width, in.height, in.channels, {picture.begin(), picture.end()}});
+        result.bytes.insert(result.bytes.end(), half.pixels.begin(), half.pixels.end());
     }
     return result;
 }
@@ -120,11 +114,7 @@ ScoreInterval judge(Backend& backend, const Sides& sides, std::uint64_t seed,
                                   {"one side", "other side"},
                                   false};
     ClassifierTrainer trainer(backend, classifier, format, rows);
-    while (trainer.step() < trainer.total_steps()) {
-        trainer.run(std::min<std::int64_t>(
-            ClassifierTrainer::maximum_run,
-            static_cast<std::int64_t>(trainer.total_steps() - trainer.step())));
-    }
+    trainer.run_to_the_end();
     return bootstrap_scores(trainer.model().logits(asked), side, 2, patients, seed,
                             options.resamples)
         .auc;

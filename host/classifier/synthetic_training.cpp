@@ -5,38 +5,17 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <map>
 
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/classifier_scores.h"
 #include "host/classifier/classifier_trainer.h"
-#include "host/evaluate/memorisation.h"
-#include "host/numerics/philox_sequence.h"
+#include "host/evaluate/patient_bootstrap.h"
 #include "host/page/figure_text.h"
 #include "host/page/report.h"
 
 namespace patchforge {
 
 namespace {
-
-Interval percentiles(const std::vector<double>& values) {
-    return values.empty() ? Interval{} : Interval{quantile(values, 0.025), quantile(values, 0.975)};
-}
-
-// Rows of each group, in the order of the groups' numbers; of single rows without groups.
-std::vector<std::vector<std::int64_t>> rows_of_groups(std::span<const std::int32_t> groups,
-                                                      std::size_t count) {
-    std::map<std::int32_t, std::vector<std::int64_t>> rows;
-    for (std::size_t i = 0; i < count; ++i) {
-        rows[groups.empty() ? static_cast<std::int32_t>(i) : groups[i]].push_back(
-            static_cast<std::int64_t>(i));
-    }
-    std::vector<std::vector<std::int64_t>> result;
-    for (auto& [group, of_group] : rows) {
-        result.push_back(std::move(of_group));
-    }
-    return result;
-}
 
 class Trial {
   public:
@@ -52,11 +31,7 @@ class Trial {
     };
     Trained train(const std::string& on, const PatchRows& patches) const {
         ClassifierTrainer trainer(backend_, classifier_, format_, patches);
-        while (trainer.step() < trainer.total_steps()) {
-            trainer.run(std::min<std::int64_t>(
-                ClassifierTrainer::maximum_run,
-                static_cast<std::int64_t>(trainer.total_steps() - trainer.step())));
-        }
+        trainer.run_to_the_end();
         std::vector<float> logits = trainer.model().logits(test_bytes_);
         TrainedScore score = scored(on, patches.used(), logits, trainer.model().hash());
         return {std::move(score), std::move(logits)};
@@ -151,7 +126,7 @@ IntervalScores bootstrap_scores(std::span<const float> logits, std::span<const s
         return result;
     };
     const ClassifierScores whole = scores(logits, minus, labels);
-    const auto rows = rows_of_groups(groups, labels.size());
+    const RowGroups patients = rows_of_patients(groups, labels.size());
     const auto width = static_cast<std::size_t>(classes);
     std::vector<double> balanced;
     std::vector<double> auc;
@@ -162,18 +137,16 @@ IntervalScores bootstrap_scores(std::span<const float> logits, std::span<const s
         drawn_logits.clear();
         drawn_minus.clear();
         drawn_labels.clear();
-        for (std::size_t draw = 0; draw < rows.size(); ++draw) {
-            for (const std::int64_t row : rows[random.below(rows.size())]) {
-                const auto take = [&](std::span<const float> from, std::vector<float>& to) {
-                    const auto first = from.begin() + row * classes;
-                    to.insert(to.end(), first, first + classes);
-                };
-                take(logits, drawn_logits);
-                if (!minus.empty()) {
-                    take(minus, drawn_minus);
-                }
-                drawn_labels.push_back(labels[static_cast<std::size_t>(row)]);
+        for (const std::int64_t row : resampled_rows(patients, random)) {
+            const auto take = [&](std::span<const float> from, std::vector<float>& to) {
+                const auto first = from.begin() + row * classes;
+                to.insert(to.end(), first, first + classes);
+            };
+            take(logits, drawn_logits);
+            if (!minus.empty()) {
+                take(minus, drawn_minus);
             }
+            drawn_labels.push_back(labels[static_cast<std::size_t>(row)]);
         }
         std::vector<bool> present(width);
         for (const std::int32_t label : drawn_labels) {
@@ -186,7 +159,8 @@ IntervalScores bootstrap_scores(std::span<const float> logits, std::span<const s
         balanced.push_back(drawn.balanced_accuracy);
         auc.push_back(drawn.auc);
     }
-    return {{whole.balanced_accuracy, percentiles(balanced)}, {whole.auc, percentiles(auc)}};
+    return {{whole.balanced_accuracy, percentile_interval(balanced)},
+            {whole.auc, percentile_interval(auc)}};
 }
 
 std::string synthetic_training_verdict(const SyntheticTraining& result) {
@@ -227,7 +201,7 @@ SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& f
     SyntheticTraining result;
     result.test_patches = test.used();
     result.test_patients =
-        patients.empty() ? 0 : std::ssize(rows_of_groups(patients, patients.size()));
+        patients.empty() ? 0 : std::ssize(rows_of_patients(patients, patients.size()));
     result.seed = classifier.seed;
     say("a classifier on fakes");
     const Trial::Trained by_fakes = trial.train("fakes", synthetic);

@@ -71,6 +71,14 @@ double area_under_curve(std::span<const float> scores, std::span<const std::uint
     return share(twice_right, 2 * positives * negatives);
 }
 
+double area_under_curve_of_sets(std::span<const float> positive, std::span<const float> negative) {
+    std::vector<float> scores(positive.begin(), positive.end());
+    scores.insert(scores.end(), negative.begin(), negative.end());
+    std::vector<std::uint8_t> labels(positive.size(), 1);
+    labels.resize(scores.size(), 0);
+    return area_under_curve(scores, labels);
+}
+
 BinaryScores binary_scores(std::span<const float> scores, std::span<const std::uint8_t> labels,
                            double threshold) {
     BinaryScores result;

@@ -21,6 +21,8 @@ Interval wilson_interval(std::int64_t successes, std::int64_t trials, double z =
 // `labels`: 0 is negative, anything else positive. Throws std::invalid_argument when the lengths
 // differ or a score is NaN.
 double area_under_curve(std::span<const float> scores, std::span<const std::uint8_t> labels);
+// The same of two sets, positive and negative.
+double area_under_curve_of_sets(std::span<const float> positive, std::span<const float> negative);
 
 // A share whose denominator is zero is NaN (its interval [0, 1]).
 struct BinaryScores {

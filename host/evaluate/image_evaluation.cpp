@@ -10,9 +10,9 @@
 
 #include "data/class_match.h"
 #include "host/distance/inception_score.h"
-#include "host/distance/texture.h"
 #include "host/evaluate/evaluate.h"
 #include "host/evaluate/membership.h"
+#include "host/evaluate/texture.h"
 
 namespace patchforge {
 
@@ -81,12 +81,17 @@ class Evaluation {
 
     void measure(const FeatureExtractor& extractor);
     void measure_memorisation(const FeatureExtractor& extractor);
-    void measure_membership(const FeatureExtractor& extractor);
     void score(const ClassifierModel& classifier);
     void measure_texture();
     ImageEvaluation result;
 
   private:
+    using Clock = std::chrono::steady_clock;
+    using Results = std::vector<std::pair<std::string, double>>;
+
+    MetricResult line(const std::string& metric, Results results, Clock::time_point start,
+                      const Extractor& extractor, std::int64_t generated,
+                      std::int64_t reference) const;
     void compare(std::vector<MetricResult>& to, const Features& reference, const Features& other,
                  const FeatureExtractor& extractor, const std::string& compared,
                  const std::string& of_class = "") const;
@@ -164,56 +169,50 @@ void Evaluation::measure_classes(const FeatureExtractor& extractor, const Featur
     }
 }
 
-void Evaluation::measure_memorisation(const FeatureExtractor& extractor) {
-    const auto start = std::chrono::steady_clock::now();
-    result.memorisation = memorisation(
-        extractor.features(training_), extractor.features(generated_),
-        extractor.features(held_out_), {.seed = options_.seed, .threads = options_.threads});
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    const Memorisation& m = result.memorisation;
-    result.generated.push_back({"memorisation",
-                                {{"c_t", m.c_t},
-                                 {"ratio", m.ratio},
-                                 {"ratio_distance", m.ratio_distance},
-                                 {"n_held_out", static_cast<double>(held_out_.count())}},
-                                time.count(),
-                                extractor.name,
-                                generated_.count(),
-                                training_.count(),
-                                options_.seed,
-                                utc_now()});
+MetricResult Evaluation::line(const std::string& metric, Results results, Clock::time_point start,
+                              const Extractor& extractor, std::int64_t generated,
+                              std::int64_t reference) const {
+    const std::chrono::duration<double> time = Clock::now() - start;
+    return {metric,    std::move(results), time.count(),  extractor,
+            generated, reference,          options_.seed, utc_now()};
 }
 
-// What the fakes alone give away of who was trained on.
-void Evaluation::measure_membership(const FeatureExtractor& extractor) {
-    const auto start = std::chrono::steady_clock::now();
+// Copies of training patches, and what the fakes alone give away of who was trained on.
+void Evaluation::measure_memorisation(const FeatureExtractor& extractor) {
+    auto start = Clock::now();
+    const Features trained = extractor.features(training_);
     const Features fakes = extractor.features(generated_);
-    const auto scored = [&](const ImageSet& images) {
-        return ScoredPatches{
-            nearest_fake_scores(extractor.features(images), fakes, options_.threads),
-            images.patients};
-    };
-    const MembershipResult found =
-        membership_result("nearest fake", scored(training_), scored(held_out_), options_.seed);
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    result.generated.push_back({"membership",
-                                {{"auc", found.auc},
-                                 {"auc_low", found.auc_interval.low},
-                                 {"auc_high", found.auc_interval.high},
-                                 {"found_at_1_percent", found.found},
-                                 {"found_at_1_percent_low", found.found_interval.low},
-                                 {"found_at_1_percent_high", found.found_interval.high},
-                                 {"n_strangers", static_cast<double>(found.strangers)}},
-                                time.count(),
-                                extractor.name,
-                                generated_.count(),
-                                found.members,
-                                options_.seed,
-                                utc_now()});
+    const Features strangers = extractor.features(held_out_);
+    result.memorisation = memorisation(trained, fakes, strangers,
+                                       {.seed = options_.seed, .threads = options_.threads});
+    const Memorisation& m = result.memorisation;
+    result.generated.push_back(line("memorisation",
+                                    {{"c_t", m.c_t},
+                                     {"ratio", m.ratio},
+                                     {"ratio_distance", m.ratio_distance},
+                                     {"n_held_out", static_cast<double>(held_out_.count())}},
+                                    start, extractor.name, generated_.count(), training_.count()));
+    if (training_.patients.empty() || held_out_.patients.empty()) {
+        return;
+    }
+    start = Clock::now();
+    const MembershipResult found = membership_result(
+        "nearest fake", {nearest_fake_scores(trained, fakes, options_.threads), training_.patients},
+        {nearest_fake_scores(strangers, fakes, options_.threads), held_out_.patients},
+        options_.seed);
+    result.generated.push_back(line("membership",
+                                    {{"auc", found.auc},
+                                     {"auc_low", found.auc_interval.low},
+                                     {"auc_high", found.auc_interval.high},
+                                     {"found_at_1_percent", found.found},
+                                     {"found_at_1_percent_low", found.found_interval.low},
+                                     {"found_at_1_percent_high", found.found_interval.high},
+                                     {"n_strangers", static_cast<double>(found.strangers)}},
+                                    start, extractor.name, generated_.count(), found.members));
 }
 
 void Evaluation::score(const ClassifierModel& classifier) {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const int splits = static_cast<int>(std::min<std::int64_t>(10, generated_.count()));
     const InceptionScore score = inception_score({generated_.count(), classifier.class_count(),
                                                   classifier.logits(std::span(generated_.bytes))},
@@ -221,38 +220,27 @@ void Evaluation::score(const ClassifierModel& classifier) {
     const double ceiling = same_classes(classifier.format().class_names, options_.class_names)
                                ? class_entropy_exponential(reference_.labels)
                                : std::numeric_limits<double>::quiet_NaN();
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    result.generated.push_back({"inception_score",
-                                {{"inception_score_mean", score.mean},
-                                 {"inception_score_deviation", score.deviation},
-                                 {"inception_score_ceiling", ceiling},
-                                 {"splits", static_cast<double>(score.splits)}},
-                                time.count(),
-                                classifier_extractor(classifier).name,
-                                generated_.count(),
-                                reference_.count(),
-                                options_.seed,
-                                utc_now()});
+    result.generated.push_back(line("inception_score",
+                                    {{"inception_score_mean", score.mean},
+                                     {"inception_score_deviation", score.deviation},
+                                     {"inception_score_ceiling", ceiling},
+                                     {"splits", static_cast<double>(score.splits)}},
+                                    start, classifier_extractor(classifier).name,
+                                    generated_.count(), reference_.count()));
 }
 
 void Evaluation::compare_grey(std::vector<MetricResult>& to, const PictureBytes& reference,
                               const PictureBytes& other, const std::string& compared) const {
-    const auto start = std::chrono::steady_clock::now();
+    const auto start = Clock::now();
     const TextureComparison texture = compare_texture(reference, other);
-    const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start;
-    to.push_back({"texture",
-                  {{"laplacian_auc", texture.laplacian_auc},
-                   {"spectrum_distance", texture.spectrum_distance},
-                   {"fixed_picture_share", texture.fixed_share_second},
-                   {"laplacian_deviation", texture.laplacian_deviation_second},
-                   {"fixed_picture_share_of_reference", texture.fixed_share_first},
-                   {"laplacian_deviation_of_reference", texture.laplacian_deviation_first}},
-                  time.count(),
-                  {"grey", ""},
-                  other.count(),
-                  reference.count(),
-                  options_.seed,
-                  utc_now()});
+    to.push_back(line("texture",
+                      {{"laplacian_auc", texture.laplacian_auc},
+                       {"spectrum_distance", texture.spectrum_distance},
+                       {"fixed_picture_share", texture.fixed_share_second},
+                       {"laplacian_deviation", texture.laplacian_deviation_second},
+                       {"fixed_picture_share_of_reference", texture.fixed_share_first},
+                       {"laplacian_deviation_of_reference", texture.laplacian_deviation_first}},
+                      start, {"grey", ""}, other.count(), reference.count()));
     to.back().compared = compared;
 }
 
@@ -332,9 +320,6 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
     if (training.count() > 0 && held_out.count() > 0) {
         say("memorisation in " + extractors.front().name.name);
         evaluation.measure_memorisation(extractors.front());
-        if (!training.patients.empty() && !held_out.patients.empty()) {
-            evaluation.measure_membership(extractors.front());
-        }
     }
     evaluation.result.left_out = std::move(left_out);
     return std::move(evaluation.result);

@@ -25,7 +25,7 @@ struct ImageEvaluationOptions {
 
 // Each list holds the lines of evaluate_features in every extractor, in the extractors' order.
 struct ImageEvaluation {
-    // Reference against generated. Behind the distances: `texture` (host/distance/texture.h),
+    // Reference against generated. Behind the distances: `texture` (host/evaluate/texture.h),
     // `inception_score` of the generated images
     // by the classifier, its ceiling being exp(entropy of the reference's classes) and NaN where these
     // are unknown or not the classifier's, and `memorisation`, in the first features that there are:

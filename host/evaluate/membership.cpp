@@ -2,43 +2,18 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
 #include <stdexcept>
 
-#include "host/evaluate/memorisation.h"
+#include "host/evaluate/patient_bootstrap.h"
 #include "host/numerics/distances.h"
-#include "host/numerics/philox_sequence.h"
 
 namespace patchforge {
 namespace {
 
-double auc_of(const std::vector<float>& members, const std::vector<float>& strangers) {
-    std::vector<float> scores = members;
-    scores.insert(scores.end(), strangers.begin(), strangers.end());
-    std::vector<std::uint8_t> labels(members.size(), 1);
-    labels.resize(scores.size(), 0);
-    return area_under_curve(scores, labels);
-}
-
-using Groups = std::vector<std::vector<float>>;
-
-Groups groups_of(const ScoredPatches& patches) {
-    std::map<std::int32_t, std::vector<float>> groups;
-    for (std::size_t i = 0; i < patches.scores.size(); ++i) {
-        groups[patches.patients[i]].push_back(patches.scores[i]);
-    }
-    Groups result;
-    for (auto& [patient, scores] : groups) {
-        result.push_back(std::move(scores));
-    }
-    return result;
-}
-
-std::vector<float> resampled(const Groups& groups, PhiloxSequence& random) {
+std::vector<float> scores_of(const ScoredPatches& patches, const std::vector<std::int64_t>& rows) {
     std::vector<float> scores;
-    for (std::size_t draw = 0; draw < groups.size(); ++draw) {
-        const std::vector<float>& group = groups[random.below(groups.size())];
-        scores.insert(scores.end(), group.begin(), group.end());
+    for (const std::int64_t row : rows) {
+        scores.push_back(patches.scores[static_cast<std::size_t>(row)]);
     }
     return scores;
 }
@@ -72,20 +47,21 @@ MembershipResult membership_result(const std::string& attack, const ScoredPatche
             "patient for each");
     }
     constexpr double false_share = 0.01;
-    const Groups groups_in = groups_of(members), groups_out = groups_of(strangers);
+    const RowGroups groups_in = rows_of_patients(members.patients, members.scores.size());
+    const RowGroups groups_out = rows_of_patients(strangers.patients, strangers.scores.size());
     std::vector<double> auc, found;
     for (int resample = 0; resample < resamples; ++resample) {
         PhiloxSequence random(seed, static_cast<std::uint64_t>(resample));
-        const std::vector<float> in = resampled(groups_in, random),
-                                 out = resampled(groups_out, random);
-        auc.push_back(auc_of(in, out));
+        const std::vector<float> in = scores_of(members, resampled_rows(groups_in, random));
+        const std::vector<float> out = scores_of(strangers, resampled_rows(groups_out, random));
+        auc.push_back(area_under_curve_of_sets(in, out));
         found.push_back(found_at(in, out, false_share));
     }
     return {attack,
-            auc_of(members.scores, strangers.scores),
-            {quantile(auc, 0.025), quantile(auc, 0.975)},
+            area_under_curve_of_sets(members.scores, strangers.scores),
+            percentile_interval(auc),
             found_at(members.scores, strangers.scores, false_share),
-            {quantile(found, 0.025), quantile(found, 0.975)},
+            percentile_interval(found),
             std::ssize(members.scores),
             std::ssize(strangers.scores)};
 }

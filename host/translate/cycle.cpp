@@ -252,10 +252,7 @@ std::unique_ptr<ClassifierTrainer> Cycle::trained_on(const OwnedPatches& patches
     options.seed = seed;
     auto trainer = std::make_unique<ClassifierTrainer>(backend_, options, format(),
                                                        patches.rows(kinds_.a.train));
-    while (trainer->step() < trainer->total_steps()) {
-        trainer->run(std::min<std::int64_t>(
-            64, static_cast<std::int64_t>(trainer->total_steps() - trainer->step())));
-    }
+    trainer->run_to_the_end();
     return trainer;
 }
 

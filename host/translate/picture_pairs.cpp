@@ -114,23 +114,6 @@ Image halved_bicubic(const Image& picture) {
     return resize_cubic(picture, picture.width / 2, picture.height / 2, pil_cubic);
 }
 
-Image halved_by_means(const Image& picture) {
-    Image result{picture.width / 2, picture.height / 2, picture.channels, {}};
-    for (int c = 0; c < picture.channels; ++c) {
-        for (int y = 0; y < result.height; ++y) {
-            const std::uint8_t* above =
-                picture.pixels.data() +
-                (static_cast<std::size_t>(c) * picture.height + 2 * y) * picture.width;
-            const std::uint8_t* below = above + picture.width;
-            for (int x = 0; x < result.width; ++x) {
-                const int sum = above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1];
-                result.pixels.push_back(static_cast<std::uint8_t>((sum + 2) / 4));
-            }
-        }
-    }
-    return result;
-}
-
 Image cut_to_even(const Image& picture) {
     return pad_to(picture, picture.width / 2 * 2, picture.height / 2 * 2);
 }

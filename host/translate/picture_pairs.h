@@ -23,8 +23,6 @@ Image without_eosin(const Image& picture);
 Image edge_drawing(const Image& picture);
 // Half the size: PIL's bicubic (stretched, a = -0.5), rounded to 8 bits. Even sides.
 Image halved_bicubic(const Image& picture);
-// Half the size by means of 2 x 2 pixels, another laboratory's rule.
-Image halved_by_means(const Image& picture);
 // Without its last line or column where there is an odd number: small pictures are made of what is
 // left, so that both show the same.
 Image cut_to_even(const Image& picture);

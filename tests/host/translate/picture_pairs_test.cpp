@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "data/resample.h"
+
 namespace patchforge {
 namespace {
 

@@ -1,4 +1,4 @@
-#include "host/distance/texture.h"
+#include "host/evaluate/texture.h"
 
 #include <fmt/format.h>
 
@@ -8,6 +8,8 @@
 #include <numbers>
 #include <numeric>
 #include <stdexcept>
+
+#include "host/evaluate/binary_scores.h"
 
 namespace patchforge {
 namespace {
@@ -47,18 +49,6 @@ double laplacian_deviation(const std::vector<double>& grey, int height, int widt
     }
     const double n = (height - 2.0) * (width - 2.0);
     return std::sqrt(std::max(0.0, squares / n - sum / n * (sum / n)));
-}
-
-// Mann-Whitney by ranks; ties count one half.
-double share_above(const std::vector<float>& first, const std::vector<float>& second) {
-    std::vector<float> sorted = second;
-    std::ranges::sort(sorted);
-    double pairs = 0;
-    for (const float value : first) {
-        const auto [low, high] = std::ranges::equal_range(sorted, value);
-        pairs += static_cast<double>(low - sorted.begin()) + 0.5 * static_cast<double>(high - low);
-    }
-    return pairs / (static_cast<double>(first.size()) * static_cast<double>(second.size()));
 }
 
 double mean_of(const std::vector<float>& values) {
@@ -157,7 +147,7 @@ TextureComparison compare_texture(const PictureBytes& first, const PictureBytes&
     }
     const std::vector<float> of_first = laplacian_deviations(first),
                              of_second = laplacian_deviations(second);
-    const double above = share_above(of_first, of_second);
+    const double above = area_under_curve_of_sets(of_first, of_second);
     TextureComparison result{std::max(above, 1 - above),  mean_of(of_first),
                              mean_of(of_second),          fixed_picture_share(first),
                              fixed_picture_share(second), std::numeric_limits<double>::quiet_NaN()};

@@ -1,5 +1,5 @@
 // Figures that see texture.
-#include "host/distance/texture.h"
+#include "host/evaluate/texture.h"
 
 #include <gtest/gtest.h>
 
