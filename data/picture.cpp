@@ -82,6 +82,17 @@ Image read_picture(const std::filesystem::path& path, int channels) {
     return image;
 }
 
+Image read_picture_of_size(const std::filesystem::path& path, int channels, int width, int height,
+                           const std::string& who) {
+    Image image = read_picture(path, channels);
+    if (image.width != width || image.height != height) {
+        throw std::runtime_error(
+            fmt::format("{}: is {} x {}, {} {} x {}; give pictures of that size", path.string(),
+                        image.width, image.height, who, width, height));
+    }
+    return image;
+}
+
 PictureSize read_picture_size(const std::filesystem::path& path) {
     thread_local std::vector<std::uint8_t> bytes;
     const std::string name = path.string();

@@ -57,7 +57,12 @@ constexpr std::int64_t max_picture_file_bytes = std::int64_t{1} << 28;
 /// channels is neither.
 Image read_picture(const std::filesystem::path& path, int channels = 3);
 
-/// The same from memory; `name` is what errors call it.
+/// The same, of this size alone: std::runtime_error says what the picture is and, after `who`, what is
+/// wanted ("the model takes").
+Image read_picture_of_size(const std::filesystem::path& path, int channels, int width, int height,
+                           const std::string& who);
+
+/// read_picture from memory; `name` is what errors call it.
 Image decode_picture(std::span<const std::uint8_t> bytes, int channels, const std::string& name);
 
 /// From the head of the file, without decoding. Throws PictureError.

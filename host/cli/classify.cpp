@@ -43,12 +43,8 @@ struct Pictures {
 };
 
 void add_picture(Pictures& pictures, const std::string& path, const ClassifierFormat& format) {
-    const Image image = read_picture(path, format.channels);
-    if (image.width != format.width || image.height != format.height) {
-        throw std::runtime_error(
-            fmt::format("{}: is {} x {}, the model takes {} x {}; give pictures of that size", path,
-                        image.width, image.height, format.width, format.height));
-    }
+    const Image image =
+        read_picture_of_size(path, format.channels, format.width, format.height, "the model takes");
     pictures.names.push_back(path);
     pictures.labels.emplace_back();
     pictures.truth.push_back(-1);

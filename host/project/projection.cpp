@@ -14,9 +14,9 @@
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
 #include "host/project/picture_distance.h"
+#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
-#include "host/trial/output_folder.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {
@@ -40,13 +40,9 @@ struct Targets {
 };
 
 std::vector<std::uint8_t> read_of_size(const std::string& path, const GeneratorFormat& format) {
-    Image image = read_picture(path, format.channels);
-    if (image.width != format.width || image.height != format.height) {
-        throw std::runtime_error(
-            fmt::format("{}: is {} x {}, the generator makes {} x {}; give pictures of that size",
-                        path, image.width, image.height, format.width, format.height));
-    }
-    return std::move(image.pixels);
+    return read_picture_of_size(path, format.channels, format.width, format.height,
+                                "the generator makes")
+        .pixels;
 }
 
 class Session {
@@ -266,7 +262,7 @@ void Session::write() const {
     if (job_.out.empty()) {
         return;
     }
-    fs::create_directories(job_.out);
+    OutputFolder out(job_.out, "project", job_.inputs(), Earlier::removed);
     nlohmann::json json = {{"program", version_text()}, {"generator", loaded_.weights().string()},
                            {"starts", job_.starts},     {"steps", job_.steps},
                            {"prior", job_.prior},       {"seed", job_.seed},
@@ -306,12 +302,22 @@ void Session::write() const {
     write_safetensors(job_.out / "codes.safetensors", codes);
     write_file_atomically(job_.out / "projection.json", json.dump(1) + "\n");
     report.write(job_.out / "report.html");
+    out.complete();
     fmt::print("Look at {}/report.html; patchforge generate --latents {}/codes.safetensors makes "
                "the pictures again\n",
                job_.out.string(), job_.out.string());
 }
 
 } // namespace
+
+OutputFolder::Inputs ProjectionJob::inputs() const {
+    OutputFolder::Inputs inputs = {
+        {"--run", generator}, {"--mask", mask}, {"--features", features}};
+    for (const std::string& picture : pictures) {
+        inputs.emplace_back("pictures", picture);
+    }
+    return inputs;
+}
 
 void ProjectionJob::validate() const {
     check_ranges(*this);
@@ -323,7 +329,9 @@ void ProjectionJob::validate() const {
         throw std::invalid_argument(
             fmt::format("--starts {}: give 1, 2, 4, 8, 16, 32 or {}", starts, LatentSearch::batch));
     }
-    check_output_folder(out, "projection.json");
+    if (!out.empty()) {
+        OutputFolder::check(out, "project", inputs(), Earlier::removed);
+    }
 }
 
 void describe(Options& options, ProjectionJob& job) {
