@@ -6,7 +6,7 @@
 #include <limits>
 #include <vector>
 
-#include "host/gan/class_columns.h"
+#include "host/network/class_columns.h"
 #include "host/gan/gan_trainer.h"
 
 namespace patchforge {

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "host/gan/class_columns.h"
+#include "host/network/class_columns.h"
 #include "host/gan/gan_networks.h"
 #include "host/gan/gan_options.h"
 #include "host/gan/gradient_penalty.h"
