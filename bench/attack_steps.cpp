@@ -69,24 +69,18 @@ void run(const Options& options) {
                 *value /= steps_each;
             }
             const double bytes = 4 * (2 * parameters + 9.0 * static_cast<double>(batch * pixels));
-            const double by_bytes = bytes / machine.bytes_per_second * 1e3;
             const double flop =
                 2 * forward_operations(model.network().shape()).all * static_cast<double>(batch);
-            const double by_operations =
-                machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
+            const Floor floor = floor_of(machine, bytes, flop);
             const double steps = 1e3 / timing.median;
             table.add({label, std::to_string(batch), fmt::format("{:.4f}", timing.median),
                        fmt::format("{:.4f}", timing.p5), fmt::format("{:.4f}", timing.p95),
-                       fmt::format("{:.4f}", by_bytes),
-                       by_operations > 0 ? fmt::format("{:.4f}", by_operations) : "unknown",
+                       fmt::format("{:.4f}", floor.bytes), floor.operations_text(4),
                        fmt::format("{:.0f}", steps),
                        fmt::format("{:.0f}", steps * static_cast<double>(batch))});
-            json.push_back(fmt::format(
-                R"({{"bench": "attack_steps", "program": "patchforge", "commit": "{}", )"
-                R"("device": "{}", "method": "{}", "batch": {}, "ms": {:.5f}, "p5": {:.5f}, )"
-                R"("p95": {:.5f}, "network": {}}})",
-                commit(), backend->description(), label, batch, timing.median, timing.p5,
-                timing.p95, texts_of({model.network().shape()})));
+            json.push_back(step_line("attack_steps", *backend, batch, timing) +
+                           fmt::format(R"(, "method": "{}", "network": {}}})", label,
+                                       texts_of({model.network().shape()})));
         }
     }
     publish(options,

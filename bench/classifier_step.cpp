@@ -12,7 +12,6 @@
 #include "bench/measure.h"
 #include "bench/workload.h"
 #include "host/classifier/classifier_trainer.h"
-#include "host/run/version.h"
 
 namespace patchforge::bench {
 namespace {
@@ -22,8 +21,9 @@ void run(const Options& options) {
     const auto backend = make_backend(options.device, {.threads = options.threads});
     const Machine machine = measure_machine(*backend, options.threads);
     const ClassifierFormat format{3, 50, 50, {"0", "1"}, false};
-    Table table({"batch", "ms", "5%", "95%", "floor: bytes", "operations", "share of floor",
-                 "GFLOP/s", "samples/s"});
+    std::vector<std::string> columns = step_columns();
+    columns.insert(columns.begin(), "batch");
+    Table table(columns);
     std::vector<std::string> json;
     for (const std::int64_t batch : options.batches) {
         ClassifierOptions classifier;
@@ -37,25 +37,15 @@ void run(const Options& options) {
                 trainer.run(std::min(repeats, ClassifierTrainer::maximum_run));
             }
         });
-        const double by_bytes =
-            24 * static_cast<double>(shape.parameter_count()) / machine.bytes_per_second * 1e3;
         const ForwardOperations forward = forward_operations(shape);
         const double flop = (3 * forward.all - forward.first) * static_cast<double>(batch);
-        const double by_operations =
-            machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
-        table.add({std::to_string(batch), fmt::format("{:.3f}", timing.median),
-                   fmt::format("{:.3f}", timing.p5), fmt::format("{:.3f}", timing.p95),
-                   fmt::format("{:.3f}", by_bytes),
-                   by_operations > 0 ? fmt::format("{:.3f}", by_operations) : "unknown",
-                   fmt::format("{:.0f}%", 100 * std::max(by_bytes, by_operations) / timing.median),
-                   fmt::format("{:.0f}", flop / timing.median * 1e-6),
-                   fmt::format("{:.0f}", static_cast<double>(batch) / timing.median * 1e3)});
-        json.push_back(fmt::format(
-            R"({{"bench": "classifier_step", "program": "patchforge", "commit": "{}", )"
-            R"("device": "{}", "batch": {}, "ms": {:.5f}, "p5": {:.5f}, "p95": {:.5f}, )"
-            R"("network": {}}})",
-            commit(), backend->description(), batch, timing.median, timing.p5, timing.p95,
-            texts_of({shape})));
+        const Floor floor =
+            floor_of(machine, 24 * static_cast<double>(shape.parameter_count()), flop);
+        std::vector<std::string> row = step_cells(timing, floor, flop, batch);
+        row.insert(row.begin(), std::to_string(batch));
+        table.add(row);
+        json.push_back(step_line("classifier_step", *backend, batch, timing) + R"(, "network": )" +
+                       texts_of({shape}) + "}");
         fmt::print(stderr, "batch {}: {:.3f} ms\n", batch, timing.median);
     }
     publish(options,

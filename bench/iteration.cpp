@@ -101,8 +101,9 @@ void run(const Options& options) {
     if (backend->name() != "cpu") {
         ways.push_back({"persistent", backend.get(), true});
     }
-    Table table({"batch", "way", "ms", "5%", "95%", "floor: bytes", "operations", "share of floor",
-                 "GFLOP/s", "samples/s"});
+    std::vector<std::string> columns = step_columns();
+    columns.insert(columns.begin(), {"batch", "way"});
+    Table table(columns);
     std::vector<std::string> json;
     for (const std::int64_t batch : options.batches) {
         // The recipe for tissue is more than its networks.
@@ -115,11 +116,8 @@ void run(const Options& options) {
         gan.network = options.network;
         const auto [g, d] = gan_shapes(gan, {3, 50, 50}, 0, 0, 0);
         const auto parameters = static_cast<double>(d.parameter_count() + g.parameter_count());
-        const double by_bytes = 24 * parameters / machine.bytes_per_second * 1e3;
         const double flop = operations(d, g, gan.one_fake) * static_cast<double>(batch);
-        const double by_operations =
-            machine.operations_per_second > 0 ? flop / machine.operations_per_second * 1e3 : 0;
-        const double floor = std::max(by_bytes, by_operations);
+        const Floor floor = floor_of(machine, 24 * parameters, flop);
         for (const Way& way : ways) {
             const auto trainer = trainer_of(way, gan, rows);
             if (!trainer) {
@@ -127,20 +125,15 @@ void run(const Options& options) {
             }
             const auto [loss_d, loss_g] = early_losses(*trainer);
             const Timing timing = iterations(*way.backend, *trainer, options.seconds);
-            table.add({std::to_string(batch), way.name, fmt::format("{:.3f}", timing.median),
-                       fmt::format("{:.3f}", timing.p5), fmt::format("{:.3f}", timing.p95),
-                       fmt::format("{:.3f}", by_bytes),
-                       by_operations > 0 ? fmt::format("{:.3f}", by_operations) : "unknown",
-                       fmt::format("{:.0f}%", 100 * floor / timing.median),
-                       fmt::format("{:.0f}", flop / timing.median * 1e-6),
-                       fmt::format("{:.0f}", static_cast<double>(batch) / timing.median * 1e3)});
-            json.push_back(fmt::format(
-                R"({{"bench": "gan_iteration", "program": "patchforge", "commit": "{}", )"
-                R"("device": "{}", "batch": {}, "way": "{}", "ms": {:.5f}, "p5": {:.5f}, )"
-                R"("p95": {:.5f}, "floor_bytes_ms": {:.5f}, "floor_operations_ms": {:.5f}, )"
-                R"("losses": [{:.4f}, {:.4f}], "network": {}}})",
-                commit(), way.backend->description(), batch, way.name, timing.median, timing.p5,
-                timing.p95, by_bytes, by_operations, loss_d, loss_g, texts_of({g, d})));
+            std::vector<std::string> row = step_cells(timing, floor, flop, batch);
+            row.insert(row.begin(), {std::to_string(batch), way.name});
+            table.add(row);
+            json.push_back(step_line("gan_iteration", *way.backend, batch, timing) +
+                           fmt::format(R"(, "way": "{}", "floor_bytes_ms": {:.5f}, )"
+                                       R"("floor_operations_ms": {:.5f}, )"
+                                       R"("losses": [{:.4f}, {:.4f}], "network": {}}})",
+                                       way.name, floor.bytes, floor.operations, loss_d, loss_g,
+                                       texts_of({g, d})));
             fmt::print(stderr, "batch {}, {}: {:.3f} ms\n", batch, way.name, timing.median);
         }
     }

@@ -1,6 +1,11 @@
 #include "bench/workload.h"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <nlohmann/json.hpp>
+
+#include "host/run/version.h"
 
 namespace patchforge::bench {
 
@@ -40,6 +45,41 @@ ForwardOperations forward_operations(const NetworkShape& shape) {
         operations.all += now;
     }
     return operations;
+}
+
+std::string Floor::operations_text(int digits) const {
+    return operations > 0 ? fmt::format("{:.{}f}", operations, digits) : "unknown";
+}
+
+Floor floor_of(const Machine& machine, double bytes, double operations) {
+    return {bytes / machine.bytes_per_second * 1e3,
+            machine.operations_per_second > 0 ? operations / machine.operations_per_second * 1e3
+                                              : 0};
+}
+
+std::vector<std::string> step_columns() {
+    return {"ms",      "5%",       "95%", "floor: bytes", "operations", "share of floor",
+            "GFLOP/s", "samples/s"};
+}
+
+std::vector<std::string> step_cells(const Timing& timing, const Floor& floor, double operations,
+                                    std::int64_t batch) {
+    return {fmt::format("{:.3f}", timing.median),
+            fmt::format("{:.3f}", timing.p5),
+            fmt::format("{:.3f}", timing.p95),
+            fmt::format("{:.3f}", floor.bytes),
+            floor.operations_text(3),
+            fmt::format("{:.0f}%", 100 * std::max(floor.bytes, floor.operations) / timing.median),
+            fmt::format("{:.0f}", operations / timing.median * 1e-6),
+            fmt::format("{:.0f}", static_cast<double>(batch) / timing.median * 1e3)};
+}
+
+std::string step_line(const char* bench, const Backend& backend, std::int64_t batch,
+                      const Timing& timing) {
+    return fmt::format(
+        R"({{"bench": "{}", "program": "patchforge", "commit": "{}", "device": "{}", )"
+        R"("batch": {}, "ms": {:.5f}, "p5": {:.5f}, "p95": {:.5f})",
+        bench, commit(), backend.description(), batch, timing.median, timing.p5, timing.p95);
 }
 
 std::string texts_of(const std::vector<NetworkShape>& shapes) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/measure.h"
 #include "host/network/network_shape.h"
 #include "host/train/batches.h"
 
@@ -38,6 +39,24 @@ struct ForwardOperations {
     double first = 0;
 };
 ForwardOperations forward_operations(const NetworkShape& shape);
+
+// The least milliseconds that a step can take on this machine: the longer of both.
+struct Floor {
+    double bytes = 0;
+    double operations = 0; // 0: the peak is unknown
+
+    std::string operations_text(int digits) const;
+};
+Floor floor_of(const Machine& machine, double bytes, double operations);
+
+// Columns and cells of a step of training: median, 5th and 95th percentile, floors, share of the floor,
+// GFLOP/s, samples a second.
+std::vector<std::string> step_columns();
+std::vector<std::string> step_cells(const Timing& timing, const Floor& floor, double operations,
+                                    std::int64_t batch);
+// The beginning of a step's JSON line, up to its times; more members and the brace follow.
+std::string step_line(const char* bench, const Backend& backend, std::int64_t batch,
+                      const Timing& timing);
 
 // A JSON list of the networks' texts, which peers build theirs from.
 std::string texts_of(const std::vector<NetworkShape>& shapes);

@@ -4,16 +4,12 @@ whole attack in one CUDA graph, so that nothing but a replay is left to the host
 Weights are frozen, the network is in evaluation mode and gradients are asked for the pixels alone; the ball's
 bounds are computed once an attack, and where a tensor can be changed in place it is. --network: its text."""
 
-import sys
-
 import peer
+from torch_peer import prepare  # before torch: it says where there is none
 
-try:
-    import torch
-    from torch import nn
-    from network_pytorch import network
-except ImportError as error:
-    peer.skip(f"{sys.executable} cannot import torch ({error})")
+import torch
+from torch import nn
+from network_pytorch import network
 
 PIXELS, EPSILON = 7500, 8 / 255
 
@@ -45,12 +41,7 @@ def captured(run):
 
 
 def main():
-    options = peer.options(__doc__)
-    gpu = options.device.startswith("cuda")
-    if gpu and not torch.cuda.is_available():
-        peer.skip("this PyTorch sees no CUDA device")
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options, gpu = prepare(__doc__)
     torch.manual_seed(1)
     model = network(options.network[0], options.device, options.channels_last).requires_grad_(False).eval()
     if options.compiled:

@@ -1,27 +1,18 @@
 """The classifier's training step of bench/classifier_step.cpp in PyTorch: a batch of patches gathered and scaled,
 forward, cross-entropy, backward, Adam. Eager, with --fused Adam, or --compiled. --network: its text."""
 
-import sys
-
 import peer
+from torch_peer import prepare  # before torch: it says where there is none
 
-try:
-    import torch
-    from torch import nn
-    from network_pytorch import network
-except ImportError as error:
-    peer.skip(f"{sys.executable} cannot import torch ({error})")
+import torch
+from torch import nn
+from network_pytorch import network
 
 PIXELS, PATCHES = 7500, 4096
 
 
 def main():
-    options = peer.options(__doc__)
-    gpu = options.device.startswith("cuda")
-    if gpu and not torch.cuda.is_available():
-        peer.skip("this PyTorch sees no CUDA device")
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options, gpu = prepare(__doc__)
     pixels = torch.randint(0, 256, (PATCHES, PIXELS), dtype=torch.uint8, device=options.device)
     labels = torch.arange(PATCHES, device=options.device) % 2
     torch.manual_seed(1)

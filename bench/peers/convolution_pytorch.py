@@ -1,15 +1,11 @@
 """The convolutions of bench/convolutions.cpp in PyTorch, each pass alone. --network: one of their words, e.g.
 "conv 3>16 k4 s2 p1 50"; nearest x2 + 3x3 is what users write, an upsampling and a convolution."""
 
-import sys
-
 import peer
+from torch_peer import prepare  # before torch: it says where there is none
 
-try:
-    import torch
-    from torch.nn import functional
-except ImportError as error:
-    peer.skip(f"{sys.executable} cannot import torch ({error})")
+import torch
+from torch.nn import functional
 
 
 def passes(words, batch, device, layout):
@@ -67,12 +63,7 @@ def passes(words, batch, device, layout):
 
 
 def main():
-    options = peer.options(__doc__)
-    gpu = options.device.startswith("cuda")
-    if gpu and not torch.cuda.is_available():
-        peer.skip("this PyTorch sees no CUDA device")
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options, gpu = prepare(__doc__)
     torch.set_grad_enabled(False)
     torch.manual_seed(1)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format

@@ -5,16 +5,13 @@ uint8 tensor in memory, indexed by a random permutation and scaled to [-1, 1], a
 gives logits, as ours does. --network: the generator's text, then the discriminator's."""
 
 import statistics
-import sys
 
 import peer
+from torch_peer import prepare  # before torch: it says where there is none
 
-try:
-    import torch
-    from torch import nn
-    from network_pytorch import network
-except ImportError as error:
-    peer.skip(f"{sys.executable} cannot import torch ({error})")
+import torch
+from torch import nn
+from network_pytorch import network
 
 PIXELS, PATCHES = 7500, 4096
 
@@ -144,11 +141,7 @@ class TissueTraining(Training):
 
 
 def main():
-    options = peer.options(__doc__)
-    if options.device.startswith("cuda") and not torch.cuda.is_available():
-        peer.skip("this PyTorch sees no CUDA device")
-    if options.threads:
-        torch.set_num_threads(options.threads)
+    options, gpu = prepare(__doc__)
     latent = int(options.network[0].split(">")[0].split()[-1])
 
     def build(batch):
@@ -159,7 +152,7 @@ def main():
         pairs = [[float(loss) for loss in training.run(1)] for _ in range(16)]
         return {"": (training.run, 1)}, {"losses": [statistics.mean(values) for values in zip(*pairs)]}
 
-    peer.serve(f"PyTorch {torch.__version__}", 20 if options.device.startswith("cuda") else 1, build)
+    peer.serve(f"PyTorch {torch.__version__}", 20 if gpu else 1, build)
 
 
 if __name__ == "__main__":
