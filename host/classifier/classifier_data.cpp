@@ -90,6 +90,23 @@ PatientChoice patient_choice(const std::string& text) {
     return choice;
 }
 
+void describe_test_patients(Options& options, double& number, std::string& list,
+                            const std::string& what) {
+    Option& tested =
+        options.number("test_patients", number, {1e-6, 1e6},
+                       what + ": a share below 1, a number, or a file that lists them");
+    tested.set = [&list, set_number = tested.set](const std::string& text) {
+        list = patient_choice(text).list;
+        if (list.empty() || !std::filesystem::exists(list)) {
+            set_number(text); // which says what is wrong where it is neither
+        }
+    };
+    tested.get = [&list, get_number = tested.get]() -> ParameterValue {
+        return list.empty() ? get_number() : ParameterValue(list);
+    };
+    tested.placeholder = "N|FILE";
+}
+
 ClassifierData classifier_data(const PackedSet& set, const PackedSet* test,
                                const DataSplit& split) {
     ClassifierData data{rows_of(set), rows_of(test ? *test : set), "a set of its own"};
@@ -148,10 +165,7 @@ std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const Pa
     if (!is_run_folder(folder)) {
         return std::nullopt;
     }
-    std::map<std::string, std::string> told;
-    for (const auto& [name, value] : read_parameters(folder)) {
-        told[name] = parameter_text(value);
-    }
+    std::map<std::string, std::string> told = parameter_texts(read_parameters(folder));
     if (told["data_hash"] != fmt::format("{:016x}", set.content_hash()) ||
         !told.contains("test_patients") || !told.contains("validation_patients") ||
         !told.contains("split_seed")) {
@@ -170,10 +184,7 @@ std::optional<PackedSet> set_of_run(const std::filesystem::path& run) {
     if (!is_run_folder(folder)) {
         return std::nullopt;
     }
-    std::map<std::string, std::string> told;
-    for (const auto& [name, value] : read_parameters(folder)) {
-        told[name] = parameter_text(value);
-    }
+    std::map<std::string, std::string> told = parameter_texts(read_parameters(folder));
     try {
         PackedSet set = open_data_set(told["data"]);
         return told["data_hash"] == fmt::format("{:016x}", set.content_hash())

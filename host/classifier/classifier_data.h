@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "data/packed_set.h"
+#include "host/options/options.h"
 #include "host/train/batches.h"
 
 namespace patchforge {
@@ -43,6 +44,9 @@ struct PatientChoice {
     std::string list{};
 };
 PatientChoice patient_choice(const std::string& text);
+// --test-patients, into `number` or, where a file is named, `list`. `what`: the beginning of its help.
+void describe_test_patients(Options& options, double& number, std::string& list,
+                            const std::string& what);
 
 struct ClassifierData {
     PatchRows train;

@@ -48,20 +48,7 @@ void set_adversarial_method(AdversarialTraining& training, const std::string& na
 void describe_plain(Options& options, ClassifierOptions& classifier) {
     ClassifierOptions& o = classifier;
     options.group("Data");
-    Option& tested =
-        options.number("test_patients", o.test_patients, {1e-6, 1e6},
-                       "patients held out for testing: a share below 1, a number, or a file that "
-                       "lists them");
-    tested.set = [&o, number = tested.set](const std::string& text) {
-        o.test_list = patient_choice(text).list;
-        if (o.test_list.empty() || !std::filesystem::exists(o.test_list)) {
-            number(text); // which says what is wrong where it is neither
-        }
-    };
-    tested.get = [&o, number = tested.get]() -> ParameterValue {
-        return o.test_list.empty() ? number() : ParameterValue(o.test_list);
-    };
-    tested.placeholder = "N|FILE";
+    describe_test_patients(options, o.test_patients, o.test_list, "patients held out for testing");
     options.number("validation_patients", o.validation_patients, {0, 1e6},
                    "of the others, to choose the best epoch by: a share below 1, or a number; 0: "
                    "the test patches choose");
@@ -86,9 +73,7 @@ void describe_plain(Options& options, ClassifierOptions& classifier) {
     options.number("epochs", o.epochs, {1, 1000000}, "passes over the data").changeable();
     options.number("batch_size", o.batch_size, {1, 65536}, "patches a batch");
     options.number("lr", o.learning_rate, {1e-12, 1}, "Adam's learning rate");
-    options.number("b1", o.beta1, {0, 0.999999}, "Adam's first decay");
-    options.number("b2", o.beta2, {0, 0.9999999}, "Adam's second decay");
-    options.number("adam_eps", o.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    describe_adam(options, o.beta1, o.beta2, o.adam_epsilon);
     describe_rates(options, o.rates);
     options.number("weight_decay", o.weight_decay, {0, 10},
                    "lambda of lambda / 2 ||w||^2, added to the loss");

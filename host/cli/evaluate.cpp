@@ -206,10 +206,7 @@ void settle_split(Call& call, const PackedSet& set) {
     if (call.run.empty() || !is_run_folder(call.run) || read_run_kind(call.run) != "train gan") {
         return;
     }
-    std::map<std::string, std::string> began;
-    for (const auto& [name, value] : read_parameters(call.run)) {
-        began[name] = parameter_text(value);
-    }
+    std::map<std::string, std::string> began = parameter_texts(read_parameters(call.run));
     if (began["data_hash"] != fmt::format("{:016x}", set.content_hash())) {
         if (call.test_patients > 0) {
             print_line(fmt::format("{} was trained on other data ({}): whether the patients held "

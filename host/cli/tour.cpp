@@ -74,8 +74,8 @@ void run(const Call& call) {
     // A picture now and then, whatever the length of the run.
     const std::int64_t steps =
         gan.steps > 0 ? gan.steps : gan.epochs * (set.count() / gan.batch_size + 1);
-    gan_run.sample_interval = std::max<std::int64_t>(1, steps / 4);
-    gan_run.log_interval = std::clamp<std::int64_t>(steps / 20, 1, 200);
+    gan_run.intervals.sample = std::max<std::int64_t>(1, steps / 4);
+    gan_run.intervals.log = std::clamp<std::int64_t>(steps / 20, 1, 200);
     const auto stop = [] { print_line("the tour ends here; the same command starts a new one"); };
     if (!run_gan_training(set, gan, gan_run)) {
         return stop();

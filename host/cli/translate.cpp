@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <stdexcept>
 
@@ -28,15 +29,6 @@ struct Call {
     bool from_pictures = false;
 };
 
-std::string recorded(const Parameters& parameters, const std::string& name) {
-    for (const auto& [key, value] : parameters) {
-        if (key == name) {
-            return parameter_text(value);
-        }
-    }
-    return "";
-}
-
 // Which generator of the run: a cycle has one each way.
 std::string generator_of(const Call& call, const Parameters& parameters,
                          const TranslateOptions& options) {
@@ -48,7 +40,8 @@ std::string generator_of(const Call& call, const Parameters& parameters,
         }
         return "generator";
     }
-    const std::string a = recorded(parameters, "kind_a"), b = recorded(parameters, "kind_b");
+    std::map<std::string, std::string> recorded = parameter_texts(parameters);
+    const std::string a = recorded["kind_a"], b = recorded["kind_b"];
     if (call.to != a && call.to != b) {
         throw std::invalid_argument(fmt::format(
             "--to {}: the run translates to {} or to {}; give one of them", call.to, a, b));

@@ -130,9 +130,7 @@ void describe(Options& options, GanOptions& gan) {
     };
     options.number("lr_d", gan.learning_rate_d, rates, "learning rate of the discriminator");
     options.number("lr_g", gan.learning_rate_g, rates, "learning rate of the generator");
-    options.number("b1", gan.beta1, {0, 0.999999}, "Adam's first decay");
-    options.number("b2", gan.beta2, {0, 0.9999999}, "Adam's second decay");
-    options.number("adam_eps", gan.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    describe_adam(options, gan.beta1, gan.beta2, gan.adam_epsilon);
     options
         .custom(
             "loss", fmt::format("{}", fmt::join(gan_loss_names(), "|")),

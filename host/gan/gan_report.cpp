@@ -20,16 +20,6 @@ namespace patchforge {
 
 namespace {
 
-std::string text_of(const Parameters& parameters, const std::string& name,
-                    const std::string& otherwise) {
-    for (const auto& [key, value] : parameters) {
-        if (key == name) {
-            return parameter_text(value);
-        }
-    }
-    return otherwise;
-}
-
 // Grids over time: the first, the last, and a few between them.
 std::vector<std::filesystem::path> grids_over_time(const std::filesystem::path& images) {
     std::vector<std::filesystem::path> all;
@@ -241,7 +231,8 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
          {fmt::format("{:.0f}", last.x[static_cast<std::size_t>(best)]),
           "iteration (checkpoints/best)"},
          {fmt::format("{:.5g}", last.y.back()), "at the last measurement"}});
-    const std::string against = text_of(parameters, "test_patients", "0") == "0"
+    const std::string held_out = parameter_texts(parameters)["test_patients"];
+    const std::string against = held_out.empty() || held_out == "0"
                                     ? "patches of the data set"
                                     : "patches of the patients held out";
     report.chart(chart_svg({.title = "Fréchet distance",

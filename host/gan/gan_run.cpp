@@ -69,9 +69,7 @@ class GanFamily final : public Family {
 
     std::string kind() const override { return "train gan"; }
     TrainingSchedule schedule() const override {
-        const auto interval = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
-        return {interval(options_.log_interval), interval(options_.sample_interval),
-                interval(options_.evaluation.interval), interval(options_.checkpoint_interval)};
+        return options_.intervals.schedule(options_.evaluation.interval);
     }
     std::vector<std::string> metrics() const override { return GanMetrics::names(); }
     std::vector<MetricColumn> columns() const override;
@@ -262,16 +260,7 @@ void GanFamily::evaluate(TrainingRun& run) {
 } // namespace
 
 void describe(Options& options, GanRunOptions& run) {
-    options.group("Run");
-    options.number("log_interval", run.log_interval, {1, 1000000000}, "iterations a logged line");
-    options
-        .number("sample_interval", run.sample_interval, {0, 1000000000},
-                "iterations a grid of fakes (0: at the end)")
-        .changeable();
-    options
-        .number("checkpoint_interval", run.checkpoint_interval, {0, 1000000000},
-                "iterations a checkpoint (0: at the end)")
-        .changeable();
+    describe(options, run.intervals, "a grid of fakes");
     options.number("test_patients", run.test_patients, {0, 1000000},
                    "patients left out of training (0: none)");
     // How fakes are evaluated may change: every line says how it was measured, and only those of

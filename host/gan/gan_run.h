@@ -13,11 +13,9 @@ namespace patchforge {
 
 struct GanRunOptions {
     RunOptions run;
-    std::int64_t log_interval = 200;         // iterations
-    std::int64_t sample_interval = 1000;     // iterations; 0: only at the end
-    std::int64_t checkpoint_interval = 2000; // iterations; 0: only at the end
-    std::int64_t test_patients = 0;          // left out of training, chosen by the seed; 0: none
-    GanEvaluationOptions evaluation;         // against the patients left out, if any are
+    RunIntervals intervals;
+    std::int64_t test_patients = 0;  // left out of training, chosen by the seed; 0: none
+    GanEvaluationOptions evaluation; // against the patients left out, if any are
 };
 
 void describe(Options& options, GanRunOptions& run);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <variant>
@@ -16,5 +17,7 @@ using Parameters = std::vector<std::pair<std::string, ParameterValue>>;
 
 // As a person would write it: 5, 0.0002, true, a text as it stands.
 std::string parameter_text(const ParameterValue& value);
+// All of them, by name.
+std::map<std::string, std::string> parameter_texts(const Parameters& parameters);
 
 } // namespace patchforge

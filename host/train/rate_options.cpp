@@ -26,6 +26,12 @@ RateSchedule RateOptions::over(std::uint64_t steps_per_epoch, std::uint64_t tota
     return schedule.start < schedule.end ? schedule : RateSchedule{};
 }
 
+void describe_adam(Options& options, double& beta1, double& beta2, double& epsilon) {
+    options.number("b1", beta1, {0, 0.999999}, "Adam's first decay");
+    options.number("b2", beta2, {0, 0.9999999}, "Adam's second decay");
+    options.number("adam_eps", epsilon, {1e-30, 1}, "Adam's epsilon");
+}
+
 void describe_rates(Options& options, RateOptions& rates) {
     using Shape = RateOptions::Shape;
     options.choice<Shape>(

@@ -27,6 +27,8 @@ struct RateOptions {
     RateSchedule over(std::uint64_t steps_per_epoch, std::uint64_t total_steps) const;
 };
 
+// Adam's decays and epsilon, --b1, --b2, --adam-eps.
+void describe_adam(Options& options, double& beta1, double& beta2, double& epsilon);
 void describe_rates(Options& options, RateOptions& rates);
 
 } // namespace patchforge

@@ -37,6 +37,24 @@ void describe(Options& options, RunOptions& run) {
     describe(options, run.device);
 }
 
+TrainingSchedule RunIntervals::schedule(std::int64_t evaluate) const {
+    const auto interval = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
+    return {interval(log), interval(sample), interval(evaluate), interval(checkpoint)};
+}
+
+void describe(Options& options, RunIntervals& intervals, const std::string& sampled) {
+    options.group("Run");
+    options.number("log_interval", intervals.log, {1, 1000000000}, "iterations a logged line");
+    options
+        .number("sample_interval", intervals.sample, {0, 1000000000},
+                fmt::format("iterations {} (0: at the end)", sampled))
+        .changeable();
+    options
+        .number("checkpoint_interval", intervals.checkpoint, {0, 1000000000},
+                "iterations a checkpoint (0: at the end)")
+        .changeable();
+}
+
 Sharding sharding_of(const RunOptions& run) {
     Sharding sharding{static_cast<int>(run.shards), job_ranks()};
     if (sharding.ranks) {

@@ -32,11 +32,7 @@ class TranslateFamily final : public Family {
         : backend_(backend), options_(options), task_(std::move(task)) {}
 
     std::string kind() const override { return "train translate"; }
-    TrainingSchedule schedule() const override {
-        const auto interval = [](std::int64_t value) { return static_cast<std::uint64_t>(value); };
-        return {interval(options_.log_interval), interval(options_.sample_interval), 0,
-                interval(options_.checkpoint_interval)};
-    }
+    TrainingSchedule schedule() const override { return options_.intervals.schedule(); }
     std::vector<std::string> metrics() const override { return trainer().metric_names(); }
     std::vector<MetricColumn> columns() const override;
     std::map<std::string, const Network*> networks() override { return trainer().networks(); }
@@ -118,16 +114,7 @@ void TranslateFamily::evaluate(TrainingRun& run) {
 } // namespace
 
 void describe(Options& options, TranslateRunOptions& run) {
-    options.group("Run");
-    options.number("log_interval", run.log_interval, {1, 1000000000}, "iterations a logged line");
-    options
-        .number("sample_interval", run.sample_interval, {0, 1000000000},
-                "iterations a sheet of held-out pictures (0: at the end)")
-        .changeable();
-    options
-        .number("checkpoint_interval", run.checkpoint_interval, {0, 1000000000},
-                "iterations a checkpoint (0: at the end)")
-        .changeable();
+    describe(options, run.intervals, "a sheet of held-out pictures");
     describe(options, run.run);
 }
 

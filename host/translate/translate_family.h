@@ -8,9 +8,7 @@ namespace patchforge {
 
 struct TranslateRunOptions {
     RunOptions run;
-    std::int64_t log_interval = 100;         // iterations
-    std::int64_t sample_interval = 500;      // iterations; 0: only at the end
-    std::int64_t checkpoint_interval = 1000; // iterations; 0: only at the end
+    RunIntervals intervals = {.log = 100, .sample = 500, .checkpoint = 1000};
 };
 
 void describe(Options& options, TranslateRunOptions& run);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <filesystem>
 #include <stdexcept>
 
 #include "host/classifier/classifier_data.h"
@@ -73,19 +72,7 @@ void describe(Options& options, TranslateOptions& o) {
                  "cycle: the class on the other (without: the second)");
     options.only_one_of({"target", "class_a"});
     options.only_one_of({"target", "class_b"});
-    Option& tested =
-        options.number("test_patients", o.test_patients, {1e-6, 1e6},
-                       "patients held out: a share below 1, a number, or a file that lists them");
-    tested.set = [&o, number = tested.set](const std::string& text) {
-        o.test_list = patient_choice(text).list;
-        if (o.test_list.empty() || !std::filesystem::exists(o.test_list)) {
-            number(text); // which says what is wrong where it is neither
-        }
-    };
-    tested.get = [&o, number = tested.get]() -> ParameterValue {
-        return o.test_list.empty() ? number() : ParameterValue(o.test_list);
-    };
-    tested.placeholder = "N|FILE";
+    describe_test_patients(options, o.test_patients, o.test_list, "patients held out");
     options.number("split_seed", o.split_seed, any_seed,
                    "of the choice of patients, whatever --seed is");
 
@@ -125,9 +112,7 @@ void describe(Options& options, TranslateOptions& o) {
     options.only_one_of({"steps", "epochs"});
     options.number("batch_size", o.batch_size, {1, 65536}, "pictures a batch");
     options.number("lr", o.learning_rate, {1e-12, 1}, "learning rate of all networks");
-    options.number("b1", o.beta1, {0, 0.999999}, "Adam's first decay");
-    options.number("b2", o.beta2, {0, 0.9999999}, "Adam's second decay");
-    options.number("adam_eps", o.adam_epsilon, {1e-30, 1}, "Adam's epsilon");
+    describe_adam(options, o.beta1, o.beta2, o.adam_epsilon);
     describe_rates(options, o.rates);
     options.choice<bool>("augment", o.flips, {{"none", false}, {"flips", true}},
                          "flips: every picture mirrored and turned anew each time, both sides of a "
