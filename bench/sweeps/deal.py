@@ -5,10 +5,11 @@
 SOURCE is a folder in the IDC layout (<patient>/<class>/*.png), one with train/ and test/ and a folder for each class in them, or
 the four IDX files of MNIST. Every fifth patient, or every fifth picture of a class, in the order of their names, trains the
 classifier, every fifth is held out, and three of five train GANs. Of MNIST the first 10,000 digits of the training part train
-the classifier and the test part is held out. Pictures are links.
+the classifier and the test part is held out. Pictures are copied: links would lead out of the set, which `--data` refuses.
 """
 import gzip
 import pathlib
+import shutil
 import struct
 import sys
 
@@ -19,9 +20,9 @@ def folders(path):
     return sorted(entry for entry in path.iterdir() if entry.is_dir())
 
 
-def link(entry, folder, name):
+def deal(picture, folder, name):
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).symlink_to(entry.resolve())
+    shutil.copyfile(picture, folder / name)
 
 
 def deal_idx(source, out):
@@ -51,10 +52,10 @@ def main():
         for part in folders(source):
             for kind in folders(part):
                 for number, picture in enumerate(sorted(kind.glob("*.png"))):
-                    link(picture, out / SETS[number % 5] / kind.name, f"{part.name}-{picture.name}")
+                    deal(picture, out / SETS[number % 5] / kind.name, f"{part.name}-{picture.name}")
     else:
         for number, patient in enumerate(folders(source)):
-            link(patient, out / SETS[number % 5], patient.name)
+            shutil.copytree(patient, out / SETS[number % 5] / patient.name, copy_function=shutil.copyfile)
 
 
 if __name__ == "__main__":
