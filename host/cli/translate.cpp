@@ -1,9 +1,11 @@
 // patchforge translate: pictures through a generator that `train translate` made.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <set>
 #include <stdexcept>
 
 #include "data/folder_tree.h"
@@ -11,6 +13,7 @@
 #include "host/cli/verbs.h"
 #include "host/options/device_options.h"
 #include "host/page/image_grid.h"
+#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
 #include "host/translate/picture_pairs.h"
@@ -62,11 +65,38 @@ TensorFile weights_of(const Call& call, const std::string& generator) {
 }
 
 struct Named {
-    std::string name;
+    std::string name; // of its file below --out, without .png
     Image picture;
 };
 
+// Names come out of packed sets, too, which anybody may have written.
+void check_names(const std::vector<Named>& pictures) {
+    std::set<std::string> names;
+    for (const auto& [name, picture] : pictures) {
+        const std::filesystem::path path(name);
+        if (path.is_absolute() || std::ranges::count(path, std::filesystem::path("..")) > 0) {
+            throw std::invalid_argument(fmt::format(
+                "{}: the name of a patch that leads out of --out; pack the set again", name));
+        }
+        if (!names.insert(path.lexically_normal()).second) {
+            throw std::invalid_argument(fmt::format(
+                "{}: two pictures have this name; give pictures of other names, or those of one "
+                "folder at a time",
+                name));
+        }
+    }
+}
+
 void run(const Call& call) {
+    if (const std::string kind = read_run_kind(call.run); kind != "train translate") {
+        throw std::invalid_argument(fmt::format(
+            "--run {}: is a run of `{}`; give one of `train translate`", call.run, kind));
+    }
+    OutputFolder::Inputs inputs{{"--run", call.run}};
+    for (const std::string& picture : call.pictures) {
+        inputs.emplace_back("pictures", picture);
+    }
+    OutputFolder::check(call.out, "translate", inputs, Earlier::removed);
     const Parameters parameters = read_parameters(call.run);
     const TranslateOptions options = restored<TranslateOptions>(parameters);
     const auto backend = call.device.make();
@@ -97,6 +127,8 @@ void run(const Call& call) {
             all.push_back({(name.parent_path() / name.stem()).string(), picture_of(rows, i)});
         }
     }
+    check_names(all);
+    OutputFolder out(call.out, "translate", inputs, Earlier::removed);
     ProgressBar bar("translate", std::ssize(all), "pictures");
     constexpr std::size_t at_once = 256;
     for (std::size_t first = 0; first < all.size(); first += at_once) {
@@ -108,18 +140,13 @@ void run(const Call& call) {
         }
         const std::vector<Image> made = translator.translate(sources);
         for (std::size_t i = first; i < end; ++i) {
-            const std::filesystem::path file =
-                std::filesystem::path(call.out) / (all[i].name + ".png");
+            const std::filesystem::path file = out.path() / (all[i].name + ".png");
             std::filesystem::create_directories(file.parent_path());
-            if (std::filesystem::exists(file)) {
-                throw std::runtime_error(fmt::format(
-                    "{}: is there already; give another folder, or pictures of other names",
-                    file.string()));
-            }
             write_png(file, made[i - first]);
         }
         bar.update(static_cast<std::int64_t>(end));
     }
+    out.complete();
     print_line(fmt::format("{} pictures in {}", all.size(), call.out));
 }
 

@@ -164,7 +164,7 @@ void GanFamily::remember(TrainingRun& run, const Metrics& logged) {
 
 void GanFamily::introduce(TrainingRun& run) {
     run.log(fmt::format("Device: {}", backend_.description()));
-    run.log(fmt::format("Data: {} patches of {} x {} x {}, batches of {}, {} a epoch{}",
+    run.log(fmt::format("Data: {} patches of {} x {} x {}, batches of {}, {} an epoch{}",
                         rows_.used(), rows_.channels, rows_.height, rows_.width, gan().batch_size,
                         trainer_.batches_per_epoch(), trainer_.streamed() ? ", streamed" : ""));
     run.log(fmt::format("Discriminator: {} parameters, generator: {}",

@@ -365,7 +365,7 @@ double parse_fraction(const std::string& option, const std::string& text) {
     double denominator = 1;
     if (!parse_number(text.substr(0, slash), numerator) ||
         (slash != std::string::npos && !parse_number(text.substr(slash + 1), denominator)) ||
-        !std::isfinite(numerator / denominator)) {
+        !(denominator > 0) || !std::isfinite(numerator / denominator)) {
         throw std::invalid_argument(
             fmt::format("{}: '{}' is not a number; write it like 0.03 or 8/255", option, text));
     }

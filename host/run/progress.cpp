@@ -25,12 +25,17 @@ int terminal_width() {
     return ::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
+// "patches" to "patch", "steps" to "step".
+std::string one_of(const std::string& units) {
+    return units.substr(0, units.size() - (units.ends_with("ches") ? 2 : 1));
+}
+
 std::string rate_text(double rate, const std::string& unit) {
     if (rate >= 100) {
         return fmt::format("{:.0f} {}/s", rate, unit);
     }
     return rate >= 1 ? fmt::format("{:.1f} {}/s", rate, unit)
-                     : fmt::format("{:.1f} s/{}", 1 / rate, unit);
+                     : fmt::format("{:.1f} s/{}", 1 / rate, one_of(unit));
 }
 
 } // namespace

@@ -84,6 +84,7 @@ TEST(Program, WrongCallsExitWith2AndSayWhat) {
         {"", "--help"},
         {"bake", "bake: there is no such verb"},
         {"latnet", "did you mean latent?; see patchforge --help"},
+        {"train gna", "did you mean gan?; see patchforge train --help"},
         {"train gam", "did you mean gan?; see patchforge train --help"},
         {"train gan --learning-rate-d 1", "--learning-rate-d: there is no such option"},
         {"train gan --hiden-dims=3", "--hiden-dims=3: there is no such option; did you mean "
@@ -179,7 +180,8 @@ TEST(Program, TourReplacesToursAlone) {
     put(folder / "runs/gan/thesis.txt", "years of work");
     const Outcome refused = tour(folder / "runs");
     EXPECT_EQ(refused.status, 2);
-    EXPECT_NE(refused.text.find("which `patchforge tour` did not make"), std::string::npos) << refused.text;
+    EXPECT_NE(refused.text.find("which `patchforge tour` did not make"), std::string::npos)
+        << refused.text;
     EXPECT_TRUE(std::filesystem::exists(folder / "runs/gan/thesis.txt"));
 
     const auto page = folder / "tour/report.html";

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "data/picture.h"
@@ -126,11 +127,20 @@ TEST(Translate, MakesPicturesOfFilesAndFolders) {
     ASSERT_EQ(made.status, 0) << made.output;
     EXPECT_NE(made.output.find("36 pictures"), std::string::npos) << made.output;
 
-    // Nothing is written over, and refusals name their option.
+    // Again, in place of what was made before; nothing else goes, and refusals name their option.
+    std::ofstream(folder / "painted/notes.txt") << "mine";
     made = run_program("patchforge-cpu", {"translate", folder / "sketch.png", "--run", run, "--out",
                                           folder / "painted"});
-    EXPECT_EQ(made.status, 1);
-    EXPECT_NE(made.output.find("is there already"), std::string::npos) << made.output;
+    EXPECT_EQ(made.status, 0) << made.output;
+    EXPECT_EQ(bytes_of_file(folder / "painted/notes.txt"), "mine");
+    made = run_program("patchforge-cpu", {"translate", folder / "painted/sketch.png", "--run", run,
+                                          "--out", folder / "painted"});
+    EXPECT_EQ(made.status, 2);
+    EXPECT_NE(made.output.find("pictures"), std::string::npos) << made.output;
+    made = run_program("patchforge-cpu", {"translate", folder / "sketch.png", folder / "sketch.png",
+                                          "--run", run, "--out", folder / "twice"});
+    EXPECT_EQ(made.status, 2);
+    EXPECT_NE(made.output.find("two pictures have this name"), std::string::npos) << made.output;
     made = run_program("patchforge-cpu", {"translate", folder / "sketch.png", "--run", run, "--out",
                                           folder / "b", "--to", "cancer"});
     EXPECT_EQ(made.status, 2);

@@ -120,8 +120,8 @@ TEST(Options, Fractions) {
     EXPECT_EQ(parse_fraction("--eps", "8/255"), 8.0 / 255);
     EXPECT_EQ(parse_fraction("--eps", "0.03"), 0.03);
     EXPECT_EQ(parse_fractions("--eps", "0,1/2,1e-3"), (std::vector<double>{0, 0.5, 1e-3}));
-    for (const char* wrong :
-         {"", "x", "1/0", "8/", "/8", "1/2/3", "nan", "inf", "1 ", " 1", "0x10"}) {
+    for (const char* wrong : {"", "x", "1/0", "8/", "/8", "1/2/3", "nan", "inf", "1 ", " 1", "0x10",
+                              "-1/-255", "1/-255"}) {
         EXPECT_THROW(parse_fraction("--eps", wrong), std::invalid_argument) << wrong;
     }
     EXPECT_THROW(parse_fractions("--eps", "1,,2"), std::invalid_argument);
