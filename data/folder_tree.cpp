@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <dirent.h>
+#include <fstream>
 #include <stdexcept>
 #include <sys/stat.h>
 #include <utility>
@@ -49,6 +50,26 @@ bool is_debris(std::string_view folder) {
            folder == "lost+found";
 }
 
+/// What patchforge wrote there, such as "train gan"; empty for pictures, its own fakes among them.
+std::string report_of_patchforge(const std::string& folder) {
+    std::string line;
+    std::ifstream list(folder + "/.patchforge"); // as host/run/output_folder.h writes it
+    std::string program, verb;
+    if (list >> program >> verb && program == "patchforge") {
+        return verb == "generate" || verb == "translate" ? "" : verb;
+    }
+    std::ifstream parameters(folder + "/params.json"); // as host/run/parameters_file.h does
+    static constexpr std::string_view key = "\"run\": \"";
+    while (std::getline(parameters, line) && line.size() < 100) {
+        const std::size_t at = line.find(key);
+        if (at != std::string::npos) {
+            const std::size_t from = at + key.size();
+            return line.substr(from, line.find('"', from) - from);
+        }
+    }
+    return "";
+}
+
 class Walk {
   public:
     Walk(const fs::path& root, bool follow_links) : root_(root.string()), follow_(follow_links) {
@@ -62,6 +83,9 @@ class Walk {
         // link may bring new ones.
         for (std::size_t i = 0; i < links_.size(); ++i) {
             follow(std::string(links_[i]));
+        }
+        for (const std::string& report : reports_) {
+            drop_folders_above(report);
         }
         std::sort(tree_.pictures.begin(), tree_.pictures.end());
         std::sort(tree_.arrays.begin(), tree_.arrays.end());
@@ -82,6 +106,14 @@ class Walk {
                                 std::strerror(errno)));
             }
             ignore(relative, "folder cannot be opened");
+            return;
+        }
+        if (const std::string verb = relative.empty() ? "" : report_of_patchforge(path);
+            !verb.empty()) {
+            ::closedir(handle);
+            tree_.folders.erase(relative);
+            ignore(relative, fmt::format("what `patchforge {}` wrote, no class", verb));
+            reports_.push_back(relative);
             return;
         }
         if (!read_.emplace(facts.st_dev, facts.st_ino).second) {
@@ -116,6 +148,23 @@ class Walk {
         for (const std::string& child : folders) {
             tree_.folders.insert(child);
             folder(child);
+        }
+    }
+
+    /// A folder that holds reports alone, as runs/ mostly does, is no class either.
+    void drop_folders_above(const std::string& report) {
+        for (fs::path above = fs::path(report).parent_path(); !above.empty();
+             above = above.parent_path()) {
+            const std::string inside = above.string() + "/";
+            const auto holds = [&](const auto& paths) {
+                return std::ranges::any_of(
+                    paths, [&](const std::string& path) { return path.starts_with(inside); });
+            };
+            if (holds(tree_.pictures) || holds(tree_.arrays) || holds(tree_.idx) ||
+                holds(tree_.folders)) {
+                return;
+            }
+            tree_.folders.erase(above.string());
         }
     }
 
@@ -178,6 +227,7 @@ class Walk {
     bool follow_;
     FolderTree tree_;
     std::vector<std::string> links_;
+    std::vector<std::string> reports_; // folders that patchforge wrote
     std::set<std::pair<dev_t, ino_t>> read_;
 };
 

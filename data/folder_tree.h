@@ -25,7 +25,8 @@ struct FolderTree {
 
 /// Every real folder is read once, however many links lead to it. Links to folders inside are left
 /// out: what they lead to is read where it lies. Links to files and folders outside are left out
-/// unless `follow_links`. Throws std::runtime_error when `root` is no folder or cannot be opened.
+/// unless `follow_links`. Folders of runs and of reports that patchforge wrote are left out; its fakes
+/// are pictures like others. Throws std::runtime_error when `root` is no folder or cannot be opened.
 FolderTree read_folder_tree(const std::filesystem::path& root, bool follow_links = false);
 
 bool is_picture_name(std::string_view name);

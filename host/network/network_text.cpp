@@ -403,7 +403,7 @@ int LayerWords::channels(std::int64_t in) {
     if (arrow == std::string::npos || !read(word.substr(0, arrow), before) ||
         !read(word.substr(arrow + 1), after) || before < 1 || after < 1 ||
         after > (std::int64_t{1} << 24)) {
-        throw std::invalid_argument("it does not say 'inputs>outputs'");
+        throw std::invalid_argument("it does not say 'inputs>outputs', each from 1 to 16777216");
     }
     if (before != in) {
         throw std::invalid_argument(fmt::format("it says {}, but {} come in", before, in));
@@ -483,9 +483,8 @@ NetworkShape network_shape_from_description(const std::string& description) {
     try {
         return Reader().read(description);
     } catch (const std::invalid_argument& error) {
-        throw std::runtime_error(fmt::format(
-            "network '{}': {}; write it as '64>256 relu @0; 256>10 @2' (docs/formats.md)",
-            description, error.what()));
+        throw std::runtime_error(fmt::format("network '{}': {} (the words are in docs/formats.md)",
+                                             description, error.what()));
     }
 }
 

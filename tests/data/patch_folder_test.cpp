@@ -326,6 +326,24 @@ TEST_F(PatchFolderTest, AClassFolderIsAClassWhateverIsInIt) {
     EXPECT_EQ(ignored_reasons(folder)["TIFF, which is not read: make PNG files of it"], 1);
 }
 
+TEST_F(PatchFolderTest, WhatPatchforgeWroteIntoTheSetIsNoClass) {
+    touch("real/a.png");
+    write_text(folder_ / "fake/.patchforge", "patchforge generate\nfile fake_000000.png\n");
+    touch("fake/fake_000000.png"); // made for this set
+    write_text(folder_ / "runs/gan/params.json", "{\n  \"run\": \"train gan\",\n");
+    touch("runs/gan/images/final.png");
+    write_text(folder_ / "attacked/.patchforge", "patchforge attack\nfile attack.csv\n");
+    touch("attacked/pgd/0.png");
+    touch("other/a.png");
+    write_text(folder_ / "other/params.json", "{\"size\": 3}\n"); // somebody else's
+    const PatchFolder folder = scan_patch_folder(folder_);
+    EXPECT_EQ(folder.class_names, (std::vector<std::string>{"fake", "other", "real"}));
+    EXPECT_EQ(folder.entries.size(), 3u);
+    auto reasons = ignored_reasons(folder);
+    EXPECT_EQ(reasons["what `patchforge train gan` wrote, no class"], 1);
+    EXPECT_EQ(reasons["what `patchforge attack` wrote, no class"], 1);
+}
+
 TEST_F(PatchFolderTest, ClassesAreThoseOfAllParts) {
     touch("train/ant/1.png");
     touch("train/bee/1.png");
