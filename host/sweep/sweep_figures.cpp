@@ -207,7 +207,8 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
             "error of the difference; ‡2: 2 of the runs are far outside of the first row's, above "
             "three times "
             "their largest or below a third of\n"
-            "their smallest. n: runs that finished, and of how many where some failed.\n";
+            "their smallest. n: runs that finished, and of how many where some failed or were not "
+            "run yet.\n";
     text += sweep.about.empty() ? "" : sweep.about + '\n';
     text += "\n| run | options | n |";
     for (const Figure& figure : sweep.figures) {

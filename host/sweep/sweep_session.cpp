@@ -24,6 +24,7 @@
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "host/sweep/sweep_figures.h"
+#include "kernels/backend.h"
 
 namespace patchforge {
 
@@ -170,6 +171,13 @@ std::string finish(const SweepRun& run, Finished& finished) {
     return finished.all() ? "" : "interrupted";
 }
 
+// Version and device, asked once: a GPU takes its time to answer.
+const std::string& made_with() {
+    static const std::string text =
+        fmt::format("{} on {}", version_text(), make_backend("auto", {})->description());
+    return text;
+}
+
 void write_tables(const Sweep& sweep, const fs::path& out, std::vector<SweepOutcome>& outcomes) {
     for (SweepOutcome& one : outcomes) {
         one.figures.clear();
@@ -179,7 +187,7 @@ void write_tables(const Sweep& sweep, const fs::path& out, std::vector<SweepOutc
         }
     }
     write_file_atomically(out / mark, sweep_csv(sweep, outcomes));
-    write_file_atomically(out / "sweep.md", sweep_page(sweep, outcomes, version_text()));
+    write_file_atomically(out / "sweep.md", sweep_page(sweep, outcomes, made_with()));
 }
 
 std::string told(const SweepRun& run) {
