@@ -218,6 +218,30 @@ SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& f
     return result;
 }
 
+SyntheticTraining train_on_fakes(Backend& backend, const PackedSet& set,
+                                 const std::vector<std::int32_t>& test, const ImageSet& training,
+                                 const ImageSet& generated, const ClassifierOptions& classifier,
+                                 const std::function<void(const std::string&)>& progress) {
+    const ClassifierFormat format{set.channels(),
+                                  set.height(),
+                                  set.width(),
+                                  {set.class_names().begin(), set.class_names().end()},
+                                  false};
+    const std::int64_t count = std::min(generated.count(), training.count());
+    const auto first = [&](const ImageSet& images) {
+        return PatchRows{images.bytes.data(), count, set.channels(), set.height(), set.width(),
+                         images.labels,       {}};
+    };
+    PatchRows asked = rows_of(set);
+    asked.subset = test;
+    std::vector<std::int32_t> patients;
+    for (const std::int32_t row : test) {
+        patients.push_back(set.patients()[static_cast<std::size_t>(row)]);
+    }
+    return train_on_synthetic(backend, format, first(generated), first(training), asked, patients,
+                              classifier, progress);
+}
+
 MetricResult synthetic_training_line(const SyntheticTraining& result) {
     MetricResult line{"tstr",
                       {},

@@ -11,6 +11,7 @@
 
 #include "host/classifier/classifier_options.h"
 #include "host/evaluate/binary_scores.h"
+#include "host/evaluate/image_extractors.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/model/classifier_model.h"
 #include "host/train/batches.h"
@@ -18,6 +19,7 @@
 
 namespace patchforge {
 
+class PackedSet;
 class Report;
 
 struct ScoreInterval {
@@ -61,6 +63,13 @@ SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& f
                                      const ClassifierOptions& classifier,
                                      const std::function<void(const std::string&)>& progress = {},
                                      int resamples = 1000);
+
+// The same of labelled pictures, as many of both kinds as the fewer are: the rows `test` of the set
+// are asked about, and its classes are the classifier's.
+SyntheticTraining train_on_fakes(Backend& backend, const PackedSet& set,
+                                 const std::vector<std::int32_t>& test, const ImageSet& training,
+                                 const ImageSet& generated, const ClassifierOptions& classifier,
+                                 const std::function<void(const std::string&)>& progress = {});
 
 // Balanced accuracy and AUC of class logits [count, classes], with intervals as above. Those of `minus`,
 // other logits of the same patches, are taken off where given, sample by sample.

@@ -16,6 +16,7 @@
 #include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/evaluate/compared_images.h"
 #include "host/evaluate/evaluation_report.h"
 #include "host/evaluate/image_evaluation.h"
 #include "host/model/class_names.h"
@@ -54,65 +55,18 @@ struct Call {
     std::shared_ptr<JsonOutput> json = std::make_shared<JsonOutput>();
 };
 
-// At most `count` of the rows behind the first `skipped`, in an order of the seed.
-ImageSet images_of(const PackedSet& set, const std::vector<std::int32_t>& rows, std::int64_t count,
-                   std::uint64_t seed, std::int64_t skipped = 0) {
-    ImageSet images{{set.channels(), set.height(), set.width()}, {}, {}};
-    const auto available = static_cast<std::uint32_t>(rows.size());
-    const auto first = static_cast<std::uint32_t>(std::min<std::int64_t>(skipped, available));
-    const std::uint32_t end =
-        first + std::min(available - first, static_cast<std::uint32_t>(count));
-    for (std::uint32_t i = first; i < end; ++i) {
-        const std::int32_t row = rows[shuffled_row(seed, 0, i, available)];
-        const auto patch = set.patch(row);
-        images.bytes.insert(images.bytes.end(), patch.begin(), patch.end());
-        images.labels.push_back(set.labels()[static_cast<std::size_t>(row)]);
-        images.patients.push_back(set.patients()[static_cast<std::size_t>(row)]);
-    }
-    return images;
-}
-
-std::vector<std::int32_t> all_rows(const PackedSet& set) {
-    std::vector<std::int32_t> rows(static_cast<std::size_t>(set.count()));
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        rows[i] = static_cast<std::int32_t>(i);
-    }
-    return rows;
-}
-
 // What is measured, and where it came from.
 struct Fakes {
     ImageSet images; // labels as in the set of real patches, or none
     std::string source;
 };
 
-// A conditional generator's fakes take the classes of the reference's images, one by one, so both
-// sides hold the same shares of classes.
 Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
                    const ImageSet& reference) {
     LoadedGenerator generator(backend, call.run, call.checkpoint);
-    ImageGenerator& images = generator.images();
-    const GeneratorFormat& format = images.format();
-    const std::int64_t count = std::min<std::int64_t>(call.count, reference.count());
-    Fakes fakes{{{format.channels, format.height, format.width}, {}, {}},
-                generator.weights().string()};
-    const std::vector<std::int32_t> class_of_label =
-        match_classes(set.class_names(), format.classes);
-    std::vector<std::int32_t> classes;
-    for (std::int64_t i = 0; i < count && !format.classes.empty(); ++i) {
-        const std::int32_t label = reference.labels[static_cast<std::size_t>(i)];
-        if (label >= 0 && class_of_label[static_cast<std::size_t>(label)] >= 0) {
-            classes.push_back(class_of_label[static_cast<std::size_t>(label)]);
-            fakes.images.labels.push_back(label);
-        }
-    }
-    if (std::ssize(classes) < count) { // no classes, or not those of the set
-        fakes.images.labels.clear();
-        fakes.images.bytes = images.bytes(images.latents(count, call.seed));
-    } else {
-        fakes.images.bytes = images.bytes(images.latents_of(classes, call.seed));
-    }
-    return fakes;
+    return {fakes_like(generator.images(), set.class_names(), reference,
+                       std::min<std::int64_t>(call.count, reference.count()), call.seed),
+            generator.weights().string()};
 }
 
 Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
@@ -120,16 +74,7 @@ Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
     options.data = call.generated;
     options.pack.folder.part = Part::all;
     const PackedSet folder = open_set(options, call.device.backend.threads);
-    Fakes fakes{images_of(folder, all_rows(folder), call.count, call.seed), call.generated};
-    const std::vector<std::int32_t> label_of =
-        match_classes(folder.class_names(), set.class_names());
-    for (std::int32_t& label : fakes.images.labels) {
-        label = label < 0 ? -1 : label_of[static_cast<std::size_t>(label)];
-    }
-    if (std::ranges::count(fakes.images.labels, -1) > 0) {
-        fakes.images.labels.clear();
-    }
-    return fakes;
+    return {fakes_of(folder, set.class_names(), call.count, call.seed), call.generated};
 }
 
 void require_equal_sizes(const ImageShape& a, const ImageShape& b) {
@@ -150,28 +95,11 @@ SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const Pac
                         "writes it",
                         call.run.empty() ? call.generated : call.run));
     }
-    const ClassifierFormat format{set.channels(),
-                                  set.height(),
-                                  set.width(),
-                                  {set.class_names().begin(), set.class_names().end()},
-                                  false};
-    const auto first = [&](const ImageSet& images, std::int64_t count) {
-        return PatchRows{images.bytes.data(), count, set.channels(), set.height(), set.width(),
-                         images.labels,       {}};
-    };
-    const std::int64_t count = std::min(generated.count(), training.count());
-    PatchRows test = rows_of(set);
-    test.subset = split.test;
-    std::vector<std::int32_t> patients;
-    for (const std::int32_t row : split.test) {
-        patients.push_back(set.patients()[static_cast<std::size_t>(row)]);
-    }
     ClassifierOptions classifier;
     classifier.epochs = call.tstr_epochs;
     classifier.seed = call.seed;
-    return train_on_synthetic(backend, format, first(generated, count), first(training, count),
-                              test, patients, classifier,
-                              [](const std::string& what) { print_line(what); });
+    return train_on_fakes(backend, set, split.test, training, generated, classifier,
+                          [](const std::string& what) { print_line(what); });
 }
 
 // Real patches of patients that were held out, or of any where none were. Where patients are not known
@@ -206,25 +134,24 @@ void settle_split(Call& call, const PackedSet& set) {
     if (call.run.empty() || !is_run_folder(call.run) || read_run_kind(call.run) != "train gan") {
         return;
     }
-    std::map<std::string, std::string> began = parameter_texts(read_parameters(call.run));
-    if (began["data_hash"] != fmt::format("{:016x}", set.content_hash())) {
+    const HeldOut held_out = held_out_by(call.run, set);
+    if (!held_out.same_data) {
         if (call.test_patients > 0) {
             print_line(fmt::format("{} was trained on other data ({}): whether the patients held "
                                    "out here are new to it is not known",
-                                   call.run, began["data"]));
+                                   call.run, held_out.data));
         }
         return;
     }
-    const std::int64_t held_out = std::stoll(began["test_patients"]);
-    const std::uint64_t seed = std::stoull(began["seed"]);
-    if (call.test_patients > 0 && (call.test_patients != held_out || call.split_seed != seed)) {
+    if (call.test_patients > 0 &&
+        (call.test_patients != held_out.patients || call.split_seed != held_out.seed)) {
         throw std::invalid_argument(fmt::format(
             "--test-patients {}, --split-seed {}: {} held out {} patients by seed {}; leave these "
             "options out, and those are taken",
-            call.test_patients, call.split_seed, call.run, held_out, seed));
+            call.test_patients, call.split_seed, call.run, held_out.patients, held_out.seed));
     }
-    call.test_patients = held_out;
-    call.split_seed = seed;
+    call.test_patients = held_out.patients;
+    call.split_seed = held_out.seed;
 }
 
 void run(Call call) {

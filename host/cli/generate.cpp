@@ -15,6 +15,7 @@
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
 #include "host/page/image_grid.h"
+#include "host/privacy/data_card.h"
 #include "host/ranks/job.h"
 #include "host/ranks/shared_rows.h"
 #include "host/run/output_folder.h"
@@ -31,6 +32,7 @@ struct Call {
     std::string weights;
     std::string latents;
     std::string out;
+    std::string release; // as `out`, the fakes one folder below, a data card beside them
     std::string grid;
     std::string class_name;
     std::int64_t count = 64;
@@ -65,10 +67,19 @@ std::int64_t class_of(const std::string& name, const GeneratorFormat& format) {
                           fmt::join(format.classes, ", ")));
 }
 
-void run(const Call& call) {
+void run(Call call) {
+    const bool releases = !call.release.empty();
+    if (releases) {
+        call.out = call.release;
+        if (call.run.empty()) {
+            throw std::invalid_argument(
+                "--release: needs --run, the folder of the GAN's run, which "
+                "says what was trained on; give it instead of --weights");
+        }
+    }
     if (call.out.empty() && call.grid.empty()) {
         throw std::invalid_argument(
-            "--out, --grid: nothing to write; give a folder, a grid or both");
+            "--out, --grid, --release: nothing to write; give a folder, a grid or both");
     }
     if (call.run.empty() == call.weights.empty()) {
         throw std::invalid_argument(
@@ -83,7 +94,14 @@ void run(const Call& call) {
     const auto backend = call.device.make();
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run, call.checkpoint);
     ImageGenerator& generator = loaded.images();
+    if (releases && !generator.format().classes.empty() && call.class_name.empty()) {
+        call.class_name = "all"; // released fakes keep their labels
+    }
     const std::int64_t label = class_of(call.class_name, generator.format());
+    Release release{call.run, loaded.weights(), generator.format(), call.seed, call.truncation, {}};
+    if (releases) {
+        check_release(release);
+    }
 
     std::vector<float> latents;
     if (call.latents.empty()) {
@@ -115,14 +133,16 @@ void run(const Call& call) {
     // With --class, each class into a folder of its own, so that readers find labels.
     const std::vector<std::int32_t> classes = generator.classes_of(latents);
     std::vector<std::filesystem::path> folders;
+    const std::filesystem::path fakes = std::filesystem::path(call.out) / (releases ? "fakes" : "");
     if (!call.out.empty() && call.class_name.empty()) {
-        folders = {call.out};
+        folders = {fakes};
     } else if (!call.out.empty()) {
         for (const std::string& name : class_folders(generator.format().classes)) {
-            folders.push_back(std::filesystem::path(call.out) / name);
+            folders.push_back(fakes / name);
         }
     }
-    for (std::size_t c = 0; c < folders.size(); ++c) {
+    // Other ranks write there once they have the first pictures, for which they wait for this one.
+    for (std::size_t c = 0; c < folders.size() && SharedRows::writes(); ++c) {
         if (label < 0 || label == static_cast<std::int64_t>(c)) {
             std::filesystem::create_directories(folders[c]);
         }
@@ -156,6 +176,16 @@ void run(const Call& call) {
         write_png(call.grid, image_grid(shown, call.nrow));
     }
     if (out) {
+        if (releases) {
+            for (std::int64_t i = 0; i < count; ++i) {
+                const auto of_class =
+                    call.class_name.empty() ? 0 : classes[static_cast<std::size_t>(i)];
+                ++release.fakes[folders[static_cast<std::size_t>(of_class)]
+                                    .lexically_relative(call.out)
+                                    .string()];
+            }
+            write_data_card(call.out, release);
+        }
         out->complete();
     }
     print_line(fmt::format("{} fakes of {}{}{}{}{}", count, loaded.weights().string(),
@@ -174,6 +204,9 @@ Verb generate_verb() {
     options.text("weights", call->weights, "FILE",
                  "a generator's weights instead; those of another program through `import`");
     options.text("out", call->out, "FOLDER", "folder for the PNG files");
+    options.text("release", call->release, "FOLDER",
+                 "for fakes that others get: they in a folder below, and a card that says what was "
+                 "trained on and measured");
     options.number("count", call->count, {1, 10000000}, "how many");
     options.number("seed", call->seed, any_seed, "of the latent codes");
     options.number("truncation", call->truncation, {0.001, 1},
@@ -186,11 +219,14 @@ Verb generate_verb() {
     options.text("grid", call->grid, "FILE", "PNG file for all of them in one picture");
     options.number("nrow", call->nrow, {1, 1000}, "patches a row of the grid");
     describe(options, call->device);
-    for (const char* option : {"count", "seed", "truncation"}) {
+    options.only_one_of({"release", "out"});
+    options.only_one_of({"release", "weights"});
+    for (const char* option : {"count", "seed", "truncation", "release"}) {
         options.only_one_of({"latents", option}); // the codes in the file say all
     }
     verb.examples = {"generate --run runs/gan --out fakes --count 1000 --seed 1",
-                     "generate --run runs/conditional --class all --out fakes --grid fakes.png"};
+                     "generate --run runs/conditional --class all --out fakes --grid fakes.png",
+                     "generate --run runs/gan --release release --count 2000"};
     verb.in_ranks = true;
     verb.run = [call] { run(*call); };
     return verb;

@@ -15,6 +15,7 @@ std::vector<Verb> all_verbs() {
                     translate_verb(),
                     classify_verb(),
                     evaluate_verb(),
+                    privacy_verb(),
                     latent_interpolate_verb(),
                     latent_arithmetic_verb(),
                     latent_neighbours_verb(),

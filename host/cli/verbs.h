@@ -11,6 +11,7 @@ Verb attack_verb();
 Verb classify_verb();
 Verb doctor_verb();
 Verb evade_verb();
+Verb privacy_verb();
 Verb project_verb();
 Verb evaluate_verb();
 Verb train_translate_verb();

@@ -237,15 +237,6 @@ std::string text_table(const std::vector<std::string>& heads, const Rows& rows) 
     return text;
 }
 
-Image image_at(const ImageSet& set, std::int64_t i) {
-    const std::int64_t size = set.shape.channels * set.shape.height * set.shape.width;
-    const auto begin = set.bytes.begin() + i * size;
-    return {static_cast<int>(set.shape.width),
-            static_cast<int>(set.shape.height),
-            static_cast<int>(set.shape.channels),
-            {begin, begin + size}};
-}
-
 } // namespace
 
 std::string evaluation_table(const ImageEvaluation& evaluation) {

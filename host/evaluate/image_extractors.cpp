@@ -16,6 +16,15 @@ static_assert(images_for_components == 10 * pca_components);
 
 } // namespace
 
+Image image_at(const ImageSet& set, std::int64_t i) {
+    const std::int64_t size = set.shape.channels * set.shape.height * set.shape.width;
+    const auto begin = set.bytes.begin() + i * size;
+    return {static_cast<int>(set.shape.width),
+            static_cast<int>(set.shape.height),
+            static_cast<int>(set.shape.channels),
+            {begin, begin + size}};
+}
+
 Features pixels_of(const ImageSet& images) {
     const std::int64_t count = images.count();
     const std::int64_t width = images.shape.channels * images.shape.height * images.shape.width;

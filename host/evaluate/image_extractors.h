@@ -5,6 +5,7 @@
 #include <functional>
 #include <vector>
 
+#include "data/png.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/evaluate/random_network.h"
 #include "host/model/classifier_model.h"
@@ -25,6 +26,7 @@ struct ImageSet {
     }
 };
 
+Image image_at(const ImageSet& set, std::int64_t i);
 // Pixels in [-1, 1].
 Features pixels_of(const ImageSet& images);
 

@@ -44,6 +44,20 @@ MembershipResult membership_result(const std::string& attack, const ScoredPatche
                                    const ScoredPatches& strangers, std::uint64_t seed,
                                    int resamples = 500);
 
+// Whether who was trained on is told at all, or the patients differ by chance: the shares of random
+// divisions of all patients into as many on either side that tell the sides apart at least as well,
+// this one counted too. Exact where the patients held out were drawn at random, however few they are
+// and however alike the patches of one.
+struct MembershipChance {
+    double auc = 1, found = 1;
+};
+// Errors as membership_result. Patients of different sides are different ones.
+MembershipChance chance_of(const ScoredPatches& members, const ScoredPatches& strangers,
+                           std::uint64_t seed, int divisions = 999);
+
+// The least chance that so many patients on either side allow: one over the number of divisions.
+double least_chance(std::int64_t members, std::int64_t strangers);
+
 // Against released fakes: minus the distance of each patch to the nearest of them (Chen et al. 2020,
 // GAN-Leaks).
 std::vector<float> nearest_fake_scores(const Features& patches, const Features& fakes, int threads);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
 #include "data/png.h"
 #include "data/split.h"
@@ -33,6 +34,15 @@ PatchRows checked_rows(const PackedSet& set, const GanOptions& gan, const GanRun
 std::vector<std::string> class_names(const PackedSet& set, const GanTrainer& trainer) {
     const auto names = set.class_names();
     return {names.begin(), names.begin() + trainer.classes()};
+}
+
+std::int64_t patients_of(const PackedSet& set, const PatchRows& rows) {
+    std::set<std::int32_t> patients;
+    for (std::int64_t i = 0; i < rows.used(); ++i) {
+        patients.insert(set.patients()[static_cast<std::size_t>(rows.row(i))]);
+    }
+    patients.erase(-1); // whose are not known
+    return std::ssize(patients);
 }
 
 class GanFamily final : public Family {
@@ -297,6 +307,9 @@ bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunO
     record.changeable_fact("data", set.path().string());
     record.fact("data_hash", fmt::format("{:016x}", set.content_hash()));
     record.fact("data_patches", rows.used());
+    if (!set.patient_names().empty()) { // runs that began without it go on
+        record.changeable_fact("data_patients", patients_of(set, rows));
+    }
     record.fact("patch", fmt::format("{} x {} x {}", rows.channels, rows.height, rows.width));
     record.changeable_fact("device", backend->name());
     if (!gan.rates.needs_length()) { // else the rates of every iteration depend on the length

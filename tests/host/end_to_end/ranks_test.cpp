@@ -284,6 +284,9 @@ std::string without_times(const std::string& text) {
 TEST_F(RanksTest, RowsAreSharedAndTheFilesAreThoseOfOneProcess) {
     ASSERT_EQ(run(1, training("classifier", "c")).status, 0);
     ASSERT_EQ(run(1, training("gan", "g")).status, 0);
+    Words held_out = training("gan", "h");
+    held_out.insert(held_out.end(), {"--test-patients", "2", "--conditional"});
+    ASSERT_EQ(run(1, held_out).status, 0);
     const Words computing = {"--device", "cpu", "--threads", "1"};
     const auto with = [&](Words words) {
         words.insert(words.end(), computing.begin(), computing.end());
@@ -300,7 +303,12 @@ TEST_F(RanksTest, RowsAreSharedAndTheFilesAreThoseOfOneProcess) {
                     "all", "--method", "pgd,square,worst", "--eps", "8/255", "--batch-size", "9",
                     "--save", "--out", folder_ / ("attack" + n)},
               Words{"evaluate", "--run", folder_ / "g", "--data", folder_ / "set.pfs", "--count",
-                    "40", "--features", folder_ / "c", "--out", folder_ / ("evaluated" + n)}}) {
+                    "40", "--features", folder_ / "c", "--out", folder_ / ("evaluated" + n)},
+              Words{"privacy", "--run", folder_ / "h", "--data", folder_ / "set.pfs", "--fakes",
+                    "700", "--search-steps", "3", "--tstr-epochs", "1", "--out",
+                    folder_ / ("privacy" + n)},
+              Words{"generate", "--run", folder_ / "h", "--count", "70", "--release",
+                    folder_ / ("release" + n)}}) {
             const Outcome outcome = run(ranks, with(words));
             ASSERT_EQ(outcome.status, 0) << outcome.output;
         }
@@ -308,7 +316,7 @@ TEST_F(RanksTest, RowsAreSharedAndTheFilesAreThoseOfOneProcess) {
     EXPECT_TRUE(bytes_of_file(folder_ / "csv1") == bytes_of_file(folder_ / "csv3"));
     EXPECT_TRUE(bytes_of_file(folder_ / "grid1") == bytes_of_file(folder_ / "grid3"));
     int pictures = 0;
-    for (const std::string what : {"fakes", "attack", "evaluated"}) {
+    for (const std::string what : {"fakes", "attack", "evaluated", "privacy", "release"}) {
         for (const auto& entry : fs::recursive_directory_iterator(folder_ / (what + "1"))) {
             if (!entry.is_regular_file()) {
                 continue;

@@ -1,0 +1,41 @@
+// The patches and fakes that are compared: whose patches, and fakes of the same classes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/packed_set.h"
+#include "host/evaluate/image_extractors.h"
+#include "host/model/image_generator.h"
+
+namespace patchforge {
+
+std::vector<std::int32_t> all_rows(const PackedSet& set);
+
+// At most `count` of the rows behind the first `skipped`, in an order of the seed.
+ImageSet images_of(const PackedSet& set, const std::vector<std::int32_t>& rows, std::int64_t count,
+                   std::uint64_t seed, std::int64_t skipped = 0);
+
+// A conditional generator's fakes take the classes of the reference's images, one by one and round
+// and round, so both sides hold the same shares of classes. Labels are numbers in `class_names`, those
+// of the reference; none where the generator knows no classes, or others.
+ImageSet fakes_like(ImageGenerator& generator, std::span<const std::string> class_names,
+                    const ImageSet& reference, std::int64_t count, std::uint64_t seed);
+
+// Fakes that lie in files, `count` at most in an order of the seed; labels as above.
+ImageSet fakes_of(const PackedSet& files, std::span<const std::string> class_names,
+                  std::int64_t count, std::uint64_t seed);
+
+// Which patients of `set` a GAN's run held out, as its parameters say.
+struct HeldOut {
+    std::string data;       // that it was trained on
+    bool same_data = false; // `set` is that; else the rest says nothing of it
+    std::int64_t patients = 0;
+    std::uint64_t seed = 0; // of split_by_patient
+};
+HeldOut held_out_by(const std::filesystem::path& run, const PackedSet& set);
+
+} // namespace patchforge

@@ -1,0 +1,289 @@
+#include "host/privacy/data_card.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <stdexcept>
+#include <string_view>
+
+#include "data/atomic_file.h"
+#include "data/packed_set.h"
+#include "host/files/json_file.h"
+#include "host/gan/gan_options.h"
+#include "host/page/figure_text.h"
+#include "host/privacy/privacy.h"
+#include "host/run/parameters_file.h"
+#include "host/run/version.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+// The options of the training, in the order of their description. Others name files.
+Json options_of(const Parameters& began) {
+    GanOptions gan;
+    Options described;
+    describe(described, gan);
+    Json options = Json::object();
+    for (const auto& [name, value] : began) {
+        if (described.find(name)) {
+            std::visit([&, key = name](const auto& held) { options[key] = held; }, value);
+        }
+    }
+    return options;
+}
+
+Json number_or_null(const std::map<std::string, std::string>& began, const std::string& name) {
+    const auto found = began.find(name);
+    return found == began.end() ? Json() : Json(std::stoll(found->second));
+}
+
+// privacy.json of these weights; null: there is none.
+Json privacy_of(const Release& release) {
+    const fs::path file = release.run / "privacy.json";
+    if (!fs::exists(file)) {
+        return {};
+    }
+    Json measured = read_json(file);
+    return reading_json(file.string(), [&] {
+        return measured.at("generator") == file_fingerprint(release.weights) ? measured : Json();
+    });
+}
+
+// The last line of each measure and extractor that `evaluate` wrote of these weights.
+Json evaluation_of(const Release& release) {
+    const std::string weights =
+        fs::absolute(release.weights).lexically_relative(fs::absolute(release.run)).string();
+    std::map<std::pair<std::string, std::string>, Json> last;
+    std::set<fs::path> files;
+    for (const auto& entry : fs::directory_iterator(release.run)) {
+        const std::string name = entry.path().filename().string();
+        if (name.starts_with("metric-") && name.ends_with(".jsonl")) {
+            files.insert(entry.path());
+        }
+    }
+    for (const fs::path& file : files) {
+        for (const std::string& text : whole_lines(file)) {
+            Json line = parse_json(text, file.string());
+            reading_json(file.string(), [&] {
+                const auto of = line.find("generated");
+                if (of == line.end() || line.contains("class") ||
+                    !of->get<std::string>().ends_with("/" + weights)) {
+                    return;
+                }
+                line.erase("generated");
+                last[{line.at("metric"), line.at("extractor").at("name")}] = line;
+            });
+        }
+    }
+    Json lines = Json::array();
+    for (auto& [key, line] : last) {
+        lines.push_back(std::move(line));
+    }
+    return lines;
+}
+
+const std::vector<std::string> limits = {"Fakes are drawn, not photographed: no patch shows a "
+                                         "finding of anybody, and none may serve a diagnosis.",
+                                         "They show what the generator learnt of its patients, and "
+                                         "leave out what it did not: a measure of their "
+                                         "likeness says nothing of what is missing.",
+                                         "That no attack found anything is no proof that nothing "
+                                         "is given away. Nothing here is differentially "
+                                         "private.",
+                                         "What was measured holds for this generator. More fakes "
+                                         "than were measured may give more away, and so does "
+                                         "the generator itself.",
+                                         "A patient who looks like nobody else is at more risk "
+                                         "than the figures, which are of all patients together, "
+                                         "tell."};
+
+Json card_of(const Release& release) {
+    const Parameters parameters = read_parameters(release.run);
+    std::map<std::string, std::string> began = parameter_texts(parameters);
+    Json fakes = Json::object();
+    std::int64_t count = 0;
+    for (const auto& [folder, of_folder] : release.fakes) {
+        fakes[folder] = of_folder;
+        count += of_folder;
+    }
+    return {{"what", "synthetic patches drawn by a generative adversarial network"},
+            {"program", version_text()},
+            {"fakes",
+             {{"count", count},
+              {"folders", fakes},
+              {"classes", release.format.classes},
+              {"channels", release.format.channels},
+              {"height", release.format.height},
+              {"width", release.format.width},
+              {"format", "PNG, 8 bits a channel"},
+              {"seed", release.seed},
+              {"truncation", release.truncation}}},
+            {"generator", file_fingerprint(release.weights)},
+            {"training",
+             {{"patients", number_or_null(began, "data_patients")},
+              {"patches", number_or_null(began, "data_patches")},
+              {"patients_held_out", number_or_null(began, "test_patients")},
+              {"options", options_of(parameters)}}},
+            {"privacy", privacy_of(release)},
+            {"evaluation", evaluation_of(release)},
+            {"limits", limits}};
+}
+
+std::string known(const Json& number, const std::string& what) {
+    return number.is_null() ? "an unrecorded number of " + what
+                            : fmt::format("{} {}", number.get<std::int64_t>(), what);
+}
+
+std::string table(const std::vector<std::string>& columns,
+                  const std::vector<std::vector<std::string>>& rows) {
+    const auto line = [](const std::vector<std::string>& cells) {
+        return fmt::format("| {} |\n", fmt::join(cells, " | "));
+    };
+    std::string text = line(columns);
+    text += line(std::vector<std::string>(columns.size(), "---"));
+    for (const auto& row : rows) {
+        text += line(row);
+    }
+    return text;
+}
+
+std::string text_of(const Json& value) {
+    return value.is_string() ? value.get<std::string>() : value.dump();
+}
+
+std::string privacy_text(const Json& privacy, std::int64_t count, double truncation) {
+    if (privacy.is_null()) {
+        return "Not measured. `patchforge privacy --run RUN --data SET` measures it; released "
+               "again, it "
+               "stands here.\n";
+    }
+    std::string text = privacy.at("verdict").get<std::string>() + "\n\n";
+    std::vector<std::vector<std::string>> rows;
+    const auto interval = [](const Json& attack, const std::string& key, double factor,
+                             int digits) {
+        return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", factor * attack.at(key).get<double>(),
+                           digits, factor * attack.at(key + "_low").get<double>(), digits,
+                           factor * attack.at(key + "_high").get<double>(), digits);
+    };
+    for (const auto& [key, attack] : privacy.at("attacks").items()) {
+        rows.push_back({attack.at("holds"), attack.at("by"), interval(attack, "auc", 1, 3),
+                        interval(attack, "found_at_1_percent", 100, 1)});
+    }
+    text += table({"attacker holds", "attack", "AUC [95 %]", "% found at 1 % false alarms [95 %]"},
+                  rows);
+    const auto measured = privacy.at("fakes").get<std::int64_t>();
+    text += fmt::format(
+        "\n{} patches of {} patients trained on against {} patches of {} patients held out, {} "
+        "fakes. AUC 0.5 and 1 % give nothing away.\n",
+        privacy.at("members").at("patches").dump(), privacy.at("members").at("patients").dump(),
+        privacy.at("strangers").at("patches").dump(), privacy.at("strangers").at("patients").dump(),
+        measured);
+    if (count > measured) {
+        text += fmt::format("\n{} are released, more than were measured.\n", count);
+    }
+    if (truncation != 1) {
+        text += "\nWhat was measured was drawn with truncation 1.\n";
+    }
+    if (privacy.contains("synthetic_training")) {
+        text += "\n" + privacy.at("synthetic_training").at("verdict").get<std::string>() + "\n";
+    }
+    return text;
+}
+
+std::string evaluation_text(const Json& evaluation) {
+    if (evaluation.empty()) {
+        return "Not measured. `patchforge evaluate --run RUN --data SET` measures it; released "
+               "again, it "
+               "stands here.\n";
+    }
+    std::vector<std::vector<std::string>> rows;
+    for (const Json& line : evaluation) {
+        for (const auto& [name, value] : line.at("results").items()) {
+            rows.push_back({line.at("extractor").at("name"), name,
+                            value.is_number() ? fmt::format("{:.5g}", value.get<double>())
+                                              : std::string(undefined),
+                            line.at("n_generated").dump(), line.at("n_reference").dump()});
+        }
+    }
+    return table({"features", "measure", "value", "fakes", "patches"}, rows);
+}
+
+std::string markdown(const Json& card) {
+    const Json &fakes = card.at("fakes"), &training = card.at("training");
+    const auto count = fakes.at("count").get<std::int64_t>();
+    std::string text = fmt::format(
+        "# Data card: {} synthetic patches\n\nDrawn by a generative adversarial network that was "
+        "trained on {} of {}; {} were held out. data-card.json says the same to programs.\n",
+        count, known(training.at("patches"), "patches"), known(training.at("patients"), "patients"),
+        known(training.at("patients_held_out"), "patients"));
+    text += fmt::format(
+        "\n## The fakes\n\n{} x {} pixels, {} channels, {}; seed {}, truncation {}; "
+        "generator {}; {}.\n\n",
+        fakes.at("width").dump(), fakes.at("height").dump(), fakes.at("channels").dump(),
+        text_of(fakes.at("format")), fakes.at("seed").dump(), fakes.at("truncation").dump(),
+        text_of(card.at("generator")), text_of(card.at("program")));
+    std::vector<std::vector<std::string>> rows;
+    for (const auto& [folder, of_folder] : fakes.at("folders").items()) {
+        rows.push_back({folder, of_folder.dump()});
+    }
+    text += table({"folder", "fakes"}, rows);
+    if (!fakes.at("classes").empty()) {
+        text += "\nClasses in the order of their folders: " +
+                fmt::format("{}.\n",
+                            fmt::join(fakes.at("classes").get<std::vector<std::string>>(), ", "));
+    }
+    text += "\n## Privacy\n\n" + privacy_text(card.at("privacy"), count, fakes.at("truncation"));
+    text += "\n## Likeness\n\n" + evaluation_text(card.at("evaluation"));
+    text += "\n## Limits\n\n";
+    for (const Json& limit : card.at("limits")) {
+        text += "- " + limit.get<std::string>() + "\n";
+    }
+    text += "\n## Options of the training\n\n";
+    rows.clear();
+    for (const auto& [name, value] : training.at("options").items()) {
+        if (text_of(value).empty()) {
+            continue; // was not given
+        }
+        rows.push_back({name, "`" + text_of(value) + "`"});
+    }
+    return text + table({"option", "value"}, rows);
+}
+
+} // namespace
+
+void check_release(const Release& release) {
+    if (!is_run_folder(release.run) || read_run_kind(release.run) != "train gan") {
+        throw std::invalid_argument(fmt::format(
+            "--release: {} is not the folder of a `train gan` run, which says what was trained on; "
+            "give one by --run",
+            release.run.string()));
+    }
+    std::map<std::string, std::string> began = parameter_texts(read_parameters(release.run));
+    const fs::path data = began["data"];
+    if (release.format.classes.empty() || !is_packed_set(data)) {
+        return;
+    }
+    const PackedSet set = PackedSet::open(data);
+    for (const std::string& name : release.format.classes) {
+        if (std::ranges::count(set.patient_names(), name) > 0) {
+            throw std::invalid_argument(fmt::format(
+                "--release: the class '{}' is named as a patient of {}: the release would name "
+                "them; train with classes that say nothing of patients",
+                name, data.string()));
+        }
+    }
+}
+
+void write_data_card(const fs::path& folder, const Release& release) {
+    const Json card = card_of(release);
+    write_file_atomically(folder / "data-card.json", card.dump(1) + "\n");
+    write_file_atomically(folder / "DATA-CARD.md", markdown(card));
+}
+
+} // namespace patchforge

@@ -1,0 +1,83 @@
+// What a released GAN gives away of the patients that it was trained on: membership inference by what an
+// attacker may hold (fakes, the generator, the discriminator), copies of patches, and whether the fakes
+// teach a classifier, which is what they are released for. docs/privacy.md has the protocol.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/classifier/synthetic_training.h"
+#include "host/evaluate/image_extractors.h"
+#include "host/evaluate/membership.h"
+#include "host/privacy/nearness.h"
+
+namespace patchforge {
+
+// Patches that were trained on, then patches of patients that were not.
+struct Suspects {
+    ImageSet images; // with patients
+    std::int64_t members = 0;
+    std::int64_t strangers() const { return images.count() - members; }
+};
+
+struct PrivacyAttack {
+    std::string key;   // "pixels_relative"
+    std::string words; // "nearest fake in pixels, beside the nearest real patch"
+    std::string holds; // what the attacker has: "fakes", "generator", "discriminator"
+    MembershipResult result;
+    MembershipChance chance;
+};
+
+struct Privacy {
+    std::string generator; // file_fingerprint of its weights
+    std::int64_t fakes = 0;
+    bool given = false; // in files, instead of drawn for this
+    std::string space;  // features that "features" are
+    std::uint64_t seed = 0;
+
+    std::int64_t members = 0, member_patients = 0; // patches and patients trained on
+    std::int64_t strangers = 0, stranger_patients = 0;
+    std::vector<PrivacyAttack> attacks{};
+    std::vector<std::string> left_out{}; // attacks and why, a sentence each
+    std::int64_t member_copies = 0, stranger_copies = 0;
+    Nearness pixels{}; // of the suspects, for the page
+
+    std::optional<SyntheticTraining> taught{}; // without: `left_out` says why
+
+    // Adds what the scores of some suspects, higher for "was in", give away. Rows are ascending.
+    void judge(const std::string& key, const std::string& words, const std::string& holds,
+               const Suspects& suspects, std::span<const std::int64_t> rows,
+               std::span<const float> scores);
+
+    // Chance below which an attack counts: 5 % over two questions an attack.
+    double significant() const;
+    bool caught(const PrivacyAttack& attack) const;
+    // More of the patches trained on have copies than of the others: 95 % intervals without overlap.
+    bool copied() const;
+    bool caught() const;
+    // Whether so few patients could show anything.
+    bool enough_patients() const;
+    // By chance, then AUC; null without attacks.
+    const PrivacyAttack* strongest() const;
+    std::string verdict() const; // the outcome first
+
+    // Names no patient and no file.
+    nlohmann::ordered_json json() const;
+};
+
+// content_hash of a file.
+std::string file_fingerprint(const std::filesystem::path& file);
+
+// Attacks by the distance of the nearest fake, in pixels and in the features of `extractor`.
+void measure_nearness(Privacy& privacy, const Suspects& suspects, const ImageSet& fakes,
+                      const FeatureExtractor& extractor, int threads);
+
+// `count` rows of `of`, evenly over the range that begins at `first`; all of them where there are fewer.
+std::vector<std::int64_t> spread_rows(std::int64_t first, std::int64_t of, std::int64_t count);
+
+} // namespace patchforge

@@ -1,0 +1,321 @@
+#include "host/privacy/privacy_job.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <stdexcept>
+#include <utility>
+
+#include "data/atomic_file.h"
+#include "data/class_match.h"
+#include "data/split.h"
+#include "host/classifier/classifier_options.h"
+#include "host/evaluate/compared_images.h"
+#include "host/model/classifier_model.h"
+#include "host/numerics/philox_sequence.h"
+#include "host/page/report.h"
+#include "host/privacy/discriminator_scores.h"
+#include "host/privacy/latent_recovery.h"
+#include "host/privacy/privacy_report.h"
+#include "host/ranks/shared_rows.h"
+#include "host/run/parameters_file.h"
+#include "host/run/progress.h"
+#include "host/run/version.h"
+
+namespace patchforge {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+using RowsOfPatients = std::map<std::int32_t, std::vector<std::int32_t>>;
+
+RowsOfPatients by_patient(const PackedSet& set, const std::vector<std::int32_t>& rows) {
+    RowsOfPatients patients;
+    for (const std::int32_t row : rows) {
+        if (const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
+            patient >= 0) {
+            patients[patient].push_back(row);
+        }
+    }
+    return patients;
+}
+
+Split split_of(const PackedSet& set, const PrivacyJob& job) {
+    if (!is_run_folder(job.run) || read_run_kind(job.run) != "train gan") {
+        throw std::invalid_argument(fmt::format(
+            "--run {}: is not the folder of a `train gan` run, which says who was held out; give "
+            "one",
+            job.run));
+    }
+    const HeldOut held_out = held_out_by(job.run, set);
+    if (!held_out.same_data) {
+        throw std::invalid_argument(fmt::format(
+            "--data: {} is not the set that {} was trained on ({}), or is read by other options: "
+            "who was trained on is not known; give that set",
+            set.path().string(), job.run, held_out.data));
+    }
+    if (held_out.patients == 0) {
+        throw std::invalid_argument(fmt::format(
+            "--run {}: held out no patients, so there is nobody to compare those with that it was "
+            "trained on; train it with --test-patients",
+            job.run));
+    }
+    return split_by_patient(set, {.test_patients = held_out.patients, .seed = held_out.seed});
+}
+
+// As many patches of each patient on both sides, as far as a patient has them: sides whose patients
+// weigh differently could be told apart by that alone.
+Suspects suspects_of(const PackedSet& set, const Split& split, const PrivacyJob& job,
+                     Privacy& privacy) {
+    const RowsOfPatients in = by_patient(set, split.train), out = by_patient(set, split.test);
+    if (in.empty() || out.empty()) {
+        throw std::invalid_argument(
+            "--data: no patch of one side has a patient; name patients in the set's folders");
+    }
+    const auto most = static_cast<std::int64_t>(std::max(in.size(), out.size()));
+    const std::int64_t each = std::max<std::int64_t>(1, job.count / most);
+    Suspects suspects{{{set.channels(), set.height(), set.width()}, {}, {}}, 0};
+    for (const RowsOfPatients* side : {&in, &out}) {
+        for (const auto& [patient, rows] : *side) {
+            PhiloxSequence random(job.seed, static_cast<std::uint64_t>(patient));
+            const std::int64_t taken = std::min(std::ssize(rows), each);
+            for (const std::int64_t place : random.sample(std::ssize(rows), taken)) {
+                const std::int32_t row = rows[static_cast<std::size_t>(place)];
+                const auto patch = set.patch(row);
+                suspects.images.bytes.insert(suspects.images.bytes.end(), patch.begin(),
+                                             patch.end());
+                suspects.images.labels.push_back(set.labels()[static_cast<std::size_t>(row)]);
+                suspects.images.patients.push_back(patient);
+            }
+        }
+        suspects.members = side == &in ? suspects.images.count() : suspects.members;
+    }
+    privacy.member_patients = std::ssize(in);
+    privacy.stranger_patients = std::ssize(out);
+    privacy.members = suspects.members;
+    privacy.strangers = suspects.strangers();
+    return suspects;
+}
+
+class Session {
+  public:
+    Session(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job)
+        : set_(set), job_(job), split_(split_of(set, job)), backend_(job.device.make()),
+          generator_(*backend_, job.run, job.checkpoint) {
+        const GeneratorFormat& format = generator_.images().format();
+        const ImageShape shape{set.channels(), set.height(), set.width()};
+        check_size(job.run, {format.channels, format.height, format.width}, shape);
+        if (generated) {
+            check_size(job.generated,
+                       {generated->channels(), generated->height(), generated->width()}, shape);
+        }
+        privacy_.generator = file_fingerprint(generator_.weights());
+        privacy_.given = generated != nullptr;
+        privacy_.seed = job.seed;
+        suspects_ = suspects_of(set, split_, job, privacy_);
+        fakes_ = generated ? fakes_of(*generated, set.class_names(), job.fakes, job.seed)
+                           : fakes_like(generator_.images(), set.class_names(), members(),
+                                        job.fakes, job.seed);
+        privacy_.fakes = fakes_.count();
+    }
+
+    Privacy measure() {
+        print_line(fmt::format("nearest fakes of {} patches", suspects_.images.count()));
+        measure_nearness(privacy_, suspects_, fakes_, extractor(), job_.device.backend.threads);
+        search();
+        ask_discriminator();
+        if (SharedRows::writes()) { // one rank's work: no rows are shared
+            const SharedRows::Alone alone;
+            teach();
+            write();
+        }
+        return std::move(privacy_);
+    }
+
+  private:
+    static void check_size(const std::string& of, const ImageShape& fakes,
+                           const ImageShape& patches) {
+        if (fakes.channels != patches.channels || fakes.height != patches.height ||
+            fakes.width != patches.width) {
+            throw std::runtime_error(
+                fmt::format("{}: fakes of {} x {} x {}, patches of {} x {} x {}; compare images of "
+                            "one size",
+                            of, fakes.channels, fakes.height, fakes.width, patches.channels,
+                            patches.height, patches.width));
+        }
+    }
+
+    ImageSet some(const std::vector<std::int64_t>& rows) const {
+        const ImageSet& all = suspects_.images;
+        const std::int64_t size = set_.pixels_per_patch();
+        ImageSet images{all.shape, {}, {}};
+        for (const std::int64_t row : rows) {
+            const auto first = all.bytes.begin() + row * size;
+            images.bytes.insert(images.bytes.end(), first, first + size);
+            images.labels.push_back(all.labels[static_cast<std::size_t>(row)]);
+        }
+        return images;
+    }
+    ImageSet members() const { return some(spread_rows(0, suspects_.members, suspects_.members)); }
+
+    FeatureExtractor extractor();
+    void search();
+    void ask_discriminator();
+    void teach();
+    void write();
+    std::vector<std::pair<std::string, std::string>> settings() const;
+
+    const PackedSet& set_;
+    const PrivacyJob& job_;
+    Split split_;
+    std::unique_ptr<Backend> backend_;
+    LoadedGenerator generator_;
+    std::unique_ptr<ClassifierModel> classifier_;
+    Privacy privacy_;
+    Suspects suspects_;
+    ImageSet fakes_;
+};
+
+FeatureExtractor Session::extractor() {
+    if (job_.features.empty()) {
+        return random_extractor(suspects_.images.shape, job_.seed, job_.device.backend.threads);
+    }
+    classifier_ = ClassifierModel::load(*backend_, job_.features);
+    if (classifier_->pixels() != set_.pixels_per_patch()) {
+        throw std::invalid_argument(fmt::format("--features {}: takes {} pixels, the patches have "
+                                                "{}; give a classifier of such patches",
+                                                job_.features, classifier_->pixels(),
+                                                set_.pixels_per_patch()));
+    }
+    return classifier_extractor(*classifier_);
+}
+
+void Session::search() {
+    if (job_.search_patches == 0) {
+        privacy_.left_out.emplace_back("The generator was not searched (--search-patches 0).");
+        return;
+    }
+    std::vector<std::int64_t> rows = spread_rows(0, suspects_.members, job_.search_patches);
+    const std::vector<std::int64_t> others =
+        spread_rows(suspects_.members, suspects_.strangers(), job_.search_patches);
+    rows.insert(rows.end(), others.begin(), others.end());
+    ProgressBar bar("search", std::ssize(rows), "patches");
+    const std::vector<double> found = recovery_distances(
+        generator_, some(rows),
+        {.steps = job_.search_steps, .seed = job_.seed + 1, .threads = job_.device.backend.threads},
+        [&](std::int64_t done) { bar.update(done); });
+    std::vector<float> raw, relative;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        raw.push_back(static_cast<float>(-found[i]));
+        relative.push_back(
+            static_cast<float>(-privacy_.pixels.over(static_cast<std::size_t>(rows[i]), found[i])));
+    }
+    privacy_.judge("search", "nearest picture that it can make", "generator", suspects_, rows, raw);
+    privacy_.judge("search_relative",
+                   "nearest picture that it can make, beside the nearest real patch", "generator",
+                   suspects_, rows, relative);
+}
+
+void Session::ask_discriminator() {
+    const fs::path weights = generator_.weights().parent_path() / "discriminator.safetensors";
+    if (!fs::exists(weights)) {
+        privacy_.left_out.emplace_back(
+            "The discriminator was not asked: this checkpoint holds none.");
+        return;
+    }
+    const std::vector<std::string>& classes = generator_.images().format().classes;
+    std::vector<std::int32_t> labels;
+    if (!classes.empty()) {
+        const std::vector<std::int32_t> known = match_classes(set_.class_names(), classes);
+        for (const std::int32_t label : suspects_.images.labels) {
+            labels.push_back(label < 0 ? -1 : known[static_cast<std::size_t>(label)]);
+        }
+        if (std::ranges::count(labels, -1) > 0) {
+            privacy_.left_out.emplace_back("The discriminator was not asked: patches have classes "
+                                           "that it does not know.");
+            return;
+        }
+    }
+    const std::vector<float> scores = discriminator_scores(*backend_, weights, suspects_.images,
+                                                           std::ssize(classes), labels, job_.seed);
+    privacy_.judge("discriminator", "how real it calls a patch", "discriminator", suspects_,
+                   spread_rows(0, suspects_.images.count(), suspects_.images.count()), scores);
+}
+
+void Session::teach() {
+    if (job_.tstr_epochs == 0) {
+        privacy_.left_out.emplace_back("No classifier was taught (--tstr-epochs 0).");
+        return;
+    }
+    if (fakes_.labels.empty()) {
+        privacy_.left_out.emplace_back("No classifier was taught: the fakes have no classes, or "
+                                       "not those of the patches (train gan --conditional).");
+        return;
+    }
+    ClassifierOptions classifier;
+    classifier.epochs = job_.tstr_epochs;
+    classifier.seed = job_.seed;
+    privacy_.taught = train_on_fakes(*backend_, set_, split_.test, members(), fakes_, classifier,
+                                     [](const std::string& what) { print_line(what); });
+}
+
+std::vector<std::pair<std::string, std::string>> Session::settings() const {
+    return {{"generator", generator_.weights().string()},
+            {"its content", privacy_.generator},
+            {"fakes", privacy_.given ? job_.generated : fmt::format("{} drawn", job_.fakes)},
+            {"features", job_.features.empty() ? privacy_.space : job_.features},
+            {"search", fmt::format("{} patches of either side, {} steps", job_.search_patches,
+                                   job_.search_steps)},
+            {"seed", std::to_string(job_.seed)},
+            {"program", version_text()}};
+}
+
+void Session::write() {
+    const fs::path out = job_.out.empty() ? job_.run : job_.out;
+    fs::create_directories(out);
+    fmt::print("{}", privacy_table(privacy_));
+    write_file_atomically(out / "privacy.json", privacy_.json().dump(1) + "\n");
+    privacy_page(privacy_, suspects_, fakes_, generator_.weights().string(), settings())
+        .write(out / "privacy.html");
+    fmt::print("Look at {}/privacy.html\n", out.string());
+}
+
+} // namespace
+
+void describe(Options& options, PrivacyJob& job) {
+    options.text("run", job.run, "FOLDER", "a GAN's run folder, trained with --test-patients")
+        .must_be_given();
+    describe_checkpoint(options, job.checkpoint);
+    options.text("generated", job.generated, "FOLDER",
+                 "the very fakes that are released, PNG files, instead of drawn ones");
+    options.text("features", job.features, "FOLDER|FILE",
+                 "a classifier whose features distances are measured in (without: an untrained "
+                 "network)");
+    options.number("count", job.count, {20, 1000000},
+                   "patches of either side at most, as many of each patient");
+    options.number("fakes", job.fakes, {20, 1000000}, "fakes that the attacker has, at most");
+    options.number("search_patches", job.search_patches, {0, 1000000},
+                   "patches of either side whose nearest picture the generator is searched for (0: "
+                   "none)");
+    options.number("search_steps", job.search_steps, {1, 100000}, "steps of that search a patch");
+    options.number("tstr_epochs", job.tstr_epochs, {0, 100000},
+                   "of a conditional GAN: passes of the classifiers taught by fakes and by patches "
+                   "(0: none)");
+    options.number("seed", job.seed, any_seed,
+                   "of fakes, of the choice of patches and of intervals");
+    options.text("out", job.out, "FOLDER", "folder for the results (the run's, unless given)");
+    describe(options, job.device);
+}
+
+Privacy run_privacy(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job) {
+    check_ranges(job);
+    return Session(set, generated, job).measure();
+}
+
+} // namespace patchforge
