@@ -140,6 +140,9 @@ void describe(Options& options, GanOptions& gan) {
         .values = fmt::format("{}", fmt::join(gan_loss_names(), ", "));
     options.number("lambda_gp", gan.lambda_gp, {0, 1e6},
                    "weight of the gradient penalty (wgan-gp: 10)");
+    options.number("r1", gan.r1, {0, 1e6},
+                   "gamma of R1: gamma / 2 times the discriminator's squared slope at patches is "
+                   "added to its loss");
     options.number("clip_value", gan.clip_value, {0, 1e6},
                    "bound of the discriminator's weights (wgan: 0.01; 0: none)");
     options.toggle("feature_matching", gan.feature_matching,
@@ -203,8 +206,6 @@ void GanOptions::validate() const {
     const bool piecewise_linear = activation_d == Activation::relu ||
                                   activation_d == Activation::leaky_relu ||
                                   activation_d == Activation::identity;
-    together(layered() && lambda_gp > 0, "--network, --lambda-gp",
-             "the penalty's gradient is worked out for multilayer perceptrons");
     together(layered() && feature_matching, "--network, --feature-matching",
              "features are those of a multilayer perceptron's last hidden layer");
     together(layered() && components > 0, "--network, --components",
@@ -224,11 +225,14 @@ void GanOptions::validate() const {
              "--translation or --cutout, --norm-d virtual", "the reference never changes");
     together(layered() && persistent, "--network, --persistent",
              "the kernel holds multilayer perceptrons");
-    together(lambda_gp > 0 && !piecewise_linear, "--lambda-gp, --activation-d",
+    together(lambda_gp > 0 && r1 > 0, "--lambda-gp, --r1", "one wants slopes of 1, the other of 0");
+    together(penalises_slope() && !piecewise_linear, "--lambda-gp or --r1, --activation-d",
              "the penalty's gradient is worked out for relu and leaky_relu");
-    together(lambda_gp > 0 && normalisation_d != Normalisation::none, "--lambda-gp, --norm-d",
+    together(penalises_slope() && normalisation_d != Normalisation::none,
+             "--lambda-gp or --r1, --norm-d",
              "the penalty is on each row's slope, which normalisation makes the batch's");
-    together(lambda_gp > 0 && closeness_columns > 0, "--lambda-gp, --minibatch-discrimination",
+    together(penalises_slope() && closeness_columns > 0,
+             "--lambda-gp or --r1, --minibatch-discrimination",
              "the penalty is on each row's slope, which other rows must not change");
     together(closeness_columns > 0 && normalisation_d == Normalisation::virtual_batch,
              "--minibatch-discrimination, --norm-d virtual",
@@ -266,7 +270,7 @@ std::string gan_rest_text(const GanOptions& options) {
                                     : fmt::format(", g_loss {:.4f}, D(x) = D(G(z)) = {:.2f}",
                                                   rest.loss_g, rest.probability);
     if (options.feature_matching || options.lambda_pixel > 0 || options.lambda_history > 0 ||
-        (options.lambda_gp > 0 && options.loss != GanLoss::wasserstein)) {
+        options.r1 > 0 || (options.lambda_gp > 0 && options.loss != GanLoss::wasserstein)) {
         text += "; the added terms move that";
     }
     return text;

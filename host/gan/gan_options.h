@@ -53,7 +53,9 @@ struct GanOptions {
     GanLoss loss = GanLoss::non_saturating;
     double real_label = 1.0; // one-sided smoothing: the target of real rows
     double lambda_gp = 0;    // gradient penalty, WGAN-GP's is 10
-    double clip_value = 0;   // D's weights stay in [-clip, clip]; 0: anywhere
+    double r1 = 0;           // gamma of R1: gamma / 2 times D's squared slope at patches
+    bool penalises_slope() const { return lambda_gp > 0 || r1 > 0; }
+    double clip_value = 0; // D's weights stay in [-clip, clip]; 0: anywhere
     bool feature_matching =
         false;                 // G matches the mean of D's last hidden layer instead of fooling D
     double lambda_pixel = 0;   // L1 between fakes and the batch's patches, which are unpaired

@@ -132,7 +132,7 @@ std::vector<MetricColumn> GanFamily::columns() const {
                                          {"D_x", "prob/D_x"},
                                          {"D_G_z", "prob/D_Gz"},
                                          {"d_accuracy", ""}};
-    if (gan().lambda_gp > 0) {
+    if (gan().penalises_slope()) {
         columns.push_back({"gradient_penalty", ""});
     }
     if (gan().lambda_pixel > 0) {
@@ -224,7 +224,7 @@ std::vector<double> GanFamily::look(TrainingRun& run, const IntervalMeans& means
                                   mean("D_x"),
                                   mean("D_G_z"),
                                   mean("d_accuracy")};
-    for (const auto& [measured, name] : {std::pair(gan().lambda_gp > 0, "gradient_penalty"),
+    for (const auto& [measured, name] : {std::pair(gan().penalises_slope(), "gradient_penalty"),
                                          std::pair(gan().lambda_pixel > 0, "pixel_distance")}) {
         if (measured) {
             values.push_back(mean(name));

@@ -82,7 +82,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
       optimiser_g_(generator_, optimiser_options(options, options.learning_rate_g, 0), false),
       optimiser_d_(discriminator_,
                    optimiser_options(options, options.learning_rate_d, options.clip_value),
-                   options.lambda_gp > 0),
+                   options.penalises_slope()),
       generator_pass_(generator_, reference_g_ + (fakes_together_ ? 2 : 1) * batch_),
       discriminator_pass_(discriminator_, reference_d_ + 2 * batch_),
       latent_(backend,
@@ -120,8 +120,11 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     if (average_ && options.ema_statistics > 0) {
         average_pass_ = std::make_unique<Trace>(average_.network(), statistics_rows, false);
     }
-    if (options.lambda_gp > 0) {
-        between_ = DeviceArray<float>(backend, batch * inputs);
+    if (options.penalises_slope()) {
+        between_ = DeviceArray<float>(backend, batch * pixels_);
+        if (classes_ > 0) {
+            penalised_ = DeviceArray<float>(backend, batch * inputs);
+        }
         penalty_ = std::make_unique<GradientPenalty>(discriminator_, batch, pixels_);
     }
     if (options.lambda_pixel > 0) {
@@ -187,25 +190,27 @@ ShardPass GanTrainer::discriminator_pass(std::int64_t draw, std::int64_t rows, i
             }};
 }
 
-// Between patches and fakes, each row at a place of its own; without noise.
+// Between patches and fakes, each row at a place of its own; of R1 at the patches. Neither noise nor
+// translation nor cutout comes between them and D.
 void GanTrainer::add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw) {
     const Matrix<float> samples = samples_.matrix(reference_d_ + 2 * rows, pixels_);
     const RandomStream random{options_.seed, static_cast<std::uint32_t>(Purpose::gradient_penalty),
                               draw};
     const Matrix<float> patches = samples.row_range(reference_d_, rows);
     const Matrix<float> fakes = samples.row_range(reference_d_ + rows, rows);
-    Matrix<float> between = between_.matrix(rows, pixels_);
-    if (classes_ > 0) {
-        // The fakes are not needed any more: their place takes the points between.
-        backend_.interpolate_rows(fakes, patches, fakes, random);
-        between = between_.matrix(rows, pixels_ + classes_);
-        backend_.copy_columns(between, 0, fakes, 0, pixels_);
-        backend_.one_hot(between, pixels_, classes_, labels_.view().part(reference_d_, rows));
-    } else {
-        backend_.interpolate_rows(between, patches, fakes, random);
+    const bool r1 = options_.r1 > 0;
+    Matrix<float> points = r1 ? patches : between_.matrix(rows, pixels_);
+    if (!r1) {
+        backend_.interpolate_rows(points, patches, fakes, random);
     }
-    penalty_->add_gradient(gradients, iterations_.metrics(penalty_metric), between,
-                           static_cast<float>(options_.lambda_gp));
+    if (classes_ > 0) {
+        const Matrix<float> inputs = penalised_.matrix(rows, discriminator_.shape().inputs());
+        class_columns_.append(inputs, points, labels_.view().part(reference_d_, rows));
+        points = inputs;
+    }
+    penalty_->add_gradient(gradients, iterations_.metrics(penalty_metric), points,
+                           static_cast<float>(r1 ? options_.r1 : options_.lambda_gp),
+                           r1 ? GradientPenalty::Slope::zero : GradientPenalty::Slope::one);
 }
 
 ShardPass GanTrainer::generator_pass(std::int64_t rows, int slot) {

@@ -19,10 +19,10 @@
 #include <string>
 #include <vector>
 
-#include "host/network/class_columns.h"
 #include "host/gan/gan_networks.h"
 #include "host/gan/gan_options.h"
 #include "host/gan/gradient_penalty.h"
+#include "host/network/class_columns.h"
 #include "host/network/trace.h"
 #include "host/train/average.h"
 #include "host/train/iterations.h"
@@ -153,7 +153,8 @@ class GanTrainer {
     std::unique_ptr<Trace> average_pass_;   // for settle_average
     ClassColumns class_columns_;            // of [reference + 2B] rows
     DeviceArray<float> d_inputs_;           // what D reads of them
-    DeviceArray<float> between_;            // [B, pixels + classes]: where the slope is penalised
+    DeviceArray<float> between_;            // [B, pixels]: where the slope is penalised
+    DeviceArray<float> penalised_;          // the same with classes, as D reads them
     DeviceArray<float> row_values_;         // [B]
     DeviceArray<float> ones_;               // [B]
     DeviceArray<float> feature_means_;      // [3, width of D's last hidden layer]

@@ -2,13 +2,14 @@
 #include <fmt/format.h>
 
 #include "host/network/layers/kinds.h"
+#include "host/network/layers/tangent_rule.h"
 #include "kernels/convolution_shape.h"
 
 namespace patchforge {
 
 namespace {
 
-class Convolution final : public Layer {
+class Convolution final : public LinearLayer {
   public:
     explicit Convolution(const ConvolutionShape& shape) : shape_(shape) { shape_.validate(); }
 

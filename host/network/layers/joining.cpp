@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "host/network/layers/kinds.h"
+#include "host/network/layers/tangent_rule.h"
 
 namespace patchforge {
 
@@ -14,7 +15,7 @@ void pass_on(Backend& backend, Matrix<float> dx, Matrix<const float> x, const Ep
     }
 }
 
-class Add final : public Layer {
+class Add final : public LinearLayer {
   public:
     explicit Add(Extent extent) : extent_(extent) {}
 
@@ -38,7 +39,7 @@ class Add final : public Layer {
     Extent extent_;
 };
 
-class Concatenation final : public Layer {
+class Concatenation final : public LinearLayer {
   public:
     Concatenation(Extent first, Extent second) : first_(first), second_(second) {}
 
@@ -65,7 +66,7 @@ class Concatenation final : public Layer {
     Extent first_, second_;
 };
 
-class View final : public Layer {
+class View final : public LinearLayer {
   public:
     explicit View(Extent extent) : extent_(extent) {}
 

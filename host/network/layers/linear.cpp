@@ -1,12 +1,13 @@
 #include <fmt/format.h>
 
 #include "host/network/layers/kinds.h"
+#include "host/network/layers/tangent_rule.h"
 
 namespace patchforge {
 
 namespace {
 
-class Linear final : public Layer {
+class Linear final : public LinearLayer {
   public:
     Linear(std::int64_t inputs, std::int64_t outputs) : inputs_(inputs), outputs_(outputs) {}
 

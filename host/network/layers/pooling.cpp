@@ -4,12 +4,13 @@
 #include <stdexcept>
 
 #include "host/network/layers/kinds.h"
+#include "host/network/layers/tangent_rule.h"
 
 namespace patchforge {
 
 namespace {
 
-class Pooling final : public Layer {
+class Pooling final : public Layer, public TangentRule {
   public:
     explicit Pooling(const Pool& pool) : pool_(pool) { pool_.validate(); }
 
@@ -36,6 +37,36 @@ class Pooling final : public Layer {
                         Vector<const float>, Matrix<const float> x, const Epilogue& previous,
                         const LayerPass&) const override {
         backend.pool_gradient(dx, dz, x, pool_, previous);
+    }
+    // Averages and sums are linear. Of a maximum the tangent is that of each window's first largest pixel:
+    // a gradient of ones marks those pixels with 1 as long as no two windows share one, a ReLU's
+    // derivative by the marks keeps what stands there, and kernel^2 times the average adds it up.
+    std::string why_no_tangent() const override {
+        return pool_.kind == PoolKind::maximum && (pool_.stride < pool_.kernel || pool_.ceil_mode)
+                   ? "takes the maximum of windows that overlap or stick out; take pool average, "
+                     "or whole windows side by side"
+                   : "";
+    }
+    std::int64_t tangent_room(std::int64_t rows) const override {
+        return pool_.kind == PoolKind::maximum ? 2 * rows * pool_.in.size() : 0;
+    }
+    void tangent(Backend& backend, Matrix<float> t, const std::vector<Matrix<const float>>& dx,
+                 const std::vector<Matrix<const float>>& x, Vector<const float>,
+                 Vector<float> room) const override {
+        if (pool_.kind != PoolKind::maximum) {
+            backend.pool(t, dx[0], pool_);
+            return;
+        }
+        const std::int64_t inputs = pool_.in.size(), numbers = t.rows * inputs;
+        const Matrix<float> marks{room.data, t.rows, inputs};
+        const Matrix<float> kept{room.data + numbers, t.rows, inputs};
+        backend.fill(t.flat(), 1);
+        backend.pool_gradient(marks, t, x[0], pool_, {});
+        backend.activation_gradient(kept, dx[0], marks, {Activation::relu});
+        Pool average = pool_;
+        average.kind = PoolKind::average;
+        backend.pool(t, kept, average);
+        backend.affine(t.flat(), t.flat(), static_cast<float>(pool_.kernel * pool_.kernel), 0);
     }
 
   private:

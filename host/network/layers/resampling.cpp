@@ -4,12 +4,13 @@
 #include <stdexcept>
 
 #include "host/network/layers/kinds.h"
+#include "host/network/layers/tangent_rule.h"
 
 namespace patchforge {
 
 namespace {
 
-class Resampling final : public Layer {
+class Resampling final : public LinearLayer {
   public:
     Resampling(const Resample& rule, std::string text) : rule_(rule), text_(std::move(text)) {
         rule_.validate();

@@ -117,6 +117,26 @@ const std::vector<Variant>& variants() {
              o.conditional = true;
              o.translation = 1;
          }},
+        {"penalty through layers",
+         [](GanOptions& o) {
+             o.network_g = "5>48; view 4x3x4 norm=batch relu; conv 4>3 k3 p1; linear 36>35 tanh";
+             o.network_d = "1x5x7; conv 1>3 k3 p1 spectral leaky_relu as=pieces; conv 3>1 k1 "
+                           "spectral head; conv 3>4 k3 s2 p1 from=pieces spectral leaky_relu; pool "
+                           "max k2; linear 8>1 spectral";
+             choose_loss(o, "lsgan");
+             o.lambda_gp = 10;
+             o.n_critic = 2;
+             o.translation = 1;
+         }},
+        {"R1, classes as maps",
+         [](GanOptions& o) {
+             o.network_g = "7>48; view 4x3x4 norm=batch relu; conv 4>3 k3 p1; linear 36>35 tanh";
+             o.network_d = "3x5x7; conv 3>4 k3 s2 p1 leaky_relu as=skip; conv 4>4 k3 p1; add skip "
+                           "leaky_relu; linear 48>1";
+             o.conditional = true;
+             o.one_fake = true;
+             o.r1 = 3;
+         }},
         {"feature matching", [](GanOptions& o) { o.feature_matching = true; }},
         {"historical averaging", [](GanOptions& o) { o.lambda_history = 0.1; }},
         {"batch normalisation",
@@ -387,6 +407,36 @@ TEST_F(GanTricks, PenaltyBringsTheSlopeToOne) {
     EXPECT_LT(after, 2);
 }
 
+// And takes it from a convolutional D where the patches are.
+TEST_F(GanTricks, R1FlattensTheDiscriminatorAtPatches) {
+    const Patches patches(40);
+    const auto slope = [&](double r1) {
+        GanOptions options = small_options();
+        options.network_g = "5>35 tanh";
+        options.network_d = "1x5x7; conv 1>4 k3 s2 p1 leaky_relu; linear 48>1";
+        options.learning_rate_d = 0.003;
+        options.r1 = r1;
+        GanTrainer trainer(backend(), options, patches.rows);
+        return trainer.run(200).back().gradient_penalty / r1;
+    };
+    EXPECT_LT(slope(30), 0.3 * slope(1e-6));
+}
+
+// Where the class stands behind the pixels the points between do not take the fakes' place.
+TEST_F(GanTricks, PenaltyLeavesTheFakeThatServesBoth) {
+    const Patches patches(40);
+    const auto first_loss_of_g = [&](double lambda) {
+        GanOptions options = small_options();
+        options.conditional = options.one_fake = true;
+        options.lambda_gp = lambda;
+        options.learning_rate_d = 1e-12; // so that D is the same
+        options.dropout = 0;
+        GanTrainer trainer(backend(), options, patches.rows);
+        return trainer.run(1)[0].loss_g;
+    };
+    EXPECT_EQ(first_loss_of_g(10), first_loss_of_g(0));
+}
+
 TEST_F(GanTricks, ConditionalNetworksAreToldTheClass) {
     const Patches patches(40);
     GanOptions options = small_options();
@@ -529,7 +579,8 @@ TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
         o.closeness_columns = 8, o.normalisation_d = Normalisation::virtual_batch;
     });
     refused([](GanOptions& o) { o.batch_size = 1, o.normalisation_g = Normalisation::batch; });
-    refused([](GanOptions& o) { o.network = "light", o.lambda_gp = 10; });
+    refused([](GanOptions& o) { o.lambda_gp = 10, o.r1 = 1; });
+    refused([](GanOptions& o) { o.r1 = 1, o.normalisation_d = Normalisation::batch; });
     refused([](GanOptions& o) { o.one_fake = o.feature_matching = true; });
     refused([](GanOptions& o) { o.ema_warmup = true; });
     refused(

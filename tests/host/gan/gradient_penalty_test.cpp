@@ -1,12 +1,16 @@
-// The gradient penalty and its gradient against central differences of the penalty, both worked out
-// in float64 from the definition: the slope is the gradient of D by its input.
+// The penalties on the slope and their gradients against central differences of the penalty, both worked
+// out in float64 from the definition: the slope is the gradient of D by its input. Of networks of layers
+// that gradient is itself taken by differences of the oracle's answers, which are exact between two kinks.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <random>
 
 #include "host/files/safetensors.h"
 #include "host/gan/gradient_penalty.h"
+#include "tests/host/network/network_oracle.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -163,6 +167,221 @@ TEST_P(GradientPenaltyTest, BehindAFixedLayer) {
     shape.layers[0].activation = Activation::identity;
     shape.layers[0].trained = false;
     check(shape, 6, 40);
+}
+
+using Slope = GradientPenalty::Slope;
+
+// D's answers: the sum over the heads of the mean over each one's map.
+std::vector<double> answers(const NetworkShape& shape, const testing::NetworkValues& values,
+                            const oracle::DoubleMatrix& x) {
+    std::vector<double> sums(static_cast<std::size_t>(x.rows));
+    const auto outputs = testing::layer_values(shape, values, x, false);
+    for (const int head : shape.heads()) {
+        const oracle::DoubleMatrix& y = outputs[static_cast<std::size_t>(head)];
+        for (std::size_t e = 0; e < y.values.size(); ++e) {
+            sums[e / static_cast<std::size_t>(y.columns)] +=
+                y.values[e] / static_cast<double>(y.columns);
+        }
+    }
+    return sums;
+}
+
+double layered_penalty(const NetworkShape& shape, const testing::NetworkValues& values,
+                       const std::vector<float>& input, std::int64_t rows, std::int64_t pixels,
+                       Slope slope) {
+    const double h = 1e-5;
+    oracle::DoubleMatrix x(rows * (pixels + 1), shape.inputs());
+    for (std::int64_t e = 0; e < x.rows; ++e) {
+        for (std::int64_t c = 0; c < x.columns; ++c) {
+            x(e, c) = input[static_cast<std::size_t>(e / (pixels + 1) * x.columns + c)] +
+                      (c < pixels && c == e % (pixels + 1) ? h : 0);
+        }
+    }
+    const std::vector<double> y = answers(shape, values, x);
+    double total = 0;
+    for (std::int64_t row = 0; row < rows; ++row) {
+        const double* own = y.data() + row * (pixels + 1); // of a pixel moved; the last of none
+        double squares = 0;
+        for (std::int64_t i = 0; i < pixels; ++i) {
+            squares += std::pow((own[i] - own[pixels]) / h, 2);
+        }
+        total += slope == Slope::one ? lambda * std::pow(std::sqrt(1e-4 + squares) - 1, 2)
+                                     : lambda / 2 * squares;
+    }
+    return total / static_cast<double>(rows);
+}
+
+struct LayeredCase {
+    const char* text;
+    std::int64_t pixels; // whose slope is meant
+    Slope slope;
+    // By difference: a number of a tensor, and the penalty's gradient by it.
+    struct Difference {
+        std::string tensor;
+        std::size_t element;
+        double value;
+    };
+    std::vector<Difference> differences{};
+    double penalty = 0;
+};
+
+class LayeredPenaltyTest : public testing::BackendTest {
+  protected:
+    static constexpr std::int64_t rows = 2;
+
+    void check(LayeredCase& c) {
+        const NetworkShape shape = network_shape_from_description(c.text);
+        Network network(backend(), shape);
+        network.initialise(seed, 1);
+        backend().affine(network.all().value, network.all().value, 1.8f, 0);
+        std::mt19937 engine(seed);
+        std::uniform_real_distribution<float> uniform(-1, 1);
+        std::vector<float> host(static_cast<std::size_t>(rows * shape.inputs()));
+        std::generate(host.begin(), host.end(), [&] { return uniform(engine); });
+        DeviceArray<float> input(backend(), rows * shape.inputs()), metric(backend(), 1);
+        input.upload(host.data(), input.size());
+        DeviceArray<float> gradients(backend(), network.all().value.size);
+        const TensorFile before = network.weights();
+        GradientPenalty penalty(network, rows + 1, c.pixels);
+        penalty.add_gradient(gradients.view(), metric.view(), input.matrix(rows, shape.inputs()),
+                             lambda, c.slope);
+        std::vector<float> claimed(static_cast<std::size_t>(gradients.size()));
+        gradients.download(claimed.data(), gradients.size());
+        float claimed_penalty = 0;
+        metric.download(&claimed_penalty, 1);
+        // Singular vectors included: D's own pass moves them, this one does not.
+        const TensorFile after = network.weights();
+        EXPECT_EQ(encode_safetensors(after.tensors, {}), encode_safetensors(before.tensors, {}));
+        if (c.differences.empty()) {
+            differentiate(c, network, host);
+        }
+        EXPECT_NEAR(claimed_penalty, c.penalty, 2e-5 * c.penalty);
+        std::map<std::string, std::int64_t> places;
+        for (std::int64_t l = 0; l < network.layer_count(); ++l) {
+            const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+            if (layer.has_weights()) {
+                places[layer.weight_name()] = network.weight(l).data - network.all().value.data;
+                places[layer.bias_name()] = network.bias(l).data - network.all().value.data;
+            }
+        }
+        for (const auto& [tensor, element, value] : c.differences) {
+            const double ours = claimed[static_cast<std::size_t>(places.at(tensor)) + element];
+            EXPECT_FALSE(!(std::abs(value - ours) <= 5e-5 * (1 + std::abs(value))))
+                << tensor << " " << element << ": difference " << value << ", ours " << ours
+                << ", seed " << seed;
+        }
+    }
+
+  private:
+    // Some numbers of every tensor that is trained.
+    static void differentiate(LayeredCase& c, const Network& network,
+                              const std::vector<float>& input) {
+        const NetworkShape& shape = network.shape();
+        testing::NetworkValues values = testing::values_of(network);
+        const auto loss = [&] {
+            return layered_penalty(shape, values, input, rows, c.pixels, c.slope);
+        };
+        c.penalty = loss();
+        double largest = 0;
+        const double h = 1e-5;
+        for (const LayerShape& layer : shape.layers) {
+            if (!layer.has_weights() || !layer.trained) {
+                continue;
+            }
+            for (const std::string& name : {layer.weight_name(), layer.bias_name()}) {
+                std::vector<double>& numbers = values.at(name);
+                const std::size_t few = name == layer.weight_name() ? 12 : 2;
+                for (std::size_t e = 0; e < numbers.size(); e += 1 + numbers.size() / few) {
+                    const double before = numbers[e];
+                    numbers[e] = before + h;
+                    const double above = loss();
+                    numbers[e] = before - h;
+                    const double below = loss();
+                    numbers[e] = before;
+                    c.differences.push_back({name, e, (above - below) / (2 * h)});
+                    largest = std::max(largest, std::abs(c.differences.back().value));
+                }
+            }
+        }
+        ASSERT_GT(c.penalty, 0.05) << "nothing to differentiate";
+        ASSERT_GT(largest, 0.05) << "nothing to differentiate";
+    }
+};
+PATCHFORGE_ON_EVERY_BACKEND(LayeredPenaltyTest);
+
+// The oracle's differences are worked out once, for the first backend.
+TEST_P(LayeredPenaltyTest, IsTheDerivativeOfTheSlopes) {
+    static std::vector<LayeredCase> cases = {
+        {"2x5x6; conv 2>3 k3 p1 leaky_relu as=skip; conv 3>3 k3 p1 leaky_relu; add skip "
+         "leaky_relu; conv 3>4 k4 s2 p1 leaky_relu; pool average k2 s1; linear 8>1",
+         60, Slope::one},
+        {"2x5x6; conv 2>3 k3 p1 relu as=skip; conv 3>3 k3 p1; add skip relu; conv 3>4 k3 s2 p1 "
+         "leaky_relu; pool global; 4>1",
+         60, Slope::zero},
+        // Spectrally normalised, two heads, a maximum, maps joined.
+        {"2x6x6; conv 2>4 k3 p1 spectral leaky_relu as=pieces; conv 4>1 k1 spectral head; pool "
+         "max k2 from=pieces as=half; depthwise k3 p1 spectral "
+         "leaky_relu; concat half; conv 8>3 k3 s2 p1 spectral relu; linear 12>1 spectral",
+         72, Slope::one},
+        // The last channel says something else; layers that lay pictures out anew, and a fixed one.
+        {"3x4x4; transposed 3>4 k4 s2 p1 leaky_relu; crop 6; pad 1; conv 4>3 k3 p2 d2 fixed; pool "
+         "max k2 s3; view 27x1x1; 27>6 leaky_relu; 6>1",
+         32, Slope::zero},
+    };
+    for (LayeredCase& c : cases) {
+        SCOPED_TRACE(c.text);
+        check(c);
+    }
+}
+
+// Every sum has its order.
+TEST(GradientPenalty, SameBitsForAnyNumberOfThreads) {
+    std::vector<std::vector<float>> results;
+    for (const int threads : {1, 2, 5}) {
+        const auto backend = make_cpu_backend({.threads = threads});
+        Network network(*backend, network_shape_from_description(
+                                      "3x17x16; conv 3>8 k4 s2 p1 spectral leaky_relu; pool max "
+                                      "k2; conv 8>9 k3 p1 leaky_relu; linear 144>1"));
+        network.initialise(seed, 1);
+        DeviceArray<float> input(*backend, 5 * 816), metric(*backend, 1);
+        backend->fill_normal(input.view(), 0, 1, {seed, 3, {}});
+        DeviceArray<float> gradients(*backend, network.all().value.size);
+        GradientPenalty penalty(network, 5, 816);
+        for (const Slope slope : {Slope::one, Slope::zero}) {
+            penalty.add_gradient(gradients.view(), metric.view(), input.matrix(5, 816), 3, slope);
+        }
+        std::vector<float>& host =
+            results.emplace_back(static_cast<std::size_t>(gradients.size() + 1));
+        gradients.download(host.data(), gradients.size());
+        metric.download(host.data() + gradients.size(), 1);
+    }
+    EXPECT_EQ(results[0], results[1]);
+    EXPECT_EQ(results[0], results[2]);
+}
+
+// What a row's slope cannot be of is named, with what to take instead.
+TEST(GradientPenalty, RefusesLayersWithoutATangent) {
+    const auto backend = make_cpu_backend();
+    const std::vector<std::pair<const char*, const char*>> refused = {
+        {"1x4x4; conv 1>2 k3 p1 norm=batch relu; linear 32>1",
+         "layer 1 (conv 1>2 k3 p1) normalises by other rows"},
+        {"1x4x4; conv 1>2 k3 p1 norm=instance relu; linear 32>1", "spectral in its place"},
+        {"1x4x4; conv 1>2 k3 p1; deviation 2; linear 48>1", "layer 2 (deviation 2)"},
+        {"1x4x4; conv 1>2 k3 p1; noise 0.1; linear 32>1", "layer 2 (noise 0.1)"},
+        {"1x4x4; conv 1>2 k3 p1 tanh; linear 32>1", "ends in tanh"},
+        {"1x4x4; pool max k2 s1; linear 9>1", "overlap"},
+        {"1x5x5; pool max k2 ceil; linear 9>1", "stick out"},
+        {"16>4 closeness=2x3; 6>1", "closeness"},
+    };
+    for (const auto& [text, reason] : refused) {
+        const Network network(*backend, network_shape_from_description(text));
+        try {
+            const GradientPenalty penalty(network, 2, 16);
+            FAIL() << text;
+        } catch (const std::invalid_argument& error) {
+            EXPECT_NE(std::string(error.what()).find(reason), std::string::npos) << error.what();
+        }
+    }
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, GradientPenaltyTest, ::testing::Values("cpu", "cuda"),

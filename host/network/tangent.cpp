@@ -1,0 +1,150 @@
+#include "host/network/tangent.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "host/network/layers/kinds.h"
+#include "host/network/layers/tangent_rule.h"
+
+namespace patchforge {
+
+namespace {
+
+const TangentRule* rule_of(const Layer& layer) {
+    return dynamic_cast<const TangentRule*>(&layer);
+}
+
+std::string why_none(const LayerShape& layer) {
+    const TangentRule* rule = layer.layer ? rule_of(*layer.layer) : nullptr;
+    if (layer.layer && rule == nullptr) {
+        return "has no second derivative here; leave it out";
+    }
+    if (rule != nullptr && !rule->why_no_tangent().empty()) {
+        return rule->why_no_tangent();
+    }
+    switch (layer.normalisation) {
+    case Normalisation::none:
+        break;
+    case Normalisation::batch:
+    case Normalisation::virtual_batch:
+        return "normalises by other rows, so that the slope of a row is none of its own; leave "
+               "norm= out, or write spectral in its place";
+    case Normalisation::instance:
+    case Normalisation::group:
+        return "normalises, which has no second derivative here; leave norm= out, or write "
+               "spectral in its place";
+    }
+    if (layer.closeness_columns > 0) {
+        return "compares rows, so that the slope of a row is none of its own; leave closeness= out";
+    }
+    if (layer.activation == Activation::tanh || layer.activation == Activation::sigmoid) {
+        return fmt::format("ends in {}, whose slope changes with its input; take relu or "
+                           "leaky_relu",
+                           activation_name(layer.activation));
+    }
+    return {};
+}
+
+} // namespace
+
+std::string Tangent::why_none(const NetworkShape& shape) {
+    for (std::size_t l = 0; l < shape.layers.size(); ++l) {
+        const LayerShape& layer = shape.layers[l];
+        if (const std::string reason = patchforge::why_none(layer); !reason.empty()) {
+            return fmt::format("layer {} ({}) {}", l + 1,
+                               layer.layer ? layer.layer->text()
+                                           : linear_layer(layer.inputs, layer.outputs)->text(),
+                               reason);
+        }
+    }
+    return {};
+}
+
+Tangent::Tangent(const Network& network, std::int64_t maximum_rows)
+    : network_(&network), memory_(network.shape().layers.size()) {
+    Backend& backend = network.backend();
+    std::int64_t room = 0;
+    for (std::int64_t l = network.layer_count() - 1; l >= 0; --l) {
+        const LayerShape& layer = shape(l);
+        LayerMemory& kept = memory_[static_cast<std::size_t>(l)];
+        kept.layer = layer.layer ? layer.layer : linear_layer(layer.inputs, layer.outputs);
+        for (const int source : network.shape().sources(l)) {
+            if (source >= 0) {
+                memory_[static_cast<std::size_t>(source)].read = true;
+            }
+        }
+        if (kept.read) {
+            kept.tangent = DeviceArray<float>(backend, maximum_rows * layer.outputs);
+            room = std::max(room, rule_of(*kept.layer)->tangent_room(maximum_rows));
+        }
+        if (layer.spectral) {
+            const std::int64_t size = layer.spectral_matrix().size();
+            kept.weight = DeviceArray<float>(backend, size);
+            kept.d_weight = DeviceArray<float>(backend, size);
+            kept.sigma = DeviceArray<float>(backend, 1);
+        }
+    }
+    if (room > 0) {
+        room_ = DeviceArray<float>(backend, room);
+    }
+}
+
+void Tangent::add_gradients(Vector<float> gradients, const Trace& pass, Matrix<const float> input,
+                            Matrix<const float> direction) {
+    Backend& backend = network_->backend();
+    for (std::int64_t l = 0; l < network_->layer_count(); ++l) {
+        const LayerMemory& kept = memory_[static_cast<std::size_t>(l)];
+        std::vector<Matrix<const float>> x, dx;
+        for (const int source : network_->shape().sources(l)) {
+            x.push_back(source < 0 ? input : pass.output(source));
+            dx.push_back(source < 0 ? direction
+                                    : memory_[static_cast<std::size_t>(source)].tangent.matrix(
+                                          input.rows, shape(source).outputs));
+        }
+        const Vector<const float> weight = weight_of(l);
+        if (shape(l).trained && shape(l).has_weights()) {
+            add_weight_gradient(l, gradients, pass.gradient(l), dx.front());
+        }
+        if (!kept.read) {
+            continue;
+        }
+        const Matrix<float> t = kept.tangent.matrix(input.rows, shape(l).outputs);
+        rule_of(*kept.layer)->tangent(backend, t, dx, x, weight, room_.view());
+        if (!pass.epilogue(l).is_identity()) {
+            backend.activation_gradient(t, t, pass.output(l), pass.epilogue(l));
+        }
+    }
+}
+
+// As the pass divided them: its singular vectors are still there.
+Vector<const float> Tangent::weight_of(std::int64_t layer) {
+    LayerMemory& kept = memory_[static_cast<std::size_t>(layer)];
+    if (shape(layer).spectral) {
+        network_->backend().spectral_normalise(
+            kept.weight.view(), kept.sigma.view(), network_->spectral_u(layer),
+            network_->spectral_v(layer), network_->weight(layer).flat(),
+            shape(layer).spectral_matrix(), 0);
+        return kept.weight.view();
+    }
+    return shape(layer).has_weights() ? network_->weight(layer).flat() : Vector<float>{};
+}
+
+void Tangent::add_weight_gradient(std::int64_t layer, Vector<float> gradients,
+                                  Matrix<const float> dz, Matrix<const float> dx) {
+    Backend& backend = network_->backend();
+    LayerMemory& kept = memory_[static_cast<std::size_t>(layer)];
+    const Vector<float> weight = network_->weight(layer).flat();
+    const Vector<float> target{network_->gradient_of(gradients, weight.data), weight.size};
+    const bool spectral = shape(layer).spectral;
+    kept.layer->weight_gradient(backend, spectral ? kept.d_weight.view() : target, {}, dz, dx,
+                                !spectral);
+    if (spectral) {
+        backend.spectral_gradient(target, kept.d_weight.view(), kept.weight.view(),
+                                  kept.sigma.view(), network_->spectral_u(layer),
+                                  network_->spectral_v(layer), shape(layer).spectral_matrix(),
+                                  true);
+    }
+}
+
+} // namespace patchforge
