@@ -18,12 +18,10 @@ struct Outcome {
     std::string text; // stdout and stderr
 };
 
-Outcome run(const std::string& arguments) {
-    const char* program = std::getenv("PATCHFORGE_PROGRAM");
-    const std::string command = std::string(program ? program : "build/patchforge-cpu") + ' ' +
-                                arguments + " 2>&1 < /dev/null";
+// By a shell.
+Outcome run_command(const std::string& command) {
     Outcome outcome;
-    std::FILE* pipe = ::popen(command.c_str(), "r");
+    std::FILE* pipe = ::popen(("{ " + command + "; } 2>&1 < /dev/null").c_str(), "r");
     std::array<char, 4096> buffer{};
     while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
         outcome.text.append(buffer.data(), count);
@@ -31,6 +29,11 @@ Outcome run(const std::string& arguments) {
     const int status = ::pclose(pipe);
     outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     return outcome;
+}
+
+Outcome run(const std::string& arguments) {
+    const char* program = std::getenv("PATCHFORGE_PROGRAM");
+    return run_command(std::string(program ? program : "build/patchforge-cpu") + ' ' + arguments);
 }
 
 TEST(Program, HelpAndVersion) {
@@ -151,6 +154,41 @@ TEST(Program, DrawsPacksAndDescribes) {
     EXPECT_EQ(outcome.status, 0) << outcome.text;
     EXPECT_NE(outcome.text.find("12"), std::string::npos) << outcome.text;
     EXPECT_EQ(run("info " + tissue).status, 0);
+}
+
+// Threads that the system does not start are an error that says so, not an abort.
+TEST(Program, MoreThreadsThanMemoryIsAClearError) {
+    const TemporaryFolder folder;
+    const std::string tissue = (folder / "tissue").string(), out = (folder / "run").string();
+    ASSERT_EQ(run("tissue " + tissue + " --patients 3 --patches 8 --size 10").status, 0);
+    const char* program = std::getenv("PATCHFORGE_PROGRAM");
+    const Outcome outcome = run_command(
+        "ulimit -v 1000000; exec " + std::string(program ? program : "build/patchforge-cpu") +
+        " train gan --data " + tissue + " --steps 1 --hidden-dim 8 --batch-size 8 --threads 1024 " +
+        "--out " + out);
+    EXPECT_EQ(outcome.status, 1) << outcome.text;
+    EXPECT_NE(outcome.text.find("--threads 1024: the system starts no more than "),
+              std::string::npos)
+        << outcome.text;
+}
+
+// The shell takes DATA and NAME as they are, blanks, quotes and semicolons too.
+TEST(Program, MakeRunTakesAnyPath) {
+    const TemporaryFolder folder;
+    const auto stub = folder / "patchforge";
+    put(stub, "#!/bin/sh\nfor word in \"$@\"; do printf '<%s>' \"$word\"; done\n");
+    std::filesystem::permissions(stub, std::filesystem::perms::owner_all);
+    const std::string call =
+        "unset MAKEFLAGS MFLAGS MAKELEVEL; make -s -o install-packages run MAKE=true NVCC= B=" +
+        folder.path().string();
+    const std::string marked = (folder / "marked").string();
+    const Outcome outcome =
+        run_command(call + " DATA=\"a b;touch '" + marked + "'\" NAME=\"n;'m o\"");
+    EXPECT_EQ(outcome.status, 0) << outcome.text;
+    EXPECT_NE(outcome.text.find("<tour><--data><a b;touch '" + marked + "'><--out><runs/n;'m o>"),
+              std::string::npos)
+        << outcome.text;
+    EXPECT_FALSE(std::filesystem::exists(marked));
 }
 
 TEST(Program, DoctorWorksAnywhere) {

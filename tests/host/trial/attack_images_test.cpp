@@ -1,4 +1,5 @@
 // The pictures of an attack, written and read again.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -56,6 +57,26 @@ TEST_P(AttackImages, SavedImagesReadBackAsTheyWere) {
     EXPECT_EQ(sheet.rows.size(), sheet.row_names.size());
     EXPECT_EQ(sheet.rows.front().size(), sheet.column_names.size());
     EXPECT_EQ(sheet.rows.front().front().channels, 3);
+}
+
+// Patches of different folders may have one name, and another may be what would tell them apart.
+TEST_P(AttackImages, NoNameIsUsedTwice) {
+    const TemporaryFolder folder;
+    for (std::int64_t i = 0; i < samples; ++i) {
+        set.names.push_back(i % 3 == 0   ? fmt::format("folder {}/x.png", i)
+                            : i % 3 == 1 ? fmt::format("{:06}_x.png", i + 2)
+                                         : std::string(245, 'y') + ".png");
+    }
+    const auto out = folder.path() / "adversarial";
+    const SavedImages saved =
+        save_images(out, run("fgsm", 4.0 / 255), set, model->format(), Norm::linf);
+    EXPECT_EQ(saved.files, samples);
+    EXPECT_EQ(saved.changed_on_disk, 0);
+    std::int64_t files = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(out)) {
+        files += entry.is_regular_file();
+    }
+    EXPECT_EQ(files, samples);
 }
 
 // Sheets take from every class in turn: a set in the order of its classes does not hide the last.
