@@ -277,7 +277,10 @@ void OutputFolder::hear(const fs::path& made) {
         real_path(made.parent_path().empty() ? "." : made.parent_path()) / made.filename();
     if (is_within(path, path_)) {
         const std::string name = path.lexically_relative(path_).string();
-        if (name != list_name && made_.insert(name).second) {
+        std::error_code ignored; // what was there before and is in no list is somebody else's
+        if (name != list_name && !made_.contains(name) &&
+            !fs::exists(fs::symlink_status(path, ignored))) {
+            made_.insert(name);
             append("file " + line_of(name) + "\n");
         }
     }

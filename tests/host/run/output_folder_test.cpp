@@ -94,6 +94,15 @@ TEST_F(OutputFolderTest, AddsToWhatIsWhole) {
     EXPECT_TRUE(fs::exists(path_ / "c/mine"));
 }
 
+// A file that was there before is nobody's to take back, though a call replaced it.
+TEST_F(OutputFolderTest, WhatWasThereStaysThoughItWasReplaced) {
+    fs::create_directories(path_);
+    std::ofstream(path_ / "metrics.jsonl") << "of months";
+    call("evaluate", {"metrics.jsonl", "page"}, Earlier::kept, false);
+    call("evaluate", {"other"}, Earlier::kept);
+    EXPECT_EQ(files_in(path_), (Names{"metrics.jsonl", "other"}));
+}
+
 TEST_F(OutputFolderTest, KeepsTheEarlierResultAsideUntilTheNewOneIsWhole) {
     const fs::path aside = folder_ / "out.earlier";
     call("tour", {"gan/a", "report.html"}, Earlier::aside);
