@@ -79,18 +79,54 @@ std::string terminal_text(std::string_view text) {
     return result;
 }
 
-std::string csv_field(std::string_view text) {
-    std::string field = utf8_text(text);
+std::string terminal_lines(std::string_view text) {
+    std::string result;
+    for (std::size_t end; (end = text.find('\n')) != std::string_view::npos;
+         text.remove_prefix(end + 1)) {
+        result += terminal_text(text.substr(0, end)) + '\n';
+    }
+    return result + terminal_text(text);
+}
+
+std::string terminal_list(std::span<const std::string> names) {
+    std::string result;
+    for (const std::string& name : names) {
+        result += (result.empty() ? "" : ", ") + terminal_text(name);
+    }
+    return result;
+}
+
+namespace {
+
+// Quotes, where `always` or needed.
+std::string csv(std::string_view text, bool always) {
+    std::string field;
+    for (const char letter : utf8_text(text)) {
+        const bool control = static_cast<unsigned char>(letter) < 0x20 || letter == 0x7F;
+        const bool kept = letter == '\t' || letter == '\r' || letter == '\n';
+        field += control && !kept ? hexadecimal(letter) : std::string(1, letter);
+    }
     if (!field.empty() && std::string_view("=+-@\t\r").find(field[0]) != std::string_view::npos) {
         field.insert(field.begin(), '\'');
     }
-    if (field.find_first_of("\",;\t\r\n") == std::string::npos && !field.starts_with(' ')) {
+    if (!always && field.find_first_of("\",;\t\r\n") == std::string::npos &&
+        !field.starts_with(' ')) {
         return field;
     }
     for (std::size_t at = 0; (at = field.find('"', at)) != std::string::npos; at += 2) {
         field.insert(at, 1, '"');
     }
     return '"' + field + '"';
+}
+
+} // namespace
+
+std::string csv_field(std::string_view text) {
+    return csv(text, false);
+}
+
+std::string quoted_csv_field(std::string_view text) {
+    return csv(text, true);
 }
 
 } // namespace patchforge

@@ -111,11 +111,11 @@ void run(Call& call) {
     std::size_t name_width = 4;
     const std::size_t shown = std::min(pictures.names.size(), static_cast<std::size_t>(call.show));
     for (std::size_t i = 0; i < shown; ++i) {
-        name_width = std::max(name_width, pictures.names[i].size());
+        name_width = std::max(name_width, columns_of_text(terminal_text(pictures.names[i])));
     }
     fmt::print("{:{}}  {:>10}  {:>10}", "name", name_width, "label", "called");
     for (const std::string& name : format.class_names) {
-        fmt::print("  {:>10}", "p(" + name + ")");
+        fmt::print("  {:>10}", "p(" + terminal_text(name) + ")");
     }
     fmt::print("\n");
     std::vector<std::int64_t> counts(classes, 0);
@@ -135,8 +135,9 @@ void run(Call& call) {
         csv += fmt::format("{},{},{}", csv_field(pictures.names[i]), csv_field(pictures.labels[i]),
                            csv_field(name));
         if (i < shown) {
-            fmt::print("{:{}}  {:>10}  {:>10}", pictures.names[i], name_width,
-                       pictures.labels[i].empty() ? undefined : pictures.labels[i], name);
+            fmt::print("{:{}}  {:>10}  {:>10}", terminal_text(pictures.names[i]), name_width,
+                       pictures.labels[i].empty() ? undefined : terminal_text(pictures.labels[i]),
+                       terminal_text(name));
         }
         for (std::size_t k = 0; k < classes; ++k) {
             csv += fmt::format(",{:.6f}", probabilities[i * classes + k]);
@@ -154,7 +155,7 @@ void run(Call& call) {
         fmt::print("... and {} more\n", pictures.names.size() - shown);
     }
     for (std::size_t k = 0; k < classes; ++k) {
-        fmt::print("called {}: {} of {}\n", format.class_names[k], counts[k],
+        fmt::print("called {}: {} of {}\n", terminal_text(format.class_names[k]), counts[k],
                    pictures.names.size());
     }
     if (known > 0) {
@@ -162,8 +163,7 @@ void run(Call& call) {
     }
     if (known < labelled) {
         fmt::print("not scored: {} pictures whose classes are none of the model's ({})\n",
-                   labelled - known,
-                   terminal_text(fmt::format("{}", fmt::join(format.class_names, ", "))));
+                   labelled - known, terminal_list(format.class_names));
     }
     if (!call.csv.empty() && SharedRows::writes()) {
         write_file_atomically(call.csv, csv);

@@ -10,6 +10,7 @@
 #include <new>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "host/cli/config_file.h"
 #include "host/cli/help/bash_completion.h"
 #include "host/cli/help/manual_page.h"
@@ -28,7 +29,7 @@ namespace {
 void print_error(const std::string& error) {
     std::fflush(stdout);
     // Not fmt::print, which throws where standard error cannot be written to.
-    print_anyway(fmt::format("patchforge: error: {}\n", error));
+    print_anyway(fmt::format("patchforge: error: {}\n", terminal_lines(error)));
 }
 
 // `told`: by another rank. A rank 0 that hung is woken by mpirun, which ends it: who found out has printed the reason.

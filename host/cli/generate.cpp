@@ -7,6 +7,7 @@
 #include <optional>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "data/new_files.h"
 #include "data/png.h"
 #include "host/cli/verbs.h"
@@ -64,7 +65,7 @@ std::int64_t class_of(const std::string& name, const GeneratorFormat& format) {
             ? fmt::format(
                   "--class {}: this generator knows no classes; train one with --conditional", name)
             : fmt::format("--class {}: no such class; use all or one of {}", name,
-                          fmt::join(format.classes, ", ")));
+                          terminal_list(format.classes)));
 }
 
 void run(Call call) {

@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "data/describe.h"
+#include "data/escape.h"
 #include "host/cli/json_output.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
@@ -38,7 +39,7 @@ void add_reading(Facts& facts, const TensorFile& file, const ModelReading& readi
     facts.emplace_back("  pictures",
                        fmt::format("{} x {} x {}", format.channels, format.height, format.width));
     facts.emplace_back("  it sees", model.sees() + " of pixels x in [0, 1]");
-    facts.emplace_back("  classes", fmt::format("{}{}", fmt::join(format.class_names, ", "),
+    facts.emplace_back("  classes", fmt::format("{}{}", terminal_list(format.class_names),
                                                 format.binary_head ? " (one logit)" : ""));
     for (const auto& [name, held] : model.held_as) {
         if (name != held) {
@@ -242,7 +243,7 @@ void run(const std::string& path, const ModelReading& reading, JsonOutput& json)
         widest = std::max(widest, name.size());
     }
     for (const auto& [name, value] : facts) {
-        print_line(fmt::format("{:<{}}  {}", name, widest, value));
+        print_line(fmt::format("{:<{}}  {}", terminal_text(name), widest, terminal_text(value)));
     }
     json.write(json_text(json_of(path, facts)));
 }

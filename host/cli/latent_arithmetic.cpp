@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "host/cli/latent_sheet.h"
 #include "host/cli/verbs.h"
 
@@ -33,7 +34,7 @@ std::size_t class_number(const ClassifierFormat& format, const std::string& name
     if (found == format.class_names.end()) {
         throw std::invalid_argument(
             fmt::format("{} {}: the classifier has no such class; it has {}", option, name,
-                        fmt::join(format.class_names, ", ")));
+                        terminal_list(format.class_names)));
     }
     return static_cast<std::size_t>(found - format.class_names.begin());
 }
@@ -80,15 +81,23 @@ void run(const Call& call) {
     to.name = call.to_name.empty() ? to.name : call.to_name;
     const LatentCode from_mean = from.mean();
     const LatentCode to_mean = to.mean();
-    fmt::print("{}: {} codes, {}: {} codes\n", from.name, from.codes.size(), to.name,
+    const std::string from_words = terminal_text(from.name), to_words = terminal_text(to.name);
+    fmt::print("{}: {} codes, {}: {} codes\n", from_words, from.codes.size(), to_words,
                to.codes.size());
     if (!call.save_groups.empty()) {
         std::filesystem::create_directories(call.save_groups);
         for (const LatentGroup& saved : {from, to}) {
+            if (saved.name.find('/') != std::string::npos) {
+                throw std::invalid_argument(fmt::format(
+                    "--save-groups: '{}' cannot be the name of a file; give another one "
+                    "with --from-name or --to-name",
+                    saved.name));
+            }
             const std::filesystem::path path =
                 std::filesystem::path(call.save_groups) / (saved.name + ".safetensors");
             save_group(path, saved);
-            fmt::print("group {} saved in {}\n", saved.name, path.string());
+            fmt::print("group {} saved in {}\n", terminal_text(saved.name),
+                       terminal_text(path.string()));
         }
     }
     // The mean of the base group first, then codes of its own.
@@ -108,8 +117,8 @@ void run(const Call& call) {
             rows[r].push_back(moved(starts[r], from_mean, to_mean, strength));
         }
     }
-    fmt::print("each row: the mean or a code of '{}' plus so many times ('{}' - '{}')\n", base.name,
-               to.name, from.name);
+    fmt::print("each row: the mean or a code of '{}' plus so many times ('{}' - '{}')\n",
+               terminal_text(base.name), to_words, from_words);
     sheet.write(rows, columns, row_names);
 }
 

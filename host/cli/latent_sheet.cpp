@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "data/png.h"
 #include "host/page/image_grid.h"
 
@@ -107,7 +108,7 @@ void LatentSheet::write(const std::vector<std::vector<LatentCode>>& rows,
     }
     fmt::print("Look at {}{}\n", options_.out,
                classifier_ ? fmt::format(" (numbers: percent {} says {})", options_.model,
-                                         classifier_->format().class_names.back())
+                                         terminal_text(classifier_->format().class_names.back()))
                            : "");
 }
 

@@ -97,7 +97,7 @@ KindsOfPicture kinds_of(const TranslateSets& sets, const TranslateOptions& optio
             if (labels.size() != 2 || labels[i] < 0) {
                 throw std::invalid_argument(
                     fmt::format("--class-{} {}: no such class; use one of {}", i == 0 ? 'a' : 'b',
-                                asked[i], fmt::join(names, ", ")));
+                                asked[i], terminal_list(names)));
             }
             KindOfPicture& kind = i == 0 ? kinds.a : kinds.b;
             kind.name = names[static_cast<std::size_t>(labels[i])];

@@ -7,6 +7,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "data/escape.h"
 #include "host/evaluate/binary_scores.h"
 
 namespace patchforge {
@@ -199,8 +200,15 @@ std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary
     return rows;
 }
 
-std::string table_text(const std::vector<std::string>& columns,
-                       const std::vector<std::vector<std::string>>& rows) {
+std::string table_text(const std::vector<std::string>& names,
+                       const std::vector<std::vector<std::string>>& table) {
+    const auto escaped = [](std::vector<std::string> cells) {
+        std::ranges::transform(cells, cells.begin(), terminal_text);
+        return cells;
+    };
+    const std::vector<std::string> columns = escaped(names);
+    std::vector<std::vector<std::string>> rows(table.size());
+    std::ranges::transform(table, rows.begin(), escaped);
     // Columns that say nothing are left out.
     std::vector<std::size_t> shown, width;
     for (std::size_t c = 0; c < columns.size(); ++c) {

@@ -96,7 +96,7 @@ std::vector<std::int32_t> model_classes(const PackedSet& set, const ClassifierFo
                 "the model's classes, or --layout flat, for which right is what the model itself "
                 "answers",
                 set.path().string(), terminal_text(set.class_names()[c]), counts[c], name,
-                terminal_text(fmt::format("{}", fmt::join(format.class_names, ", ")))));
+                terminal_list(format.class_names)));
         }
     }
     return numbers;

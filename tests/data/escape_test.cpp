@@ -32,6 +32,9 @@ TEST(Escape, FieldsOfTables) {
     EXPECT_EQ(csv_field("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
     EXPECT_EQ(csv_field("-1+2"), "'-1+2");
     EXPECT_EQ(csv_field("\xff"), "\\xFF");
+    EXPECT_EQ(csv_field("\x1b[31m"), "\\x1B[31m");
+    EXPECT_EQ(quoted_csv_field("plain"), "\"plain\"");
+    EXPECT_EQ(quoted_csv_field("=1 \"x\""), "\"'=1 \"\"x\"\"\"");
 }
 
 } // namespace
