@@ -17,7 +17,7 @@
 #include "data/split.h"
 #include "host/distance/frechet_distance.h"
 #include "host/evaluate/evaluate.h"
-#include "host/evaluate/memorisation.h"
+#include "host/distance/memorisation.h"
 #include "host/evaluate/random_network.h"
 #include "host/numerics/pca.h"
 #include "host/numerics/philox_sequence.h"

@@ -8,6 +8,7 @@
 
 #include "host/page/chart.h"
 #include "host/page/figure_text.h"
+#include "host/page/kept_sheet.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
 
@@ -64,6 +65,7 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
                         adversarial ? " The attack is the one it was trained with; judge it "
                                       "by a stronger one (patchforge attack)."
                                     : ""));
+        add_kept_sheets(report, run);
         const std::vector<double> epoch = metrics.column("epoch");
         report.chart(chart_svg({.title = "Cross-entropy",
                                 .x_label = "epoch",

@@ -11,9 +11,11 @@
 #include "host/classifier/classifier_report.h"
 #include "host/classifier/classifier_scores.h"
 #include "host/classifier/classifier_trainer.h"
+#include "host/classifier/right_and_wrong.h"
 #include "host/files/safetensors.h"
 #include "host/model/classifier_members.h"
 #include "host/page/figure_text.h"
+#include "host/page/kept_sheet.h"
 #include "host/ranks/job.h"
 #include "host/run/parameters_file.h"
 #include "host/train/training.h"
@@ -246,6 +248,14 @@ std::vector<double> ClassifierFamily::look(TrainingRun& run, const IntervalMeans
         const TensorFile weights = model.weights();
         run.write_best("classifier.safetensors",
                        encode_safetensors(weights.tensors, weights.metadata));
+        const std::vector<std::int32_t> called =
+            called_of(tested, task_.format.class_count(), model.lead());
+        keep_sheet(
+            kept_sheet_file(run.folder(), "right_and_wrong"),
+            right_and_wrong(task_.data.test, labels_of(task_.data.test), called, task_.format),
+            fmt::format("Test patches at epoch {}: of each class some that were called right "
+                        "and some that were not, evenly spaced through the set.",
+                        epoch()));
     }
     run.log(fmt::format(
         "Epoch [{}/{}], train loss {:.4f}, test loss {:.4f}, accuracy {:.4f}, balanced {:.4f}{}, "

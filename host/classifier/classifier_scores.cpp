@@ -9,14 +9,19 @@
 
 namespace patchforge {
 
-ClassifierScores score_logits(std::span<const float> logits, std::span<const std::int32_t> labels,
-                              std::int64_t classes, double lead) {
-    const std::vector<float> probabilities = softmax_of(logits, classes);
+std::vector<std::int32_t> called_of(std::span<const float> logits, std::int64_t classes,
+                                    double lead) {
     std::vector<float> against(logits.begin(), logits.end());
     for (std::size_t i = 1; lead != 0 && i < against.size(); i += 2) {
         against[i] -= static_cast<float>(lead);
     }
-    const std::vector<std::int32_t> called = argmax_of(against, classes);
+    return argmax_of(against, classes);
+}
+
+ClassifierScores score_logits(std::span<const float> logits, std::span<const std::int32_t> labels,
+                              std::int64_t classes, double lead) {
+    const std::vector<float> probabilities = softmax_of(logits, classes);
+    const std::vector<std::int32_t> called = called_of(logits, classes, lead);
     ClassifierScores scores;
     for (std::size_t i = 0; i < labels.size(); ++i) {
         const float* row = logits.data() + static_cast<std::int64_t>(i) * classes;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "host/model/classifier_model.h"
 #include "host/train/batches.h"
@@ -25,6 +26,9 @@ struct ClassifierScores {
 // called where its logit leads by `lead`: log(t / (1 - t)) for a threshold t of its probability.
 ClassifierScores score_logits(std::span<const float> logits, std::span<const std::int32_t> labels,
                               std::int64_t classes, double lead = 0);
+// The class of each, by the same rule.
+std::vector<std::int32_t> called_of(std::span<const float> logits, std::int64_t classes,
+                                    double lead = 0);
 // Of two classes: the threshold in (0, 1) with the best balanced accuracy, halfway between the
 // probabilities that it parts; of equals the nearest to 0.5. 0.5 where a class has no patch.
 double best_threshold(std::span<const float> logits, std::span<const std::int32_t> labels);

@@ -238,6 +238,12 @@ std::string real_or_fake_text(const RealOrFake& result) {
 }
 
 void add_real_or_fake_section(Report& report, const RealOrFake& result) {
+    report.lead(
+        fmt::format("A trained network tells fakes from real patches with AUC {:.3f} [{:.3f}, "
+                    "{:.3f}] (real patches of other patients: {:.3f}); 0.5 is chance.",
+                    result.full.mean, result.full.interval.low, result.full.interval.high,
+                    result.floor_full.mean),
+        result.full.interval.low > result.floor_full.interval.high ? Tone::bad : Tone::neutral);
     report.section("Real or fake?");
     report.table(caption_of(result), columns, rows_of(result));
     report.note("At full size a network finds what no eye does: read both columns, and beside them "

@@ -293,8 +293,8 @@ std::string synthetic_training_table(const SyntheticTraining& result) {
 
 void add_synthetic_training_section(Report& report, const SyntheticTraining& result) {
     report.section("Train on synthetic, test on real");
+    report.lead(synthetic_training_verdict(result));
     report.table(caption_of(result), columns, rows_of(result));
-    report.paragraph(synthetic_training_verdict(result));
 }
 
 } // namespace patchforge

@@ -26,6 +26,7 @@
 #include "host/page/report.h"
 #include "host/ranks/job.h"
 #include "host/ranks/shared_rows.h"
+#include "host/run/output_folder.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "kernels/shuffle.h"
@@ -168,6 +169,9 @@ void run(Call call) {
         throw std::invalid_argument(
             "--out: missing; weights have no folder of their own, name one for the results");
     }
+    if (!is_run_folder(out)) {
+        OutputFolder::check(out, "evaluate", {}, Earlier::kept);
+    }
     call.json->begin();
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     settle_split(call, set);
@@ -218,12 +222,13 @@ void run(Call call) {
     if (call.real_or_fake) {
         told = tell_apart(*backend, call, set, split, generated);
     }
+    const std::vector<std::string> class_names(set.class_names().begin(), set.class_names().end());
     const ImageEvaluation evaluation =
         evaluate_images(training, generated, training, held_out, classifier.get(),
                         {.seed = call.seed,
                          .threads = call.device.backend.threads,
                          .floors = !call.without_floors,
-                         .class_names = {set.class_names().begin(), set.class_names().end()},
+                         .class_names = class_names,
                          .others = &others},
                         [](const std::string& what) { print_line(what); });
 
@@ -231,6 +236,10 @@ void run(Call call) {
                training.count(), evaluation_table(evaluation));
     if (!SharedRows::writes()) {
         return;
+    }
+    std::optional<OutputFolder> folder; // a run's own folder has its list in the run
+    if (!is_run_folder(out)) {
+        folder.emplace(out, "evaluate", OutputFolder::Inputs(), Earlier::kept);
     }
     std::vector<MetricResult> lines = evaluation.lines();
     if (taught) {
@@ -248,9 +257,9 @@ void run(Call call) {
         measures.push_back(nlohmann::ordered_json::parse(metric_line(line)));
     }
     Report report("Generated against real patches",
-                  fmt::format("{}: {} generated, {} real, seed {}.", fakes.source,
-                              generated.count(), training.count(), call.seed));
-    add_evaluation_sections(report, evaluation, generated, training, held_out);
+                  fmt::format("{}: {} fakes beside {} real patches of {}.", fakes.source,
+                              generated.count(), training.count(), call.data.data));
+    add_evaluation_sections(report, evaluation, {generated, training, held_out, class_names});
     if (!seen.empty()) {
         report.note("Of the classifier's features: " + seen + ".");
     }
@@ -260,7 +269,19 @@ void run(Call call) {
     if (told) {
         add_real_or_fake_section(report, *told);
     }
+    report.settings("Settings of the evaluation",
+                    {{"fakes", fakes.source},
+                     {"real patches", call.data.data},
+                     {"patients held out", std::to_string(call.test_patients)},
+                     {"their seed", std::to_string(call.split_seed)},
+                     {"images of each kind, at most", std::to_string(call.count)},
+                     {"features of", call.features},
+                     {"seed", std::to_string(call.seed)},
+                     {"device", backend->description()}});
     report.write(std::filesystem::path(out) / "evaluation.html");
+    if (folder) {
+        folder->complete();
+    }
     fmt::print("Look at {}/evaluation.html\n", out);
     call.json->write(json_text({{"generated", fakes.source},
                                 {"n_generated", generated.count()},

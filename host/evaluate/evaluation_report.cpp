@@ -1,162 +1,90 @@
 #include "host/evaluate/evaluation_report.h"
-#include "host/page/figure_text.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
-#include "host/page/image_grid.h"
+#include "data/escape.h"
+#include "host/evaluate/evaluation_words.h"
+#include "host/evaluate/texture.h"
+#include "host/page/bar_chart.h"
+#include "host/page/chart.h"
+#include "host/page/figure_text.h"
 #include "host/page/report.h"
 
 namespace patchforge {
 
 namespace {
 
-// The values people compare; the others are in the JSON lines.
-struct Measure {
-    std::string metric;
-    std::string key;
-};
-const std::vector<Measure> shown = {
-    {"frechet_distance", "frechet_distance"},
-    {"frechet_distance", "frechet_distance_infinity"},
-    {"kernel_distance", "kernel_distance_mean"},
-    {"precision_recall", "precision"},
-    {"precision_recall", "recall"},
-    {"density_coverage", "density"},
-    {"density_coverage", "coverage"},
-    {"sliced_distance", "sliced_distance"},
-};
-
-// Of grey pictures, without features.
-const std::vector<std::string> shown_of_texture = {"laplacian_auc", "spectrum_distance",
-                                                   "fixed_picture_share"};
-
-constexpr const char* none = undefined;
-
-const MetricResult* find(const std::vector<MetricResult>& results, const std::string& extractor,
-                         const std::string& metric, const std::string& of_class = "") {
-    const auto found = std::ranges::find_if(results, [&](const MetricResult& result) {
-        return result.metric == metric && result.of_class == of_class &&
-               (extractor.empty() || result.extractor.name == extractor);
-    });
-    return found == results.end() ? nullptr : &*found;
-}
-
-// NaN where there is none.
-double value_of(const MetricResult* result, const std::string& key) {
-    if (result) {
-        for (const auto& [name, value] : result->results) {
-            if (name == key) {
-                return value;
-            }
-        }
-    }
-    return std::numeric_limits<double>::quiet_NaN();
-}
-
-std::string text_of(double value) {
-    return std::isfinite(value) ? fmt::format("{:.5g}", value) : none;
-}
-
-double r_squared_of(const MetricResult* result) {
-    return value_of(result, "frechet_distance_infinity_r_squared");
-}
-
-std::vector<std::string> extractors_of(const std::vector<MetricResult>& results) {
-    std::vector<std::string> extractors;
-    for (const MetricResult& result : results) {
-        if (result.metric == "frechet_distance" &&
-            std::ranges::count(extractors, result.extractor.name) == 0) {
-            extractors.push_back(result.extractor.name);
-        }
-    }
-    return extractors;
-}
-
 using Rows = std::vector<std::vector<std::string>>;
 
-std::vector<std::string> columns_of(const ImageEvaluation& evaluation) {
-    return {"features",  "measure",
-            "generated", evaluation.floor.empty() ? "real" : evaluation.floor.front().compared,
-            "noise",     "other class"};
+std::string text_of(double value, int digits = 5) {
+    return std::isfinite(value) ? fmt::format("{:.{}g}", value, digits) : undefined;
 }
 
-Rows rows_of(const ImageEvaluation& evaluation) {
-    Rows rows;
+// Of real patches that nobody could beat.
+std::string floor_name(const ImageEvaluation& evaluation) {
+    return evaluation.floor.empty() ? "real" : evaluation.floor.front().compared;
+}
+
+struct Row {
+    std::string features;
+    const Measure* measure;
+    double generated, floor, noise, other_class;
+};
+
+std::vector<Row> rows_of(const ImageEvaluation& evaluation) {
+    std::vector<Row> rows;
+    const auto add = [&](const std::string& features, const Measure& measure) {
+        const auto in = [&](const std::vector<MetricResult>& results) {
+            return value_of(find_result(results, features, measure.metric), measure.key);
+        };
+        if (std::isfinite(in(evaluation.generated))) {
+            rows.push_back({features, &measure, shown_value(evaluation, features, measure),
+                            in(evaluation.floor), in(evaluation.noise),
+                            in(evaluation.other_class)});
+        }
+    };
     for (const std::string& extractor : extractors_of(evaluation.generated)) {
-        for (const Measure& measure : shown) {
-            const auto in = [&](const std::vector<MetricResult>& results) {
-                return value_of(find(results, extractor, measure.metric), measure.key);
-            };
-            const double generated = in(evaluation.generated);
-            if (!std::isfinite(generated)) {
-                continue;
-            }
-            const bool hidden = measure.key == "frechet_distance_infinity" &&
-                                !(r_squared_of(find(evaluation.generated, extractor,
-                                                    measure.metric)) >= least_r_squared);
-            rows.push_back({extractor, measure.key, hidden ? none : text_of(generated),
-                            text_of(in(evaluation.floor)), text_of(in(evaluation.noise)),
-                            text_of(in(evaluation.other_class))});
+        for (const Measure& measure : shown_measures()) {
+            add(extractor, measure);
         }
     }
-    for (const std::string& key : shown_of_texture) {
-        const auto in = [&](const std::vector<MetricResult>& results) {
-            return text_of(value_of(find(results, "grey", "texture"), key));
-        };
-        if (in(evaluation.generated) != none) {
-            rows.push_back({"texture", key, in(evaluation.generated), in(evaluation.floor),
-                            in(evaluation.noise), none});
-        }
+    for (const Measure& measure : texture_measures()) {
+        add("grey", measure);
     }
     return rows;
 }
 
-// Why some intercepts are not shown; empty when all are.
-std::string extrapolation_line(const ImageEvaluation& evaluation) {
-    std::vector<std::string> hidden;
-    for (const std::string& extractor : extractors_of(evaluation.generated)) {
-        const double r_squared =
-            r_squared_of(find(evaluation.generated, extractor, "frechet_distance"));
-        if (r_squared < least_r_squared) {
-            hidden.push_back(fmt::format("{:.2f} in {}", r_squared, extractor));
-        }
-    }
-    return hidden.empty()
-               ? ""
-               : fmt::format("No extrapolation to infinitely many images where the line through "
-                             "the subsets' distances over 1 / n fits badly: R² is {}, {} is asked "
-                             "for.",
-                             fmt::join(hidden, ", "), least_r_squared);
-}
-
-// Rows: a measure in the features; columns: the classes.
-std::vector<std::string> class_columns(const ImageEvaluation& evaluation) {
-    std::vector<std::string> names = {"features", "measure"};
+std::vector<std::string> classes_of(const ImageEvaluation& evaluation) {
+    std::vector<std::string> names;
     for (const MetricResult& result : evaluation.by_class) {
-        if (std::find(names.begin() + 2, names.end(), result.of_class) == names.end()) {
+        if (std::ranges::count(names, result.of_class) == 0) {
             names.push_back(result.of_class);
         }
     }
     return names;
 }
 
-Rows class_rows(const ImageEvaluation& evaluation) {
-    const std::vector<std::string> names = class_columns(evaluation);
-    Rows rows;
+struct ClassRow {
+    std::string features;
+    const Measure* measure;
+    std::vector<double> values; // of each class
+};
+
+std::vector<ClassRow> class_rows(const ImageEvaluation& evaluation) {
+    std::vector<ClassRow> rows;
     for (const std::string& extractor : extractors_of(evaluation.by_class)) {
-        for (const Measure& measure : shown) {
-            std::vector<std::string> row = {extractor, measure.key};
-            for (std::size_t c = 2; c < names.size(); ++c) {
-                row.push_back(text_of(value_of(
-                    find(evaluation.by_class, extractor, measure.metric, names[c]), measure.key)));
+        for (const Measure& measure : shown_measures()) {
+            ClassRow row{extractor, &measure, {}};
+            for (const std::string& name : classes_of(evaluation)) {
+                row.values.push_back(
+                    value_of(find_result(evaluation.by_class, extractor, measure.metric, name),
+                             measure.key));
             }
-            if (std::any_of(row.begin() + 2, row.end(),
-                            [](const std::string& cell) { return cell != none; })) {
+            if (std::ranges::any_of(row.values, [](double v) { return std::isfinite(v); })) {
                 rows.push_back(std::move(row));
             }
         }
@@ -164,92 +92,243 @@ Rows class_rows(const ImageEvaluation& evaluation) {
     return rows;
 }
 
-std::string class_line(const ImageEvaluation& evaluation) {
-    std::vector<std::string> counts;
-    for (const std::string& name : class_columns(evaluation)) {
-        for (const MetricResult& result : evaluation.by_class) {
-            if (result.of_class == name) {
-                counts.push_back(fmt::format("{}: {} generated, {} real", name, result.n_generated,
-                                             result.n_reference));
-                break;
+std::string text_line(const std::vector<std::string>& row) {
+    std::string text = fmt::format("{:14} {:26}", row[0], row[1]);
+    for (std::size_t i = 2; i < row.size(); ++i) {
+        text += fmt::format(" {:>11}", row[i]);
+    }
+    return text + "\n";
+}
+
+constexpr std::int64_t pictures_a_row = 8;
+
+// The next of a label (-1: of any) from `at` on.
+std::vector<Image> some_of(const ImageSet& set, std::int32_t label, std::int64_t& at) {
+    std::vector<Image> some;
+    for (; at < set.count() && std::ssize(some) < pictures_a_row; ++at) {
+        if (label < 0 || set.labels[static_cast<std::size_t>(at)] == label) {
+            some.push_back(image_at(set, at));
+        }
+    }
+    return some;
+}
+
+PictureBytes bytes_of(const ImageSet& images, std::int64_t at_most) {
+    const Extent extent{static_cast<int>(images.shape.channels),
+                        static_cast<int>(images.shape.height),
+                        static_cast<int>(images.shape.width)};
+    const std::int64_t count = std::min(images.count(), at_most);
+    return {std::span(images.bytes).first(static_cast<std::size_t>(count * extent.size())), extent};
+}
+
+// A drawing is as good with some of them.
+constexpr std::int64_t drawn = 500;
+
+void add_texture_charts(Report& report, const EvaluatedImages& images) {
+    const int side = static_cast<int>(images.training.shape.height);
+    if (std::min<std::int64_t>(side, images.training.shape.width) < 3) {
+        return;
+    }
+    std::vector<Series> sharpness, spectra;
+    const auto add = [&](const std::string& name, const ImageSet& set) {
+        if (set.count() == 0) {
+            return;
+        }
+        const PictureBytes bytes = bytes_of(set, drawn);
+        const std::vector<float> deviations = laplacian_deviations(bytes);
+        sharpness.push_back({name, {}, {deviations.begin(), deviations.end()}});
+        if (side == images.training.shape.width) {
+            spectra.push_back({name, {}, radial_spectrum(bytes)});
+            for (std::size_t ring = 0; ring < spectra.back().y.size(); ++ring) {
+                spectra.back().x.push_back(static_cast<double>(ring + 1));
             }
         }
-    }
-    return fmt::format("Each class by itself ({}). Fewer images than above make the Fréchet "
-                       "distance larger: compare classes of one size, or the kernel distance.",
-                       fmt::join(counts, "; "));
-}
-
-std::string inception_line(const ImageEvaluation& evaluation) {
-    const MetricResult* score = find(evaluation.generated, "", "inception_score");
-    if (!score) {
-        return "";
-    }
-    const double ceiling = value_of(score, "inception_score_ceiling");
-    return fmt::format(
-        "Classifier score (inception score with the classifier's classes): {:.4f} ± "
-        "{:.4f} over {:.0f} splits of {} images, {}.",
-        value_of(score, "inception_score_mean"), value_of(score, "inception_score_deviation"),
-        value_of(score, "splits"), score->n_generated,
-        std::isfinite(ceiling)
-            ? fmt::format("at most {:.4f} for the reference's shares of classes", ceiling)
-            : "without a ceiling, since the reference's shares of the classifier's "
-              "classes are unknown");
-}
-
-std::string memorisation_line(const ImageEvaluation& evaluation) {
-    const MetricResult* result = find(evaluation.generated, "", "memorisation");
-    return result ? fmt::format("Memorisation in {}: C_T = {:.2f} (well below 0: copies of "
-                                "training patches; well above: unlike them), share nearer to "
-                                "training than 95 % of the held-out patches {:.3f} (0.05 "
-                                "expected).",
-                                result->extractor.name, value_of(result, "c_t"),
-                                value_of(result, "ratio"))
-                  : "";
-}
-
-std::string membership_line(const ImageEvaluation& evaluation) {
-    const MetricResult* result = find(evaluation.generated, "", "membership");
-    return result
-               ? fmt::format(
-                     "Membership in {}: by the distance to the nearest fake, patches trained "
-                     "on are told from patches of other patients with AUC {:.3f} [{:.3f}, "
-                     "{:.3f}] (0.5: nothing given away), and {:.1f} % of them are found where "
-                     "1 % of the others are taken for them.",
-                     result->extractor.name, value_of(result, "auc"), value_of(result, "auc_low"),
-                     value_of(result, "auc_high"), 100 * value_of(result, "found_at_1_percent"))
-               : "";
-}
-
-std::string text_table(const std::vector<std::string>& heads, const Rows& rows) {
-    std::string text;
-    const auto add = [&](const std::vector<std::string>& row) {
-        text += fmt::format("{:14} {:26}", row[0], row[1]);
-        for (std::size_t i = 2; i < row.size(); ++i) {
-            text += fmt::format(" {:>11}", row[i]);
-        }
-        text += '\n';
     };
-    add(heads);
-    for (const auto& row : rows) {
-        add(row);
+    add("fakes", images.generated);
+    add("real patches", images.training);
+    add("of other patients", images.held_out);
+    report.chart(
+        histogram_svg({.title = "Sharpness",
+                       .x_label = "deviation of the Laplacian, grey levels",
+                       .series = sharpness}),
+        "How sharp they are: blurred fakes lie to the left of real patches, noisy ones to the "
+        "right.");
+    if (!spectra.empty()) {
+        report.chart(chart_svg({.title = "Power spectrum",
+                                .x_label = "cycles over the picture",
+                                .y_label = "power, log10",
+                                .series = spectra,
+                                .references = {}}),
+                     "How much there is of coarse (left) and fine structure (right).");
     }
-    return text;
+}
+
+void add_share_charts(Report& report, const ImageEvaluation& evaluation) {
+    for (const std::string& extractor : extractors_of(evaluation.generated)) {
+        BarChart chart{
+            .title = "Shares in " + extractor, .rows = {}, .series = {{"fakes", {}}}, .full = 1};
+        std::vector<const std::vector<MetricResult>*> sources = {&evaluation.generated};
+        for (const auto& [name, results] : {std::pair(floor_name(evaluation), &evaluation.floor),
+                                            std::pair(std::string("noise"), &evaluation.noise)}) {
+            if (!results->empty()) {
+                chart.series.push_back({name, {}});
+                sources.push_back(results);
+            }
+        }
+        for (const Measure& measure : shown_measures()) {
+            if ((measure.key == "precision" || measure.key == "recall" ||
+                 measure.key == "coverage") &&
+                std::isfinite(shown_value(evaluation, extractor, measure))) {
+                chart.rows.push_back(measure.words);
+                for (std::size_t i = 0; i < sources.size(); ++i) {
+                    chart.series[i].values.push_back(
+                        value_of(find_result(*sources[i], extractor, measure.metric), measure.key));
+                }
+            }
+        }
+        if (!chart.rows.empty()) {
+            report.chart(bars_svg(chart),
+                         "Shares in " + extractor_words(extractor) +
+                             "; the bars of real patches are the figures to aim at.");
+        }
+    }
+}
+
+void add_tables(Report& report, const ImageEvaluation& evaluation) {
+    const std::vector<std::string> columns = {"measure", "fakes",       floor_name(evaluation),
+                                              "noise",   "other class", "better"};
+    const std::vector<Row> rows = rows_of(evaluation);
+    for (std::size_t first = 0; first < rows.size();) {
+        const std::string& features = rows[first].features;
+        Rows cells;
+        std::size_t i = first;
+        for (; i < rows.size() && rows[i].features == features; ++i) {
+            const Row& row = rows[i];
+            if (!std::isfinite(row.generated)) {
+                continue; // a note says why
+            }
+            cells.push_back({row.measure->words, text_of(row.generated, 4), text_of(row.floor, 4),
+                             text_of(row.noise, 4), text_of(row.other_class, 4),
+                             row.measure->smaller_is_better ? "smaller" : "larger"});
+        }
+        report.table(features == "grey" ? "Texture of the grey pictures, without features"
+                                        : "In " + extractor_words(features),
+                     columns, cells);
+        first = i;
+    }
+    const std::string extrapolation = extrapolation_line(evaluation);
+    report.note(
+        "“Other patients” are real patches held out, the figure to aim at; “real half” compares "
+        "two halves of the same patches, closer than fakes can honestly come; noise and "
+        "another class say what bad looks like. Distances compare only with the same features "
+        "and the same number of images. They are not the published FID or KID: no Inception "
+        "network takes part." +
+        (extrapolation.empty() ? "" : " " + extrapolation));
+    if (!evaluation.by_class.empty()) {
+        const std::vector<std::string> names = classes_of(evaluation);
+        std::vector<std::string> class_columns = {"measure", "features"};
+        class_columns.insert(class_columns.end(), names.begin(), names.end());
+        Rows cells;
+        for (const ClassRow& row : class_rows(evaluation)) {
+            cells.push_back({row.measure->words, row.features});
+            for (const double value : row.values) {
+                cells.back().push_back(text_of(value, 4));
+            }
+        }
+        report.table(class_line(evaluation), class_columns, cells);
+    }
+}
+
+void add_memorisation(Report& report, const ImageEvaluation& evaluation,
+                      const EvaluatedImages& images) {
+    const Memorisation& m = evaluation.memorisation;
+    if (m.generated_to_training.empty()) {
+        return;
+    }
+    report.section("Are training patches copied?");
+    report.sheet(
+        memorisation_sheet(evaluation, images.generated, images.training, images.held_out, 8),
+        "The fakes nearest to a training patch, with the nearest training and held-out patch and "
+        "the distances to them.");
+    const auto distances = [](const std::string& name, const std::vector<Neighbour>& neighbours) {
+        Series series{name, {}, {}};
+        for (const Neighbour& neighbour : neighbours) {
+            series.y.push_back(neighbour.distance);
+        }
+        return series;
+    };
+    report.chart(
+        histogram_svg({.title = "Distance to the nearest training patch",
+                       .x_label = "distance to the nearest training patch",
+                       .series = {distances("fakes", m.generated_to_training),
+                                  distances("patches of other patients", m.held_out_to_training)}}),
+        "Copies would lie to the left of what other patients' patches give.");
+    for (const std::string& line : {memorisation_line(evaluation), membership_line(evaluation)}) {
+        if (!line.empty()) {
+            report.note(line);
+        }
+    }
 }
 
 } // namespace
 
 std::string evaluation_table(const ImageEvaluation& evaluation) {
-    std::string text = text_table(columns_of(evaluation), rows_of(evaluation));
+    std::string text = text_line(
+        {"features", "measure", "generated", floor_name(evaluation), "noise", "other class"});
+    for (const Row& row : rows_of(evaluation)) {
+        text += text_line({row.features == "grey" ? "texture" : row.features, row.measure->key,
+                           text_of(row.generated), text_of(row.floor), text_of(row.noise),
+                           text_of(row.other_class)});
+    }
     for (const std::string& line : {extrapolation_line(evaluation), inception_line(evaluation),
                                     memorisation_line(evaluation), membership_line(evaluation)}) {
         text += line.empty() ? "" : line + "\n";
     }
     if (!evaluation.by_class.empty()) {
-        text += "\n" + class_line(evaluation) + "\n" +
-                text_table(class_columns(evaluation), class_rows(evaluation));
+        std::vector<std::string> heads = {"features", "measure"};
+        for (const std::string& name : classes_of(evaluation)) {
+            heads.push_back(terminal_text(name));
+        }
+        text += "\n" + terminal_text(class_line(evaluation)) + "\n" + text_line(heads);
+        for (const ClassRow& row : class_rows(evaluation)) {
+            std::vector<std::string> cells = {row.features, row.measure->key};
+            for (const double value : row.values) {
+                cells.push_back(text_of(value));
+            }
+            text += text_line(cells);
+        }
     }
     return text;
+}
+
+PictureSheet fakes_beside_real(const ImageSet& generated, const ImageSet& real,
+                               const std::vector<std::string>& class_names) {
+    PictureSheet sheet{.rows = {},
+                       .column_names = {},
+                       .row_names = {},
+                       .scale = sheet_scale(static_cast<int>(real.shape.width))};
+    const auto add = [&](const std::string& name, std::vector<Image> pictures) {
+        if (!pictures.empty()) {
+            sheet.row_names.push_back(name);
+            sheet.rows.push_back(std::move(pictures));
+        }
+    };
+    if (generated.labels.empty() || real.labels.empty()) {
+        std::int64_t next_real = 0, next_fake = 0;
+        for (int row = 0; row < 2; ++row) {
+            add("real patches", some_of(real, -1, next_real));
+            add("fakes", some_of(generated, -1, next_fake));
+        }
+        return sheet;
+    }
+    const std::size_t classes = std::min<std::size_t>(5, class_names.size());
+    for (std::size_t c = 0; c < classes; ++c) {
+        std::int64_t next_real = 0, next_fake = 0;
+        add("real: " + class_names[c], some_of(real, static_cast<std::int32_t>(c), next_real));
+        add("fakes: " + class_names[c],
+            some_of(generated, static_cast<std::int32_t>(c), next_fake));
+    }
+    return sheet;
 }
 
 PictureSheet memorisation_sheet(const ImageEvaluation& evaluation, const ImageSet& generated,
@@ -258,7 +337,7 @@ PictureSheet memorisation_sheet(const ImageEvaluation& evaluation, const ImageSe
     PictureSheet sheet{.rows = {},
                        .column_names = {"generated", "training", "held out"},
                        .row_names = {},
-                       .scale = 2};
+                       .scale = sheet_scale(static_cast<int>(training.shape.width))};
     for (const CopyCandidate& candidate : copy_candidates(evaluation.memorisation, rows)) {
         sheet.rows.push_back({image_at(generated, candidate.generated),
                               image_at(training, candidate.training.index),
@@ -271,35 +350,23 @@ PictureSheet memorisation_sheet(const ImageEvaluation& evaluation, const ImageSe
 }
 
 void add_evaluation_sections(Report& report, const ImageEvaluation& evaluation,
-                             const ImageSet& generated, const ImageSet& training,
-                             const ImageSet& held_out) {
-    report.section("How good are the fakes?");
-    const std::string extrapolation = extrapolation_line(evaluation);
-    report.table(
-        "Generated against real patches. 'other patients' are real patches held out, the figure to "
-        "aim at; 'real half' compares two halves of the same patches, closer than fakes can "
-        "honestly come; 'noise' and 'other class' say what bad looks like." +
-            (extrapolation.empty() ? "" : " " + extrapolation),
-        columns_of(evaluation), rows_of(evaluation));
-    if (!evaluation.by_class.empty()) {
-        report.table(class_line(evaluation), class_columns(evaluation), class_rows(evaluation));
+                             const EvaluatedImages& images) {
+    for (const EvaluationVerdict& verdict : evaluation_verdicts(evaluation)) {
+        report.lead(verdict.text, verdict.bad ? Tone::bad : Tone::neutral);
     }
-    report.note(
-        "Distances are smaller the better, and compare only with the same features and the "
-        "same number of images. They are not the published FID or KID: no Inception network "
-        "takes part.");
-    for (const std::string& line : {inception_line(evaluation), memorisation_line(evaluation),
-                                    membership_line(evaluation), evaluation.left_out}) {
+    report.section("Fakes beside real patches");
+    report.sheet(fakes_beside_real(images.generated, images.training, images.class_names),
+                 "Some of those compared, not chosen by looking.");
+    report.section("How good are the fakes?");
+    add_share_charts(report, evaluation);
+    add_texture_charts(report, images);
+    add_tables(report, evaluation);
+    for (const std::string& line : {inception_line(evaluation), evaluation.left_out}) {
         if (!line.empty()) {
-            report.paragraph(line);
+            report.note(line);
         }
     }
-    if (!evaluation.memorisation.generated_to_training.empty()) {
-        report.sheet(
-            memorisation_sheet(evaluation, generated, training, held_out, 8),
-            "The generated patches nearest to a training patch, with the nearest training and "
-            "held-out patch and the distances to them.");
-    }
+    add_memorisation(report, evaluation, images);
 }
 
 } // namespace patchforge

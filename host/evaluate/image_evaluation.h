@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "host/evaluate/image_extractors.h"
-#include "host/evaluate/memorisation.h"
+#include "host/distance/memorisation.h"
 
 namespace patchforge {
 

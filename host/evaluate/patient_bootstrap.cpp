@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include "host/evaluate/memorisation.h"
+#include "host/distance/memorisation.h"
 
 namespace patchforge {
 

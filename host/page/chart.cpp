@@ -9,31 +9,23 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
-#include "host/page/markup.h"
+#include "host/page/drawing.h"
 
 namespace patchforge {
 
 namespace {
 
-// The drawing's own units. A page shows it `enlarged`, and on a phone as wide as the screen: narrow
-// enough to be read there without scrolling.
-constexpr double width = 480;
-constexpr double enlarged = 1.2;
+using drawing::colour;
+using drawing::dashes;
+using drawing::right;
+using drawing::text;
+using drawing::width;
+
 constexpr double left = 62;
-constexpr double right = 14;
 constexpr double plot_height = 220;
-constexpr double legend_row = 20;
 constexpr double below = 46; // tick texts and the name of the x axis
 constexpr std::size_t points_drawn = 500;
 constexpr std::size_t series_limit = 8;
-
-// Four colours; then the same dashed, so that nobody has to tell eight colours apart.
-std::string colour(std::size_t index) {
-    return fmt::format("var(--series-{})", index % 4 + 1);
-}
-const char* dashes(std::size_t index) {
-    return index < 4 ? "" : " stroke-dasharray=\"5 3\"";
-}
 
 struct Range {
     double low = std::numeric_limits<double>::infinity();
@@ -105,56 +97,28 @@ struct Drawing {
     double height = 0;
 };
 
-std::string text_element(double x, double y, const char* anchor, const std::string& words,
-                         const std::string& extra = "") {
-    return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>", x, y,
-                       anchor, extra, escaped(words));
-}
-
-// The legend's rows above the plot; returns the y below it.
-double draw_legend(std::string& body, const std::vector<Series>& series) {
-    double y = 16;
-    if (series.size() < 2 && (series.empty() || series[0].name.empty())) {
-        return y;
-    }
-    double x = left;
-    for (std::size_t i = 0; i < series.size(); ++i) {
-        const double needed = 26 + 6.9 * static_cast<double>(series[i].name.size()) + 16;
-        if (x + needed > width - right && x > left) {
-            x = left;
-            y += legend_row;
-        }
-        body += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" "
-                            "stroke=\"{}\" stroke-width=\"2.5\"{}/>",
-                            x, x + 20, y - 4, y - 4, colour(i), dashes(i));
-        body += text_element(x + 26, y, "start", series[i].name);
-        x += needed;
-    }
-    return y + 14;
-}
-
 void draw_axes(std::string& body, const Axis& x, const Axis& y, const Chart& chart) {
     for (const double tick : y.ticks(5)) {
         body += fmt::format("<line class=\"grid\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
                             "y2=\"{:.1f}\"/>",
                             x.begin, x.end, y.at(tick), y.at(tick));
-        body += text_element(left - 8, y.at(tick) + 4, "end", tick_text(tick));
+        body += text(left - 8, y.at(tick) + 4, "end", tick_text(tick));
     }
     for (const double tick : x.ticks(6)) {
         body += fmt::format("<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
                             "y2=\"{:.1f}\"/>",
                             x.at(tick), x.at(tick), y.begin, y.begin + 4);
         // The outermost numbers must not stick out of the drawing.
-        body += text_element(std::min(x.at(tick), width - 4), y.begin + 18,
-                             x.at(tick) > width - 24 ? "end" : "middle", tick_text(tick));
+        body += text(std::min(x.at(tick), width - 4), y.begin + 18,
+                     x.at(tick) > width - 24 ? "end" : "middle", tick_text(tick));
     }
     body += fmt::format("<line class=\"axis\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
                         "y2=\"{:.1f}\"/>",
                         x.begin, x.end, y.begin, y.begin);
-    body += text_element((x.begin + x.end) / 2, y.begin + 38, "middle", chart.x_label);
+    body += text((x.begin + x.end) / 2, y.begin + 38, "middle", chart.x_label);
     const double middle = (y.begin + y.end) / 2;
-    body += text_element(14, middle, "middle", chart.y_label,
-                         fmt::format(" transform=\"rotate(-90 14 {:.1f})\"", middle));
+    body += text(14, middle, "middle", chart.y_label,
+                 fmt::format(" transform=\"rotate(-90 14 {:.1f})\"", middle));
 }
 
 void draw_series(std::string& body, const Series& series, std::size_t index, ChartKind kind,
@@ -195,7 +159,7 @@ void draw_references(std::string& body, const Chart& chart, const Axis& x, const
         body += fmt::format("<line class=\"reference\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
                             "y2=\"{:.1f}\"/>",
                             x.begin, x.end, at, at);
-        body += text_element(x.end - 4, at - 5, "end", line.label, " class=\"soft over\"");
+        body += text(x.end - 4, at - 5, "end", line.label, " class=\"soft over\"");
     }
 }
 
@@ -220,12 +184,11 @@ Drawing draw(const Chart& chart) {
             }
         }
     }
-    Drawing drawing;
+    Drawing drawn;
     if (x.range.empty()) {
-        drawing.height = 60;
-        drawing.body =
-            text_element(width / 2, 34, "middle", "no values to draw", " class=\"soft\"");
-        return drawing;
+        drawn.height = 60;
+        drawn.body = text(width / 2, 34, "middle", "no values to draw", " class=\"soft\"");
+        return drawn;
     }
     for (const ReferenceLine& line : chart.references) {
         if (y.shows(line.y)) {
@@ -234,40 +197,24 @@ Drawing draw(const Chart& chart) {
     }
     x.settle(false);
     y.settle(true);
-    y.end = draw_legend(drawing.body, chart.series);
-    y.begin = y.end + plot_height;
-    drawing.height = y.begin + below;
-    draw_axes(drawing.body, x, y, chart);
-    for (std::size_t i = 0; i < chart.series.size(); ++i) {
-        draw_series(drawing.body, chart.series[i], i, chart.kind, x, y);
+    std::vector<std::string> names;
+    for (const Series& series : chart.series) {
+        names.push_back(series.name);
     }
-    draw_references(drawing.body, chart, x, y);
-    return drawing;
+    y.end = drawing::add_legend(drawn.body, names, left);
+    y.begin = y.end + plot_height;
+    drawn.height = y.begin + below;
+    draw_axes(drawn.body, x, y, chart);
+    for (std::size_t i = 0; i < chart.series.size(); ++i) {
+        draw_series(drawn.body, chart.series[i], i, chart.kind, x, y);
+    }
+    draw_references(drawn.body, chart, x, y);
+    return drawn;
 }
 
-constexpr const char* drawing_style =
-    "<style>.chart text{font:13px system-ui,sans-serif;fill:var(--ink)}"
-    ".chart text.soft{fill:var(--soft)}"
-    ".chart .over{paint-order:stroke;stroke:var(--paper);stroke-width:4px}"
-    ".chart .grid{stroke:var(--line);stroke-width:1}.chart .axis{stroke:var(--soft)}"
-    ".chart .reference{stroke:var(--soft);stroke-dasharray:4 4}</style>";
-
-// The page's variables, for a drawing that stands alone.
-constexpr const char* standalone_style =
-    "<style>:root{--ink:#1d232b;--soft:#5a6572;--line:#d5d9d6;--paper:#fbfbf9;--series-1:#1f6fa8;"
-    "--series-2:#c0601b;--series-3:#2f8050;--series-4:#8a4a9e}"
-    "@media (prefers-color-scheme:dark){:root{--ink:#e4e8ec;--soft:#9da8b4;--line:#38414b;"
-    "--paper:#15191e;--series-1:#6db3e8;--series-2:#ec9c5b;--series-3:#72c792;"
-    "--series-4:#c996da}}</style><rect width=\"100%\" height=\"100%\" fill=\"var(--paper)\"/>";
-
 std::string svg(const Chart& chart, bool standalone) {
-    const Drawing drawing = draw(chart);
-    return fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"chart\" role=\"img\" "
-                       "viewBox=\"0 0 {0:.0f} {1:.0f}\" width=\"{6:.0f}\" height=\"{7:.0f}\" "
-                       "aria-label=\"{2}\"><title>{2}</title>{3}{4}{5}</svg>",
-                       width, drawing.height, escaped(chart.title),
-                       standalone ? standalone_style : "", drawing_style, drawing.body,
-                       width * enlarged, drawing.height * enlarged);
+    const Drawing drawn = draw(chart);
+    return drawing::svg(chart.title, drawn.body, drawn.height, standalone);
 }
 
 } // namespace

@@ -101,6 +101,10 @@ Image enlarged(const Image& image, int scale) {
     return large;
 }
 
+int sheet_scale(int width) {
+    return std::clamp(100 / std::max(width, 1), 1, 8);
+}
+
 Image labelled_sheet(const std::vector<std::vector<Image>>& rows, const SheetOptions& options) {
     const Image* first = nullptr;
     std::size_t columns = 0;

@@ -31,6 +31,9 @@ struct PictureSheet {
     int scale = 1;                         // every pixel is drawn as scale x scale
 };
 
+// What enlarges small patches to about 100 pixels.
+int sheet_scale(int width);
+
 // The same as one picture, for files.
 struct SheetOptions {
     int padding = 2;

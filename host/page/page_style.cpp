@@ -128,12 +128,11 @@ details { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .9
 .sheet tbody th { max-width: 14rem; padding-right: .6rem; }
 .sheet figcaption { margin: 0 0 .4rem; }
 @media (max-width: 40rem) {
-  .sheet tr { display: flex; flex-wrap: wrap; gap: .4rem; margin-bottom: .8rem; }
+  .sheet tr { display: grid; grid-template-columns: repeat(var(--columns, 4), minmax(0, 1fr));
+    gap: .4rem; margin-bottom: .8rem; }
   .sheet table, .sheet tbody, .sheet thead { display: block; margin: 0; }
-  .sheet tbody th { flex: 1 0 100%; max-width: none; }
-  .sheet .named tr { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 1fr)); }
-  .sheet .named tbody th { grid-column: 1 / -1; }
-  .sheet thead td { display: none; }
+  .sheet tbody th { grid-column: 1 / -1; max-width: none; }
+  .sheet thead td, .sheet tbody th:empty { display: none; }
   table.cards, .cards tbody, .cards tr, .cards td { display: block; }
   .cards thead { display: none; }
   .cards tr { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem;

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "host/page/base64.h"
 #include "host/page/figure_text.h"
 #include "host/page/image_grid.h"
 #include "host/page/markup.h"
@@ -57,24 +58,6 @@ std::string local_time() {
 }
 
 } // namespace
-
-std::string base64(const std::vector<std::uint8_t>& bytes) {
-    static constexpr char digits[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string text;
-    text.reserve((bytes.size() + 2) / 3 * 4);
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const std::size_t count = std::min<std::size_t>(3, bytes.size() - i);
-        std::uint32_t group = 0;
-        for (std::size_t k = 0; k < 3; ++k) {
-            group = group << 8 | (k < count ? bytes[i + k] : 0U);
-        }
-        for (std::size_t k = 0; k < 4; ++k) {
-            text += k <= count ? digits[group >> (18 - 6 * k) & 63] : '=';
-        }
-    }
-    return text;
-}
 
 Report::Report(std::string title, std::string summary)
     : title_(std::move(title)), summary_(std::move(summary)) {}

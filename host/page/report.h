@@ -95,6 +95,4 @@ class Report {
     std::size_t picture_bytes_ = 0;
 };
 
-std::string base64(const std::vector<std::uint8_t>& bytes);
-
 } // namespace patchforge

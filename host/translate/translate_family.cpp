@@ -4,6 +4,7 @@
 
 #include "data/atomic_file.h"
 #include "host/page/image_grid.h"
+#include "host/page/kept_sheet.h"
 #include "host/train/training.h"
 #include "host/translate/translate_report.h"
 
@@ -97,6 +98,12 @@ void TranslateFamily::sample(TrainingRun& run) {
             write_png(images / (sheet.name + ".png"), picture);
         }
         run.image(sheet.name, picture);
+        keep_sheet(kept_sheet_file(run.folder(), sheet.name),
+                   {.rows = sheet.rows,
+                    .column_names = sheet.columns,
+                    .row_names = {},
+                    .scale = sheet_scale(sheet.rows.at(0).at(0).width)},
+                   sheet.caption);
     }
 }
 

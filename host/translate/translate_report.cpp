@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "data/png.h"
 #include "host/files/json_file.h"
 #include "host/page/chart.h"
+#include "host/page/kept_sheet.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
 
@@ -49,26 +49,6 @@ void add_results(Report& report, const std::filesystem::path& file, bool verdict
     }
 }
 
-// The last sheet of each name: those of the end, or the newest so far.
-std::vector<std::filesystem::path> last_sheets(const std::filesystem::path& images) {
-    std::map<std::string, std::filesystem::path> last;
-    if (std::filesystem::is_directory(images)) {
-        for (const auto& entry : std::filesystem::directory_iterator(images)) {
-            const std::string stem = entry.path().stem().string();
-            const std::size_t at = stem.find("_step_");
-            if (at != std::string::npos) {
-                auto& known = last[stem.substr(0, at)];
-                known = std::max(known, entry.path());
-            }
-        }
-    }
-    std::vector<std::filesystem::path> sheets;
-    for (const auto& [name, path] : last) {
-        sheets.push_back(path);
-    }
-    return sheets;
-}
-
 } // namespace
 
 std::string results_json(const TranslationResults& results) {
@@ -98,11 +78,7 @@ void write_translate_report(const std::filesystem::path& run) {
                   "and where it fails.");
     reading_json(results.string(), [&] { add_results(report, results, true); });
     report.section("Pictures");
-    for (const std::filesystem::path& sheet : last_sheets(run / "images")) {
-        report.image(read_picture(sheet),
-                     "Held-out pictures, " +
-                         sheet.stem().string().substr(0, sheet.stem().string().find("_step_")));
-    }
+    add_kept_sheets(report, run);
     if (std::filesystem::exists(results)) {
         report.section("Figures");
         reading_json(results.string(), [&] { add_results(report, results, false); });

@@ -10,10 +10,10 @@
 
 #include "data/atomic_file.h"
 #include "data/class_match.h"
+#include "data/escape.h"
 #include "host/attack/latent_search.h"
 #include "host/model/classifier_members.h"
 #include "host/model/load_generator.h"
-#include "host/page/chart.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
 #include "host/run/output_folder.h"
@@ -21,6 +21,7 @@
 #include "host/run/version.h"
 #include "host/trial/attack_rows.h"
 #include "host/trial/attack_table.h"
+#include "host/trial/evasion_page.h"
 #include "host/trial/loaded_victim.h"
 #include "host/trial/output_folder.h"
 
@@ -95,8 +96,8 @@ class Session {
         if (!same_classes(model.class_names, classes())) {
             throw std::invalid_argument(fmt::format(
                 "--models {}: knows the classes {}, {} knows {}; give models of the same classes",
-                path, fmt::join(model.class_names, ", "), job_.models.front(),
-                fmt::join(classes(), ", ")));
+                path, terminal_list(model.class_names), job_.models.front(),
+                terminal_list(classes())));
         }
     }
     void gather(const PackedSet* set);
@@ -105,6 +106,7 @@ class Session {
     void search();
     EvasionRow ask(const Group& group, std::size_t model) const;
     void show(const Group& group);
+    PictureSheet some_of_each() const;
     void finish();
     const ClassifierFormat& format() const { return models_.front().format(); }
     const std::vector<std::string>& classes() const { return format().class_names; }
@@ -118,7 +120,9 @@ class Session {
     std::vector<Group> groups_;
     std::vector<EvasionRow> rows_;
     std::vector<std::vector<std::string>> agreement_; // a row each group
-    std::string real_;                                // which real patches, in words; or empty
+    PictureSheet search_;
+    std::string against_; // the model that was searched against
+    std::string real_;    // which real patches, in words; or empty
     Report report_;
 };
 
@@ -126,10 +130,10 @@ void Session::gather(const PackedSet* set) {
     ImageGenerator& generator = loaded_.images();
     const std::vector<float> latents = generator.latents(job_.count, job_.seed);
     const std::vector<std::int32_t> made_as = generator.classes_of(latents);
-    groups_.push_back({"fakes", generator.bytes(latents)});
+    groups_.push_back({all_fakes, generator.bytes(latents)});
     for (std::size_t c = 0; c < generator.format().classes.size(); ++c) {
         groups_.push_back(
-            {"fakes: " + generator.format().classes[c],
+            {fakes_of(generator.format().classes[c]),
              fakes_of_class(groups_.front().bytes, made_as, static_cast<std::int32_t>(c))});
         if (groups_.back().bytes.empty()) {
             groups_.pop_back();
@@ -151,7 +155,7 @@ void Session::gather_real(const PackedSet& set) {
     real_ = fmt::format("{} ({})", chosen.set.count(), chosen.how);
     if (!chosen.labelled) {
         groups_.push_back(
-            {"real", part_of(chosen.set, evenly_spaced(chosen.set.count(), job_.count)).levels});
+            {all_real, part_of(chosen.set, evenly_spaced(chosen.set.count(), job_.count)).levels});
     }
     for (std::size_t c = 0; c < classes().size(); ++c) {
         std::vector<std::int64_t> of_class;
@@ -166,7 +170,7 @@ void Session::gather_real(const PackedSet& set) {
             taken.push_back(of_class[static_cast<std::size_t>(i)]);
         }
         if (!taken.empty()) {
-            groups_.push_back({"real: " + classes()[c], part_of(chosen.set, taken).levels});
+            groups_.push_back({real_of(classes()[c]), part_of(chosen.set, taken).levels});
         }
     }
 }
@@ -176,7 +180,7 @@ void Session::gather_noise() {
     constexpr std::int64_t at_once = 1000;
     const std::int64_t pixels = format().pixels();
     DeviceArray<float> drawn(*backend_, std::min(job_.count, at_once) * pixels);
-    Group group{"noise", {}};
+    Group group{noise_group, {}};
     for (std::int64_t first = 0; first < job_.count; first += at_once) {
         const std::int64_t size = std::min(at_once, job_.count - first) * pixels;
         backend_->fill_uniform(drawn.view().part(0, size), -1, 1,
@@ -257,11 +261,10 @@ void Session::search() {
     ProgressBar bar("search", job_.search_count, "codes");
     const std::vector<float> found =
         search.run(start, [&](std::int64_t done) { bar.update(done); });
-    const Group before{"before the search", loaded_.images().bytes(start)};
-    const Group after{fmt::format("searched: {} for {}",
-                                  classes()[static_cast<std::size_t>(job_.search_target)],
-                                  job_.models[against]),
-                      loaded_.images().bytes(found)};
+    const Group before{before_search, loaded_.images().bytes(start)};
+    const Group after{
+        searched_for(classes()[static_cast<std::size_t>(job_.search_target)], job_.models[against]),
+        loaded_.images().bytes(found)};
     show(before);
     show(after);
     const auto some = [&](const std::vector<float>& codes) {
@@ -269,12 +272,30 @@ void Session::search() {
                                    static_cast<std::ptrdiff_t>(8 * loaded_.images().latent_dim()));
         return loaded_.images().images({codes.begin(), codes.begin() + size});
     };
-    report_.section("Search in the latent space");
-    report_.sheet({.rows = {some(start), some(found)},
-                   .column_names = {},
-                   .row_names = {"before", "after"},
-                   .scale = 2},
-                  "The same codes before and after the search.");
+    search_ = {.rows = {some(start), some(found)},
+               .column_names = {},
+               .row_names = {"before", "after"},
+               .scale = sheet_scale(this->format().width)};
+    against_ = job_.models[against];
+}
+
+PictureSheet Session::some_of_each() const {
+    const ClassifierFormat& picture = format();
+    PictureSheet sheet{
+        .rows = {}, .column_names = {}, .row_names = {}, .scale = sheet_scale(picture.width)};
+    const auto pixels = static_cast<std::size_t>(picture.pixels());
+    for (const Group& group : groups_) {
+        sheet.rows.emplace_back();
+        sheet.row_names.push_back(group.name);
+        for (std::size_t i = 0; i < 8 && (i + 1) * pixels <= group.bytes.size(); ++i) {
+            const auto begin = group.bytes.begin() + static_cast<std::ptrdiff_t>(i * pixels);
+            sheet.rows.back().push_back({picture.width,
+                                         picture.height,
+                                         picture.channels,
+                                         {begin, begin + static_cast<std::ptrdiff_t>(pixels)}});
+        }
+    }
+    return sheet;
 }
 
 void Session::finish() {
@@ -298,10 +319,11 @@ void Session::finish() {
         for (std::size_t c = 0; c < row.called.size(); ++c) {
             line.push_back(fmt::format("{:.4f}", share(row.called[c])));
             one["called"][classes()[c]] = row.called[c];
-            csv += fmt::format("\"{}\",\"{}\",{},\"{}\",{},{:.6f},{:.6f},{:.6f},{},{}\n", row.group,
-                               row.model, row.count, classes()[c], row.called[c],
-                               share(row.called[c]), share(row.above_90), share(row.above_99),
-                               shared(row.all_agree), shared(row.detector_stops));
+            csv += fmt::format("{},{},{},{},{},{:.6f},{:.6f},{:.6f},{},{}\n",
+                               quoted_csv_field(row.group), quoted_csv_field(row.model), row.count,
+                               quoted_csv_field(classes()[c]), row.called[c], share(row.called[c]),
+                               share(row.above_90), share(row.above_99), shared(row.all_agree),
+                               shared(row.detector_stops));
         }
         line.push_back(fmt::format("{:.4f}", share(row.above_90)));
         line.push_back(fmt::format("{:.4f}", share(row.above_99)));
@@ -319,42 +341,27 @@ void Session::finish() {
     print_line(table_text(columns, table));
     const std::vector<std::string> together = {"patches", "count", "all models agree",
                                                "detector stops"};
-    report_.section("What the classifiers say");
-    report_.table("Shares of each group; confidence is the largest probability", columns, table);
     if (models_.size() > 1 || detector_) {
         print_line(table_text(together, agreement_));
-        report_.table("Classifiers together, and the detector", together, agreement_);
+    } else {
+        agreement_.clear();
     }
-    for (const auto& model : job_.models) {
-        Histogram histogram{.title = "Confidence",
-                            .x_label = "probability of " + classes().back(),
-                            .series = {},
-                            .low = 0,
-                            .high = 1};
-        for (const EvasionRow& row : rows_) {
-            if (row.model == model && histogram.series.size() < 8) {
-                histogram.series.push_back({row.group, {}, row.last_class});
-            }
-        }
-        report_.chart(histogram_svg(histogram), "What " + model + " thinks of each group.");
+    EvasionFindings findings{.models = job_.models,
+                             .classes = classes(),
+                             .rows = rows_,
+                             .conditional = !loaded_.images().format().classes.empty(),
+                             .searched = job_.search_target,
+                             .against = against_,
+                             .groups = some_of_each(),
+                             .search = search_,
+                             .table_columns = columns,
+                             .together_columns = together,
+                             .table = table,
+                             .together = agreement_};
+    for (const std::string& sentence : evasion_sentences(findings)) {
+        print_line(terminal_text(sentence));
     }
-    std::vector<std::vector<Image>> sheet;
-    std::vector<std::string> names;
-    const ClassifierFormat& picture = format();
-    for (const Group& group : groups_) {
-        const auto pixels = static_cast<std::size_t>(picture.pixels());
-        sheet.emplace_back();
-        names.push_back(group.name);
-        for (std::size_t i = 0; i < 8 && (i + 1) * pixels <= group.bytes.size(); ++i) {
-            const auto begin = group.bytes.begin() + static_cast<std::ptrdiff_t>(i * pixels);
-            sheet.back().push_back({picture.width,
-                                    picture.height,
-                                    picture.channels,
-                                    {begin, begin + static_cast<std::ptrdiff_t>(pixels)}});
-        }
-    }
-    report_.sheet({.rows = sheet, .column_names = {}, .row_names = names, .scale = 2},
-                  "Some of each group.");
+    add_evasion_sections(report_, findings);
     std::vector<std::pair<std::string, std::string>> facts = {
         {"generator", loaded_.weights().string()},
         {"seed", std::to_string(job_.seed)},

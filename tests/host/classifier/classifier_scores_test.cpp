@@ -1,5 +1,6 @@
 // Scores of logits whose answers can be counted by hand.
 #include "host/classifier/classifier_scores.h"
+#include "host/classifier/right_and_wrong.h"
 
 #include <gtest/gtest.h>
 
@@ -91,6 +92,37 @@ TEST(ClassifierScores, FourClassesOfWhichOneIsMissing) {
     // With scores of 0 and 1, the area is the mean of both shares.
     EXPECT_NEAR(scores.auc, (scores.sensitivity + scores.specificity) / 2, 1e-12);
     EXPECT_NEAR(scores.loss, 3 * 500 / 7.0, 1e-4);
+}
+
+// Forty patches of one pixel each, whose level is their number; every tenth is called wrong.
+TEST(RightAndWrong, ShowsSomeOfEachEvenlySpaced) {
+    std::vector<std::uint8_t> pixels(41);
+    std::vector<std::int32_t> labels, called;
+    PatchRows patches{pixels.data(), 41, 1, 1, 1, {}, {}};
+    for (std::int32_t i = 0; i < 40; ++i) {
+        pixels[static_cast<std::size_t>(i) + 1] = static_cast<std::uint8_t>(i);
+        patches.subset.push_back(i + 1);
+        labels.push_back(i % 4 == 3);
+        called.push_back(i % 10 == 0 ? 1 - labels.back() : labels.back());
+    }
+    const ClassifierFormat format{1, 1, 1, {"no cancer", "cancer"}, false};
+    const PictureSheet sheet = right_and_wrong(patches, labels, called, format);
+    EXPECT_EQ(sheet.row_names, (std::vector<std::string>{"no cancer, called no cancer: 26 of 30",
+                                                         "no cancer, called cancer: 4 of 30",
+                                                         "cancer, called cancer: 10 of 10"}));
+    ASSERT_EQ(sheet.rows.size(), 3u); // no cancer was missed
+    const auto levels = [](const std::vector<Image>& row) {
+        std::vector<int> all;
+        for (const Image& picture : row) {
+            all.push_back(picture.pixels.at(0));
+        }
+        return all;
+    };
+    EXPECT_EQ(levels(sheet.rows[1]), (std::vector<int>{0, 10, 20, 30}));
+    // Numbers 0, 1, 2, 3, 5, 6, 7 and 8 of the ten: 8 of them, evenly.
+    EXPECT_EQ(levels(sheet.rows[2]), (std::vector<int>{3, 7, 11, 15, 23, 27, 31, 35}));
+    EXPECT_EQ(sheet.rows[0].size(), 8u);
+    EXPECT_EQ(levels(sheet.rows[0]).front(), 1);
 }
 
 } // namespace

@@ -1,5 +1,10 @@
+#include "host/files/safetensors.h"
+#include "host/page/bar_chart.h"
+#include "host/page/base64.h"
+#include "host/page/kept_sheet.h"
 #include "host/page/report.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -143,9 +148,9 @@ TEST(Report, Base64HasThePublishedValues) { // RFC 4648, section 10
                                                          {"fooba", "Zm9vYmE="},
                                                          {"foobar", "Zm9vYmFy"}};
     for (const auto& [plain, encoded] : cases) {
-        EXPECT_EQ(base64({plain.begin(), plain.end()}), encoded);
+        EXPECT_EQ(base64(std::vector<std::uint8_t>(plain.begin(), plain.end())), encoded);
     }
-    EXPECT_EQ(base64({0xFB, 0xFF, 0xFE}), "+//+");
+    EXPECT_EQ(base64(std::vector<std::uint8_t>{0xFB, 0xFF, 0xFE}), "+//+");
 }
 
 TEST(Report, EscapesEverythingAndFetchesNothing) {
@@ -265,6 +270,52 @@ TEST(Report, NamesOfSheetsAreText) {
         EXPECT_EQ(count_of(page, part), 1u) << part;
     }
     EXPECT_EQ(count_of(page, "<img "), 3u);
+}
+
+TEST(Report, BarsAreAsLongAsTheirValues) {
+    BarChart chart{"t", {"one", "two", "none"}, {{"a", {1, 0.25, std::nan("")}}}, 2, 2};
+    const std::string svg = bars_svg(chart);
+    std::vector<double> lengths;
+    for (std::size_t at = 0; (at = svg.find("<rect ", at)) != std::string::npos; ++at) {
+        lengths.push_back(std::stod(svg.substr(svg.find("width=\"", at) + 7)));
+    }
+    ASSERT_EQ(lengths.size(), 3u);
+    EXPECT_NEAR(lengths[0], 4 * lengths[1], 0.2);
+    EXPECT_LE(lengths[2], 1);
+    for (const char* text : {">one<", ">1.00<", ">0.25<", ">–<"}) {
+        EXPECT_EQ(count_of(svg, text), 1u) << text;
+    }
+    chart.full = 0; // the longest is as long as can be
+    EXPECT_NE(bars_svg(chart).find(fmt::format("width=\"{:.1f}\"", 2 * lengths[0])),
+              std::string::npos);
+    chart.series[0].values.pop_back();
+    EXPECT_THROW(bars_svg(chart), std::invalid_argument);
+    chart.rows.clear();
+    chart.series.assign(5, {"a", {}});
+    EXPECT_THROW(bars_svg(chart), std::invalid_argument);
+}
+
+TEST(Report, SheetsThatARunKeepsComeBack) {
+    const TemporaryFolder run;
+    const Image grey{2, 1, 1, {5, 6}}, coloured{1, 2, 3, {1, 2, 3, 4, 5, 6}};
+    const PictureSheet sheet{
+        {{grey, grey}, {coloured}}, {"left\n", "right"}, {"upper", "lower \xff"}, 3};
+    keep_sheet(kept_sheet_file(run.path(), "b"), sheet, "second");
+    keep_sheet(kept_sheet_file(run.path(), "a"), {{{coloured}}, {}, {}, 1}, "first");
+    Report kept("t"), direct("t");
+    add_kept_sheets(kept, run.path());
+    direct.sheet({{{coloured}}, {}, {}, 1}, "first");
+    direct.sheet({sheet.rows, sheet.column_names, {"upper", "lower \\xFF"}, 3}, "second");
+    const auto body = [](const Report& report) { // without the time
+        const std::string page = report.html();
+        return page.substr(0, page.find("<footer>"));
+    };
+    EXPECT_EQ(body(kept), body(direct));
+    EXPECT_THROW(keep_sheet(run / "x", {{{}}, {}, {}, 1}, ""), std::invalid_argument);
+    const float number = 1;
+    write_safetensors(kept_sheet_file(run.path(), "c"), {make_f32("row.0", {1}, &number)});
+    EXPECT_THROW(add_kept_sheets(kept, run.path()), std::runtime_error);
+    add_kept_sheets(kept, run / "no run"); // nothing
 }
 
 TEST(Report, StaysUnderFiveMegabytes) {

@@ -6,7 +6,9 @@
 
 #include "host/attack/latent_search.h"
 #include "host/model/image_generator.h"
+#include "host/page/report.h"
 #include "host/trial/evasion.h"
+#include "host/trial/evasion_page.h"
 #include "tests/host/attack/attacked_models.h"
 #include "tests/host/temporary_folder.h"
 
@@ -113,6 +115,47 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
         EXPECT_NE(text.find("all_agree"), std::string::npos) << name;
         EXPECT_NE(text.find("detector_stops"), std::string::npos) << name;
     }
+}
+
+TEST(EvasionTest, SaysWhatCanBeConcluded) {
+    const auto row = [](const std::string& group, const std::string& model, std::int64_t first,
+                        std::int64_t second, std::int64_t sure) {
+        EvasionRow row;
+        row.group = group;
+        row.model = model;
+        row.count = first + second;
+        row.called = {first, second};
+        row.above_90 = sure;
+        return row;
+    };
+    EvasionFindings findings;
+    findings.models = {"m", "n"};
+    findings.classes = {"a", "b"};
+    findings.rows = {row("fakes", "m", 1, 3, 0), row("fakes", "n", 2, 2, 0),
+                     row("noise", "m", 4, 0, 4), row("noise", "n", 4, 0, 0)};
+    EXPECT_EQ(
+        evasion_sentences(findings),
+        (std::vector<std::string>{
+            "Of the fakes, m 75 %, n 50 % are called b. They were made without a class, so no "
+            "answer is wrong, and these shares say nothing of how good they are.",
+            "Noise, which is of no class, gets a probability above 0.9 from m 100 %, n 0 % of the "
+            "time: confidence alone shows nothing."}));
+    findings.conditional = true;
+    findings.rows.push_back(row(fakes_of("a"), "m", 9, 1, 0));
+    findings.rows.push_back(row(fakes_of("a"), "n", 5, 5, 0));
+    findings.rows.push_back(row(real_of("a"), "m", 3, 1, 0));
+    const std::vector<std::string> sentences = evasion_sentences(findings);
+    EXPECT_EQ(sentences.at(0),
+              "Fakes made as a are called so by m 90 %, n 50 %; real patches of it by "
+              "m 75 %, n –.");
+    EXPECT_EQ(sentences.size(), 2u); // no fakes of b are known
+
+    Report report("t");
+    findings.groups = {{{{1, 1, 1, {5}}}}, {}, {"fakes"}, 1};
+    add_evasion_sections(report, findings);
+    const std::string page = report.html();
+    EXPECT_LT(page.find("Fakes made as a"), page.find("<img "));
+    EXPECT_LT(page.find("<img "), page.find("<svg "));
 }
 
 // Noise comes a thousand patches at a time; all that were asked for come.

@@ -1,4 +1,4 @@
-#include "host/evaluate/memorisation.h"
+#include "host/distance/memorisation.h"
 
 #include "host/numerics/k_means.h"
 
