@@ -21,9 +21,11 @@ std::unique_ptr<TranslationTask> make_task(Backend& backend, const TranslateSets
     case TranslationMode::paired:
         return paired_task(backend, sets, options, placement, sharding);
     case TranslationMode::cycle:
+        return cycle_task(backend, sets, options, placement, sharding);
+    case TranslationMode::refine:
         break;
     }
-    return cycle_task(backend, sets, options, placement, sharding);
+    return refine_task(backend, sets, options, placement, sharding);
 }
 
 class TranslateFamily final : public Family {

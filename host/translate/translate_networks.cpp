@@ -121,6 +121,20 @@ std::string resnet(const TranslateOptions& options, Extent in, int out_channels)
                               2 * around + 1);
 }
 
+// Shrivastava et al. 2017: residual blocks at full size, without normalisation. It adds to the picture, and
+// as its last layer begins with zeros, it begins as the identity: the paper trains it to be that first.
+std::string refiner(const TranslateOptions& options, Extent in, int out_channels) {
+    const int c = options.width;
+    std::string text =
+        fmt::format("{}; conv {}>{} k3 p1 relu as=block0", in.text(), in.channels, c);
+    for (int i = 0; i < options.blocks; ++i) {
+        text += fmt::format(
+            "; conv {0}>{0} k3 p1 relu; conv {0}>{0} k3 p1; add block{1} relu as=block{2}", c, i,
+            i + 1);
+    }
+    return text + fmt::format("; conv {}>{} k1; add input", c, out_channels);
+}
+
 // The four 5x5 kernels that enlarge by two with Keys' kernel, a = -0.75, at the phases of a shuffle.
 std::vector<float> bicubic_kernels(int channels) {
     const auto taps = cubic_taps(9, 18, torch_cubic);
@@ -152,12 +166,16 @@ NetworkShape translation_generator(const TranslateOptions& options, Extent in, i
         return network_shape_from_description(edsr(options, in, out_channels));
     case GeneratorKind::unet:
         return network_shape_from_description(unet(options, in, out_channels));
+    case GeneratorKind::refiner:
+        return network_shape_from_description(refiner(options, in, out_channels));
     default:
         return network_shape_from_description(resnet(options, in, out_channels));
     }
 }
 
 NetworkShape patch_discriminator(const TranslateOptions& options, Extent in) {
+    // Instance normalisation would hide a picture's stain, which is half of what drawings lack.
+    const char* const within = options.mode == TranslationMode::refine ? "" : normalised;
     std::string text =
         fmt::format("{}; conv {}>{} k4 s2 p1 leaky_relu", in.text(), in.channels, options.width_d);
     int channels = options.width_d, side = std::min(in.height, in.width) / 2;
@@ -165,7 +183,7 @@ NetworkShape patch_discriminator(const TranslateOptions& options, Extent in) {
         const bool last = i == options.layers_d;
         const int next = std::min(2 * channels, 8 * options.width_d);
         text += fmt::format("; conv {}>{} k4{} p1 {} leaky_relu", channels, next, last ? "" : " s2",
-                            normalised);
+                            within);
         side = last ? side - 1 : side / 2;
         channels = next;
     }
@@ -180,7 +198,8 @@ void initialise_translation(Network& network, const TranslateOptions& options,
                             std::uint32_t number) {
     network.initialise(options.seed, number);
     Backend& backend = network.backend();
-    const bool standard = options.generator == GeneratorKind::edsr && number == 0;
+    const bool refines = options.mode == TranslationMode::refine;
+    const bool standard = refines || (options.generator == GeneratorKind::edsr && number == 0);
     for (std::int64_t l = 0; l < network.layer_count(); ++l) {
         const LayerShape& layer = network.shape().layers[static_cast<std::size_t>(l)];
         if (!layer.has_weights()) {
@@ -197,6 +216,9 @@ void initialise_translation(Network& network, const TranslateOptions& options,
             if (layer.bias) {
                 backend.fill(network.bias(l), 0);
             }
+        } else if (refines && number == 0 && l + 2 == network.layer_count()) { // before `add input`
+            backend.fill(weight, 0);
+            backend.fill(network.bias(l), 0);
         }
     }
 }

@@ -14,8 +14,9 @@ NetworkShape translation_generator(const TranslateOptions& options, Extent in, i
 // A PatchGAN: one answer for each place of `in`, its receptive field around it.
 NetworkShape patch_discriminator(const TranslateOptions& options, Extent in);
 
-// Weights as the field begins: of edsr PyTorch's standard, of all others N(0, 0.02) with biases 0
-// (a small beginning keeps a cycle from inverting colours). Fixed layers take their values.
+// Weights as the field begins: of edsr and of --mode refine PyTorch's standard (of the refiner's last layer
+// 0: it begins as the identity), of all others N(0, 0.02) with biases 0 (a small beginning keeps a cycle
+// from inverting colours). Fixed layers take their values.
 void initialise_translation(Network& network, const TranslateOptions& options,
                             std::uint32_t number);
 

@@ -12,7 +12,8 @@ namespace {
 
 const Choices<TranslationMode> modes = {{"super-resolution", TranslationMode::super_resolution},
                                         {"paired", TranslationMode::paired},
-                                        {"cycle", TranslationMode::cycle}};
+                                        {"cycle", TranslationMode::cycle},
+                                        {"refine", TranslationMode::refine}};
 
 } // namespace
 
@@ -32,6 +33,7 @@ void choose_mode(TranslateOptions& options, TranslationMode mode) {
     options.learning_rate = standard.learning_rate;
     options.beta1 = standard.beta1;
     options.rates = standard.rates;
+    options.pool = standard.pool;
     if (mode == TranslationMode::super_resolution) {
         return;
     }
@@ -43,8 +45,15 @@ void choose_mode(TranslateOptions& options, TranslationMode mode) {
         options.generator = GeneratorKind::unet;
         options.lambda_l1 = 100;
         options.lambda_adversarial = 1;
-    } else {
+    } else if (mode == TranslationMode::cycle) {
         options.generator = GeneratorKind::resnet_small;
+    } else {
+        options.generator = GeneratorKind::refiner;
+        options.batch_size = 16;
+        options.learning_rate = 5e-4;
+        options.rates = {};
+        options.lambda_adversarial = 1;
+        options.pool = 512;
     }
 }
 
@@ -53,7 +62,7 @@ void describe(Options& options, TranslateOptions& o) {
     Option& mode =
         options.choice("mode", o.mode, modes,
                        "small pictures to large ones; pictures to pictures in pairs; one "
-                       "kind of picture to another without pairs");
+                       "kind of picture to another without pairs; drawings made to look real");
     mode.set = [&o](const std::string& text) {
         choose_mode(o, choice_value(modes, "--mode", text));
     };
@@ -65,7 +74,8 @@ void describe(Options& options, TranslateOptions& o) {
                                "away, lines along its edges, half its resolution");
     options.text("target", o.target, "FOLDER",
                  "paired: pictures of the same names as those of --data, which are the sources; "
-                 "cycle: pictures of the other kind");
+                 "cycle: pictures of the other kind; refine: real pictures, of whose patients "
+                 "--test-patients speaks");
     options.only_one_of({"target", "pairs"});
     options.text("class_a", o.class_a, "NAME", "cycle: the class on one side (without: the first)");
     options.text("class_b", o.class_b, "NAME",
@@ -77,14 +87,18 @@ void describe(Options& options, TranslateOptions& o) {
                    "of the choice of patients, whatever --seed is");
 
     options.group("Network");
-    options.choice<GeneratorKind>("generator", o.generator,
-                                  {{"edsr", GeneratorKind::edsr},
-                                   {"unet", GeneratorKind::unet},
-                                   {"resnet", GeneratorKind::resnet},
-                                   {"resnet-small", GeneratorKind::resnet_small}},
-                                  "network that makes pictures; edsr is super-resolution's");
+    options.choice<GeneratorKind>(
+        "generator", o.generator,
+        {{"edsr", GeneratorKind::edsr},
+         {"unet", GeneratorKind::unet},
+         {"resnet", GeneratorKind::resnet},
+         {"resnet-small", GeneratorKind::resnet_small},
+         {"refiner", GeneratorKind::refiner}},
+        "network that makes pictures; edsr is super-resolution's, refiner "
+        "that of --mode refine");
     options.number("width", o.width, {1, 1024}, "channels of its first layer");
-    options.number("blocks", o.blocks, {1, 64}, "its residual blocks (edsr and the resnets)");
+    options.number("blocks", o.blocks, {1, 64},
+                   "its residual blocks (edsr, the resnets, the refiner)");
     options.number("dropout", o.dropout, {0, 0.999}, "in the decoder of unet, in training");
     options.number("width_d", o.width_d, {1, 1024}, "channels of the discriminator's first layer");
     options.number("layers_d", o.layers_d, {1, 3},
@@ -102,7 +116,10 @@ void describe(Options& options, TranslateOptions& o) {
                    "of mean |made of its own kind - picture|, in units of --lambda-cycle");
     options.number("pool", o.pool, {0, 100000},
                    "fakes kept, which the discriminators of a cycle are shown half the time (0: "
-                   "none)");
+                   "none); refine: half of every batch of fakes comes from them");
+    options.number("refiner_steps", o.refiner_steps, {1, 100},
+                   "refine: steps of the refiner, each on a batch of its own, to one of the "
+                   "discriminator");
     Option& steps = options.number("steps", o.steps, {1, 1000000000000}, "iterations");
     steps.set = [&o, set = steps.set](const std::string& text) {
         set(text);
@@ -118,7 +135,7 @@ void describe(Options& options, TranslateOptions& o) {
                          "flips: every picture mirrored and turned anew each time, both sides of a "
                          "pair alike");
     options.number("judges", o.judges, {0, 16},
-                   "cycle: classifiers that are trained at the end to judge the translations");
+                   "cycle, refine: classifiers that are trained at the end to judge what was made");
     options.number("seed", o.seed, any_seed, "of everything random but the split");
 }
 
@@ -133,6 +150,19 @@ void TranslateOptions::validate() const {
     refuse(enlarges != (generator == GeneratorKind::edsr),
            enlarges ? "--generator: --mode super-resolution enlarges, which edsr alone does"
                     : "--generator edsr: enlarges; use unet, resnet or resnet-small");
+    const bool refines = mode == TranslationMode::refine;
+    refuse(refines != (generator == GeneratorKind::refiner),
+           refines ? "--generator: --mode refine begins with drawings as they are, which refiner "
+                     "alone does"
+                   : "--generator refiner: belongs to --mode refine; use another");
+    refuse(refines && target.empty(),
+           "--target: --mode refine needs real pictures to make those of --data look like; name "
+           "their folder or set");
+    refuse(refines && lambda_adversarial == 0,
+           "--lambda-adversarial: is 0, which leaves drawings as they are; give a number above 0");
+    refuse(refines && (batch_size < 2 || pool <= batch_size),
+           "--batch-size, --pool: half of a batch comes from the pool, which must hold more than "
+           "one of at least 2; take smaller batches or a larger pool");
     refuse(dropout > 0 && generator != GeneratorKind::unet,
            "--dropout: stands in the decoder of --generator unet; leave it out");
     refuse(!target.empty() && enlarges,
@@ -166,7 +196,8 @@ const std::vector<Preset>& translate_presets() {
           {"width_d", "64"},
           {"batch_size", "1"},
           {"decay_epoch", "99"},
-          {"epochs", "200"}}}};
+          {"epochs", "200"}}},
+        {"refine", {{"mode", "refine"}}}};
     return presets;
 }
 

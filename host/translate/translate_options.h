@@ -11,7 +11,7 @@
 
 namespace patchforge {
 
-enum class TranslationMode { super_resolution, paired, cycle };
+enum class TranslationMode { super_resolution, paired, cycle, refine };
 
 // What a pair's source is made of its picture:
 //   stain           the picture without its eosin (HED, kernels/stain_change.h)
@@ -20,13 +20,14 @@ enum class TranslationMode { super_resolution, paired, cycle };
 enum class PairSource { stain, edges, low_resolution };
 
 // docs/translate.md draws them.
-enum class GeneratorKind { edsr, unet, resnet, resnet_small };
+enum class GeneratorKind { edsr, unet, resnet, resnet_small, refiner };
 
 struct TranslateOptions {
     TranslationMode mode = TranslationMode::super_resolution;
     PairSource pairs = PairSource::stain;
     std::string
-        target{}; // a second folder or set: of pairs, equal names; of cycles, the other kind
+        target{}; // a second folder or set: of pairs, equal names; of cycles, the other kind; of
+                  // refinement, the real pictures
     std::string class_a{}; // of cycles without `target`: by name; empty: the first two
     std::string class_b{};
     std::string test_list{};    // a file that lists the patients held out, instead of:
@@ -36,7 +37,7 @@ struct TranslateOptions {
     // The networks.
     GeneratorKind generator = GeneratorKind::edsr;
     int width = 16; // channels of a generator's first layer
-    int blocks = 3; // residual blocks of edsr and the resnets
+    int blocks = 3; // residual blocks of edsr, the resnets and the refiner
     double dropout = 0;
     int width_d = 16;
     int layers_d = 2; // of a PatchGAN: its answers see 16, 34 or 70 pixels a side
@@ -47,7 +48,8 @@ struct TranslateOptions {
     double lambda_adversarial = 0;
     double lambda_cycle = 10;
     double lambda_identity = 0.5; // times lambda_cycle
-    std::int64_t pool = 50;       // fakes kept for the discriminators of a cycle
+    std::int64_t pool = 50;       // fakes kept for the discriminators of a cycle and of refinement
+    std::int64_t refiner_steps = 1; // of the refiner to each of its discriminator
 
     // The optimiser.
     std::int64_t steps = 2000;

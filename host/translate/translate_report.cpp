@@ -22,9 +22,11 @@ std::string title_of(const TranslateOptions& options) {
     case TranslationMode::paired:
         return "Pictures from pictures, in pairs";
     case TranslationMode::cycle:
+        return "Pictures from pictures, in cycles";
+    case TranslationMode::refine:
         break;
     }
-    return "Pictures from pictures, in cycles";
+    return "Drawings made to look real";
 }
 
 void add_results(Report& report, const std::filesystem::path& file, bool verdicts) {

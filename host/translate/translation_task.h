@@ -1,5 +1,5 @@
 // A mode of `train translate`: what is trained on what, how it is shown and measured. The family runs it;
-// super_resolution.cpp, paired.cpp and cycle.cpp have one each.
+// modes/ has a file each.
 #pragma once
 
 #include <map>
@@ -67,5 +67,8 @@ std::unique_ptr<TranslationTask> paired_task(Backend& backend, const TranslateSe
 std::unique_ptr<TranslationTask> cycle_task(Backend& backend, const TranslateSets& sets,
                                             const TranslateOptions& options, Placement placement,
                                             const Sharding& sharding);
+std::unique_ptr<TranslationTask> refine_task(Backend& backend, const TranslateSets& sets,
+                                             const TranslateOptions& options, Placement placement,
+                                             const Sharding& sharding);
 
 } // namespace patchforge

@@ -13,11 +13,13 @@ namespace patchforge {
 TranslationTrainer::TranslationTrainer(Backend& backend, const TranslateOptions& options,
                                        const PatchRows& patches, Placement placement,
                                        const Sharding& sharding,
-                                       std::vector<std::string> metric_names, bool drop_last)
+                                       std::vector<std::string> metric_names, bool drop_last,
+                                       std::int64_t draws_per_iteration)
     : backend_(backend), options_(options), metric_names_(std::move(metric_names)),
-      iterations_(backend, patches,
-                  {options.batch_size, drop_last, 1, options.seed, placement, sharding},
-                  std::ssize(metric_names_)),
+      iterations_(
+          backend, patches,
+          {options.batch_size, drop_last, draws_per_iteration, options.seed, placement, sharding},
+          std::ssize(metric_names_)),
       batch_(std::min(iterations_.source().rows_of_draw(0), iterations_.source().rows_of_shard())),
       total_steps_(options.epochs > 0
                        ? static_cast<std::uint64_t>(options.epochs) * iterations_.per_epoch()
@@ -26,7 +28,8 @@ TranslationTrainer::TranslationTrainer(Backend& backend, const TranslateOptions&
 }
 
 TranslationTrainer::Player& TranslationTrainer::add_player(const std::string& name,
-                                                           NetworkShape shape, bool adds_terms) {
+                                                           NetworkShape shape, bool adds_terms,
+                                                           std::int64_t steps) {
     const auto number = static_cast<std::uint32_t>(players_.size());
     Player& player = players_.emplace_back(name, backend_, std::move(shape),
                                            OptimiserOptions{.learning_rate = options_.learning_rate,
@@ -35,7 +38,9 @@ TranslationTrainer::Player& TranslationTrainer::add_player(const std::string& na
                                                             .epsilon = options_.adam_epsilon},
                                            adds_terms);
     initialise_translation(player.network, options_, number);
-    player.optimiser.schedule_rate(options_.rates.over(iterations_.per_epoch(), total_steps_));
+    const auto each = static_cast<std::uint64_t>(steps);
+    player.optimiser.schedule_rate(
+        options_.rates.over(each * iterations_.per_epoch(), each * total_steps_));
     return player;
 }
 
@@ -75,11 +80,11 @@ Network& TranslationTrainer::network(const std::string& name) {
 }
 
 void TranslationTrainer::augment(Matrix<float> y, Matrix<const float> x, Extent extent,
-                                 std::uint32_t draw) {
+                                 std::uint32_t draw, std::uint32_t draws) {
     if (options_.flips) {
         backend_.dihedral(y, x, extent,
                           {options_.seed, static_cast<std::uint32_t>(Purpose::augmentation),
-                           iterations_.row_count(2, draw)});
+                           iterations_.row_count(draws, draw)});
     } else {
         backend_.copy(y.data, x.data, static_cast<std::size_t>(y.size()) * sizeof(float));
     }

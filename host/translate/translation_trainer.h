@@ -50,17 +50,22 @@ class TranslationTrainer {
 
     TranslationTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& patches,
                        Placement placement, const Sharding& sharding,
-                       std::vector<std::string> metric_names, bool drop_last);
-    // Initialised as the next network. The optimiser will be given terms if it `adds_terms`.
-    Player& add_player(const std::string& name, NetworkShape shape, bool adds_terms);
+                       std::vector<std::string> metric_names, bool drop_last,
+                       std::int64_t draws_per_iteration = 1);
+    // Initialised as the next network. The optimiser will be given terms if it `adds_terms`, and takes
+    // `steps` steps an iteration.
+    Player& add_player(const std::string& name, NetworkShape shape, bool adds_terms,
+                       std::int64_t steps = 1);
     // When all players are there: their optimisers sum over shards, if batches are cut.
     void sum_over_shards();
     // State beside weights and moments, in checkpoints by this name.
     void keep(const std::string& name, DeviceArray<float>& state) { kept_[name] = &state; }
     virtual void enqueue(const IterationPattern& pattern) = 0;
 
-    // y = x mirrored and turned, or as it is without --augment flips. `draw`: equal ones turn alike.
-    void augment(Matrix<float> y, Matrix<const float> x, Extent extent, std::uint32_t draw);
+    // y = x mirrored and turned, or as it is without --augment flips. `draw` of `draws` an iteration:
+    // equal ones turn alike.
+    void augment(Matrix<float> y, Matrix<const float> x, Extent extent, std::uint32_t draw,
+                 std::uint32_t draws = 2);
     // metric = mean |a - b|; `rows` has a number a row.
     void mean_distance(Vector<float> metric, Matrix<const float> a, Matrix<const float> b,
                        DeviceArray<float>& rows);

@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "data/picture.h"
@@ -67,6 +68,7 @@ std::vector<std::string> training(const std::string& set, const std::string& out
 // What must not depend on interruptions.
 std::string result_of(const std::filesystem::path& run, const std::string& steps) {
     std::string all = bytes_of_file(run / "metrics.csv") + bytes_of_file(run / "results.json");
+    std::map<std::string, std::string> files;
     for (const auto* folder : {"images", "checkpoints"}) {
         EXPECT_TRUE(std::filesystem::exists(run / folder));
     }
@@ -74,10 +76,16 @@ std::string result_of(const std::filesystem::path& run, const std::string& steps
          std::filesystem::directory_iterator(run / "checkpoints" / ("step_" + steps))) {
         const std::string name = entry.path().filename().string();
         if (name.ends_with(".safetensors")) {
-            all += std::to_string(std::hash<std::string>{}(bytes_of_file(entry.path()) + name));
+            files[name] = bytes_of_file(entry.path());
         }
     }
-    return all + bytes_of_file(run / "images/pictures.png");
+    for (const auto& entry : std::filesystem::directory_iterator(run / "images")) {
+        files[entry.path().filename().string()] = bytes_of_file(entry.path());
+    }
+    for (const auto& [name, bytes] : files) {
+        all += name + std::to_string(std::hash<std::string>{}(bytes));
+    }
+    return all;
 }
 
 class TranslateRun : public ::testing::TestWithParam<const char*> {};
@@ -85,12 +93,17 @@ class TranslateRun : public ::testing::TestWithParam<const char*> {};
 TEST_P(TranslateRun, KilledAndResumedEndsInTheSameBytes) {
     const ScratchFolder folder(std::string("translate-") + GetParam());
     const std::string set = patches(folder, "20");
-    const Outcome whole =
-        run_program("patchforge-cpu", training(set, folder / "whole", GetParam(), "150"));
+    const auto arguments = [&](const char* out) {
+        std::vector<std::string> all = training(set, folder / out, GetParam(), "150");
+        if (GetParam() == std::string("refine")) {
+            all.insert(all.end(), {"--target", set, "--pool", "9"});
+        }
+        return all;
+    };
+    const Outcome whole = run_program("patchforge-cpu", arguments("whole"));
     ASSERT_EQ(whole.status, 0) << whole.output;
     const testing::InterruptedRun killed = testing::run_through_kills(
-        "patchforge-cpu", training(set, folder / "killed", GetParam(), "150"),
-        folder.path() / "killed", 6, 60);
+        "patchforge-cpu", arguments("killed"), folder.path() / "killed", 6, 60);
     ASSERT_EQ(killed.last.status, 0) << killed.last.output;
     EXPECT_GE(killed.kills, 1);
     EXPECT_TRUE(result_of(folder / "whole", "150") == result_of(folder / "killed", "150"));
@@ -98,7 +111,8 @@ TEST_P(TranslateRun, KilledAndResumedEndsInTheSameBytes) {
     EXPECT_LT(report.find("Pictures</h2>"), report.find("Settings of the translation"));
     EXPECT_NE(report.find("data:image/png"), std::string::npos);
 }
-INSTANTIATE_TEST_SUITE_P(Every, TranslateRun, ::testing::Values("super-resolution", "stain"),
+INSTANTIATE_TEST_SUITE_P(Every, TranslateRun,
+                         ::testing::Values("super-resolution", "stain", "cycle", "refine"),
                          [](const auto& info) {
                              std::string name = info.param;
                              std::erase(name, '-');
@@ -150,6 +164,34 @@ TEST(Translate, MakesPicturesOfFilesAndFolders) {
                                        {"--generator", "unet"}));
     EXPECT_EQ(refused.status, 2);
     EXPECT_NE(refused.output.find("--generator"), std::string::npos) << refused.output;
+}
+
+// Drawings, and what a refiner makes of them, are labelled folders alike.
+TEST(Translate, RefinesAFolderOfDrawings) {
+    const ScratchFolder folder("translate-refine");
+    const std::string set = patches(folder, "32");
+    std::vector<std::string> arguments = training(set, folder / "run", "refine", "3");
+    const Outcome refused = run_program("patchforge-cpu", arguments);
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_NE(refused.output.find("--target"), std::string::npos) << refused.output;
+    arguments.insert(arguments.end(), {"--target", set, "--judges", "1"});
+    const Outcome trained = run_program("patchforge-cpu", arguments);
+    ASSERT_EQ(trained.status, 0) << trained.output;
+    const auto figures =
+        nlohmann::json::parse(bytes_of_file(folder / "run/results.json")).at("figures");
+    for (const char* name : {"labels_survive", "taught_gain_balanced_accuracy_low", "change"}) {
+        EXPECT_TRUE(figures.at(name).is_number()) << name;
+    }
+    const std::string report = bytes_of_file(folder / "run/report.html");
+    EXPECT_LT(report.find("of the labels survive"), report.find("Pictures</h2>"));
+    const Outcome made =
+        run_program("patchforge-cpu", {"translate", folder / "tissue", "--run", folder / "run",
+                                       "--out", folder / "refined"});
+    ASSERT_EQ(made.status, 0) << made.output;
+    const Outcome packed = run_program(
+        "patchforge-cpu", {"pack", folder / "refined", "--out", folder / "refined.pfs"});
+    ASSERT_EQ(packed.status, 0) << packed.output;
+    EXPECT_NE(packed.output.find("patients: 6"), std::string::npos) << packed.output;
 }
 
 TEST(Translate, TakesTheNewestCheckpointByItsNumber) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Records translate_trace.json: pairs, super-resolution and cycles in PyTorch in float64, for
+"""Records translate_trace.json: pairs, super-resolution, cycles and refinement in PyTorch in float64, for
 translate_trace_test.cpp to follow.
 
 Weights are waves that both sides write down; the order of the pictures and the walk through the pools
@@ -101,6 +101,20 @@ class Patch(Network):  # a PatchGAN, width 3, one layer
     def layers(self, x):
         h = F.leaky_relu(self.conv(x, 3, 4, 2, 1), 0.2)
         h = F.leaky_relu(norm(self.conv(h, 6, 4, 1, 1, bias=False)), 0.2)
+        return self.conv(h, 1, 4, 1, 1)
+
+
+class Refiner(Network):  # width 3, one block
+    def layers(self, x):
+        first = F.relu(self.conv(x, 3, 3, 1, 1))
+        h = self.conv(F.relu(self.conv(first, 3, 3, 1, 1)), 3, 3, 1, 1)
+        return self.conv(F.relu(h + first), 3, 1) + x
+
+
+class PlainPatch(Network):  # a PatchGAN without normalisation, width 3, one layer
+    def layers(self, x):
+        h = F.leaky_relu(self.conv(x, 3, 4, 2, 1), 0.2)
+        h = F.leaky_relu(self.conv(h, 6, 4, 1, 1), 0.2)
         return self.conv(h, 1, 4, 1, 1)
 
 
@@ -228,6 +242,50 @@ def train_cycle(least_squares, identity):
             "networks": weights([to_b, d_b, to_a, d_a])}
 
 
+def train_refine(refiner_steps):
+    size = (3, SIDE, SIDE)
+    drawings, real_ones = patches(COUNT_A, math.prod(size), 0), patches(COUNT_B, math.prod(size), 90)
+    r, d = Refiner(0), PlainPatch(1)
+    for n in (r, d):
+        n(torch.zeros(1, *size))
+    adam_r, adam_d = adam(r), adam(d)
+    history = [drawings[i % COUNT_A].reshape(size) for i in range(POOL)]
+    half, metrics = BATCH // 2, []
+
+    def draw(rows, seed, number):
+        per_epoch = len(rows) // BATCH
+        order = [shuffled_row(seed, number // per_epoch, number % per_epoch * BATCH + b, len(rows))
+                 for b in range(BATCH)]
+        return rows[order].reshape(-1, *size)
+
+    for s in range(STEPS):
+        for j in range(refiner_steps):
+            x = draw(drawings, SEED, s * refiner_steps + j)
+            if j == 0:
+                y = r(x).detach()
+                per_epoch = POOL // half
+                earlier = [history[shuffled_row(SEED ^ 0xC2B2AE3D27D4EB4F, s // per_epoch,
+                                                s % per_epoch * half + h, POOL)] for h in range(half)]
+                shown = torch.stack([*y[:BATCH - half], *earlier])
+                drawn = words(SEED, 2 * BATCH, POOL_PURPOSE, s)
+                for b in range(BATCH):
+                    if s * BATCH + b < POOL:
+                        history[s * BATCH + b] = y[b]
+                    elif int(drawn[2 * b]) >> 31:
+                        history[int(drawn[2 * b + 1]) * POOL >> 32] = y[b]
+                on_real, on_fake = d(draw(real_ones, SEED_B, s)), d(shown)
+                terms = d_terms(on_real, on_fake, False)
+                step([adam_d], sum(terms))
+            y = r(x)
+            after, change = d(y), (y - x).abs().mean()
+            adversarial = g_term(after, False)
+            adam_d.zero_grad()
+            step([adam_r], adversarial + 3.0 * change)
+        metrics.append([change.item(), *[t.item() for t in terms], *answers(on_real, on_fake),
+                        adversarial.item(), torch.sigmoid(after).mean().item()])
+    return {"refiner_steps": refiner_steps, "metrics": metrics, "networks": weights([r, d])}
+
+
 torch.set_default_dtype(torch.float64)
 print(json.dumps({
     "torch": torch.__version__.split("+")[0],
@@ -236,4 +294,5 @@ print(json.dumps({
     "paired": train_pairs(Unet, (1, SIDE, SIDE), 100.0, 1.0, True),
     "super_resolution": train_pairs(Edsr, (3, SIDE // 2, SIDE // 2), 1.0, 0.05, False),
     "cycles": [train_cycle(True, 0.5), train_cycle(False, 0.0)],
+    "refined": [train_refine(1), train_refine(2)],
 }))

@@ -8,6 +8,7 @@
 
 #include "host/translate/cycle_trainer.h"
 #include "host/translate/pair_trainer.h"
+#include "host/translate/refine_trainer.h"
 #include "tests/host/train/trace.h"
 #include "tests/kernels/backends.h"
 
@@ -134,6 +135,22 @@ TEST_P(TranslateTrace, CyclesFollowPyTorch) {
                              {bytes_b.data(), count_b, 3, side, side, {}, {}});
         follow(trainer, run, {"generator_b", "discriminator_b", "generator_a", "discriminator_a"},
                game.least_squares ? "cycle, lsgan" : "cycle, bce");
+    }
+}
+
+TEST_P(TranslateTrace, RefinementFollowsPyTorch) {
+    const int side = trace_["side"];
+    const std::int64_t drawings = trace_["count_a"], real = trace_["count_b"];
+    const auto drawn = bytes(drawings, 3 * side * side, 0);
+    const auto photographed = bytes(real, 3 * side * side, 90);
+    for (const nlohmann::json& run : trace_["refined"]) {
+        TranslateOptions game = options(TranslationMode::refine);
+        game.refiner_steps = run["refiner_steps"];
+        game.lambda_l1 = 3;
+        RefineTrainer trainer(backend(), game, {drawn.data(), drawings, 3, side, side, {}, {}},
+                              {photographed.data(), real, 3, side, side, {}, {}});
+        follow(trainer, run, {"generator", "discriminator"},
+               "refinement, " + std::to_string(game.refiner_steps));
     }
 }
 

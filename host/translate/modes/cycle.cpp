@@ -10,8 +10,8 @@
 #include "data/escape.h"
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/classifier_scores.h"
-#include "host/classifier/classifier_trainer.h"
 #include "host/translate/cycle_trainer.h"
+#include "host/translate/judge.h"
 #include "host/translate/picture_pairs.h"
 #include "host/translate/translation_task.h"
 #include "host/translate/translator.h"
@@ -118,28 +118,6 @@ KindsOfPicture kinds_of(const TranslateSets& sets, const TranslateOptions& optio
     return kinds;
 }
 
-std::vector<Image> pictures_of(const PatchRows& rows) {
-    std::vector<Image> pictures;
-    for (std::int64_t i = 0; i < rows.used(); ++i) {
-        pictures.push_back(picture_of(rows, i));
-    }
-    return pictures;
-}
-
-std::vector<double> mean_colour(const std::vector<Image>& pictures) {
-    std::vector<double> sums(static_cast<std::size_t>(pictures.front().channels), 0.0);
-    for (const Image& picture : pictures) {
-        const std::size_t plane = picture.pixels.size() / sums.size();
-        for (std::size_t k = 0; k < picture.pixels.size(); ++k) {
-            sums[k / plane] += picture.pixels[k] / static_cast<double>(plane);
-        }
-    }
-    for (double& sum : sums) {
-        sum /= static_cast<double>(pictures.size());
-    }
-    return sums;
-}
-
 // Every picture by as much as the mean colours of the kinds differ: what a translation must beat.
 std::vector<Image> shifted(std::vector<Image> pictures, const std::vector<double>& from,
                            const std::vector<double>& to) {
@@ -151,13 +129,6 @@ std::vector<Image> shifted(std::vector<Image> pictures, const std::vector<double
         }
     }
     return pictures;
-}
-
-void append(OwnedPatches& patches, const std::vector<Image>& pictures, std::int32_t label) {
-    for (const Image& picture : pictures) {
-        patches.bytes.insert(patches.bytes.end(), picture.pixels.begin(), picture.pixels.end());
-        patches.labels.push_back(label);
-    }
 }
 
 double mean_difference(const std::vector<float>& a, const std::vector<float>& b) {
@@ -200,14 +171,6 @@ class Cycle final : public TranslationTask {
     Translator translator(const char* generator) {
         return {backend_, trainer_.options(), trainer_.network(generator).weights()};
     }
-    ClassifierFormat format() const {
-        return {kinds_.a.train.channels,
-                kinds_.a.train.height,
-                kinds_.a.train.width,
-                {"first", "second"}};
-    }
-    std::unique_ptr<ClassifierTrainer> trained_on(const OwnedPatches& patches, std::uint64_t seed);
-    std::vector<float> answers(ClassifierTrainer& classifier, const std::vector<Image>& pictures);
     void add_cycle_errors(TranslationResults& results);
     void add_colours(TranslationResults& results);
     void add_judgements(TrainingRun& run, TranslationResults& results);
@@ -242,25 +205,6 @@ std::vector<TranslationSheet> Cycle::sheets() {
         sheets.push_back(sheet);
     }
     return sheets;
-}
-
-// A cnn with the recipe of --preset cnn, in fewer epochs.
-std::unique_ptr<ClassifierTrainer> Cycle::trained_on(const OwnedPatches& patches,
-                                                     std::uint64_t seed) {
-    ClassifierOptions options = classifier_preset("cnn");
-    options.epochs = 5;
-    options.seed = seed;
-    auto trainer = std::make_unique<ClassifierTrainer>(backend_, options, format(),
-                                                       patches.rows(kinds_.a.train));
-    trainer->run_to_the_end();
-    return trainer;
-}
-
-std::vector<float> Cycle::answers(ClassifierTrainer& classifier,
-                                  const std::vector<Image>& pictures) {
-    OwnedPatches patches;
-    append(patches, pictures, 0);
-    return classifier.model().logits(std::span<const std::uint8_t>(patches.bytes));
 }
 
 void Cycle::add_cycle_errors(TranslationResults& results) {
@@ -342,14 +286,14 @@ void Cycle::add_judgements(TrainingRun& run, TranslationResults& results) {
         {}};
     for (std::int64_t judge = 0; judge < judges; ++judge) {
         run.log(fmt::format("Training judge {} of {}", judge + 1, judges));
-        const auto classifier =
-            trained_on(patches, trainer_.options().seed + 1000 + static_cast<std::uint64_t>(judge));
+        const Judge classifier(backend_, patches.rows(kinds_.a.train),
+                               trainer_.options().seed + 1000 + static_cast<std::uint64_t>(judge));
         std::vector<std::string> row = {fmt::format("cnn {}", judge + 1), ""};
         for (Asked& way : asked) {
             double share = 0;
             for (const bool from_a : {true, false}) {
                 const std::vector<std::int32_t> called =
-                    argmax_of(answers(*classifier, from_a ? way.from_a : way.from_b), 2);
+                    argmax_of(classifier.answers(from_a ? way.from_a : way.from_b), 2);
                 share += static_cast<double>(std::ranges::count(called, from_a ? 1 : 0)) /
                          static_cast<double>(called.size()) / 2;
             }
@@ -400,8 +344,8 @@ void Cycle::add_detection(TrainingRun& run, TranslationResults& results) {
         results.notes.push_back("No detector: too few patients are held out to part them again.");
         return;
     }
-    const auto detector = trained_on(patches, trainer_.options().seed + 2000);
-    const ClassifierScores scores = score_logits(answers(*detector, asked), labels, 2);
+    const Judge detector(backend_, patches.rows(kinds_.a.train), trainer_.options().seed + 2000);
+    const ClassifierScores scores = score_logits(detector.answers(asked), labels, 2);
     results.figures["detector_auc"] = scores.auc;
     results.figures["detector_accuracy"] = scores.balanced_accuracy;
     results.verdicts.push_back(

@@ -1,0 +1,35 @@
+// Classifiers that judge a run's pictures at its end; the run never learns from them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "data/png.h"
+#include "host/classifier/classifier_data.h"
+#include "host/classifier/classifier_trainer.h"
+
+namespace patchforge {
+
+std::vector<Image> pictures_of(const PatchRows& rows);
+// Adds the pictures, all of this label.
+void append(OwnedPatches& patches, const std::vector<Image>& pictures, std::int32_t label);
+// Of each channel, over all pixels of all pictures; at least one picture.
+std::vector<double> mean_colour(const std::vector<Image>& pictures);
+
+// A cnn with the recipe of --preset cnn, in fewer epochs.
+class Judge {
+  public:
+    // Trained on patches of labels 0 ... classes - 1.
+    Judge(Backend& backend, const PatchRows& patches, std::uint64_t seed, std::int64_t classes = 2);
+
+    // Class logits [count, classes].
+    std::vector<float> answers(const std::vector<Image>& pictures) const;
+    std::vector<float> answers(std::span<const std::uint8_t> bytes) const;
+
+  private:
+    std::unique_ptr<ClassifierTrainer> trainer_;
+};
+
+} // namespace patchforge

@@ -1,0 +1,68 @@
+// Drawings made to look real (SimGAN, Shrivastava et al. 2017). R is the refiner, which begins as the
+// identity. One iteration, on --refiner-steps batches x of drawings and one of real pictures:
+//     y = R(x) of the first batch
+//     D on [real; half of y, half from the history]: half the sum of its losses, one Adam step
+//     then of each batch: y = R(x), and a step of R:
+//         lambda_adversarial (loss of D(y) against "real") + lambda_l1 mean |y - x|, one Adam step
+// D answers for every place of a picture, and its losses are means over places: that R made the whole
+// plausible by spoiling one place would not pay. Their softmax over two classes is the cross-entropy of one
+// logit, the difference of theirs. mean |y - x| is a mean over pixels, so that its weight does not depend
+// on the pictures' size.
+//
+// The history is --pool earlier y. It begins with drawings, which is what R makes of them then. From it D
+// is shown as many pictures, none of them twice, as half a batch; after that each y of the iteration
+// takes, by a coin, the place of a picture of it drawn by lot (kernels/operations/picture_pool.h).
+#pragma once
+
+#include <memory>
+
+#include "host/translate/translation_trainer.h"
+
+namespace patchforge {
+
+class RefineTrainer : public TranslationTrainer {
+  public:
+    // Pictures of one size, at least a batch of each; they lie on the device. options must be valid.
+    RefineTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& drawings,
+                  const PatchRows& real);
+
+    // What D was last shown, [2 B, P]: real pictures, made ones, earlier ones.
+    std::vector<float> shown() const;
+
+  protected:
+    void enqueue(const IterationPattern& pattern) override;
+
+  private:
+    Matrix<float> batch_of(const DeviceArray<float>& pictures) const {
+        return pictures.matrix(batch_, extent_.size());
+    }
+    std::uint32_t draws_of_augmentation() const {
+        return static_cast<std::uint32_t>(options_.refiner_steps + 1);
+    }
+    void make(std::int64_t draw, int slot);
+    void discriminator_step(int slot);
+    void refiner_step(std::int64_t draw);
+    // Half a batch of the history.
+    void recall(Matrix<float> earlier);
+
+    Extent extent_;
+    BatchSource real_;
+    Player* refiner_;
+    Player* discriminator_;
+    std::unique_ptr<Trace> pass_;
+    std::unique_ptr<Trace> judged_;
+    DeviceArray<float> drawn_;           // [B, P], before they are turned
+    DeviceArray<float> given_;           // [B, P]
+    DeviceArray<float> made_;            // [B, P]
+    DeviceArray<float> d_made_;          // [B, P]
+    DeviceArray<float> seen_;            // [2 B, P]
+    DeviceArray<float> rows_;            // [B]
+    DeviceArray<float> history_;         // [--pool, P]
+    DeviceArray<std::uint8_t> places_;   // [--pool]: no pixels, gathered for the rows' numbers
+    DeviceArray<float> place_;           // [B / 2]
+    DeviceArray<std::int32_t> recalled_; // [B / 2]: rows of the history
+    DeviceArray<float> chosen_;          // [B / 2, --pool]: 1 where a row is recalled
+    DeviceArray<float> kept_;            // [B, P]: what exchange_pictures would show
+};
+
+} // namespace patchforge

@@ -1,0 +1,198 @@
+// Drawings made to look real: the beginning, the history, the local loss, state.
+#include "host/translate/refine_trainer.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "host/files/safetensors.h"
+#include "host/translate/translate_networks.h"
+#include "tests/host/temporary_folder.h"
+#include "tests/host/train/random_patches.h"
+#include "tests/kernels/backends.h"
+
+namespace patchforge {
+namespace {
+
+class RefineTrainerTest : public testing::BackendTest {};
+PATCHFORGE_ON_EVERY_BACKEND(RefineTrainerTest);
+
+TranslateOptions small_game() {
+    TranslateOptions options;
+    choose_mode(options, TranslationMode::refine);
+    options.width = options.width_d = 3;
+    options.blocks = options.layers_d = 1;
+    options.batch_size = 5; // two of the five fakes are earlier ones
+    options.pool = 7;
+    options.steps = 8;
+    options.seed = 11;
+    return options;
+}
+
+using Pictures = std::vector<std::vector<float>>;
+
+Pictures rows_of(std::span<const float> values, std::int64_t pixels) {
+    Pictures rows;
+    for (std::int64_t first = 0; first < std::ssize(values); first += pixels) {
+        const auto begin = values.begin() + first;
+        rows.emplace_back(begin, begin + pixels);
+    }
+    return rows;
+}
+
+Pictures history_of(const RefineTrainer& trainer, std::int64_t pixels) {
+    const TensorFile state =
+        decode_safetensors(trainer.checkpoint().at("state.safetensors"), "state");
+    return rows_of(f32(state.at("history")), pixels);
+}
+
+TEST_P(RefineTrainerTest, HalfOfTheFakesComeFromAHistoryThatHoldsEarlierIterations) {
+    const testing::RandomPatches drawings(1, 9, 1, 10, 10), real(2, 6, 1, 10, 10);
+    constexpr std::int64_t pixels = 100, batch = 5, earlier = 2;
+    TranslateOptions options = small_game();
+    options.flips = false;
+    options.learning_rate = 0.01; // what is made now is not what was made
+    RefineTrainer trainer(backend(), options, drawings.rows, real.rows);
+    Pictures before = history_of(trainer, pixels);
+    EXPECT_EQ(before.size(), 7u); // drawings, before anything was made
+    std::set<std::vector<float>> initial(before.begin(), before.end()), recalled, fresh;
+    for (int iteration = 0; iteration < 24; ++iteration) {
+        trainer.run(1);
+        const Pictures shown = rows_of(trainer.shown(), pixels);
+        ASSERT_EQ(std::ssize(shown), 2 * batch);
+        std::set<std::vector<float>> now;
+        for (std::int64_t b = batch; b < 2 * batch - earlier; ++b) {
+            fresh.insert(shown[static_cast<std::size_t>(b)]);
+        }
+        for (std::int64_t b = 2 * batch - earlier; b < 2 * batch; ++b) {
+            const auto& picture = shown[static_cast<std::size_t>(b)];
+            EXPECT_GE(std::ranges::count(before, picture), 1) << "row " << b;
+            now.insert(picture);
+        }
+        EXPECT_EQ(std::ssize(now), earlier); // none of them twice
+        recalled.merge(now);
+        before = history_of(trainer, pixels);
+    }
+    // Most of what was recalled had been made since the beginning, and is not what was made last: only the
+    // first three of five that each iteration made are seen here.
+    std::int64_t made_since = 0, seen_before = 0;
+    for (const auto& picture : recalled) {
+        made_since += !initial.contains(picture);
+        seen_before += fresh.contains(picture);
+    }
+    EXPECT_GT(made_since, 10);
+    EXPECT_GT(seen_before, 5);
+}
+
+// The last batch alone never fills a history that is larger.
+TEST_P(RefineTrainerTest, TheHistoryMixesIterations) {
+    const testing::RandomPatches drawings(3, 12, 1, 10, 10), real(4, 6, 1, 10, 10);
+    TranslateOptions options = small_game();
+    options.pool = 20;
+    options.learning_rate = 0.01;
+    RefineTrainer trainer(backend(), options, drawings.rows, real.rows);
+    trainer.run(8); // 20 of 40 pictures filled it
+    const Pictures filled = history_of(trainer, 100);
+    trainer.run(1);
+    const Pictures after = history_of(trainer, 100);
+    std::int64_t replaced = 0;
+    for (std::size_t row = 0; row < filled.size(); ++row) {
+        replaced += filled[row] != after[row];
+    }
+    EXPECT_GE(replaced, 1);
+    EXPECT_LE(replaced, 5);
+}
+
+// Shows what the game is weighed with.
+class Losses : public RefineTrainer {
+  public:
+    Losses(Backend& backend, const TranslateOptions& options, const PatchRows& patches)
+        : RefineTrainer(backend, options, patches, patches) {}
+
+    double of_refiner(const std::vector<float>& map) {
+        const std::int64_t count = std::ssize(map);
+        DeviceArray<float> logit(backend_, count), d(backend_, count), metrics(backend_, 2);
+        logit.upload(map.data(), count);
+        generator_loss(d.matrix(1, count), metrics.view(), logit.matrix(1, count), 1);
+        float value = 0;
+        metrics.download(&value, 1);
+        return value;
+    }
+};
+
+TEST_P(RefineTrainerTest, LocalLossIsTheSoftmaxOfTheField) {
+    const testing::RandomPatches patches(1, 6, 3, 12, 12);
+    Losses losses(backend(), small_game(), patches.rows);
+    // Two places with logits (2, 1) and (-1, 0.5), class 0: the differences decide.
+    EXPECT_NEAR(losses.of_refiner({2 - 1, -1 - .5f}), 1.007337482750, 1e-6);
+}
+
+// The published code ends in a ReLU, so that no answer could be "fake".
+TEST(RefineNetworks, AnswersOfEveryPlaceMayHaveEitherSign) {
+    const NetworkShape shape = patch_discriminator(small_game(), {3, 50, 50});
+    EXPECT_EQ(shape.layers.back().activation, Activation::identity);
+    EXPECT_GT(shape.layers.back().out().plane(), 100);
+    EXPECT_EQ(shape.layers.back().out().channels, 1);
+}
+
+TEST(RefineNetworks, TakeEverySize) {
+    for (const int side : {50, 49, 48, 28, 32}) {
+        EXPECT_EQ(translation_generator(small_game(), {3, side, side}, 3).layers.back().out(),
+                  (Extent{3, side, side}));
+    }
+    EXPECT_EQ(translation_generator(small_game(), {1, 31, 44}, 1).layers.back().out(),
+              (Extent{1, 31, 44}));
+}
+
+TEST_P(RefineTrainerTest, BeginsAsTheIdentity) {
+    const testing::RandomPatches patches(5, 6, 3, 9, 9);
+    TranslateOptions options = small_game();
+    RefineTrainer once(backend(), options, patches.rows, patches.rows);
+    EXPECT_EQ(once.run(1).front().front(), 0); // the first metric is the change of a pixel
+    options.refiner_steps = 2;
+    RefineTrainer twice(backend(), options, patches.rows, patches.rows);
+    EXPECT_GT(twice.run(1).front().front(), 0); // that of the second step
+}
+
+// The weight is that of the mean change of a pixel: it holds small pictures and large ones alike.
+TEST_P(RefineTrainerTest, SelfRegularisationKeepsTheDrawingWhateverTheSize) {
+    for (const int side : {8, 16}) {
+        const testing::RandomPatches drawings(6, 6, 1, side, side), real(7, 6, 1, side, side);
+        TranslateOptions options = small_game();
+        options.learning_rate = 0.02;
+        const auto change = [&](double weight) {
+            options.lambda_l1 = weight;
+            RefineTrainer trainer(backend(), options, drawings.rows, real.rows);
+            return trainer.run(8).back().front();
+        };
+        const double free = change(0), held = change(100);
+        EXPECT_GT(free, 0.02) << side;
+        EXPECT_LT(held, free / 2) << side;
+    }
+}
+
+TEST_P(RefineTrainerTest, ResumesToTheSameBytes) {
+    const testing::RandomPatches drawings(1, 11, 3, 10, 10), real(2, 7, 3, 10, 10);
+    TranslateOptions options = small_game();
+    options.refiner_steps = 2;
+    RefineTrainer whole(backend(), options, drawings.rows, real.rows);
+    const auto metrics = whole.run(8);
+    for (const std::int64_t cut : {1, 5}) {
+        RefineTrainer first(backend(), options, drawings.rows, real.rows);
+        first.run(cut);
+        const TemporaryFolder folder;
+        for (const auto& [name, bytes] : first.checkpoint()) {
+            const TensorFile file = decode_safetensors(bytes, name);
+            write_safetensors(folder.path() / name, file.tensors, file.metadata);
+        }
+        RefineTrainer second(backend(), options, drawings.rows, real.rows);
+        second.restore(folder.path());
+        EXPECT_EQ(second.run(8 - cut), std::vector(metrics.begin() + cut, metrics.end()));
+        EXPECT_TRUE(second.checkpoint() == whole.checkpoint());
+    }
+}
+
+} // namespace
+} // namespace patchforge
