@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "host/model/network_tables.h"
 #include "host/page/chart.h"
 #include "host/page/figure_text.h"
 #include "host/page/kept_sheet.h"
@@ -88,6 +89,7 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
                                 .references = {{0.5, "chance (two classes)"}}}),
                      "Scores on the test patches after each epoch.");
     }
+    add_network_tables(report, run);
     std::vector<std::pair<std::string, std::string>> facts;
     for (const auto& [key, value] : read_parameters(run)) {
         facts.emplace_back(key, parameter_text(value));

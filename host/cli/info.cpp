@@ -14,6 +14,7 @@
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
 #include "host/model/classifier_model.h"
+#include "host/network/layer_facts.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
@@ -48,6 +49,28 @@ void add_reading(Facts& facts, const TensorFile& file, const ModelReading& readi
     }
 }
 
+// The network as a table. A text that says none is no reason to say nothing of the file.
+void add_layers(Facts& facts, const std::string& text) {
+    try {
+        const NetworkShape shape = network_shape_from_description(text);
+        facts.emplace_back("layers", fmt::format("{}, with {} parameters", shape.layers.size(),
+                                                 shape.parameter_count()));
+        int number = 0;
+        for (const LayerFacts& layer : layer_facts(shape)) {
+            facts.emplace_back(
+                fmt::format("  {}", ++number),
+                fmt::format(
+                    "{} gives {}{}{}", layer.text, layer.gives(),
+                    layer.parameters == 0 ? "" : fmt::format("; {} parameters", layer.parameters),
+                    layer.operations == 0
+                        ? ""
+                        : fmt::format("; {:.0f} operations a row", layer.operations)));
+        }
+    } catch (const std::runtime_error& error) {
+        facts.emplace_back("layers", error.what());
+    }
+}
+
 Facts describe_weights(const fs::path& path, const ModelReading& reading) {
     const TensorFile file = read_safetensors(path);
     std::int64_t values = 0;
@@ -69,6 +92,9 @@ Facts describe_weights(const fs::path& path, const ModelReading& reading) {
     }
     for (const auto& [key, value] : file.metadata) {
         facts.emplace_back("metadata " + key, value);
+    }
+    if (const auto text = file.metadata.find("network"); text != file.metadata.end()) {
+        add_layers(facts, text->second);
     }
     if (!reading.network.empty() || file.metadata.contains("mean") ||
         file.metadata.contains("head")) {

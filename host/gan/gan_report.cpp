@@ -12,6 +12,7 @@
 #include "host/evaluate/metric_lines.h"
 #include "host/gan/gan_monitor.h"
 #include "host/gan/gan_options.h"
+#include "host/model/network_tables.h"
 #include "host/page/chart.h"
 #include "host/page/report.h"
 #include "host/run/run_folder.h"
@@ -317,6 +318,7 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
         add_health(report, metrics, options);
     }
     add_evaluations(report, run, parameters);
+    add_network_tables(report, run);
 
     std::vector<std::pair<std::string, std::string>> facts;
     for (const auto& [name, value] : parameters) {

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "host/files/json_file.h"
+#include "host/model/network_tables.h"
 #include "host/page/chart.h"
 #include "host/page/kept_sheet.h"
 #include "host/page/report.h"
@@ -120,6 +121,7 @@ void write_translate_report(const std::filesystem::path& run) {
                          "fall.");
         }
     }
+    add_network_tables(report, run);
     std::vector<std::pair<std::string, std::string>> facts;
     for (const auto& [name, value] : parameters) {
         facts.emplace_back(name, parameter_text(value));

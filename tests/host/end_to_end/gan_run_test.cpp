@@ -195,6 +195,7 @@ TEST(GanRun, LeavesACompleteFolder) {
     const std::string report = bytes_of_file(folder.path() / "run/report.html");
     EXPECT_EQ(report.find("http://"), report.find("http://www.w3.org")); // nothing is fetched
     EXPECT_LT(report.size(), 5'000'000u);
+    EXPECT_NE(report.find("million operations"), std::string::npos); // the networks as tables
 
     // A finished run has nothing left to do, and says so by ending well.
     std::vector<std::string> again = training(set, folder / "run", 40, "cpu");

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <random>
 
-#include "host/network/network_shape.h"
+#include "host/network/layer_facts.h"
 
 namespace patchforge {
 namespace {
@@ -274,6 +274,35 @@ TEST(NetworkText, MutatedTexts) {
         ASSERT_EQ(describe(network_shape_from_description(described)), described);
     }
     EXPECT_GT(valid, 500) << "too few of the texts were networks to say anything";
+}
+
+// Layer, what it gives, its parameters, its operations: worked out by hand.
+TEST(NetworkTable, SaysWhatALayerHoldsAndCosts) {
+    const auto facts = layer_facts(
+        network_shape_from_description("3x50x50; conv 3>16 k4 s2 p1 spectral leaky_relu as=maps; "
+                                       "conv 16>16 k3 p1 nobias norm=batch; "
+                                       "add maps relu; pool max k2; linear 2304>2 fixed; 2>1"));
+    ASSERT_EQ(facts.size(), 6u);
+    const auto expect = [&](std::size_t layer, const char* text, const char* gives,
+                            std::int64_t parameters, double operations) {
+        EXPECT_EQ(facts[layer].text, text);
+        EXPECT_EQ(facts[layer].gives(), gives);
+        EXPECT_EQ(facts[layer].parameters, parameters) << text;
+        EXPECT_EQ(facts[layer].operations, operations) << text;
+    };
+    expect(0, "conv 3>16 k4 s2 p1 leaky_relu slope=0.2 spectral as=maps @0", "16x25x25", 784,
+           2.0 * 16 * 625 * 48);
+    expect(1, "conv 16>16 k3 p1 norm=batch nobias @2", "16x25x25", 2304 + 32, 2.0 * 16 * 625 * 144);
+    expect(2, "add maps relu", "16x25x25", 0, 0);
+    expect(3, "pool max k2", "16x12x12", 0, 0);
+    EXPECT_EQ(facts[4].parameters, 0);
+    EXPECT_EQ(facts[4].gives(), "2");
+    EXPECT_EQ(facts[5].parameters, 3);
+    EXPECT_EQ(facts[5].operations, 4);
+    EXPECT_EQ(layer_facts(multilayer_perceptron(45, {33}, 1, Activation::relu, 0.2f, true, 0,
+                                                Activation::identity))[0]
+                  .parameters,
+              46 * 33);
 }
 
 } // namespace
