@@ -27,9 +27,9 @@ using planted::Sign;
 std::vector<Bug> all_bugs() {
     std::vector<Bug> all;
     for (const auto& group :
-         {planted::barrier_bugs(), planted::copy_bugs(), planted::indexing_bugs(),
-          planted::overlap_bugs(), planted::shared_memory_bugs(), planted::tensor_core_bugs(),
-          planted::warp_bugs()}) {
+         {planted::barrier_bugs(), planted::convolution_bugs(), planted::copy_bugs(),
+          planted::indexing_bugs(), planted::overlap_bugs(), planted::shared_memory_bugs(),
+          planted::tensor_core_bugs(), planted::warp_bugs()}) {
         all.insert(all.end(), group.begin(), group.end());
     }
     return all;

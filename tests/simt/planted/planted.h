@@ -39,6 +39,7 @@ struct Bug {
 };
 
 std::vector<Bug> barrier_bugs();
+std::vector<Bug> convolution_bugs();
 std::vector<Bug> copy_bugs();
 std::vector<Bug> indexing_bugs();
 std::vector<Bug> overlap_bugs();
