@@ -53,7 +53,7 @@ struct MembershipChance {
 };
 // Errors as membership_result. Patients of different sides are different ones.
 MembershipChance chance_of(const ScoredPatches& members, const ScoredPatches& strangers,
-                           std::uint64_t seed, int divisions = 999);
+                           std::uint64_t seed, int divisions = 9999);
 
 // The least chance that so many patients on either side allow: one over the number of divisions.
 double least_chance(std::int64_t members, std::int64_t strangers);

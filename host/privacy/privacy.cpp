@@ -26,7 +26,7 @@ double least_chance_of(const PrivacyAttack& attack) {
 } // namespace
 
 void Privacy::judge(const std::string& key, const std::string& words, const std::string& holds,
-                    const Suspects& suspects, std::span<const std::int64_t> rows,
+                    bool heard, const Suspects& suspects, std::span<const std::int64_t> rows,
                     std::span<const float> scores) {
     ScoredPatches in, out;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -34,16 +34,17 @@ void Privacy::judge(const std::string& key, const std::string& words, const std:
         side.scores.push_back(scores[i]);
         side.patients.push_back(suspects.images.patients[static_cast<std::size_t>(rows[i])]);
     }
-    attacks.push_back(
-        {key, words, holds, membership_result(key, in, out, seed), chance_of(in, out, seed)});
+    attacks.push_back({key, words, holds, heard, membership_result(key, in, out, seed),
+                       chance_of(in, out, seed)});
 }
 
-double Privacy::significant() const {
-    return 0.05 / (2.0 * static_cast<double>(std::max<std::size_t>(attacks.size(), 1)));
+double Privacy::chance_of_one(double of_all) const {
+    const auto heard = std::ranges::count(attacks, true, &PrivacyAttack::heard);
+    return of_all / (2.0 * static_cast<double>(std::max<std::int64_t>(heard, 1)));
 }
 
-bool Privacy::caught(const PrivacyAttack& attack) const {
-    return least_chance_of(attack) <= significant();
+bool Privacy::speaks(const PrivacyAttack& attack, double of_all) const {
+    return attack.heard && least_chance_of(attack) <= chance_of_one(of_all);
 }
 
 bool Privacy::copied() const {
@@ -52,20 +53,24 @@ bool Privacy::copied() const {
 }
 
 bool Privacy::caught() const {
-    return copied() || std::ranges::any_of(
-                           attacks, [&](const PrivacyAttack& attack) { return caught(attack); });
+    return copied() || (strongest() && speaks(*strongest(), certain));
+}
+
+bool Privacy::suspected() const {
+    return !caught() && strongest() && speaks(*strongest(), suspicious);
 }
 
 bool Privacy::enough_patients() const {
-    return least_chance(member_patients, stranger_patients) <= significant();
+    return least_chance(member_patients, stranger_patients) <= chance_of_one(certain);
 }
 
 const PrivacyAttack* Privacy::strongest() const {
     const auto order = [](const PrivacyAttack& attack) {
-        return std::tuple(least_chance_of(attack), -attack.result.auc - attack.result.found);
+        return std::tuple(!attack.heard, least_chance_of(attack),
+                          -attack.result.auc - attack.result.found);
     };
     const auto found = std::ranges::min_element(attacks, {}, order);
-    return found == attacks.end() ? nullptr : &*found;
+    return found == attacks.end() || !found->heard ? nullptr : &*found;
 }
 
 std::string Privacy::verdict() const {
@@ -82,25 +87,25 @@ std::string Privacy::verdict() const {
     if (copied()) {
         return fmt::format("A leak: this generator gives training patches back. {}.", copies);
     }
-    if (caught()) {
+    if (caught() || suspected()) {
         const PrivacyAttack& attack = *strongest();
-        return fmt::format(
-            "A leak: who was trained on can be told. {}, {:.1f} % found where 1 % of "
-            "the others are taken for them; {:.2g} of random divisions of the "
-            "patients do as well. {}.",
-            told_by(attack), 100 * attack.result.found, least_chance_of(attack), copies);
+        return fmt::format("{}. {}, {:.1f} % found where 1 % of the others are taken for them; "
+                           "{:.2g} of random divisions of the patients do as well. {}.",
+                           caught() ? "A leak: who was trained on can be told"
+                                    : "Perhaps a leak: hold out more patients, or train with "
+                                      "another seed, to know",
+                           told_by(attack), 100 * attack.result.found, least_chance_of(attack),
+                           copies);
     }
     if (!enough_patients()) {
         return fmt::format("Nothing shown either way: {} patients trained on and {} held out are "
                            "too few to tell a leak from how patients differ; hold out more. {}.",
                            member_patients, stranger_patients, copies);
     }
-    const auto highest = std::ranges::max_element(
-        attacks, {}, [](const PrivacyAttack& attack) { return attack.result.auc; });
     return fmt::format(
-        "No leak shown: none of {} attacks tells the {} patients trained on from the "
-        "{} held out beyond chance, at most with {}. {}. Other attacks may see more.",
-        attacks.size(), member_patients, stranger_patients, told_by(*highest), copies);
+        "No leak shown: no attack tells the {} patients trained on from the {} held "
+        "out beyond chance, at the strongest with {}. {}. Other attacks may see more.",
+        member_patients, stranger_patients, told_by(*strongest()), copies);
 }
 
 nlohmann::ordered_json Privacy::json() const {
@@ -119,11 +124,13 @@ nlohmann::ordered_json Privacy::json() const {
                                   {"found_at_1_percent_chance", attack.chance.found},
                                   {"members", result.members},
                                   {"strangers", result.strangers},
-                                  {"caught", caught(attack)}};
+                                  {"heard", attack.heard},
+                                  {"caught", speaks(attack, certain)}};
     }
     nlohmann::ordered_json document = {
         {"verdict", verdict()},
         {"caught", caught()},
+        {"suspected", suspected()},
         {"enough_patients", enough_patients()},
         {"generator", generator},
         {"fakes", fakes},
@@ -133,8 +140,9 @@ nlohmann::ordered_json Privacy::json() const {
         {"members", {{"patients", member_patients}, {"patches", members}}},
         {"strangers", {{"patients", stranger_patients}, {"patches", strangers}}},
         {"attacks", of_attacks},
-        {"least_chance", attacks.empty() ? 1 : least_chance_of(*strongest())},
-        {"significant_chance", significant()},
+        {"least_chance", strongest() ? least_chance_of(*strongest()) : 1},
+        {"certain_chance", chance_of_one(certain)},
+        {"suspicious_chance", chance_of_one(suspicious)},
         {"copies", {{"members", member_copies}, {"strangers", stranger_copies}}},
         {"left_out", left_out}};
     if (taught) {
@@ -164,9 +172,9 @@ void measure_nearness(Privacy& privacy, const Suspects& suspects, const ImageSet
             raw.push_back(nearness.fake[i].distance);
             relative.push_back(nearness.relative(i));
         }
-        privacy.judge(key, "nearest fake in " + words, "fakes", suspects, all, minus(raw));
+        privacy.judge(key, "nearest fake in " + words, "fakes", false, suspects, all, minus(raw));
         privacy.judge(key + "_relative",
-                      "nearest fake in " + words + ", beside the nearest real patch", "fakes",
+                      "nearest fake in " + words + ", beside the nearest real patch", "fakes", true,
                       suspects, all, minus(relative));
     };
     privacy.pixels = nearness(pixels_of(suspects.images), pixels_of(fakes), threads);

@@ -29,6 +29,9 @@ struct PrivacyAttack {
     std::string key;   // "pixels_relative"
     std::string words; // "nearest fake in pixels, beside the nearest real patch"
     std::string holds; // what the attacker has: "fakes", "generator", "discriminator"
+    // Whether it is heard for the verdict. Plain distances are not: they order patients by how smooth
+    // their patches are, too.
+    bool heard = true;
     MembershipResult result;
     MembershipChance chance;
 };
@@ -51,18 +54,22 @@ struct Privacy {
 
     // Adds what the scores of some suspects, higher for "was in", give away. Rows are ascending.
     void judge(const std::string& key, const std::string& words, const std::string& holds,
-               const Suspects& suspects, std::span<const std::int64_t> rows,
+               bool heard, const Suspects& suspects, std::span<const std::int64_t> rows,
                std::span<const float> scores);
 
-    // Chance below which an attack counts: 5 % over two questions an attack.
-    double significant() const;
-    bool caught(const PrivacyAttack& attack) const;
+    // The chance of one question to one attack at which all of them together speak falsely with a
+    // probability of at most `of_all`: two questions to each that is heard.
+    double chance_of_one(double of_all) const;
+    bool speaks(const PrivacyAttack& attack, double of_all) const;
+    static constexpr double certain = 0.01;    // a leak is called
+    static constexpr double suspicious = 0.05; // it may be one
     // More of the patches trained on have copies than of the others: 95 % intervals without overlap.
     bool copied() const;
     bool caught() const;
+    bool suspected() const; // and not caught
     // Whether so few patients could show anything.
     bool enough_patients() const;
-    // By chance, then AUC; null without attacks.
+    // Of those that are heard by chance, then by AUC; null without any.
     const PrivacyAttack* strongest() const;
     std::string verdict() const; // the outcome first
 

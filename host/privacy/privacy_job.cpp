@@ -216,10 +216,11 @@ void Session::search() {
         relative.push_back(
             static_cast<float>(-privacy_.pixels.over(static_cast<std::size_t>(rows[i]), found[i])));
     }
-    privacy_.judge("search", "nearest picture that it can make", "generator", suspects_, rows, raw);
+    privacy_.judge("search", "nearest picture that it can make", "generator", false, suspects_,
+                   rows, raw);
     privacy_.judge("search_relative",
                    "nearest picture that it can make, beside the nearest real patch", "generator",
-                   suspects_, rows, relative);
+                   true, suspects_, rows, relative);
 }
 
 void Session::ask_discriminator() {
@@ -244,7 +245,7 @@ void Session::ask_discriminator() {
     }
     const std::vector<float> scores = discriminator_scores(*backend_, weights, suspects_.images,
                                                            std::ssize(classes), labels, job_.seed);
-    privacy_.judge("discriminator", "how real it calls a patch", "discriminator", suspects_,
+    privacy_.judge("discriminator", "how real it calls a patch", "discriminator", true, suspects_,
                    spread_rows(0, suspects_.images.count(), suspects_.images.count()), scores);
 }
 

@@ -21,7 +21,11 @@ std::vector<std::vector<std::string>> rows_of(const Privacy& privacy) {
     for (const PrivacyAttack& attack : privacy.attacks) {
         const MembershipResult& result = attack.result;
         rows.push_back(
-            {attack.holds, attack.words + (privacy.caught(attack) ? " †" : ""),
+            {attack.holds,
+             attack.words + (privacy.speaks(attack, Privacy::certain)      ? " ‡"
+                             : privacy.speaks(attack, Privacy::suspicious) ? " †"
+                             : attack.heard                                ? ""
+                                                                           : " *"),
              fmt::format("{:.3f} [{:.3f}, {:.3f}]", result.auc, result.auc_interval.low,
                          result.auc_interval.high),
              fmt::format("{:.3f}", attack.chance.auc),
@@ -37,10 +41,11 @@ std::string caption_of(const Privacy& privacy) {
         "{} patches of {} patients that were trained on against {} of {} that were not. AUC 0.5 "
         "and "
         "1 % found: nothing is given away. In brackets 95 % intervals by bootstrap of patients; "
-        "by chance: the share of random divisions of the patients that does as well. †: at most "
-        "{:.2g}, which is 5 % over both figures of all attacks.",
+        "by chance: the share of random divisions of the patients that does as well. †, ‡: at most "
+        "{:.2g} and {:.2g}, which are 5 and 1 % over both figures of all attacks that are heard; * "
+        "is not: it orders patients by how smooth their patches are, too.",
         privacy.members, privacy.member_patients, privacy.strangers, privacy.stranger_patients,
-        privacy.significant());
+        privacy.chance_of_one(Privacy::suspicious), privacy.chance_of_one(Privacy::certain));
 }
 
 // Levels of 255, root mean square, of a distance of pixels in [-1, 1].
@@ -110,9 +115,10 @@ Report privacy_page(const Privacy& privacy, const Suspects& suspects, const Imag
                     const std::vector<std::pair<std::string, std::string>>& settings) {
     Report report("What a released generator gives away",
                   fmt::format("{}, {} fakes.", source, fakes.count()));
-    report.lead(privacy.verdict(), privacy.caught()            ? Tone::bad
-                                   : privacy.enough_patients() ? Tone::good
-                                                               : Tone::neutral);
+    report.lead(privacy.verdict(), privacy.caught() ? Tone::bad
+                                   : privacy.enough_patients() && !privacy.suspected()
+                                       ? Tone::good
+                                       : Tone::neutral);
     report.section("Nearest fakes");
     const auto members = static_cast<std::size_t>(suspects.members);
     report.sheet(nearest_sheet(privacy, suspects, fakes, 0, members),
