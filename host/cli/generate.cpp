@@ -152,26 +152,33 @@ void run(Call call) {
     const auto count = static_cast<std::int64_t>(latents.size()) / generator.latent_dim();
     std::vector<Image> shown;
     ProgressBar bar("generate", count, "patches");
+    const auto folder_of = [&](std::int64_t number) {
+        return folders[call.class_name.empty()
+                           ? 0
+                           : static_cast<std::size_t>(classes[static_cast<std::size_t>(number)])];
+    };
+    const auto file_of = [&](std::int64_t number) {
+        return folder_of(number) / fmt::format("fake_{:06}.png", number);
+    };
     for (std::int64_t first = 0; first < count; first += 1024) {
-        const auto begin = latents.begin() + first * generator.latent_dim();
-        const auto end = latents.begin() + std::min(count, first + 1024) * generator.latent_dim();
-        std::vector<Image> images = generator.images({begin, end}, first);
-        for (std::size_t i = 0; i < images.size() && !folders.empty(); ++i) {
-            const std::size_t number = static_cast<std::size_t>(first) + i;
-            const auto folder =
-                static_cast<std::size_t>(call.class_name.empty() ? 0 : classes[number]);
-            const std::filesystem::path file =
-                folders[folder] / fmt::format("fake_{:06}.png", number);
-            if (!SharedRows::mine(static_cast<std::int64_t>(number))) {
-                tell_new_file(file); // another rank writes this one
-                continue;
+        const std::int64_t last = std::min(count, first + 1024);
+        // Before another rank, which waits for this one's share of the pictures, makes any of them.
+        for (std::int64_t i = first; i < last && !folders.empty(); ++i) {
+            tell_new_file(file_of(i));
+        }
+        std::vector<Image> images =
+            generator.images({latents.begin() + first * generator.latent_dim(),
+                              latents.begin() + last * generator.latent_dim()},
+                             first);
+        for (std::int64_t i = first; i < last && !folders.empty(); ++i) {
+            if (SharedRows::mine(i)) {
+                write_png(file_of(i), images[static_cast<std::size_t>(i - first)]);
             }
-            write_png(file, images[i]);
         }
         if (!call.grid.empty()) {
             std::move(images.begin(), images.end(), std::back_inserter(shown));
         }
-        bar.update(std::min(count, first + 1024));
+        bar.update(last);
     }
     if (!call.grid.empty() && SharedRows::writes()) {
         write_png(call.grid, image_grid(shown, call.nrow));
@@ -179,11 +186,7 @@ void run(Call call) {
     if (out) {
         if (releases) {
             for (std::int64_t i = 0; i < count; ++i) {
-                const auto of_class =
-                    call.class_name.empty() ? 0 : classes[static_cast<std::size_t>(i)];
-                ++release.fakes[folders[static_cast<std::size_t>(of_class)]
-                                    .lexically_relative(call.out)
-                                    .string()];
+                ++release.fakes[folder_of(i).lexically_relative(call.out).string()];
             }
             write_data_card(call.out, release);
         }
