@@ -4,6 +4,9 @@
 #include <fmt/format.h>
 
 #include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 #include "data/atomic_file.h"
 #include "host/cli/verbs.h"
@@ -15,6 +18,7 @@ namespace patchforge {
 namespace {
 
 struct Call {
+    std::vector<std::string> trainings;
     GanOptions gan;
     int channels = 3;
     int size = 50;
@@ -30,6 +34,14 @@ struct Call {
 };
 
 void run(const Call& call) {
+    for (const std::string& training : call.trainings) {
+        if (training != "train" && training != "gan") {
+            throw std::invalid_argument(
+                training +
+                ": is not planned; plan takes the GAN of perceptrons alone, as --batch-size, "
+                "--latent-dim, --hidden-dims, --channels and --size say");
+        }
+    }
     const RankLink& link = rank_link(call.link);
     // Bytes are counted where kernels run, and cuBLAS is asked for its products: both take a device.
     const bool takes_device = counts_traffic() || call.backend.gemm == Gemm::cublas;
@@ -58,6 +70,8 @@ Verb plan_verb() {
     Verb verb{.name = "plan",
               .summary = "print the recorded GAN iteration: kernels, bytes, operations, floor"};
     Options& options = verb.options;
+    options.arguments("training", call->trainings, "gan, which is what is planned without it, too")
+        .required = false;
     options.group("Iteration");
     options.number("batch_size", call->gan.batch_size, {1, 65536}, "patches a batch");
     options.number("latent_dim", call->gan.latent_dim, {1, 65536}, "numbers of a latent code");

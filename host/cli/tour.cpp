@@ -19,6 +19,8 @@
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/translate/translate_family.h"
+#include "host/translate/translate_report.h"
 #include "host/trial/attack_job.h"
 #include "host/trial/evasion.h"
 
@@ -37,10 +39,42 @@ struct Call {
     std::int64_t epochs = 8;
     std::int64_t fakes = 2000;
     std::uint64_t seed = 0;
+    bool full = false;
 };
 
 void heading(const std::string& text) {
     print_line("\n== " + text);
+}
+
+// Small pictures made large, pictures painted from their edges, and one class made of the other: what two
+// cores do in minutes. False: a training was interrupted.
+bool translate_pictures(const Call& call, const PackedSet& set, const fs::path& out, Report& page) {
+    struct Part {
+        const char *preset, *heading;
+        std::int64_t steps;
+    };
+    const Part parts[] = {{"super-resolution", "small pictures made large", 2000},
+                          {"edges", "pictures painted from their edges", 1500},
+                          {"cycle", "one class made of the other", 600}};
+    for (const Part& part : parts) {
+        TranslateOptions options = translate_preset(part.preset);
+        if (options.mode == TranslationMode::cycle && set.class_names().size() < 2) {
+            continue;
+        }
+        heading(part.heading);
+        options.steps = call.steps > 0 ? std::min(call.steps, part.steps) : part.steps;
+        options.seed = call.seed;
+        TranslateRunOptions run;
+        run.run.out = out / part.preset;
+        run.run.device = call.device;
+        run.intervals.log = std::clamp<std::int64_t>(options.steps / 20, 1, 100);
+        run.intervals.sample = std::max<std::int64_t>(1, options.steps / 2);
+        if (!run_translate_training({&set, nullptr}, options, run)) {
+            return false;
+        }
+        add_translate_section(page, run.run.out);
+    }
+    return true;
 }
 
 void run(const Call& call) {
@@ -48,6 +82,12 @@ void run(const Call& call) {
     heading("data");
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     const bool squares = set.height() == set.width() && set.height() >= 16;
+    if (call.full && !squares) {
+        throw std::invalid_argument(fmt::format(
+            "--full: translates pictures that are squares of at least 16 pixels a side, those of "
+            "{} are {} x {}; leave it out",
+            set.path().string(), set.height(), set.width()));
+    }
     const std::string preset = !call.preset.empty() ? call.preset : squares ? "light" : "idc";
     GanOptions gan = gan_preset(preset);
     gan.seed = call.seed;
@@ -148,6 +188,10 @@ void run(const Call& call) {
     evasion.device = call.device;
     run_evasion(&set, evasion);
 
+    if (call.full && !translate_pictures(call, set, out, page)) {
+        return stop();
+    }
+
     page.write(out / "report.html");
     folder.complete();
     const Metrics metrics = read_metrics(gan_run.run.out / "metrics.csv");
@@ -172,10 +216,15 @@ Verb tour_verb() {
     options
         .text("out", call->out, "FOLDER", "folder for all of it; an earlier tour there is replaced")
         .must_be_given();
-    options.number("steps", call->steps, {0, 1000000000}, "of the GAN (0: the preset's)");
+    options.number("steps", call->steps, {0, 1000000000},
+                   "of the GAN (0: the preset's), and at most so many of "
+                   "each training of --full");
     options.number("epochs", call->epochs, {1, 100000}, "of the classifier");
     options.number("count", call->fakes, {1, 1000000}, "fakes put before the classifier");
     options.number("seed", call->seed, any_seed, "of everything random");
+    options.toggle("full", call->full,
+                   "also pictures from pictures: small ones made large, edges painted, one class "
+                   "made of the other; some minutes more");
     std::string names;
     for (const Preset& preset : gan_presets()) {
         names += (names.empty() ? "" : "|") + preset.name;
@@ -191,6 +240,7 @@ Verb tour_verb() {
         nullptr);
     describe(options, call->device);
     verb.examples = {"tour --data IDC_regular_ps50_idx5 --out runs/tour",
+                     "tour --data IDC_regular_ps50_idx5 --full --out runs/full",
                      "tour --data digits --preset mnist --steps 2000 --out runs/digits"};
     verb.run = [call] { run(*call); };
     return verb;

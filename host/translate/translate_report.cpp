@@ -72,21 +72,21 @@ std::string results_json(const TranslationResults& results) {
     return json.dump(1) + "\n";
 }
 
-void write_translate_report(const std::filesystem::path& run) {
-    const Parameters parameters = read_parameters(run);
-    const TranslateOptions options = restored<TranslateOptions>(parameters);
+namespace {
+
+using Heading = void (Report::*)(const std::string&);
+
+void add_parts(Report& report, const std::filesystem::path& run, const Parameters& parameters,
+               Heading heading) {
     const std::filesystem::path results = run / "results.json";
-    Report report(title_of(options),
-                  "A training of patchforge: docs/translate.md says what it does, what it teaches "
-                  "and where it fails.");
     reading_json(results.string(), [&] { add_results(report, results, true); });
-    report.section("Pictures");
+    (report.*heading)("Pictures");
     add_kept_sheets(report, run);
     if (std::filesystem::exists(results)) {
-        report.section("Figures");
+        (report.*heading)("Figures");
         reading_json(results.string(), [&] { add_results(report, results, false); });
     }
-    report.section("Training");
+    (report.*heading)("Training");
     const Metrics metrics = read_metrics(run / "metrics.csv");
     if (metrics.rows.empty()) {
         report.paragraph("No step was logged yet.");
@@ -126,7 +126,23 @@ void write_translate_report(const std::filesystem::path& run) {
     for (const auto& [name, value] : parameters) {
         facts.emplace_back(name, parameter_text(value));
     }
-    report.settings("Settings of the translation", facts);
+    report.settings("Settings of the translation, " + run.filename().string(), facts);
+}
+
+} // namespace
+
+void add_translate_section(Report& report, const std::filesystem::path& run) {
+    const Parameters parameters = read_parameters(run);
+    report.section(title_of(restored<TranslateOptions>(parameters)));
+    add_parts(report, run, parameters, &Report::subsection);
+}
+
+void write_translate_report(const std::filesystem::path& run) {
+    const Parameters parameters = read_parameters(run);
+    Report report(title_of(restored<TranslateOptions>(parameters)),
+                  "A training of patchforge: docs/translate.md says what it does, what it teaches "
+                  "and where it fails.");
+    add_parts(report, run, parameters, &Report::section);
     report.write(run / "report.html");
 }
 

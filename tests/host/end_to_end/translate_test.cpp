@@ -239,5 +239,40 @@ TEST(Translate, TakesPairsOfTwoFolders) {
     EXPECT_NE(refused.output.find("p3.png"), std::string::npos) << refused.output;
 }
 
+TEST(Translate, FullToursShowThreeTrainings) {
+    const ScratchFolder folder("translate-tour");
+    patches(folder, "16");
+    const auto tour = [&](const std::string& data) {
+        return run_program("patchforge-cpu",
+                           {"tour", "--full", "--data", data, "--out", folder / "tour", "--steps",
+                            "2", "--epochs", "1", "--count", "20", "--threads", "2"});
+    };
+    const Outcome made = tour(folder / "tissue");
+    ASSERT_EQ(made.status, 0) << made.output;
+    const std::string page = bytes_of_file(folder / "tour/report.html");
+    for (const char* part : {"Super-resolution", "Pictures from pictures, in pairs",
+                             "Pictures from pictures, in cycles"}) {
+        EXPECT_NE(page.find(std::string(part) + "</h2>"), std::string::npos) << part;
+    }
+    EXPECT_NE(page.find("There and back a picture changes by"), std::string::npos);
+    std::filesystem::create_directories(folder.path() / "wide");
+    for (int i = 0; i < 12; ++i) {
+        write_png(folder / ("wide/p" + std::to_string(i) + ".png"),
+                  {20, 16, 1, std::vector<std::uint8_t>(320, static_cast<std::uint8_t>(i))});
+    }
+    const Outcome refused = tour(folder / "wide");
+    EXPECT_EQ(refused.status, 2);
+    EXPECT_NE(refused.output.find("--full"), std::string::npos) << refused.output;
+}
+
+TEST(Translate, PlanSaysWhatItTakes) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"plan", "translate"}, {"plan", "train", "translate"}}) {
+        const Outcome refused = run_program("patchforge-cpu", words);
+        EXPECT_EQ(refused.status, 2);
+        EXPECT_NE(refused.output.find("plan takes the GAN"), std::string::npos) << refused.output;
+    }
+}
+
 } // namespace
 } // namespace patchforge
