@@ -40,6 +40,12 @@ ifneq ($(MPI_FLAGS),)
 LIBRARIES += $(shell $(MPI) --showme:link)
 endif
 
+# NCCL is looked for when it is needed (kernels/cuda/nccl.h). Where its header is, here or in NCCL=<prefix>/include, the
+# calls are compared with it.
+NCCL ?=
+NCCL_HEADER := $(firstword $(wildcard $(addsuffix /include/nccl.h,$(NCCL) $(CUDA_HOME) /usr)))
+$B/nvcc/kernels/cuda/nccl.cpp.o: BASE += $(if $(NCCL_HEADER),-DPATCHFORGE_NCCL_HEADER='"$(NCCL_HEADER)"')
+
 DATA_SOURCES := $(wildcard data/*.cpp)
 KERNEL_SOURCES := $(wildcard kernels/*.cpp kernels/cpu/*.cpp)
 # These are compiled once for each instruction set; kernels/cpu/dispatch.cpp picks one at run time.
@@ -160,8 +166,9 @@ $B/patchforge: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) 
 # Always without CUDA: what the tests run, so that they need not wait for nvcc.
 $B/patchforge-cpu: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/kernels/no_cuda/no_cuda.cpp.o $B/libkernels.a
 	$(LINK)
+# What stands in for NCCL calls the executor's streams (tests/host/ranks/nccl_stand_in.h).
 $B/patchforge-simt: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
-	$(LINK)
+	$(LINK) -rdynamic
 # The same with kernels that report every access: slow, and able to count bytes.
 $B/patchforge-checked: $(CHECKED_OBJECTS) $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $B/libkernels.a
 	$(LINK)
@@ -176,6 +183,7 @@ banner:
 	@echo "nvcc           $(if $(HAVE_CUDA),$(CUDA_VERSION) ($(NVCC)),none: the program runs on the CPU alone)"
 	@echo "JPEG           $(if $(JPEG),read by TurboJPEG,not read: TurboJPEG (libturbojpeg0-dev) is not here)"
 	@echo "MPI            $(if $(MPI_FLAGS),$$(mpirun --version | head -1),none: one process; libopenmpi-dev and openmpi-bin are not here)"
+	@echo "NCCL           $(if $(HAVE_CUDA),for several ranks on GPUs: looked for at run time$(comma) calls $(if $(NCCL_HEADER),compared with $(NCCL_HEADER),not compared: nccl.h is not here),not asked for without CUDA)"
 	@echo "GPU            $(or $(GPU),none here)"
 	@echo "architectures  $(if $(HAVE_CUDA),$(SM:%=sm_%)$(comma) PTX compute_$(NEWEST_SM)$(comma) )x86-64 (AVX2 and AVX-512 chosen at run time)"
 comma := ,

@@ -87,6 +87,11 @@ $B/tests/on-ptx: tests/tests.mk
 TEST_BINARIES += $(if $(HAVE_CUDA),$(SM:%=$B/tests/on-ptx-sm_%),$B/tests/on-ptx)
 
 $B/tests/host_cli $B/tests/host_end_to_end: | $B/patchforge-cpu $B/patchforge-simt $B/patchforge-checked
+# What build/patchforge-simt finds in NCCL's place when this folder is in LD_LIBRARY_PATH.
+$B/tests/nccl/libnccl.so.2: tests/host/ranks/nccl_stand_in.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(BASE) $(SIMT_FLAGS) -fPIC -shared -o $@ $<
+$B/tests/host_end_to_end: | $B/tests/nccl/libnccl.so.2
 
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries

@@ -18,6 +18,7 @@
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "kernels/backend.h"
+#include "kernels/communicator.h"
 
 namespace patchforge {
 
@@ -166,6 +167,18 @@ Finding ranks() {
             : "this program was built without MPI: apt-get install libopenmpi-dev, then `make`"};
 }
 
+Finding nccl() {
+    if (built_without_cuda()) {
+        return {"NCCL", "not asked for without CUDA", ""};
+    }
+    try {
+        return {"NCCL", nccl_version() + ", for several ranks on GPUs", ""};
+    } catch (const std::exception& error) {
+        return {"NCCL", "none that can be used: one GPU at a time",
+                visible_gpus() > 1 ? error.what() : ""};
+    }
+}
+
 Finding cuda_use() {
     const std::string reason = why_no_cuda();
     return {"CUDA", reason.empty() ? "usable" : "not used: " + reason, ""};
@@ -205,7 +218,7 @@ void run(JsonOutput& json) {
     for (const Finding& finding :
          {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
           toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), machine_code(),
-          processor(), libraries(), ranks(), chosen_device(), precisions()}) {
+          processor(), libraries(), ranks(), nccl(), chosen_device(), precisions()}) {
         print_line(fmt::format("{:<14} {}", finding.what, finding.found));
         findings.push_back({{"what", finding.what}, {"found", finding.found}});
         if (!finding.fix.empty()) {

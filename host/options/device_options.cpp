@@ -1,10 +1,13 @@
 #include "host/options/device_options.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <thread>
 #include <unistd.h>
 
 #include "host/ranks/job.h"
+#include "kernels/communicator.h"
 
 namespace patchforge {
 
@@ -21,7 +24,11 @@ std::unique_ptr<Backend> DeviceOptions::make() const {
         own.threads = std::max(1, bound ? cores : cores / launch.local_size);
     }
     const bool gpu = device == "cuda" || (device == "auto" && why_no_cuda().empty());
-    return make_backend(gpu ? "cuda:" + std::to_string(launch.local_rank) : device, own);
+    // Slurm may show each rank a GPU of its own, as number 0. That no two train on one is for
+    // make_exchange to say.
+    return make_backend(
+        gpu ? fmt::format("cuda:{}", launch.local_rank % std::max(visible_gpus(), 1)) : device,
+        own);
 }
 
 void describe_threads(Options& options, int& threads) {

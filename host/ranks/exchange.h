@@ -24,7 +24,10 @@ class Exchange {
     virtual void finish() = 0;
 };
 
-// Between processes, or null for one process alone. `room`: floats that may be on their way at once.
-std::unique_ptr<Exchange> make_exchange(Backend& backend, Ranks* ranks, std::int64_t room);
+// Between processes that hold shards as `tree` says, or null for one process alone. `room`: floats that may
+// be on their way at once. Every rank calls it, for the same sums in the same order; the first call agrees on
+// what computes, and std::runtime_error says what to do when it does not fit together.
+std::unique_ptr<Exchange> make_exchange(Backend& backend, Ranks* ranks, const ShardTree& tree,
+                                        std::int64_t room);
 
 } // namespace patchforge

@@ -4,6 +4,8 @@
 #include <list>
 #include <optional>
 
+#include "kernels/communicator.h"
+
 namespace patchforge {
 
 namespace {
@@ -16,7 +18,7 @@ std::atomic<std::int64_t> sent_so_far = 0;
 } // namespace
 
 std::int64_t bytes_of_sums_sent() {
-    return sent_so_far;
+    return sent_so_far + bytes_sent_between_gpus();
 }
 
 HostExchange::HostExchange(Ranks& ranks, std::int64_t room)

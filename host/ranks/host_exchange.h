@@ -52,7 +52,7 @@ class HostExchange final : public Exchange {
     std::thread thread_;
 };
 
-// By all of this process so far.
+// By all exchanges of this process so far, between GPUs too.
 std::int64_t bytes_of_sums_sent();
 
 } // namespace patchforge

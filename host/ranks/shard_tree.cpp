@@ -68,6 +68,7 @@ ShardTree::Plan ShardTree::plan(int rank, int filled, bool rightwards) const {
     struct Held {
         int rank;
         Node node;
+        int round = 0; // after which it is complete
     };
     Plan mine;
     std::vector<Held> held; // by first shard
@@ -80,6 +81,8 @@ ShardTree::Plan ShardTree::plan(int rank, int filled, bool rightwards) const {
     struct Meeting {
         int to, from; // ranks
     };
+    std::vector<int> busy(static_cast<std::size_t>(ranks_)); // until after this round
+    const auto busy_until = [&](int r) -> int& { return busy[static_cast<std::size_t>(r)]; };
     std::vector<Meeting> meetings;
     while (held.size() > 1) {
         // The smallest halves first: those of one level in order of their shards.
@@ -99,16 +102,21 @@ ShardTree::Plan ShardTree::plan(int rank, int filled, bool rightwards) const {
         const Held& given = to_right ? left : right;
         sum.node.first = left.node.first;
         sum.node.last = right.node.last;
+        sum.round =
+            std::max({left.round, right.round, busy_until(left.rank), busy_until(right.rank)});
         if (left.rank == right.rank) {
             if (rank == left.rank) {
-                mine.steps.push_back({Step::Kind::add, sum.node.slot, -1, given.node.slot});
+                mine.steps.push_back(
+                    {Step::Kind::add, sum.node.slot, -1, given.node.slot, sum.round});
             }
         } else {
+            busy_until(left.rank) = busy_until(right.rank) = ++sum.round;
             meetings.push_back({sum.rank, given.rank});
             if (rank == sum.rank) {
-                mine.steps.push_back({Step::Kind::add_received, sum.node.slot, given.rank});
+                mine.steps.push_back(
+                    {Step::Kind::add_received, sum.node.slot, given.rank, -1, sum.round});
             } else if (rank == given.rank) {
-                mine.steps.push_back({Step::Kind::send, given.node.slot, sum.rank});
+                mine.steps.push_back({Step::Kind::send, given.node.slot, sum.rank, -1, sum.round});
             }
         }
         held[chosen] = sum;
@@ -121,15 +129,18 @@ ShardTree::Plan ShardTree::plan(int rank, int filled, bool rightwards) const {
     // The total goes back the way the sums came, once to each rank; then to those without a shard.
     std::vector<bool> has(static_cast<std::size_t>(ranks_));
     has[static_cast<std::size_t>(root.rank)] = true;
+    busy_until(root.rank) = std::max(busy_until(root.rank), root.round);
     const auto pass = [&](int from, int to) {
         if (has[static_cast<std::size_t>(to)]) {
             return;
         }
         has[static_cast<std::size_t>(to)] = true;
+        const int round = std::max(busy_until(from), busy_until(to)) + 1;
+        busy_until(from) = busy_until(to) = round;
         if (rank == from) {
-            mine.steps.push_back({Step::Kind::send_total, 0, to});
+            mine.steps.push_back({Step::Kind::send_total, 0, to, -1, round});
         } else if (rank == to) {
-            mine.steps.push_back({Step::Kind::receive_total, 0, from});
+            mine.steps.push_back({Step::Kind::receive_total, 0, from, -1, round});
         }
     };
     std::reverse(meetings.begin(), meetings.end());

@@ -28,7 +28,8 @@ class ShardTree {
         int shard, slot;
         std::vector<Addition> additions;
     };
-    // What comes when a rank's own shards are summed, in this order.
+    // What comes when a rank's own shards are summed, in this order. In a round a rank has a message with one
+    // other at most, which has it in the same round, and adds afterwards; before the first it only adds.
     struct Step {
         enum class Kind {
             add,           // slot `from` is added to slot `slot`
@@ -41,6 +42,7 @@ class ShardTree {
         int slot;
         int peer = -1;
         int from = -1;
+        int round = 0;
     };
     struct Plan {
         std::vector<Leaf> leaves;

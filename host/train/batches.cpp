@@ -6,9 +6,24 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "host/train/followers.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {
+
+namespace {
+
+// Recordings that hold messages must be alike on all ranks, and those of streamed rows are others: all stream
+// where one has to.
+bool any_of_all(Ranks* ranks, bool own) {
+    bool any = false;
+    for (const std::vector<float>& one : gather_on_first(ranks, {own ? 1.0f : 0.0f})) {
+        any = any || one.front() != 0;
+    }
+    return as_on_first(ranks, any ? 1 : 0) != 0;
+}
+
+} // namespace
 
 BatchSource::BatchSource(Backend& backend, const PatchRows& patches, const BatchOptions& options,
                          const std::uint64_t* step)
@@ -48,7 +63,7 @@ BatchSource::BatchSource(Backend& backend, const PatchRows& patches, const Batch
     // A quarter of the device stays free for the networks and what else runs there.
     const bool fits = backend.reads_host_memory() || bytes <= backend.free_memory() / 4 * 3;
     if (options_.placement == Placement::streamed ||
-        (options_.placement == Placement::automatic && !fits)) {
+        (options_.placement == Placement::automatic && any_of_all(sharding.ranks, !fits))) {
         plan_.order = BatchPlan::Order::staged;
         for (int slot = 0; slot < 2; ++slot) {
             slots_[slot] =

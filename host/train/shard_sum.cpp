@@ -15,7 +15,7 @@ constexpr std::int64_t bucket_size = 1 << 18;
 ShardSum::ShardSum(Backend& backend, const Sharding& sharding, std::int64_t size)
     : backend_(backend), tree_(sharding.shards, sharding.rank_count()), rank_(sharding.rank()),
       size_(size), slots_(backend, tree_.slots(rank_) * size),
-      exchange_(make_exchange(backend, sharding.ranks, size)) {}
+      exchange_(make_exchange(backend, sharding.ranks, tree_, size)) {}
 
 void ShardSum::begin(int filled) {
     for (const bool odd : {false, true}) {

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <exception>
+
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/nccl_communicator.h"
 
 namespace patchforge {
 namespace cuda {
@@ -55,8 +58,9 @@ std::string reason_against(int device_index) {
 
 class GraphRecording final : public Recording {
   public:
-    GraphRecording(cudaGraph_t graph, const Stream& stream, AdamRates* rates, const AdamList& adams)
-        : stream_(stream), rates_(rates), adams_(adams) {
+    GraphRecording(cudaGraph_t graph, const Stream& stream, AdamRates* rates, const AdamList& adams,
+                   std::int64_t bytes_sent)
+        : stream_(stream), rates_(rates), adams_(adams), bytes_sent_(bytes_sent) {
         PATCHFORGE_CUDA_CHECK(cudaGraphInstantiate(&executable_, graph, 0));
     }
     ~GraphRecording() override { cudaGraphExecDestroy(executable_); }
@@ -69,6 +73,7 @@ class GraphRecording final : public Recording {
         for (std::int64_t i = 0; i < times; ++i) {
             PATCHFORGE_CUDA_CHECK(cudaGraphLaunch(executable_, stream_.handle));
         }
+        count_bytes_sent(times * bytes_sent_);
     }
 
   private:
@@ -76,6 +81,7 @@ class GraphRecording final : public Recording {
     Stream stream_;
     AdamRates* rates_;
     AdamList adams_;
+    std::int64_t bytes_sent_;
 };
 
 // With launches that are checked: the operations themselves, again and again.
@@ -169,9 +175,13 @@ void CudaBackend::destroy() noexcept {
         return;
     }
     cudaSetDevice(device_index_);
+    if (communicator_ && std::uncaught_exceptions() > 0) {
+        communicator_->abort(); // others may never answer what is on its way
+    }
     if (stream_.handle) {
         cudaStreamSynchronize(stream_.handle);
     }
+    communicator_.reset();
     cublas_.reset();
     cudaFree(workspace_.partial);
     cudaFree(workspace_.arrived);
@@ -193,6 +203,14 @@ void CudaBackend::destroy() noexcept {
 
 std::string CudaBackend::name() const {
     return fmt::format("cuda:{}", device_index_);
+}
+
+std::string CudaBackend::identity() const {
+    std::string text;
+    for (const char byte : properties_of(device_index_).uuid.bytes) {
+        text += fmt::format("{:02x}", static_cast<unsigned char>(byte));
+    }
+    return text;
 }
 
 std::string CudaBackend::description() const {
@@ -270,7 +288,11 @@ void CudaBackend::copy(void* to, const void* from, std::size_t bytes) {
 
 void CudaBackend::synchronise() {
     use();
-    PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_.handle));
+    if (communicator_) {
+        communicator_->wait_for(stream_.handle);
+    } else {
+        PATCHFORGE_CUDA_CHECK(cudaStreamSynchronize(stream_.handle));
+    }
 }
 
 std::unique_ptr<Recording> CudaBackend::record(std::function<void()> body) {
@@ -297,7 +319,8 @@ std::unique_ptr<Recording> CudaBackend::record(std::function<void()> body) {
     }
     PATCHFORGE_CUDA_CHECK(cudaStreamEndCapture(stream_.handle, &graph));
     const std::unique_ptr<CUgraph_st, decltype(&cudaGraphDestroy)> owner(graph, &cudaGraphDestroy);
-    return std::make_unique<GraphRecording>(graph, stream_, adam_rates_, recorded.adams);
+    return std::make_unique<GraphRecording>(graph, stream_, adam_rates_, recorded.adams,
+                                            recorded.bytes_sent);
 }
 
 AdamConstants CudaBackend::constants_of(const Adam& adam) {
@@ -360,7 +383,11 @@ void CudaBackend::release_slot(int slot) {
 }
 
 void CudaBackend::wait_until_staged(int slot) {
-    PATCHFORGE_CUDA_CHECK(cudaEventSynchronize(slots_[slot].copied));
+    if (communicator_) {
+        communicator_->wait_for(slots_[slot].copied);
+    } else {
+        PATCHFORGE_CUDA_CHECK(cudaEventSynchronize(slots_[slot].copied));
+    }
 }
 
 } // namespace cuda

@@ -6,12 +6,15 @@
 #include <cuda_runtime.h>
 
 #include "kernels/backend.h"
+#include "kernels/communicator.h"
 #include "kernels/cuda/adam_constants.h"
 #include "kernels/cuda/cublas.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/workspace.h"
 
 namespace patchforge::cuda {
+
+class NcclCommunicator;
 
 class CudaBackend : public Backend {
   public:
@@ -36,6 +39,11 @@ class CudaBackend : public Backend {
     void copy(void* to, const void* from, std::size_t bytes) override;
     void synchronise() override;
     std::unique_ptr<Recording> record(std::function<void()> body) override;
+
+    // Between processes: kernels/communicator.h, nccl_communicator.cpp.
+    Communicator& join_communicator(const Membership& membership);
+    Communicator* communicator() const;
+    std::string identity() const; // of the GPU, the same in every process
 
     void* allocate_staging(std::size_t bytes) override;
     void release_staging(void* memory) noexcept override;
@@ -287,6 +295,7 @@ class CudaBackend : public Backend {
     struct Recorded {
         AdamList adams;
         bool finished = false; // finish_iteration was recorded: it keeps what was seen before it
+        std::int64_t bytes_sent = 0; // to other processes, at every replay
     };
     // For as long as a recording's body is called.
     class Making {
@@ -307,6 +316,8 @@ class CudaBackend : public Backend {
     };
 
   private:
+    friend class NcclCommunicator; // puts additions on its own stream
+
     struct Slot {
         cudaEvent_t copied = nullptr;
         cudaEvent_t released = nullptr;
@@ -346,7 +357,8 @@ class CudaBackend : public Backend {
     Recorded* recorded_ = nullptr;    // while a recording is made
     void* exchange_ = nullptr;        // of gan_iterations, from its first call on
     std::size_t exchange_bytes_ = 0;
-    std::unique_ptr<Cublas> cublas_; // null: the engine's own products
+    std::unique_ptr<Cublas> cublas_;                 // null: the engine's own products
+    std::unique_ptr<NcclCommunicator> communicator_; // null: no other process is met
 };
 
 } // namespace patchforge::cuda

@@ -2,6 +2,7 @@
 #include <stdexcept>
 
 #include "kernels/backend.h"
+#include "kernels/communicator.h"
 #include "kernels/launch_trace.h"
 
 namespace patchforge {
@@ -14,6 +15,34 @@ std::unique_ptr<Backend> make_cuda_backend(int, const BackendOptions&) {
 std::unique_ptr<Backend> make_planning_backend(const BackendOptions&) {
     throw std::runtime_error("plan: " + why_no_cuda() +
                              " and has no kernels; use `make plan`, which runs them without a GPU");
+}
+
+std::vector<std::byte> make_communicator_id() {
+    throw std::runtime_error("several ranks on GPUs: " + why_no_cuda());
+}
+
+Communicator& join_communicator(Backend&, const Membership&) {
+    throw std::runtime_error("several ranks on GPUs: " + why_no_cuda());
+}
+
+Communicator* communicator_of(Backend&) {
+    return nullptr;
+}
+
+std::int64_t bytes_sent_between_gpus() {
+    return 0;
+}
+
+std::string nccl_version() {
+    throw std::runtime_error("several ranks on GPUs: " + why_no_cuda());
+}
+
+std::string gpu_identity(Backend&) {
+    return {};
+}
+
+int visible_gpus() {
+    return 0;
 }
 
 std::string why_first_launch_compiles(int) {

@@ -5,17 +5,13 @@
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <regex>
-#include <sstream>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
-#include "tests/host/end_to_end/program.h"
+#include "tests/host/end_to_end/ranks_fixture.h"
 
 namespace patchforge {
 namespace {
@@ -23,162 +19,10 @@ namespace {
 namespace fs = std::filesystem;
 using testing::bytes_of_file;
 using testing::Outcome;
-using testing::run_program;
+using testing::RanksTest;
 using testing::ScratchFolder;
-using Words = std::vector<std::string>;
-
-// Why mpirun cannot be tested here; empty: it can.
-std::string why_no_ranks() {
-    const std::string said = run_program("patchforge-cpu", {"doctor"}).output;
-    if (said.find("built without MPI") != std::string::npos) {
-        return "the program was built without MPI (libopenmpi-dev)";
-    }
-    return said.find("started by mpirun") == std::string::npos ? "mpirun (openmpi-bin) is not here"
-                                                               : "";
-}
-
-// A command that runs, with its output in a file.
-class Started {
-  public:
-    Started(const Words& words, const fs::path& output) : output_(output) {
-        std::vector<char*> argv;
-        for (const std::string& word : words) {
-            argv.push_back(const_cast<char*>(word.c_str()));
-        }
-        argv.push_back(nullptr);
-        child_ = ::fork();
-        if (child_ == 0) {
-            const int file = ::open(output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0644);
-            ::dup2(file, 1);
-            ::dup2(file, 2);
-            ::execvp(argv[0], argv.data());
-            ::_exit(127);
-        }
-    }
-    pid_t pid() const { return child_; }
-    // The processes that it started and that run the program.
-    std::vector<pid_t> ranks() const {
-        std::vector<pid_t> found;
-        const std::string own = std::to_string(child_);
-        std::ifstream children("/proc/" + own + "/task/" + own + "/children");
-        for (pid_t pid = 0; children >> pid;) {
-            const std::string name = "/proc/" + std::to_string(pid) + "/cmdline";
-            std::ifstream file(name);
-            std::string command;
-            std::getline(file, command, '\0');
-            if (command.find("patchforge") != std::string::npos) {
-                found.push_back(pid);
-            }
-        }
-        return found;
-    }
-    bool running() { return !ended_ && ::waitpid(child_, &status_, WNOHANG) == 0; }
-    Outcome wait() {
-        ::waitpid(child_, &status_, 0);
-        return {WIFSIGNALED(status_) ? -WTERMSIG(status_) : WEXITSTATUS(status_),
-                bytes_of_file(output_)};
-    }
-
-  private:
-    fs::path output_;
-    pid_t child_ = 0;
-    int status_ = 0;
-    bool ended_ = false;
-};
-
-class RanksTest : public ::testing::Test {
-  protected:
-    void SetUp() override {
-        if (const std::string reason = why_no_ranks(); !reason.empty()) {
-            GTEST_SKIP() << reason << ": nothing was run by several processes";
-        }
-        for (const auto& [name, value] : {std::pair("OMPI_ALLOW_RUN_AS_ROOT", "1"),
-                                          {"OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1"},
-                                          {"OMPI_MCA_rmaps_base_oversubscribe", "1"},
-                                          {"OMPI_MCA_hwloc_base_binding_policy", "none"},
-                                          {"OMPI_MCA_mpi_yield_when_idle", "1"}}) {
-            ::setenv(name, value, 1);
-        }
-        const Outcome made =
-            run_program("patchforge-cpu", {"tissue", folder_ / "tissue", "--patients", "4",
-                                           "--patches", "12", "--size", "8"});
-        ASSERT_EQ(made.status, 0) << made.output;
-        const Outcome packed = run_program(
-            "patchforge-cpu", {"pack", folder_ / "tissue", "--out", folder_ / "set.pfs"});
-        ASSERT_EQ(packed.status, 0) << packed.output;
-    }
-
-    Words training(const std::string& family, const std::string& out) const {
-        Words words = {"train",     family,        "--data",       folder_ / "set.pfs",
-                       "--out",     folder_ / out, "--batch-size", "8",
-
-                       "--seed",    "5",           "--device",     "cpu",
-                       "--threads", "1",           "--shards",     "4"};
-        const Words rest =
-            family == "gan"
-                ? Words{"--steps",  "9",     "--log-interval", "3", "--checkpoint-interval", "4",
-                        "--norm-g", "batch", "--hidden-dim",   "24"}
-                : Words{"--epochs", "3", "--hidden-dims", "24,16", "--ema", "0.9"};
-        words.insert(words.end(), rest.begin(), rest.end());
-        return words;
-    }
-    Words launched(int ranks, const Words& arguments) const {
-        Words words = {"mpirun", "-n", std::to_string(ranks), "build/patchforge-cpu"};
-        if (ranks == 1) {
-            words = {"build/patchforge-cpu"};
-        }
-        words.insert(words.end(), arguments.begin(), arguments.end());
-        return words;
-    }
-    Started start(const Words& words) { return {words, folder_ / "output.txt"}; }
-    Outcome run(int ranks, const Words& arguments) {
-        return start(launched(ranks, arguments)).wait();
-    }
-
-    // The weights and moments of a run's last checkpoint, and what it logged.
-    std::string state(const std::string& out) const {
-        std::string all = bytes_of_file(folder_ / (out + "/metrics.csv"));
-        std::map<std::string, std::string> files;
-        for (const auto& entry :
-             fs::recursive_directory_iterator(folder_ / (out + "/checkpoints"))) {
-            if (entry.is_regular_file()) {
-                files[entry.path().string().substr((folder_ / out).size())] =
-                    bytes_of_file(entry.path());
-            }
-        }
-        for (const auto& [name, bytes] : files) {
-            all += name + bytes;
-        }
-        return all;
-    }
-    static int count(const std::string& text, const std::string& part) {
-        int found = 0;
-        for (std::size_t at = text.find(part); at != std::string::npos;
-             at = text.find(part, at + 1)) {
-            ++found;
-        }
-        return found;
-    }
-    // Until the run has a checkpoint.
-    bool checkpointed(Started& job, const std::string& out) {
-        while (job.running()) {
-            if (fs::exists(folder_ / (out + "/checkpoints")) &&
-                fs::directory_iterator(folder_ / (out + "/checkpoints")) !=
-                    fs::directory_iterator()) {
-                return true;
-            }
-            std::this_thread::sleep_for(std::chrono::milliseconds(5));
-        }
-        return false;
-    }
-    // Long enough to be interrupted.
-    Words long_training(const std::string& out) const {
-        return testing::with_options(training("gan", out),
-                                     {"--steps", "4000", "--checkpoint-interval", "20"});
-    }
-
-    ScratchFolder folder_{"ranks"};
-};
+using testing::Started;
+using testing::Words;
 
 TEST_F(RanksTest, EveryFamilyEndsInTheSameBytesOnOneToFourRanks) {
     for (const std::string family : {"gan", "classifier"}) {

@@ -7,21 +7,22 @@
 #include <cstring>
 #include <fstream>
 
-#include "host/classifier/classifier_trainer.h"
 #include "host/files/safetensors.h"
-#include "host/gan/gan_trainer.h"
 #include "host/plan/rank_link.h"
 #include "host/ranks/host_exchange.h"
 #include "host/ranks/shard_tree.h"
+#include "tests/host/ranks/small_trainings.h"
 #include "tests/host/ranks/thread_ranks.h"
-#include "tests/host/train/random_patches.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
 namespace {
 
-constexpr unsigned seed = 161;
-using Files = std::map<std::string, std::vector<std::byte>>;
+using testing::classifier_options;
+using testing::gan_options;
+using testing::trained_classifier;
+using Result = testing::TrainingResult;
+constexpr unsigned seed = testing::seed_of_trainings;
 
 // The bracketing that the tree is defined by, as text.
 std::string bracketing(int filled) {
@@ -133,12 +134,6 @@ TEST(ShardTree, RanksHoldNeighboursAndEachHasOne) {
     EXPECT_THROW(ShardTree(2, 3), std::invalid_argument);
 }
 
-struct Result {
-    Files files;
-    std::vector<std::vector<double>> metrics;
-    bool operator==(const Result&) const = default;
-};
-
 // What rank 0 ends with; every rank must hold the same files.
 template <class Train>
 Result trained(int ranks, int shards, const Train& train) {
@@ -152,30 +147,9 @@ Result trained(int ranks, int shards, const Train& train) {
     return results.front();
 }
 
-// 19 rows in batches of 8: of the last batch of an epoch one shard is whole, one half and two are empty.
 Result gan_of(const GanOptions& options, const Sharding& sharding,
               Placement placement = Placement::automatic) {
-    const testing::RandomPatches patches(seed, 19, 1, 5, 7, 2);
-    const auto backend = make_cpu_backend({.threads = 1});
-    GanTrainer trainer(*backend, options, patches.rows, placement, sharding);
-    Result result;
-    for (const int count : {1, 6}) {
-        for (const GanMetrics& metrics : trainer.run(count)) {
-            result.metrics.push_back(metrics.values());
-        }
-    }
-    result.files = trainer.checkpoint();
-    return result;
-}
-
-GanOptions gan_options() {
-    GanOptions options;
-    options.batch_size = 8;
-    options.latent_dim = 5;
-    options.hidden_dims = {33, 16};
-    options.seed = seed;
-    options.steps = 100;
-    return options;
+    return testing::trained_gan(options, *make_cpu_backend({.threads = 1}), sharding, placement);
 }
 
 TEST(Shards, AGanEndsInTheSameBytesOnAnyNumberOfRanks) {
@@ -219,27 +193,6 @@ TEST(Shards, AGanEndsInTheSameBytesOnAnyNumberOfRanks) {
     }
 }
 
-Result classifier_of(const ClassifierOptions& options, Backend& backend, const Sharding& sharding) {
-    const testing::RandomPatches patches(seed, 19, 1, 6, 6, 3);
-    ClassifierTrainer trainer(backend, options, {1, 6, 6, {"a", "b", "c"}, false}, patches.rows,
-                              Placement::automatic, sharding);
-    Result result;
-    for (const ClassifierStep& step : trainer.run(7)) {
-        result.metrics.push_back({step.loss, step.adversarial_loss, step.logit_distance});
-    }
-    result.files = trainer.checkpoint();
-    return result;
-}
-
-ClassifierOptions classifier_options() {
-    ClassifierOptions options;
-    options.batch_size = 8;
-    options.hidden_dims = {33, 16};
-    options.learning_rate = 1e-3;
-    options.seed = seed;
-    return options;
-}
-
 TEST(Shards, AClassifierEndsInTheSameBytesOnAnyNumberOfRanks) {
     ClassifierOptions defended = classifier_options();
     set_adversarial_method(defended.adversarial, "pgd-2");
@@ -251,7 +204,7 @@ TEST(Shards, AClassifierEndsInTheSameBytesOnAnyNumberOfRanks) {
     for (const ClassifierOptions& options : {classifier_options(), defended}) {
         const auto on = [&](int ranks) {
             return trained(ranks, 4, [&](const Sharding& sharding) {
-                return classifier_of(options, *make_cpu_backend({.threads = 1}), sharding);
+                return trained_classifier(options, *make_cpu_backend({.threads = 1}), sharding);
             });
         };
         const Result one = on(1);
@@ -301,20 +254,13 @@ TEST_P(ShardsTest, FourShardsTrainLikeOneBatch) {
     ClassifierOptions classifier = classifier_options();
     classifier.dropout = 0;
     classifier.weight_decay = 0.01;
-    expect_near(classifier_of(classifier, backend(), {4, nullptr}),
-                classifier_of(classifier, backend(), {}));
+    expect_near(trained_classifier(classifier, backend(), {4, nullptr}),
+                trained_classifier(classifier, backend(), {}));
     GanOptions gan = gan_options();
     gan.dropout = 0;
     gan.lambda_pixel = 0.3;
-    const testing::RandomPatches patches(seed, 19, 1, 5, 7, 2);
     const auto run = [&](const Sharding& sharding) {
-        GanTrainer trainer(backend(), gan, patches.rows, Placement::automatic, sharding);
-        Result result;
-        for (const GanMetrics& metrics : trainer.run(7)) {
-            result.metrics.push_back(metrics.values());
-        }
-        result.files = trainer.checkpoint();
-        return result;
+        return testing::trained_gan(gan, backend(), sharding);
     };
     expect_near(run({4, nullptr}), run({}));
 }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <set>
 
@@ -17,7 +18,11 @@ constexpr int shared_per_multiprocessor = 228 * 1024;
 constexpr int threads_per_multiprocessor = 2048;
 constexpr int version = CUDART_VERSION;
 
-int device_count = 1;
+// $PATCHFORGE_SIMT_DEVICES, at the start.
+int device_count = [] {
+    const char* given = std::getenv("PATCHFORGE_SIMT_DEVICES");
+    return given ? std::max(std::atoi(given), 1) : 1;
+}();
 thread_local int device_of_thread = 0;
 std::set<const void*> loaded_kernels;
 
@@ -131,6 +136,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->cooperativeLaunch = 1;
     properties->concurrentKernels = 1;
     properties->asyncEngineCount = 1;
+    properties->uuid.bytes[15] = static_cast<char>(device);
     return cudaSuccess;
 }
 

@@ -46,7 +46,9 @@ void* allocate(std::size_t bytes, MemoryKind kind) {
     __asan_poison_memory_region(block, guard);
     __asan_poison_memory_region(start + bytes, whole - guard - bytes);
 #endif
-    allocations()[start] = {start, bytes, kind};
+    int device = 0;
+    cudaGetDevice(&device);
+    allocations()[start] = {start, bytes, kind, device};
     total_bytes += bytes;
     if (checker) {
         checker->allocated(start, bytes);

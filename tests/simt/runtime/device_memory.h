@@ -11,6 +11,7 @@ struct Allocation {
     std::byte* start = nullptr;
     std::size_t bytes = 0;
     MemoryKind kind = MemoryKind::device;
+    int device = 0; // that of the thread that asked for it
 };
 
 constexpr std::size_t device_bytes = std::size_t{16} << 30;

@@ -2,37 +2,45 @@
 
 #include "tests/simt/include/simt.h"
 #include "tests/simt/runtime/executor.h"
+#include "tests/simt/runtime/graph_order.h"
 
 #include <chrono>
+#include <deque>
+#include <map>
 #include <memory>
 #include <set>
+#include <thread>
 #include <vector>
 
-using Work = std::function<void()>;
+using simt::Work;
 using Clock = std::chrono::steady_clock;
 
 struct CUgraph_st {
-    std::vector<Work> nodes;
+    std::vector<simt::GraphNode> nodes;
     cudaStream_t origin = nullptr;
-    // Streams that joined by waiting for an event of this capture and were not waited for since.
+    std::map<cudaStream_t, std::set<int>> last; // what the next node of a stream comes after
+    // Streams that joined by waiting for an event of this capture and whose last node was not waited for.
     std::set<cudaStream_t> unjoined;
 };
 
 struct CUgraphExec_st {
-    std::vector<Work> nodes;
+    std::vector<simt::GraphNode> nodes;
 };
 
 struct CUstream_st {
     cudaGraph_t capture = nullptr;
     int device = 0;
+    std::deque<Work> waiting; // the first of them could not end yet
 };
 
 struct CUevent_st {
     bool timed = true;
     Clock::time_point time;
     bool recorded = false;
+    std::shared_ptr<bool> reached; // null: never recorded outside of a capture
     cudaStream_t stream = nullptr; // the stream recorded last
     cudaGraph_t capture = nullptr; // that stream's capture at that time
+    std::set<int> after;           // and its nodes that the event comes after
 };
 
 namespace {
@@ -51,6 +59,53 @@ cudaGraph_t capture_of(cudaStream_t stream) {
 }
 
 simt::Engine engine = nullptr;
+
+// How long a wait lasts at most for work that nobody helps with.
+constexpr std::chrono::seconds longest_wait(60);
+
+// Runs what can run on the device of this thread.
+void advance() {
+    int device = 0;
+    cudaGetDevice(&device);
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (const cudaStream_t stream : streams()) {
+            while (stream->device == device && !stream->waiting.empty()) {
+                Work work = std::move(stream->waiting.front());
+                stream->waiting.pop_front(); // should it throw, it is gone
+                if (!work()) {
+                    stream->waiting.push_front(std::move(work));
+                    break;
+                }
+                moved = true;
+            }
+        }
+    }
+}
+
+// Waits until `over` answers true.
+template <class Condition>
+cudaError_t advance_until(Condition over) {
+    const auto begun = Clock::now();
+    for (advance(); !over(); advance()) {
+        if (Clock::now() - begun > longest_wait) {
+            return cudaErrorUnknown;
+        }
+        std::this_thread::yield();
+    }
+    return cudaSuccess;
+}
+
+bool reached(cudaEvent_t event) {
+    return !event->reached || *event->reached;
+}
+
+Work once(std::function<void()> work) {
+    return [work = std::move(work)] {
+        work();
+        return true;
+    };
+}
 
 // What fail_in() asked for, and whether it has happened.
 std::string failing;
@@ -84,12 +139,22 @@ bool any_stream_captured() {
     return false;
 }
 
-cudaError_t put_on_stream(cudaStream_t stream, Work work) {
+cudaError_t put_on_stream(cudaStream_t stream, std::function<void()> work) {
+    return put_on_stream_until(stream, once(std::move(work)));
+}
+
+cudaError_t put_on_stream_until(cudaStream_t stream, Work work) {
     if (unknown(stream)) {
         return cudaErrorInvalidResourceHandle;
     }
     if (cudaGraph_t graph = capture_of(stream)) {
-        graph->nodes.push_back(std::move(work));
+        std::set<int>& last = graph->last[stream];
+        const bool aside = stream != graph->origin;
+        graph->nodes.push_back({std::move(work), {last.begin(), last.end()}, aside});
+        last = {static_cast<int>(graph->nodes.size()) - 1};
+        if (aside) {
+            graph->unjoined.insert(stream);
+        }
         return cudaSuccess;
     }
     if (failed) {
@@ -99,7 +164,11 @@ cudaError_t put_on_stream(cudaStream_t stream, Work work) {
     if (!stream && any_stream_captured()) {
         return cudaErrorStreamCaptureImplicit;
     }
-    work();
+    if (!stream) {
+        return advance_until(work);
+    }
+    stream->waiting.push_back(std::move(work));
+    advance();
     return cudaSuccess;
 }
 
@@ -153,12 +222,21 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     if (unknown(stream)) {
         return cudaErrorInvalidResourceHandle;
     }
-    return capture_of(stream) ? cudaErrorStreamCaptureUnsupported
-           : failed           ? cudaErrorIllegalAddress
-                              : cudaSuccess;
+    if (capture_of(stream) || failed) {
+        return capture_of(stream) ? cudaErrorStreamCaptureUnsupported : cudaErrorIllegalAddress;
+    }
+    const cudaError_t status =
+        advance_until([stream] { return failed || !stream || stream->waiting.empty(); });
+    return failed ? cudaErrorIllegalAddress : status;
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
+    if (stream && !unknown(stream) && !stream->capture && !failed) {
+        advance();
+        if (!stream->waiting.empty() && !failed) {
+            return cudaErrorNotReady;
+        }
+    }
     return cudaStreamSynchronize(stream);
 }
 
@@ -171,10 +249,15 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
             stream->capture = event->capture;
             event->capture->unjoined.insert(stream);
         } else if (stream->capture == event->capture) {
-            event->capture->unjoined.erase(event->stream);
+            if (event->after == event->capture->last[event->stream]) {
+                event->capture->unjoined.erase(event->stream);
+            }
         } else {
             return cudaErrorStreamCaptureInvalidated;
         }
+        stream->capture->last[stream].insert(event->after.begin(), event->after.end());
+    } else if (stream && !stream->capture && !reached(event)) {
+        return simt::put_on_stream_until(stream, [reached = event->reached] { return *reached; });
     }
     return cudaSuccess;
 }
@@ -210,18 +293,29 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     event->capture = capture_of(stream);
     event->recorded = !event->capture;
     event->time = Clock::now();
-    return cudaSuccess;
+    if (event->capture) {
+        event->after = event->capture->last[stream];
+        return cudaSuccess;
+    }
+    event->reached = std::make_shared<bool>(!stream || stream->waiting.empty());
+    return *event->reached ? cudaSuccess
+                           : simt::put_on_stream(stream, [mark = event->reached] { *mark = true; });
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (!event) {
         return cudaErrorInvalidResourceHandle;
     }
-    return event->capture ? cudaErrorStreamCaptureUnsupported : cudaSuccess;
+    if (event->capture) {
+        return cudaErrorStreamCaptureUnsupported;
+    }
+    advance();
+    return reached(event) ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-    return cudaEventQuery(event);
+    const cudaError_t status = cudaEventQuery(event);
+    return status == cudaErrorNotReady ? advance_until([event] { return reached(event); }) : status;
 }
 
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
@@ -298,10 +392,16 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
     if (!executable) {
         return cudaErrorInvalidValue;
     }
-    return simt::put_on_stream(stream, [executable] {
-        for (const auto& node : executable->nodes) {
-            node();
+    // Of every launch its own: how far it is.
+    auto nodes = std::make_shared<std::vector<Work>>();
+    for (const int i : simt::order_of(executable->nodes)) {
+        nodes->push_back(executable->nodes[static_cast<std::size_t>(i)].work);
+    }
+    return simt::put_on_stream_until(stream, [nodes, next = std::size_t{0}]() mutable {
+        while (next < nodes->size() && (*nodes)[next]()) {
+            ++next;
         }
+        return next == nodes->size();
     });
 }
 

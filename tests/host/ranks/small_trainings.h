@@ -1,0 +1,71 @@
+// Small trainings whose batches are cut into shards.
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "host/classifier/classifier_trainer.h"
+#include "host/gan/gan_trainer.h"
+#include "tests/host/train/random_patches.h"
+
+namespace patchforge::testing {
+
+constexpr unsigned seed_of_trainings = 161;
+
+struct TrainingResult {
+    std::map<std::string, std::vector<std::byte>> files;
+    std::vector<std::vector<double>> metrics;
+    bool operator==(const TrainingResult&) const = default;
+};
+
+inline GanOptions gan_options() {
+    GanOptions options;
+    options.batch_size = 8;
+    options.latent_dim = 5;
+    options.hidden_dims = {33, 16};
+    options.seed = seed_of_trainings;
+    options.steps = 100;
+    return options;
+}
+
+// 19 rows in batches of 8: of the last batch of an epoch one shard is whole, one half and two are empty.
+inline TrainingResult trained_gan(const GanOptions& options, Backend& backend,
+                                  const Sharding& sharding,
+                                  Placement placement = Placement::automatic, int steps = 7) {
+    const RandomPatches patches(seed_of_trainings, 19, 1, 5, 7, 2);
+    GanTrainer trainer(backend, options, patches.rows, placement, sharding);
+    TrainingResult result;
+    for (const int count : {1, steps - 1}) {
+        for (const GanMetrics& metrics : trainer.run(count)) {
+            result.metrics.push_back(metrics.values());
+        }
+    }
+    result.files = trainer.checkpoint();
+    return result;
+}
+
+inline ClassifierOptions classifier_options() {
+    ClassifierOptions options;
+    options.batch_size = 8;
+    options.hidden_dims = {33, 16};
+    options.learning_rate = 1e-3;
+    options.seed = seed_of_trainings;
+    return options;
+}
+
+inline TrainingResult trained_classifier(const ClassifierOptions& options, Backend& backend,
+                                         const Sharding& sharding, int steps = 7) {
+    const RandomPatches patches(seed_of_trainings, 19, 1, 6, 6, 3);
+    ClassifierTrainer trainer(backend, options, {1, 6, 6, {"a", "b", "c"}, false}, patches.rows,
+                              Placement::automatic, sharding);
+    TrainingResult result;
+    for (const ClassifierStep& step : trainer.run(steps)) {
+        result.metrics.push_back({step.loss, step.adversarial_loss, step.logit_distance});
+    }
+    result.files = trainer.checkpoint();
+    return result;
+}
+
+} // namespace patchforge::testing
