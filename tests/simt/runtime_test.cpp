@@ -1,6 +1,7 @@
 // The runtime's stand-in: memory between guards, streams, events, graphs, and the arithmetic that
 // CUDA has and C++ has not.
 #include "tests/simt/planted/planted.h"
+#include "tests/simt/runtime/streams.h"
 
 #include <Random123/philox.h>
 #include <cuda_bf16.h>
@@ -226,6 +227,76 @@ TEST(Graphs, OtherStreamsJoinByEvents) {
     }
     EXPECT_EQ(a.values()[3], 1.0f);
     EXPECT_EQ(b.values()[3], 2.0f);
+}
+
+TEST(Graphs, RunInTheOrdersThatTheirEdgesAllow) {
+    load_add();
+    Stream main, side;
+    Event fork, join;
+    const simt::Schedule before = simt::schedule();
+    for (const auto order : {simt::Schedule::Order::forward, simt::Schedule::Order::reverse}) {
+        simt::set_schedule({order, 0});
+        Array x(std::vector<float>(32, 0.0f)), seen(std::vector<float>(32, 0.0f)),
+            joined(std::vector<float>(32, 0.0f));
+        ASSERT_EQ(cudaStreamBeginCapture(main.handle, cudaStreamCaptureModeGlobal), cudaSuccess);
+        add_on(main.handle, x, 1.0f);
+        cudaEventRecord(fork.handle, main.handle);
+        cudaStreamWaitEvent(side.handle, fork.handle);
+        cudaMemcpyAsync(seen.data(), x.data(), 128, cudaMemcpyDeviceToDevice, side.handle);
+        cudaEventRecord(join.handle, side.handle);
+        add_on(main.handle, x, 1.0f); // no edge says before or after the copy
+        cudaStreamWaitEvent(main.handle, join.handle);
+        cudaMemcpyAsync(joined.data(), seen.data(), 128, cudaMemcpyDeviceToDevice, main.handle);
+        cudaGraph_t graph = nullptr;
+        ASSERT_EQ(cudaStreamEndCapture(main.handle, &graph), cudaSuccess);
+        cudaGraphExec_t executable = nullptr;
+        ASSERT_EQ(cudaGraphInstantiate(&executable, graph, 0), cudaSuccess);
+        EXPECT_EQ(cudaGraphLaunch(executable, main.handle), cudaSuccess);
+        cudaGraphExecDestroy(executable);
+        cudaGraphDestroy(graph);
+        const float expected = order == simt::Schedule::Order::forward ? 1.0f : 2.0f;
+        EXPECT_EQ(seen.values()[3], expected);
+        EXPECT_EQ(joined.values()[3], expected);
+    }
+    simt::set_schedule(before);
+}
+
+TEST(Graphs, WantTheLastNodeOfAnotherStreamJoined) {
+    load_add();
+    Array a(std::vector<float>(32, 0.0f));
+    Stream main, side;
+    Event fork, join;
+    ASSERT_EQ(cudaStreamBeginCapture(main.handle, cudaStreamCaptureModeGlobal), cudaSuccess);
+    cudaEventRecord(fork.handle, main.handle);
+    cudaStreamWaitEvent(side.handle, fork.handle);
+    cudaEventRecord(join.handle, side.handle);
+    add_on(side.handle, a, 1.0f); // after what is waited for
+    cudaStreamWaitEvent(main.handle, join.handle);
+    cudaGraph_t graph = nullptr;
+    EXPECT_EQ(cudaStreamEndCapture(main.handle, &graph), cudaErrorStreamCaptureUnjoined);
+}
+
+TEST(Streams, WaitBehindWorkThatWaitsForSomebody) {
+    Array a(std::vector<float>(32, 0.0f)), b(std::vector<float>(32, 0.0f));
+    Stream first, second;
+    Event event;
+    bool helped = false;
+    EXPECT_EQ(simt::put_on_stream_until(first.handle, [&] { return helped; }), cudaSuccess);
+    add_on(first.handle, a, 1.0f);
+    EXPECT_EQ(cudaEventRecord(event.handle, first.handle), cudaSuccess);
+    EXPECT_EQ(cudaStreamWaitEvent(second.handle, event.handle), cudaSuccess);
+    add_on(second.handle, b, 1.0f);
+    EXPECT_EQ(cudaStreamQuery(first.handle), cudaErrorNotReady);
+    EXPECT_EQ(cudaStreamQuery(second.handle), cudaErrorNotReady);
+    EXPECT_EQ(cudaEventQuery(event.handle), cudaErrorNotReady);
+    EXPECT_EQ(a.values()[3], 0.0f);
+    EXPECT_EQ(b.values()[3], 0.0f);
+    helped = true;
+    EXPECT_EQ(cudaStreamSynchronize(second.handle), cudaSuccess);
+    EXPECT_EQ(cudaStreamQuery(first.handle), cudaSuccess);
+    EXPECT_EQ(cudaEventSynchronize(event.handle), cudaSuccess);
+    EXPECT_EQ(a.values()[3], 1.0f);
+    EXPECT_EQ(b.values()[3], 1.0f);
 }
 
 TEST(Streams, RefuseWhatTheyDoNotKnow) {

@@ -20,7 +20,7 @@ using testing::ScopedVariable;
 using Result = testing::TrainingResult;
 
 std::unique_ptr<Backend> gpu_of(const Ranks& ranks) {
-    return make_cuda_backend(ranks.rank());
+    return make_cuda_backend(ranks.rank(), {.overlap_launches = ranks.size() == 3});
 }
 
 class NcclTest : public ::testing::Test {
