@@ -208,9 +208,10 @@ Verb generate_verb() {
     options.text("weights", call->weights, "FILE",
                  "a generator's weights instead; those of another program through `import`");
     options.text("out", call->out, "FOLDER", "folder for the PNG files");
-    options.text("release", call->release, "FOLDER",
-                 "for fakes that others get: they in a folder below, and a card that says what was "
-                 "trained on and measured");
+    options.text(
+        "release", call->release, "FOLDER",
+        "instead of --out, for others: the files in fakes/, and a data card that says what "
+        "was trained on and measured");
     options.number("count", call->count, {1, 10000000}, "how many");
     options.number("seed", call->seed, any_seed, "of the latent codes");
     options.number("truncation", call->truncation, {0.001, 1},

@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "data/mapped_file.h"
+
 namespace patchforge {
 
 namespace {

@@ -213,6 +213,15 @@ TEST_F(PrivacyRun, SaysWhatIsWrong) {
         EXPECT_NE(outcome.output.find(refusal.words), std::string::npos)
             << refusal.words << ": " << outcome.output;
     }
+    // A class that is a patient's name.
+    TensorFile named = read_safetensors(weights);
+    const PackedSet set = PackedSet::open(set_);
+    GeneratorFormat{3, 10, 10, "normal", {set.patient_names()[2], "x"}}.write(named);
+    write_safetensors(weights, named.tensors, named.metadata);
+    const Outcome outcome = patchforge(
+        {"generate", "--run", folder_ / "run", "--release", folder_ / "never", "--device", "cpu"});
+    EXPECT_EQ(outcome.status, 2);
+    EXPECT_NE(outcome.output.find("is named as a patient of"), std::string::npos) << outcome.output;
     EXPECT_FALSE(fs::exists(folder_ / "never"));
     EXPECT_FALSE(fs::exists(folder_ / "run/privacy.json"));
 }
