@@ -88,20 +88,20 @@ Json evaluation_of(const Release& release) {
     return lines;
 }
 
-const std::vector<std::string> limits = {"Fakes are drawn, not photographed: no patch shows a "
-                                         "finding of anybody, and none may serve a diagnosis.",
-                                         "They show what the generator learnt of its patients, and "
-                                         "leave out what it did not: a measure of their "
-                                         "likeness says nothing of what is missing.",
-                                         "That no attack found anything is no proof that nothing "
-                                         "is given away. Nothing here is differentially "
-                                         "private.",
-                                         "What was measured holds for this generator. More fakes "
-                                         "than were measured may give more away, and so does "
-                                         "the generator itself.",
-                                         "A patient who looks like nobody else is at more risk "
-                                         "than the figures, which are of all patients together, "
-                                         "tell."};
+Json limits() {
+    Json list = Json::array();
+    list.push_back("Fakes are drawn, not photographed: unless one is a copy it shows nobody's "
+                   "tissue, and none may serve a diagnosis.");
+    list.push_back("They show what the generator learnt of its patients, and leave out what it did "
+                   "not: a measure of their likeness says nothing of what is missing.");
+    list.push_back("That no attack found anything is no proof that nothing is given away. Nothing "
+                   "here is differentially private.");
+    list.push_back("What was measured holds for this generator. More fakes than were measured may "
+                   "give more away, and so does the generator itself.");
+    list.push_back("A patient who looks like nobody else is at more risk than the figures, which "
+                   "are of all patients together, tell.");
+    return list;
+}
 
 Json card_of(const Release& release) {
     const Parameters parameters = read_parameters(release.run);
@@ -132,7 +132,7 @@ Json card_of(const Release& release) {
               {"options", options_of(parameters)}}},
             {"privacy", privacy_of(release)},
             {"evaluation", evaluation_of(release)},
-            {"limits", limits}};
+            {"limits", limits()}};
 }
 
 std::string known(const Json& number, const std::string& what) {
