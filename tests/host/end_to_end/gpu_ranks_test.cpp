@@ -98,7 +98,7 @@ TEST_F(GpuRanksTest, WhatCannotWorkIsSaidOnce) {
 
 TEST_F(GpuRanksTest, ARankThatHangsEndsAllWithOneError) {
     Started job = start(launched(
-        2, testing::with_options(training_on("cuda", "hung", 4000), {"--rank-timeout", "2"})));
+        2, testing::with_options(training_on("cuda", "hung", 4000), {"--rank-timeout", "5"})));
     ASSERT_TRUE(checkpointed(job, "hung")) << job.wait().output;
     const std::vector<pid_t> ranks = job.ranks();
     ASSERT_EQ(ranks.size(), 2u);
@@ -106,7 +106,7 @@ TEST_F(GpuRanksTest, ARankThatHangsEndsAllWithOneError) {
     const Outcome outcome = job.wait();
     EXPECT_NE(outcome.status, 0);
     EXPECT_EQ(count(outcome.output, "patchforge: error: "), 1) << outcome.output;
-    EXPECT_NE(outcome.output.find("nothing came from the other ranks for 2 s"), std::string::npos)
+    EXPECT_NE(outcome.output.find("nothing came from the other ranks for 5 s"), std::string::npos)
         << outcome.output;
 }
 
