@@ -246,7 +246,8 @@ void* CudaBackend::allocate(std::size_t bytes) {
     if (status == cudaErrorMemoryAllocation) {
         cudaGetLastError(); // the runtime would report it again at the next launch
         throw std::runtime_error(fmt::format("{}: {} bytes of device memory were asked for, {} are "
-                                             "free; use a smaller --batch-size or --stream",
+                                             "free; use a smaller --batch-size or --placement "
+                                             "streamed",
                                              name(), bytes, free_memory()));
     }
     PATCHFORGE_CUDA_CHECK(status);

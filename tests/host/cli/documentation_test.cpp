@@ -57,6 +57,77 @@ TEST(Documentation, MakeTargetsExist) {
     EXPECT_GT(calls, 10);
 }
 
+// Literals that stand behind each other, on lines of their own, are one.
+std::string with_literals_joined(const std::string& text) {
+    std::string joined;
+    for (std::size_t at = 0; at < text.size(); ++at) {
+        const std::size_t next = text.find_first_not_of(" \n", at + 1);
+        if (text[at] == '"' && next != std::string::npos && text[next] == '"' &&
+            text.substr(at, next - at).find('\n') != std::string::npos) {
+            at = next;
+        } else {
+            joined += text[at];
+        }
+    }
+    return joined;
+}
+
+// What messages, reports and descriptions send people to: options and verbs that there are.
+TEST(Documentation, AdviceNamesOptionsAndVerbsThatExist) {
+    const auto named_in = [](const std::string& text, const std::regex& pattern) {
+        std::set<std::string> names;
+        for (std::sregex_iterator found(text.begin(), text.end(), pattern), end; found != end;
+             ++found) {
+            names.insert((*found)[1]);
+        }
+        return names;
+    };
+    const std::string page = contents("docs/options.md");
+    std::set<std::string> options = named_in(page, std::regex("\\| `--([a-z0-9-]+)`"));
+    const std::set<std::string> verbs = named_in(page, std::regex("\n## patchforge ([a-z]+)"));
+    ASSERT_GT(options.size(), 150u);
+    ASSERT_GT(verbs.size(), 12u);
+    // Of every verb, of `help`, and of other programs that are named.
+    for (const char* other : {"help", "config", "version", "markdown", "bash-completion", "manuals",
+                              "mpi", "query-gpu", "format", "logdir"}) {
+        options.insert(other);
+    }
+    options.insert("option"); // what stands for any
+    const std::regex literal("\"((?:[^\"\\\\]|\\\\.)*)\"");
+    const std::regex option("(?:^|[^a-z(-])--([a-z][a-z0-9-]*[a-z0-9])(?![a-z0-9:{-])");
+    const std::regex call("`patchforge ([a-z]+)");
+    std::size_t found = 0;
+    for (const char* root : {"host", "data", "kernels"}) {
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
+            const std::string kind = entry.path().extension();
+            if (kind != ".cpp" && kind != ".h" && kind != ".cu") {
+                continue;
+            }
+            std::istringstream lines(with_literals_joined(contents(entry.path())));
+            for (std::string line; std::getline(lines, line);) {
+                const bool comment = line.find_first_not_of(' ') == line.find("//");
+                if (comment || (line.find("--") == std::string::npos &&
+                                line.find("`patchforge") == std::string::npos)) {
+                    continue;
+                }
+                for (std::sregex_iterator at(line.begin(), line.end(), literal), end; at != end;
+                     ++at) {
+                    const std::string words = (*at)[1];
+                    for (const std::string& name : named_in(words, option)) {
+                        ++found;
+                        EXPECT_TRUE(options.contains(name)) << entry.path() << ": --" << name;
+                    }
+                    for (const std::string& verb : named_in(words, call)) {
+                        EXPECT_TRUE(verbs.contains(verb) || verb == "help")
+                            << entry.path() << ": patchforge " << verb;
+                    }
+                }
+            }
+        }
+    }
+    EXPECT_GT(found, 300u);
+}
+
 // The folders that the map in docs/architecture.md names: "host/", "host/gan/".
 std::set<std::string> mapped_folders() {
     std::istringstream page(contents("docs/architecture.md"));
