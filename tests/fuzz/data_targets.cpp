@@ -61,6 +61,10 @@ void use(std::span<const std::uint8_t> bytes) {
     sink = sink + sum;
 }
 
+void use_text(std::string_view text) {
+    use({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+}
+
 void mend_png(FuzzBytes& bytes) {
     for (std::size_t at = 8; at + 12 <= bytes.size();) {
         const std::size_t length =
@@ -82,7 +86,13 @@ FuzzTarget png_target() {
     for (const PngRecipe& recipe : all_recipes()) {
         target.corpus.push_back(make_png(recipe, recipe_samples(recipe)));
     }
+    FuzzBytes large = target.corpus.front(); // 2^13 x 2^13
+    large[18] = large[22] = 0x20;
+    large[19] = large[23] = 0;
+    mend_png(large);
+    target.damaged = {large, FuzzBytes(large.begin(), large.begin() + 20)};
     target.read = [turn = 0](const FuzzBytes& bytes) mutable {
+        accepted([&] { png_size(bytes, "fuzz"); });
         use(decode_png(bytes, ++turn % 2 ? 3 : 1, "fuzz").pixels);
     };
     target.mend = mend_png;
@@ -157,6 +167,7 @@ FuzzTarget packed_set_target() {
     const auto file = std::make_shared<MemoryFile>();
     target.read = [file](const FuzzBytes& bytes) {
         file->fill(bytes);
+        is_packed_set(file->path());
         const PackedSet set = PackedSet::open(file->path());
         for (std::int64_t i = 0; i < set.count(); ++i) {
             use(set.patch(i));
@@ -166,6 +177,12 @@ FuzzTarget packed_set_target() {
             use({reinterpret_cast<const std::uint8_t*>(&sum), sizeof sum});
         }
         set.class_counts();
+        set.file_bytes();
+        for (const std::vector<std::string>& names :
+             {std::vector<std::string>{"b", "a", "c"}, std::vector<std::string>{"a"}}) {
+            accepted([&] { set.with_classes(names).class_counts(); });
+        }
+        accepted([&] { set.patch(set.count()); });
         set.verify();
     };
     target.mend = mend_packed_set;
@@ -179,19 +196,30 @@ FuzzBytes bytes_of(std::string_view text) {
 FuzzTarget npy_target() {
     FuzzTarget target;
     target.name = "npy";
-    const auto add = [&](const std::string& type, const std::string& shape, std::size_t size) {
-        const std::string header =
-            "{'descr': '" + type + "', 'fortran_order': False, 'shape': " + shape + ", }\n";
+    const auto file_with = [](const std::string& type, const std::string& shape, std::size_t size,
+                              const char* by_columns = "False") {
+        const std::string header = "{'descr': '" + type + "', 'fortran_order': " + by_columns +
+                                   ", 'shape': " + shape + ", }\n";
         std::string file("\x93NUMPY\x01\x00", 8);
         file += static_cast<char>(header.size());
         file += '\0';
         file += header;
-        target.corpus.push_back(bytes_of(file + std::string(size, '\1')));
+        return bytes_of(file + std::string(size, '\1'));
+    };
+    const auto add = [&](const std::string& type, const std::string& shape, std::size_t size) {
+        target.corpus.push_back(file_with(type, shape, size));
     };
     add("|u1", "(4, 5)", 20);
     add("|u1", "(4, 5, 3)", 60);
     add("<f4", "(2, 3)", 24); // of bytes 1: a number near 0
-    add("<i8", "(3,)", 24);
+    for (const char* type : {"|i1", "<i2", ">i2", "<i4", "<u2", ">u4"}) { // 1, 257, ...
+        add(type, "(3,)", static_cast<std::size_t>(3 * (type[2] - '0')));
+    }
+    target.damaged = {
+        file_with("<i8", "(3,)", 24), // numbers that are no class
+        file_with("<u8", "(3,)", 24),           file_with("<f8", "(3,)", 24),
+        file_with("|u1", "(4, 5)", 20, "True"), file_with("|u1", "(0,)", 0),
+        file_with("|u1", "(2, 4, 5, 3)", 120),  file_with("|u1", "(99999999, 99999999)", 10)};
     add("|b1", "(1, 2, 2)", 4);
     target.read = [](const FuzzBytes& bytes) {
         if (read_npy_header(bytes, "fuzz").sizes.size() == 1) {
@@ -199,9 +227,9 @@ FuzzTarget npy_target() {
             return;
         }
         npy_picture_size(bytes, "fuzz");
+        use(decode_npy_picture(bytes, 1, "fuzz").pixels);
         use(decode_npy_picture(bytes, 3, "fuzz").pixels);
     };
-    target.corpus.erase(target.corpus.begin() + 3); // of numbers that are no class
     add("|u1", "(3,)", 3);
     return target;
 }
@@ -239,12 +267,22 @@ FuzzTarget labels_target() {
     target.name = "labels";
     target.takes_most = true;
     target.corpus = {bytes_of("file,label,patient\na.png,cat,p\n\"b, \"\"c\"\".png\",dog,q\n"),
-                     bytes_of("x/1.png;3\ny/1.png;8\r\n"), bytes_of("id\ttarget\n1\t2\n")};
-    target.read = [](const FuzzBytes& bytes) {
-        LabelsFile table(
-            std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()), "fuzz");
-        table.find("x/1.png");
-        table.find("deep/er/a.png");
+                     bytes_of("x/1.png;3\ny/1.png;8\r\n"), bytes_of("id\ttarget\n1\t2\n"),
+                     bytes_of("\xEF\xBB\xBFimage,class\n./1.png,10\n2.png,9\n2.png,9\n")};
+    target.damaged = {bytes_of("a.png,1\na.png,2\n"), bytes_of("file,label\n")};
+    const auto file = std::make_shared<MemoryFile>();
+    target.read = [file](const FuzzBytes& bytes) {
+        file->fill(bytes);
+        LabelsFile table{std::filesystem::path(file->path())};
+        std::vector<std::string> labels;
+        for (const char* picture : {"x/1.png", "deep/er/a.png", "1.png", "other/1.png"}) {
+            accepted([&] {
+                if (const LabelsFile::Row* row = table.find(picture)) {
+                    labels.push_back(row->label);
+                }
+            });
+        }
+        in_class_order(labels);
         table.unused();
     };
     return target;
@@ -259,7 +297,10 @@ FuzzTarget layout_target() {
         bytes_of("8863/0/8863_idx5_x1_y51_class0.png\n8863/1/8863_idx5_x1_y1_class1.png"),
         bytes_of("train/cat/1.png\ntest/cat/2.png\nval/dog/3.png\n4.png"),
         bytes_of("mydata/0/1.png\nmydata/1/1.png\np1/a/1.png\np2/a/1.png\np2/b/1.png"),
-        bytes_of("cat/train/1.png\ncat/test/1.png\ndog/train/1.png")};
+        bytes_of("cat/train/1.png\ncat/test/1.png\ndog/train/1.png"),
+        bytes_of("in/a/1.png\nin/b/1.png\nin/c/1.png\nin/d/1.png\nin/e/1.png\nin/f/1.png"),
+        bytes_of("0/1.png\n1/1.png\n2/1.png"),
+        bytes_of("8863/0/1.png\n8863/1/1.png\n8864/0/1.png\n8864/1/1.png\n8865/0/1.png")};
     target.read = [](const FuzzBytes& bytes) {
         std::vector<std::string> paths;
         std::string path;
@@ -272,6 +313,8 @@ FuzzTarget layout_target() {
             }
         }
         paths.push_back(path);
+        accepted([&] { use_text(layout_option(layout_from_option(path))); });
+        use_text(layout_name(Layout::flat));
         std::sort(paths.begin(), paths.end());
         for (const std::optional<Layout> forced :
              {std::optional<Layout>(Layout::patients), std::optional<Layout>(Layout::flat),

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <memory>
 
+#include "data/atomic_file.h"
 #include "host/cli/config_file.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/files/checksum.h"
@@ -151,14 +152,30 @@ FuzzTarget model_target() {
         file_of(tensors, {{"channels", "1"}, {"height", "4"}, {"width", "3"}, {"classes", "a\nb"}}),
         file_of({make_f32("0.weight", {784, 0}, values.data()), make_u64("step", {}, &step)}, {}),
         file_of({tensors[4]}, {})};
+    const std::uint64_t steps[2] = {7, 8};
+    const auto described = [&](const char* key, const char* value) {
+        std::map<std::string, std::string> facts = {{"channels", "3"},
+                                                    {"height", "2"},
+                                                    {"width", "2"},
+                                                    {"network", "3>4 relu @0; 4>12 tanh @2"}};
+        facts[key] = value;
+        return file_of(tensors, facts);
+    };
+    target.damaged = {file_of({make_u64("step", {2}, steps)}, {}),
+                      described("classes", "[1]"),
+                      described("classes", "[\"a\""),
+                      described("channels", "x"),
+                      described("height", "0"),
+                      described("latent", "other")};
     const auto file = std::make_shared<FuzzFile>("checkpoints/step_7/state.safetensors");
+    std::ofstream(file->path().parent_path() / "log.txt") << "not read";
     target.read = [file](const FuzzBytes& bytes) {
         file->fill(bytes);
         const Checkpoint checkpoint{7, file->path().parent_path()};
+        accepted([&] { newest_whole_checkpoint(file->folder()); });
         if (const std::string fault = fault_of(checkpoint); !fault.empty()) {
             throw std::runtime_error(fault);
         }
-        newest_whole_checkpoint(file->folder());
         const TensorFile read = read_safetensors(file->path());
         names_of(read, "classes");
         if (const auto text = read.metadata.find("network"); text != read.metadata.end()) {
@@ -189,7 +206,14 @@ FuzzTarget network_target() {
           "input; "
           "conv 6>4 k4 s2 p1; concat half; conv 8>4 k1 as=a; conv 4>4 k1 as=b; add half from=a; "
           "add b",
-          "16x1x1; conv 16>8 k1 relu; view 2x2x2; upsampled 2>3 crop; pool max k2; linear 3>2"}) {
+          "16x1x1; conv 16>8 k1 relu; view 2x2x2; upsampled 2>3 crop; pool max k2; linear 3>2",
+          "4x8x8; conv 4>4 k3 p1 nobias norm=batch noaffine as=maps; pool global; 4>8 as=style; "
+          "film style from=maps noise 0.1 leaky_relu; noise relu; noise 0.2 tanh; deviation 2; "
+          "conv 5>2 k8 spectral init=0.02 as=x; 2>1 head spectral from=x; 2>3 from=x",
+          "3x4x4; deviation 2", "3x4x4; noise", "3x4x4; pool global; 3>6 as=s; film s from=input",
+          "2x4x4; pool max k3 s1 p1; pool average k2 s1; pool adaptive n2; nearest; bilinear; "
+          "reflect 1; "
+          "pad 1; crop 4; 32>2 fixed"}) {
         target.corpus.push_back(bytes_of(text));
     }
     for (const char* text : {"3>4; ; 4>2",
@@ -213,6 +237,34 @@ FuzzTarget network_target() {
                              "3x8x8; view 3x8x9",
                              "3x8x8; add input; concat nobody",
                              "3x2x2; reflect 2",
+                             "3x4x4; film",
+                             "3x4x4; pool global as=s; film s from=input",
+                             "3x4x4; pool global; 3>6 as=s; film s from=input; concat s",
+                             "3x4x4; concat",
+                             "3x4x4; pool max k2 as=a; concat input",
+                             "3x4x4; view",
+                             "3x4x4; transposed 3>2 k2 s2 o9",
+                             "3x4x4; deviation 0",
+                             "3x4x4; noise 1e9",
+                             "3x4x4; pool",
+                             "3x4x4; pool max k9",
+                             "3x4x4; pool adaptive n0",
+                             "3x4x4; shuffle 2",
+                             "3x4x4; crop 0",
+                             "3x4x4; nearest 99999",
+                             "3x4x4; conv 4>4 k3",
+                             "3x4x4; conv",
+                             "conv",
+                             "3>",
+                             "3x4x4; pool global noaffine",
+                             "3x4x4; pool global spectral",
+                             "3x4x4; conv 3>2 k1 fixed spectral; 32>1",
+                             "3x4x4; pool global init=0.1",
+                             "3>2 head relu as=a; 2>2 from=input",
+                             "3>2 head",
+                             "3>2 as=a; 2>2; 2>2 from=a; add a",
+                             "3>2; 2>2 dropout=2",
+                             "3>2 closeness=2x2 as=a; 4>2; 4>2 from=a",
                              "3x2x2; crop 9"}) {
         target.damaged.push_back(bytes_of(text));
     }
@@ -278,24 +330,42 @@ FuzzTarget config_target() {
 
 FuzzTarget output_list_target() {
     const auto outside = std::make_shared<FuzzFile>("precious");
-    return text_target("output lists", "out/.patchforge",
-                       {"patchforge tour\nfile a\nfile b/c\ncomplete\nfile d\n",
-                        "patchforge generate\nfile ../x\n",
-                        "patchforge tour\nfile /dev/shm/x\nfile b\\nc\\\\\ncomplete\n"},
-                       [outside](const FuzzFile& file) {
-                           outside->fill({1});
-                           const fs::path folder = file.path().parent_path();
-                           for (const char* name : {"a", "d"}) {
-                               std::ofstream(folder / name) << "made";
-                           }
-                           fs::create_directories(folder / "b");
-                           std::ofstream(folder / "b/c") << "made";
-                           { OutputFolder out(folder, "tour", {}, Earlier::kept); }
-                           { OutputFolder out(folder, "tour", {}, Earlier::removed); }
-                           if (!fs::exists(outside->path()) || !fs::exists(folder)) {
-                               throw std::logic_error("a list reached beyond its folder");
-                           }
-                       });
+    return text_target(
+        "output lists", "out/.patchforge",
+        {"patchforge tour\nfile a\nfile b/c\ncomplete\nfile d\n",
+         "patchforge generate\nfile ../x\n",
+         "patchforge tour\nfile /dev/shm/x\nfile b\\nc\\\\\ncomplete\n"},
+        [outside](const FuzzFile& file) {
+            outside->fill({1});
+            const fs::path folder = file.path().parent_path();
+            for (const char* name : {"a", "d"}) {
+                std::ofstream(folder / name) << "made";
+            }
+            fs::create_directories(folder / "b");
+            std::ofstream(folder / "b/c") << "made";
+            const auto call = [&](Earlier earlier) {
+                accepted([&] {
+                    OutputFolder out(folder, "tour", {}, earlier);
+                    write_file_atomically(folder / "new", std::string_view("made"));
+                    out.complete();
+                });
+            };
+            accepted([&] { OutputFolder::check(folder, "tour", {}, Earlier::removed); });
+            for (const auto& [path, input] :
+                 {std::pair(folder, folder / "a"), std::pair(file.path(), fs::path())}) {
+                accepted([&] {
+                    OutputFolder::check(path, "tour", {{"--data", input}}, Earlier::kept);
+                });
+            }
+            holds_other_files(folder);
+            call(Earlier::kept);
+            call(Earlier::aside);
+            fs::remove_all(file.folder() / "out.earlier");
+            { OutputFolder out(folder, "tour", {}, Earlier::removed); }
+            if (!fs::exists(outside->path()) || !fs::exists(folder)) {
+                throw std::logic_error("a list reached beyond its folder");
+            }
+        });
 }
 
 } // namespace

@@ -105,13 +105,30 @@ struct FuzzResult {
     std::string defect; ///< empty when there was none
 };
 
-/// Stops at the first defect and leaves the input in `defect_file`.
+/// For readers that are asked more than one thing of an input: what one refuses does not keep it from the others.
+template <class F>
+bool accepted(F read) {
+    try {
+        read();
+        return true;
+    } catch (const std::runtime_error&) {
+    } catch (const std::invalid_argument&) {
+    }
+    return false;
+}
+
+/// The sound and the damaged files as they are, then `count` mutated inputs. Stops at the first defect and leaves
+/// the input in `defect_file`.
 inline FuzzResult run_fuzz(const FuzzTarget& target, std::int64_t count, std::uint64_t seed,
                            const std::string& defect_file) {
     FuzzResult result;
-    for (std::int64_t i = 0; i < count; ++i) {
+    std::vector<FuzzBytes> unchanged = target.corpus;
+    unchanged.insert(unchanged.end(), target.damaged.begin(), target.damaged.end());
+    for (std::int64_t i = -std::ssize(unchanged); i < count; ++i) {
         RandomSequence random(mix_bits(seed) + static_cast<std::uint64_t>(i));
-        const FuzzBytes bytes = mutate(target, random);
+        const FuzzBytes bytes = i < 0
+                                    ? unchanged[static_cast<std::size_t>(i + std::ssize(unchanged))]
+                                    : mutate(target, random);
         std::string escaped;
         try {
             target.read(bytes);
