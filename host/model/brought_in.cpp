@@ -233,7 +233,13 @@ BroughtIn bring_in(Backend& backend, const TensorFile& file, const ModelReading&
                                              file.name));
     }
     reading.heeded = reading.heeded || model.by_options;
-    model.shape = network_shape_from_description(model.by_options ? reading.network : said->second);
+    try {
+        model.shape =
+            network_shape_from_description(model.by_options ? reading.network : said->second);
+    } catch (const std::runtime_error& error) {
+        throw std::runtime_error((model.by_options ? "--network" : file.name) + ": " +
+                                 error.what());
+    }
     model.file.name = file.name;
     model.file.metadata = file.metadata;
     model.held_as = names_by_order(file, Network(backend, model.shape).weights());

@@ -57,6 +57,14 @@ TEST(BroughtIn, NoNetworkNoGuess) {
     const std::string said = refusal([] { brought(perceptron, {}); });
     EXPECT_NE(said.find("own.safetensors: does not say what its network is"), std::string::npos);
     EXPECT_NE(said.find("--network"), std::string::npos);
+    // Nor is a text that cannot be read: whose it is is said.
+    EXPECT_TRUE(refusal([&] {
+                    brought(perceptron, {"12>9999999999999", {}, {}, {}});
+                }).starts_with("--network: network '12>9999999999999': "));
+    TensorFile file = perceptron;
+    file.metadata["network"] = "nonsense";
+    EXPECT_TRUE(
+        refusal([&] { brought(file, {}); }).starts_with(file.name + ": network 'nonsense': "));
 }
 
 TEST(BroughtIn, ModulesGoByShapeAndNumber) {
