@@ -189,10 +189,18 @@ void add_share_charts(Report& report, const ImageEvaluation& evaluation) {
         if (!chart.rows.empty()) {
             report.chart(bars_svg(chart),
                          "Shares in " + extractor_words(extractor) +
-                             "; the bars of real patches are the figures to aim at.");
+                             (evaluation.floor.empty()
+                                  ? "."
+                                  : "; the bars of real patches are the figures to aim at."));
         }
     }
 }
+
+constexpr const char* floors_note = "“Other patients” are real patches held out, the figure to aim "
+                                    "at; “real half” compares two halves "
+                                    "of the same patches, closer than fakes can honestly come; "
+                                    "noise and another class say what bad "
+                                    "looks like. ";
 
 void add_tables(Report& report, const ImageEvaluation& evaluation) {
     const std::vector<std::string> columns = {"measure", "fakes",       floor_name(evaluation),
@@ -218,11 +226,9 @@ void add_tables(Report& report, const ImageEvaluation& evaluation) {
     }
     const std::string extrapolation = extrapolation_line(evaluation);
     report.note(
-        "“Other patients” are real patches held out, the figure to aim at; “real half” compares "
-        "two halves of the same patches, closer than fakes can honestly come; noise and "
-        "another class say what bad looks like. Distances compare only with the same features "
-        "and the same number of images. They are not the published FID or KID: no Inception "
-        "network takes part." +
+        std::string(evaluation.floor.empty() ? "" : floors_note) +
+        "Distances compare only with the same features and the same number of images. They are not "
+        "the published FID or KID: no Inception network takes part." +
         (extrapolation.empty() ? "" : " " + extrapolation));
     if (!evaluation.by_class.empty()) {
         const std::vector<std::string> names = classes_of(evaluation);

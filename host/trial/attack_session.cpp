@@ -290,6 +290,12 @@ void Session::check_sanity() {
             print_line(fmt::format("{}: {}{}: {}", check.good ? "sane" : "WARNING", whose,
                                    check.name, check.found));
             report_.verdict(whose + check.name + ": " + check.found, check.good);
+            if (!check.good) {
+                report_.lead(
+                    fmt::format("Not to be trusted as it is: one of its checks failed. {}{}: {}.",
+                                whose, check.name, check.found),
+                    Tone::bad);
+            }
             json_["sanity"].push_back({{"model", victims_[v].name},
                                        {"check", check.name},
                                        {"found", check.found},
