@@ -126,10 +126,22 @@ void draw_series(std::string& body, const Series& series, std::size_t index, Cha
     std::string path;
     std::string marks;
     bool pen_down = false;
-    double previous = 0;
+    int stroke = 0; // points of the line that is being drawn
+    double previous = 0, before = 0;
+    const auto mark = [&](double across, double up) {
+        marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>", across,
+                             up, colour(index));
+    };
+    const auto end_stroke = [&] { // a point between gaps, or the only one, is no line
+        if (stroke == 1 && kind != ChartKind::points) {
+            mark(before, previous);
+        }
+        stroke = 0;
+    };
     for (const std::size_t i : thinned(series.y, points_drawn)) {
         if (!x.shows(series.x[i]) || !y.shows(series.y[i])) {
             pen_down = false;
+            end_stroke();
             continue;
         }
         const double across = x.at(series.x[i]);
@@ -139,12 +151,14 @@ void draw_series(std::string& body, const Series& series, std::size_t index, Cha
         }
         path += fmt::format("{}{:.1f} {:.1f}", pen_down ? 'L' : 'M', across, up);
         if (kind == ChartKind::points) {
-            marks += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"3\" fill=\"{}\"/>",
-                                 across, up, colour(index));
+            mark(across, up);
         }
         previous = up;
+        before = across;
         pen_down = true;
+        ++stroke;
     }
+    end_stroke();
     body += fmt::format("<path d=\"{}\" fill=\"none\" stroke=\"{}\" stroke-width=\"1.6\" "
                         "stroke-linejoin=\"round\" stroke-linecap=\"round\"{}/>{}",
                         path, colour(index), dashes(index), marks);

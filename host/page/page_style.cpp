@@ -141,7 +141,8 @@ details { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .9
     text-align: right; white-space: normal; min-width: 0; }
   .cards td::before { content: attr(data-name); color: var(--soft); text-align: left; }
   .cards td:first-child { font-weight: 600; border-bottom: 1px solid var(--line); }
-  .wide th:first-child, .wide td:first-child { position: sticky; left: 0; background: var(--paper); }
+  .wide th:first-child, .wide td:first-child { position: sticky; left: 0;
+    background: var(--paper); background-clip: padding-box; }
 }
 @media print {
   main, .gallery, .strip { display: block; } /* a heading stays with a block, not with a flexbox */

@@ -295,6 +295,18 @@ TEST(Report, BarsAreAsLongAsTheirValues) {
     EXPECT_THROW(bars_svg(chart), std::invalid_argument);
 }
 
+// Of one epoch, or between two gaps, there is no line to draw.
+TEST(Report, APointAloneIsMarked) {
+    const double gap = std::nan("");
+    Chart chart{.title = "t", .x_label = "x", .y_label = "y", .series = {}, .references = {}};
+    chart.series = {{"a", {1}, {2}}};
+    EXPECT_EQ(count_of(chart_svg(chart), "<circle "), 1u);
+    chart.series = {{"a", {1, 2, 3, 4, 5, 6, 7}, {2, 3, gap, 4, gap, gap, 5}}};
+    EXPECT_EQ(count_of(chart_svg(chart), "<circle "), 2u);
+    chart.kind = ChartKind::points;
+    EXPECT_EQ(count_of(chart_svg(chart), "<circle "), 4u);
+}
+
 TEST(Report, SheetsThatARunKeepsComeBack) {
     const TemporaryFolder run;
     const Image grey{2, 1, 1, {5, 6}}, coloured{1, 2, 3, {1, 2, 3, 4, 5, 6}};
