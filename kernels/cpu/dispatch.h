@@ -171,6 +171,12 @@ struct VectorKernels {
     void (*window_dots)(float* c, const float* a, const float* x, const std::int64_t* offset,
                         std::int64_t taps, std::int64_t count, bool accumulate);
     void (*window_outer)(const OuterProducts& products);
+    // Maxima of 2 x 2 numbers (kernels/operations/pool.h): y [lines, columns] of lines of x, `width` apart,
+    // and back: all numbers of dx's lines are written, 0 past the last window.
+    void (*pool_pairs)(float* y, const float* x, std::int64_t lines, std::int64_t columns,
+                       std::int64_t width);
+    void (*pool_pairs_gradient)(float* dx, const float* dy, const float* x, std::int64_t lines,
+                                std::int64_t columns, std::int64_t width);
     // `lines` lines of `count` numbers, each followed by zeros up to `width`.
     void (*copy_lines)(float* to, std::int64_t to_stride, const float* from,
                        std::int64_t from_stride, std::int64_t lines, std::int64_t count,

@@ -39,6 +39,13 @@ std::int64_t first_largest(const float* x, int width, int top, int bottom, int l
     return at;
 }
 
+// Windows of 2 x 2, all of them whole and without a gap.
+bool takes_pairs(const Pool& pool) {
+    return pool.kind == PoolKind::maximum && pool.kernel == 2 && pool.stride == 2 &&
+           pool.padding == 0 && 2 * pool.out().height <= pool.in.height &&
+           2 * pool.out().width <= pool.in.width;
+}
+
 } // namespace
 
 void CpuBackend::pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) {
@@ -46,7 +53,13 @@ void CpuBackend::pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) 
     const bool maximum = pool.kind == PoolKind::maximum;
     const bool sum = pool.kind == PoolKind::adaptive_sum;
     const int width = horizontal.in;
+    const bool pairs = takes_pairs(pool);
     pool_.parallel_for(x.rows * pool.in.channels, [&](std::int64_t p) {
+        if (pairs) {
+            vector_.pool_pairs(y.data + p * vertical.out * horizontal.out,
+                               x.data + p * pool.in.plane(), vertical.out, horizontal.out, width);
+            return;
+        }
         float* const line = thread_scratch(width);
         float* out = y.data + p * vertical.out * horizontal.out;
         for (int i = 0; i < vertical.out; ++i) {
@@ -72,13 +85,19 @@ void CpuBackend::pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<
     const PoolAxis vertical = pool.vertical(), horizontal = pool.horizontal();
     const bool sum = pool.kind == PoolKind::adaptive_sum;
     const int width = horizontal.in;
+    const bool pairs = takes_pairs(pool);
     pool_.parallel_for(dx.rows * pool.in.channels, [&](std::int64_t p) {
         const std::int64_t first = p * pool.in.plane();
         float* const to = dx.data + first;
         const float* gradient = dy.data + p * vertical.out * horizontal.out;
         float* const line = thread_scratch(width);
-        std::fill_n(to, pool.in.plane(), 0.0f);
-        for (int i = 0; i < vertical.out; ++i, gradient += horizontal.out) {
+        if (pairs) {
+            vector_.pool_pairs_gradient(to, gradient, x.data + first, vertical.out, horizontal.out,
+                                        width);
+        }
+        const int written = pairs ? 2 * vertical.out * width : 0;
+        std::fill_n(to + written, pool.in.plane() - written, 0.0f);
+        for (int i = pairs ? vertical.out : 0; i < vertical.out; ++i, gradient += horizontal.out) {
             const int top = vertical.begin(i), bottom = vertical.end(i);
             if (pool.kind == PoolKind::maximum) {
                 for (int j = 0; j < horizontal.out; ++j) {

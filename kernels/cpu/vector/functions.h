@@ -41,6 +41,8 @@ PATCHFORGE_DECLARE(multiply_outer_adam);
 PATCHFORGE_DECLARE(window_sums);
 PATCHFORGE_DECLARE(window_dots);
 PATCHFORGE_DECLARE(window_outer);
+PATCHFORGE_DECLARE(pool_pairs);
+PATCHFORGE_DECLARE(pool_pairs_gradient);
 PATCHFORGE_DECLARE(copy_lines);
 PATCHFORGE_DECLARE(deal_lines);
 PATCHFORGE_DECLARE(join_lines);

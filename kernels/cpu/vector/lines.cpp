@@ -12,17 +12,6 @@ std::int64_t smaller(std::int64_t a, std::int64_t b) {
     return a < b ? a : b;
 }
 
-// The first n numbers; zeros from there on, for any n.
-Floats load_or_zero(const float* from, std::int64_t n) {
-    return n >= lanes ? load(from) : n > 0 ? load_part(from, n) : Floats{};
-}
-
-Floats zeros_from(Floats v, std::int64_t n) {
-    const Ints lane = reinterpret_cast<Ints>(lane_numbers());
-    const Ints limit = static_cast<std::int32_t>(n < lanes ? (n > 0 ? n : 0) : lanes) - Ints{};
-    return lane < limit ? v : Floats{};
-}
-
 void store_before(float* to, Floats v, const float* end) {
     if (to < end) {
         store_up_to(to, v, end - to);

@@ -84,6 +84,11 @@ static inline Floats load_up_to(const float* from, std::int64_t n) {
     return n >= lanes ? load(from) : load_part(from, n);
 }
 
+// The first n numbers; zeros from there on, for any n.
+static inline Floats load_or_zero(const float* from, std::int64_t n) {
+    return n >= lanes ? load(from) : n > 0 ? load_part(from, n) : Floats{};
+}
+
 static inline void store_up_to(float* to, Floats v, std::int64_t n) {
     if (n >= lanes) {
         store(to, v);
@@ -157,6 +162,13 @@ static inline Words lane_numbers() {
         n[i] = static_cast<std::uint32_t>(i);
     }
     return n;
+}
+
+// v with zeros from lane n on.
+static inline Floats zeros_from(Floats v, std::int64_t n) {
+    const Ints lane = reinterpret_cast<Ints>(lane_numbers());
+    const Ints limit = static_cast<std::int32_t>(n < lanes ? (n > 0 ? n : 0) : lanes) - Ints{};
+    return lane < limit ? v : Floats{};
 }
 
 static inline Floats interleave_first(Floats a, Floats b) {
