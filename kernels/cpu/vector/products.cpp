@@ -163,6 +163,61 @@ void multiply_panels(float* c, std::int64_t c_stride, const float* a, std::int64
     }
 }
 
+// c (+)= a [rows, depth] * b, without panels: for so few rows the copy would cost as much as the product.
+// Some rows of b at a time, in their own order, which the prefetchers follow; c stays in the first-level
+// cache.
+constexpr std::int64_t direct_rows = 4;
+constexpr int rows_of_step = 4;
+
+template <int rows, int depth>
+void add_products(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                  const float* b, std::int64_t b_stride, std::int64_t columns) {
+    Floats factor[rows][depth];
+#pragma GCC unroll 4
+    for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 4
+        for (int k = 0; k < depth; ++k) {
+            factor[r][k] = broadcast(a[r * a_stride + k]);
+        }
+    }
+    for (std::int64_t at = 0; at < columns; at += lanes) {
+        const std::int64_t n = columns - at;
+        Floats from[depth];
+#pragma GCC unroll 4
+        for (int k = 0; k < depth; ++k) {
+            from[k] = load_up_to(b + k * b_stride + at, n);
+        }
+#pragma GCC unroll 4
+        for (int r = 0; r < rows; ++r) {
+            Floats sum = load_up_to(c + r * c_stride + at, n);
+#pragma GCC unroll 4
+            for (int k = 0; k < depth; ++k) {
+                sum += factor[r][k] * from[k];
+            }
+            store_up_to(c + r * c_stride + at, sum, n);
+        }
+    }
+}
+
+template <int rows>
+void multiply_directly(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                       const float* b, std::int64_t b_stride, std::int64_t columns,
+                       std::int64_t depth) {
+    std::int64_t k = 0;
+    for (; k + rows_of_step <= depth; k += rows_of_step) {
+        add_products<rows, rows_of_step>(c, c_stride, a + k, a_stride, b + k * b_stride, b_stride,
+                                         columns);
+    }
+    for (; k < depth; ++k) {
+        add_products<rows, 1>(c, c_stride, a + k, a_stride, b + k * b_stride, b_stride, columns);
+    }
+}
+
+using DirectFunction = void (*)(float*, std::int64_t, const float*, std::int64_t, const float*,
+                                std::int64_t, std::int64_t, std::int64_t);
+constexpr DirectFunction direct[direct_rows] = {multiply_directly<1>, multiply_directly<2>,
+                                                multiply_directly<3>, multiply_directly<4>};
+
 } // namespace
 
 void multiply_few_rows(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
@@ -196,6 +251,15 @@ void multiply_transposed(float* c, std::int64_t c_stride, const float* a, std::i
 void multiply(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
               const float* b, std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
               std::int64_t depth, bool accumulate, float* scratch) {
+    if (rows <= direct_rows) {
+        for (std::int64_t r = 0; r < rows && !accumulate; ++r) {
+            for (std::int64_t at = 0; at < columns; at += lanes) {
+                store_up_to(c + r * c_stride + at, Floats{}, columns - at);
+            }
+        }
+        direct[rows - 1](c, c_stride, a, a_stride, b, b_stride, columns, depth);
+        return;
+    }
     for (std::int64_t k = 0; k < depth; k += depth_piece) {
         const std::int64_t piece = smaller(depth_piece, depth - k);
         pack(scratch, b + k * b_stride, b_stride, piece, columns);

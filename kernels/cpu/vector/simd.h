@@ -67,7 +67,7 @@ static inline void store_part(float* to, Floats v, std::int64_t n) {
 #endif
 }
 
-// Lanes first ... first + n - 1 to the same elements from `to` on; n > 0.
+// Lanes first ... first + n - 1 to the same elements from `to` on.
 static inline void store_lanes(float* to, Floats v, int first, int n) {
 #if defined(__AVX512F__)
     const auto mask = static_cast<__mmask16>(((1u << n) - 1) << first);

@@ -37,35 +37,44 @@ struct Parts {
     int count;
     std::int64_t at[lanes + 1]; // of lane 0, if it went there too
     int first[lanes + 1], size[lanes + 1];
+};
 
-    __attribute__((noinline)) void find(const WindowSums& s, std::int64_t position) {
-        count = 0;
-        std::int64_t line = position / s.pitch, column = position % s.pitch;
-        for (std::int64_t lane = 0; lane < lanes && position + lane < s.count; ++line) {
-            const std::int64_t wanted =
-                smaller(s.width - column, smaller(lanes - lane, s.count - position - lane));
+// Those of the vectors from `position` on; at least two, of which some may be empty.
+__attribute__((noinline)) void find_parts(Parts* parts, int vectors, const WindowSums& s,
+                                          std::int64_t position) {
+    std::int64_t line = static_cast<std::uint32_t>(position) / static_cast<std::uint32_t>(s.pitch);
+    std::int64_t column = position - line * s.pitch;
+    for (int v = 0; v < vectors; ++v, position += lanes) {
+        Parts& found = parts[v];
+        found.count = 0;
+        const std::int64_t end = smaller(lanes, s.count - position);
+        for (std::int64_t lane = 0;;) {
+            const std::int64_t wanted = smaller(s.width - column, end - lane);
             if (wanted > 0) {
-                at[count] = line * s.width + column - lane;
-                first[count] = static_cast<int>(lane);
-                size[count++] = static_cast<int>(wanted);
+                found.at[found.count] = line * s.width + column - lane;
+                found.first[found.count] = static_cast<int>(lane);
+                found.size[found.count++] = static_cast<int>(wanted);
+            }
+            if (lanes - lane < s.pitch - column) {
+                column += lanes - lane;
+                break;
             }
             lane += s.pitch - column;
             column = 0;
+            ++line;
+        }
+        for (int part = found.count; part < 2; ++part) {
+            found.at[part] = found.first[part] = found.size[part] = 0;
         }
     }
-    void store(float* to, Floats v) const {
-        for (int part = 0; part < count; ++part) {
-            store_lanes(to + at[part], v, first[part], size[part]);
-        }
-    }
-};
+}
 
 // `gaps`: some positions are not wanted.
 template <bool gaps, int rows, int vectors>
 void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) {
     [[maybe_unused]] Parts parts[gaps ? vectors : 1]; // before the sums take the registers
-    for (int v = 0; gaps && v < vectors; ++v) {
-        parts[v].find(s, first + v * lanes);
+    if constexpr (gaps) {
+        find_parts(parts, vectors, s, first);
     }
     Floats sum[rows][vectors];
 #pragma GCC unroll 8
@@ -100,10 +109,20 @@ void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) 
     float* const out = s.out + first_row * s.out_stride;
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
+        // Two parts that may be empty rather than branches; their masks are made once for all rows.
+        const Parts& part = parts[gaps ? v : 0];
+        [[maybe_unused]] const std::int64_t at[2] = {part.at[0], part.at[1]};
+        [[maybe_unused]] const int from[2] = {part.first[0], part.first[1]};
+        [[maybe_unused]] const int size[2] = {part.size[0], part.size[1]};
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
             if constexpr (gaps) {
-                parts[v].store(out + r * s.out_stride, sum[r][v]);
+                float* const to = out + r * s.out_stride;
+                store_lanes(to + at[0], sum[r][v], from[0], size[0]);
+                store_lanes(to + at[1], sum[r][v], from[1], size[1]);
+                for (int i = 2; i < part.count; ++i) {
+                    store_lanes(to + part.at[i], sum[r][v], part.first[i], part.size[i]);
+                }
             } else {
                 store_up_to(out + r * s.out_stride + first + v * lanes, sum[r][v],
                             s.count - first - v * lanes);
