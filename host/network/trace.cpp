@@ -36,6 +36,12 @@ Trace::Trace(const Network& network, std::int64_t maximum_rows, bool backward)
                                                 2 * (maximum_rows + maximum_groups) * channels));
             }
             kept.unwanted = DeviceArray<float>(network.backend(), 2 * channels);
+            if (layer.normalisation == Normalisation::batch && of_maps(l) && layer.has_weights() &&
+                computes(l).applies_epilogue()) {
+                kept.folded_weight =
+                    DeviceArray<float>(network.backend(), layer.spectral_matrix().size());
+                kept.folded_bias = DeviceArray<float>(network.backend(), channels);
+            }
         }
         if (const std::int64_t sums = computes(l).sums(maximum_rows); sums > kept.sums.size()) {
             kept.sums = DeviceArray<double>(network.backend(), sums);
@@ -119,11 +125,15 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
                                        network_->weight(l).flat(), layer.spectral_matrix(),
                                        training_ ? 1 : 0);
         }
-        const bool normalised = layer.normalisation != Normalisation::none;
+        if (folds(l)) {
+            fold(l);
+        }
+        const bool normalised = layer.normalisation != Normalisation::none && !folds(l);
         const bool fused = !normalised && computes(l).applies_epilogue();
         const Matrix<float> z =
             normalised ? memory(l).before_normalisation.matrix(rows_, layer.outputs) : y;
-        computes(l).forward(backend, z, inputs_of(l), weight_of(l), network_->bias(l),
+        computes(l).forward(backend, z, inputs_of(l), weight_of(l),
+                            folds(l) ? memory(l).folded_bias.view() : network_->bias(l),
                             fused ? epilogue : Epilogue{}, pass_of(l));
         if (normalised) {
             normalise(l);
@@ -139,6 +149,10 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
 }
 
 Vector<const float> Trace::weight_of(std::int64_t layer) {
+    return folds(layer) ? memory(layer).folded_weight.view() : unfolded_weight(layer);
+}
+
+Vector<const float> Trace::unfolded_weight(std::int64_t layer) {
     return shape(layer).spectral        ? memory(layer).spectral_weight.view()
            : shape(layer).has_weights() ? network_->weight(layer).flat()
                                         : Vector<float>{};

@@ -84,6 +84,8 @@ class Trace {
         DeviceArray<float> features_gradient; // by m
         DeviceArray<float> through_features;  // [B, outputs]
         DeviceArray<float> unwanted;          // gradients of parameters nobody asked for
+        DeviceArray<float> folded_weight;     // with the running statistics
+        DeviceArray<float> folded_bias;       // [channels]
         DeviceArray<float> spectral_weight;   // weights by their largest singular value
         DeviceArray<float> sigma;             // [1]: that value
         DeviceArray<float> spectral_gradient; // by spectral_weight, before it is added to others
@@ -103,6 +105,10 @@ class Trace {
 
     bool of_maps(std::int64_t layer) const; // normalised by kernels/operations/normalise_maps.h
     MapSets sets_of(std::int64_t layer, std::int64_t rows) const;
+    // In evaluation a layer with weights takes the running statistics of its maps into them, so that no
+    // pass over the maps is left: scale / deviation into each channel's weights, the rest into its bias.
+    bool folds(std::int64_t layer) const;
+    void fold(std::int64_t layer);
     void normalise(std::int64_t layer);
     void normalise_maps(std::int64_t layer);
     void append_closeness(std::int64_t layer);
@@ -118,6 +124,7 @@ class Trace {
     bool wants(int source, const Backward& pass) const; // its gradient
     void backward_at_once(std::int64_t layer, const Backward& pass);
     Vector<const float> weight_of(std::int64_t layer); // as the layer multiplies by them
+    Vector<const float> unfolded_weight(std::int64_t layer);
     LayerPass pass_of(std::int64_t layer);
     // Sends gradient(layer) to what the layer reads.
     void pass_down(std::int64_t layer, const Backward& pass);

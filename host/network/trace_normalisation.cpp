@@ -22,6 +22,34 @@ MapSets Trace::sets_of(std::int64_t layer, std::int64_t rows) const {
     return sets;
 }
 
+bool Trace::folds(std::int64_t layer) const {
+    return !training_ && memory_[static_cast<std::size_t>(layer)].folded_weight.size() > 0;
+}
+
+// The weights as maps of the layer's outputs: what evaluation does to a channel's pixels it does to its
+// weights, the mean and the shift apart, which the bias takes.
+void Trace::fold(std::int64_t layer) {
+    Backend& backend = network_->backend();
+    LayerMemory& kept = memory(layer);
+    const SpectralMatrix matrix = shape(layer).spectral_matrix();
+    const auto channels = static_cast<int>(matrix.rows);
+    const Matrix<float> running = network_->running_statistics(layer);
+    const Vector<const float> weight = unfolded_weight(layer);
+    backend.normalise_maps_by_gradient(
+        kept.folded_weight.matrix(matrix.outer, matrix.rows * matrix.inner),
+        {weight.data, matrix.outer, matrix.rows * matrix.inner}, {}, running,
+        {{channels, static_cast<int>(matrix.inner), 1}, matrix.outer, 1}, network_->scale(layer),
+        {});
+    const Matrix<float> bias = kept.folded_bias.matrix(1, channels);
+    if (network_->bias(layer).empty()) {
+        backend.fill(bias.flat(), 0);
+    } else {
+        backend.copy(bias.data, network_->bias(layer).data, matrix.rows * sizeof(float));
+    }
+    backend.normalise_maps_by(bias, bias, running, {{channels, 1, 1}, 1, 1}, network_->scale(layer),
+                              network_->shift(layer), {});
+}
+
 void Trace::normalise_maps(std::int64_t layer) {
     Backend& backend = network_->backend();
     const Matrix<float> y = output(layer);
@@ -132,6 +160,9 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     const Vector<float> d_shift = wanted(network_->shift(layer), 1);
     if (!gradients.empty() && !training_ && l.normalisation == Normalisation::batch) {
         throw std::logic_error("Trace: gradients of parameters are those of a training pass");
+    }
+    if (folds(layer)) {
+        return; // the weights take it down
     }
     if (of_maps(layer) || (!training_ && l.normalisation == Normalisation::batch)) {
         normalise_maps_gradient(layer, d_scale, d_shift, accumulate && !gradients.empty());

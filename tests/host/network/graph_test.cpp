@@ -325,6 +325,14 @@ TEST_P(GraphTest, FlatValuesInEvaluation) {
     check("6>5 norm=batch relu; 5>4 leaky_relu; 4>2", false);
 }
 
+// Every kind of weights, with and without a bias of their own and scale and shift of the normalisation.
+TEST_P(GraphTest, RunningStatisticsFoldedIntoWeights) {
+    check("2x5x6; conv 2>3 k3 p1 norm=batch relu; transposed 3>4 k4 s2 p1 nobias norm=batch "
+          "leaky_relu; depthwise k3 s2 p1 norm=batch noaffine; upsampled 4>2 norm=batch tanh; "
+          "conv 2>2 k3 spectral nobias norm=batch relu; linear 160>2",
+          false);
+}
+
 TEST_P(GraphTest, AdamFusedWithTheWayBack) {
     check_adam("2x6x6; conv 2>4 k3 p1 relu; pool max k2; conv 4>3 k3 tanh; linear 3>2");
     check_adam("2x6x6; conv 2>3 k3 p1 leaky_relu as=skip; conv 3>3 k3 p1 tanh; add skip relu; "
