@@ -33,6 +33,12 @@ ifneq ($(JPEG),)
 LIBRARIES += -lturbojpeg
 endif
 
+# Common PNG files are inflated by libdeflate where its header is; `make DEFLATE=` builds without.
+DEFLATE ?= $(shell echo '\#include <libdeflate.h>' | $(CXX) -E -x c++ - > /dev/null 2>&1 && echo yes)
+ifneq ($(DEFLATE),)
+LIBRARIES += -ldeflate
+endif
+
 # Several processes, by Open MPI, where its compiler is; `make MPI=` builds without.
 MPI ?= $(shell command -v mpicc)
 MPI_FLAGS := $(if $(MPI),$(shell $(MPI) --showme:compile 2> /dev/null))
@@ -72,6 +78,7 @@ $B/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) -c $< -o $@
 %/data/jpeg.cpp.o %/tests/data/jpeg_test.cpp.o: BASE += $(if $(JPEG),-DPATCHFORGE_JPEG)
+%/data/plain_png.cpp.o: BASE += $(if $(DEFLATE),-DPATCHFORGE_DEFLATE)
 
 $B/host/ranks/job.cpp.o: BASE += $(if $(MPI_FLAGS),-DPATCHFORGE_MPI $(MPI_FLAGS:-I%=-isystem %))
 
@@ -182,6 +189,7 @@ banner:
 	@echo "compiler       $$($(CXX) --version | head -1)"
 	@echo "nvcc           $(if $(HAVE_CUDA),$(CUDA_VERSION) ($(NVCC)),none: the program runs on the CPU alone)"
 	@echo "JPEG           $(if $(JPEG),read by TurboJPEG,not read: TurboJPEG (libturbojpeg0-dev) is not here)"
+	@echo "PNG            $(if $(DEFLATE),inflated by libdeflate,inflated by zlib: libdeflate (libdeflate-dev) is not here)"
 	@echo "MPI            $(if $(MPI_FLAGS),$$(mpirun --version | head -1),none: one process; libopenmpi-dev and openmpi-bin are not here)"
 	@echo "NCCL           $(if $(HAVE_CUDA),for several ranks on GPUs: looked for at run time$(comma) calls $(if $(NCCL_HEADER),compared with $(NCCL_HEADER),not compared: nccl.h is not here),not asked for without CUDA)"
 	@echo "GPU            $(or $(GPU),none here)"
@@ -196,7 +204,7 @@ help: ## list the targets
 	@echo "make <target> [SM=\"80 90\"|all] [JOBS=2] [NVCC=]"
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
 
-PACKAGES := g++ git libpng-dev libturbojpeg0-dev zlib1g-dev libfmt-dev nlohmann-json3-dev libcli11-dev \
+PACKAGES := g++ git libpng-dev libdeflate-dev libturbojpeg0-dev zlib1g-dev libfmt-dev nlohmann-json3-dev libcli11-dev \
     librandom123-dev libopenblas-dev liblapacke-dev libgtest-dev
 # Not installed by themselves: with them the program is built for several processes (docs/scale.md).
 OPTIONAL_PACKAGES := libopenmpi-dev openmpi-bin

@@ -1,6 +1,7 @@
 #include "data/png.h"
 
 #include "data/atomic_file.h"
+#include "data/plain_png.h"
 
 #include <fmt/format.h>
 #include <png.h>
@@ -218,6 +219,9 @@ Image decode_png(std::span<const std::uint8_t> bytes, int channels, const std::s
     check_channels(channels);
     if (!is_png(bytes)) {
         throw PictureError(name, bytes.empty() ? "the file is empty" : "not a PNG file");
+    }
+    if (Image image; decode_plain_png(bytes, channels, image)) {
+        return image;
     }
     Decoder decoder;
     decoder.input = bytes;

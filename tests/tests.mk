@@ -116,7 +116,7 @@ $B/gpu/%.cpp.o: %.cpp
 	$(CXX) $(BASE) -isystem $(CUDA_HOME)/include -c $< -o $@
 $B/test-gpu: $(GPU_TEST_OBJECTS) $B/libhost.a $B/libdata.a $B/libcuda.a $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -static-libstdc++ -static-libgcc -o $@ -Wl,--start-group $^ -Wl,--end-group \
-	    -l:libgtest.a -l:libpng.a $(if $(JPEG),-l:libturbojpeg.a) -l:libz.a -l:liblapacke.a -l:libopenblas.a -l:libgfortran.a \
+	    -l:libgtest.a -l:libpng.a $(if $(JPEG),-l:libturbojpeg.a) $(if $(DEFLATE),-l:libdeflate.a) -l:libz.a -l:liblapacke.a -l:libopenblas.a -l:libgfortran.a \
 	    -l:libquadmath.a $(CUDA_LINK) -pthread -lm
 .PHONY: test-gpu sanitize-gpu build-test-gpu
 build-test-gpu: $(if $(HAVE_CUDA),$B/test-gpu)

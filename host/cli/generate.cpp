@@ -14,6 +14,7 @@
 #include "host/files/safetensors.h"
 #include "host/model/class_names.h"
 #include "host/model/load_generator.h"
+#include "host/numerics/parallel.h"
 #include "host/options/device_options.h"
 #include "host/page/image_grid.h"
 #include "host/privacy/data_card.h"
@@ -170,11 +171,13 @@ void run(Call call) {
             generator.images({latents.begin() + first * generator.latent_dim(),
                               latents.begin() + last * generator.latent_dim()},
                              first);
-        for (std::int64_t i = first; i < last && !folders.empty(); ++i) {
-            if (SharedRows::mine(i)) {
-                write_png(file_of(i), images[static_cast<std::size_t>(i - first)]);
-            }
-        }
+        // Compressing and writing take longer than making them.
+        for_each_parallel(
+            folders.empty() ? 0 : last - first, call.device.backend.threads, [&](std::int64_t i) {
+                if (SharedRows::mine(first + i)) {
+                    write_png(file_of(first + i), images[static_cast<std::size_t>(i)]);
+                }
+            });
         if (!call.grid.empty()) {
             std::move(images.begin(), images.end(), std::back_inserter(shown));
         }

@@ -1,10 +1,13 @@
 #include "data/png.h"
 
+#include "data/plain_png.h"
 #include "tests/data/folder_fixture.h"
 #include "tests/data/png_maker.h"
 
-#include <cmath>
+#include <fmt/format.h>
 #include <zlib.h>
+
+#include <cmath>
 
 namespace patchforge {
 namespace {
@@ -92,6 +95,75 @@ TEST(Png, SameImageSameBytes) {
     const Image image = pattern(50, 50, 3, 1);
     EXPECT_EQ(encode_png(image), encode_png(image));
     EXPECT_EQ(decode_png(encode_png(image, 1), 3, "x").pixels, image.pixels);
+}
+
+/// By libpng: every row through one of `filters`, the compressed rows in chunks of `chunk` bytes.
+std::vector<std::uint8_t> filtered_png(const Image& image, int filters, std::size_t chunk) {
+    std::vector<std::uint8_t> file;
+    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+    png_infop info = png_create_info_struct(png);
+    png_set_write_fn(
+        png, &file,
+        [](png_structp writer, png_bytep bytes, png_size_t count) {
+            auto& to = *static_cast<std::vector<std::uint8_t>*>(png_get_io_ptr(writer));
+            to.insert(to.end(), bytes, bytes + count);
+        },
+        nullptr);
+    png_set_IHDR(png, info, image.width, image.height, 8,
+                 image.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
+                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_filter(png, PNG_FILTER_TYPE_BASE, filters);
+    png_set_compression_buffer_size(png, chunk);
+    png_set_gAMA(png, info, 0.5); // may be passed over
+    png_write_info(png, info);
+    const int plane = image.width * image.height;
+    std::vector<std::uint8_t> row(static_cast<std::size_t>(image.width) * image.channels);
+    for (int y = 0; y < image.height; ++y) {
+        for (int i = 0; i < image.width * image.channels; ++i) {
+            row[i] =
+                image.pixels[i % image.channels * plane + y * image.width + i / image.channels];
+        }
+        png_write_row(png, row.data());
+    }
+    png_write_end(png, nullptr);
+    png_destroy_write_struct(&png, &info);
+    return file;
+}
+
+TEST(Png, PlainFilesAreReadWithoutLibpng) {
+    if (!reads_plain_png()) {
+        GTEST_SKIP() << "built without libdeflate";
+    }
+    for (const int channels : {1, 3}) {
+        for (const int filter : {PNG_FILTER_NONE, PNG_FILTER_SUB, PNG_FILTER_UP, PNG_FILTER_AVG,
+                                 PNG_FILTER_PAETH, PNG_ALL_FILTERS}) {
+            SCOPED_TRACE(fmt::format("{} channels, filters {}", channels, filter));
+            const Image image = pattern(23, 19, channels, 7);
+            for (const std::size_t chunk : {std::size_t{6}, std::size_t{1} << 16}) {
+                Image plain;
+                ASSERT_TRUE(decode_plain_png(filtered_png(image, filter, chunk), channels, plain));
+                EXPECT_EQ(plain.pixels, image.pixels);
+            }
+        }
+    }
+    // What it cannot do it leaves to libpng, and it never makes something else of a damaged file.
+    for (const PngRecipe& recipe : all_recipes()) {
+        const std::vector<std::uint8_t> file = make_png(recipe, recipe_samples(recipe));
+        const bool plain =
+            recipe.depth == 8 && !recipe.interlaced && !recipe.transparency &&
+            (recipe.colour == PNG_COLOR_TYPE_RGB || recipe.colour == PNG_COLOR_TYPE_GRAY);
+        Image image;
+        EXPECT_EQ(decode_plain_png(file, 3, image), plain) << recipe.text();
+    }
+    const Image image = pattern(9, 8, 3, 2);
+    const std::vector<std::uint8_t> file = filtered_png(image, PNG_ALL_FILTERS, 40);
+    for (std::size_t i = 0; i < 8 * file.size(); ++i) {
+        std::vector<std::uint8_t> bad = file;
+        bad[i / 8] ^= static_cast<std::uint8_t>(1 << i % 8);
+        Image read;
+        EXPECT_TRUE(!decode_plain_png(bad, 3, read) || read.pixels == image.pixels) << "bit " << i;
+        EXPECT_FALSE(decode_plain_png(std::span(file).first(i / 8), 3, read));
+    }
 }
 
 TEST(Png, GreyOfWhiteAndBlackIsExact) {
