@@ -39,6 +39,11 @@ std::int64_t first_largest(const float* x, int width, int top, int bottom, int l
     return at;
 }
 
+// A plane alone may take less time than handing it out.
+std::int64_t planes_of_task(const Pool& pool) {
+    return std::max<std::int64_t>(1, 8192 / pool.in.plane());
+}
+
 // Windows of 2 x 2, all of them whole and without a gap.
 bool takes_pairs(const Pool& pool) {
     return pool.kind == PoolKind::maximum && pool.kernel == 2 && pool.stride == 2 &&
@@ -54,7 +59,7 @@ void CpuBackend::pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) 
     const bool sum = pool.kind == PoolKind::adaptive_sum;
     const int width = horizontal.in;
     const bool pairs = takes_pairs(pool);
-    pool_.parallel_for(x.rows * pool.in.channels, [&](std::int64_t p) {
+    const auto of_plane = [&](std::int64_t p) {
         if (pairs) {
             vector_.pool_pairs(y.data + p * vertical.out * horizontal.out,
                                x.data + p * pool.in.plane(), vertical.out, horizontal.out, width);
@@ -76,7 +81,13 @@ void CpuBackend::pool(Matrix<float> y, Matrix<const float> x, const Pool& pool) 
                 *out++ = value / static_cast<float>(divisor);
             }
         }
-    });
+    };
+    for_pieces(x.rows * pool.in.channels, planes_of_task(pool),
+               [&](std::int64_t first, std::int64_t count) {
+                   for (std::int64_t p = first; p < first + count; ++p) {
+                       of_plane(p);
+                   }
+               });
 }
 
 void CpuBackend::pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
@@ -86,7 +97,7 @@ void CpuBackend::pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<
     const bool sum = pool.kind == PoolKind::adaptive_sum;
     const int width = horizontal.in;
     const bool pairs = takes_pairs(pool);
-    pool_.parallel_for(dx.rows * pool.in.channels, [&](std::int64_t p) {
+    const auto of_plane = [&](std::int64_t p) {
         const std::int64_t first = p * pool.in.plane();
         float* const to = dx.data + first;
         const float* gradient = dy.data + p * vertical.out * horizontal.out;
@@ -123,7 +134,13 @@ void CpuBackend::pool_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<
             vector_.activation_gradient(to, to, x.data + first, pool.in.plane(),
                                         static_cast<std::uint64_t>(first), arguments);
         }
-    });
+    };
+    for_pieces(dx.rows * pool.in.channels, planes_of_task(pool),
+               [&](std::int64_t first, std::int64_t count) {
+                   for (std::int64_t p = first; p < first + count; ++p) {
+                       of_plane(p);
+                   }
+               });
 }
 
 } // namespace patchforge

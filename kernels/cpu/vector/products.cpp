@@ -18,6 +18,11 @@ constexpr int dot_columns = 4;
 // 4 rows of b are 16 KiB of it: they stay in the first-level cache while the rows of a pass by.
 constexpr std::int64_t dot_depth = 1024;
 
+// Weights come from beyond the second-level cache, in lines of a page each, which no prefetcher follows:
+// they are asked for so many numbers of a line, or lines, before they are needed.
+constexpr std::int64_t numbers_ahead = 256;
+constexpr std::int64_t lines_ahead = 4;
+
 // c [rows, 4] (+)= a b^T, lane by lane along the depth.
 template <int rows>
 void dot_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
@@ -35,6 +40,7 @@ void dot_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_st
 #pragma GCC unroll 4
         for (int j = 0; j < dot_columns; ++j) {
             bv[j] = load(column[j] + k);
+            __builtin_prefetch(column[j] + k + numbers_ahead);
         }
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
@@ -89,6 +95,7 @@ void pack(float* packed, const float* b, std::int64_t b_stride, std::int64_t dep
             const Panel panel = panel_at(packed, depth, columns, first);
             float* to = packed + first * depth + k * panel.vectors * lanes;
             for (int v = 0; v < panel.vectors; ++v) {
+                __builtin_prefetch(row + lines_ahead * b_stride + first + v * lanes);
                 store(to + v * lanes,
                       load_up_to(row + first + v * lanes, panel.columns - v * lanes));
             }
@@ -110,6 +117,7 @@ void pack_transposed(float* packed, const float* b, std::int64_t b_stride, std::
                 Floats square[lanes];
 #pragma GCC unroll 16
                 for (int i = 0; i < lanes; ++i) {
+                    __builtin_prefetch(b + (first + v * lanes + i) * b_stride + k + numbers_ahead);
                     square[i] = i < rows
                                     ? load_up_to(b + (first + v * lanes + i) * b_stride + k, valid)
                                     : Floats{};
@@ -186,6 +194,7 @@ void add_products(float* c, std::int64_t c_stride, const float* a, std::int64_t 
 #pragma GCC unroll 4
         for (int k = 0; k < depth; ++k) {
             from[k] = load_up_to(b + k * b_stride + at, n);
+            __builtin_prefetch(b + (k + depth) * b_stride + at);
         }
 #pragma GCC unroll 4
         for (int r = 0; r < rows; ++r) {
