@@ -7,6 +7,36 @@
 
 namespace patchforge {
 
+namespace {
+
+// What a CPU's caches keep from the way there to the way back.
+constexpr std::int64_t numbers_kept = 1 << 20;
+constexpr std::int64_t fewest_rows = 8; // that keep all threads busy
+
+// Maps are large beside their weights: a CPU takes so few rows at a time that they are still in its caches on
+// the way back. A perceptron's weights would have to be read once more for each such part. Rows must know
+// nothing of each other.
+std::int64_t rows_together(const std::vector<const ClassifierModel*>& members,
+                           std::int64_t capacity) {
+    std::int64_t of_row = 0, weights = 0;
+    for (const ClassifierModel* member : members) {
+        const NetworkShape& shape = member->network().shape();
+        weights += shape.parameter_count();
+        for (const LayerShape& layer : shape.layers) {
+            of_row += 2 * layer.outputs; // and their gradients
+            if (layer.closeness_columns > 0 || (layer.layer && layer.layer->backward_at_once()) ||
+                layer.normalisation == Normalisation::virtual_batch) {
+                return capacity;
+            }
+        }
+    }
+    const std::int64_t rows = std::max(numbers_kept / of_row, fewest_rows);
+    const bool on_cpu = members.front()->backend().reads_host_memory();
+    return on_cpu && weights < rows * of_row ? std::min(rows, capacity) : capacity;
+}
+
+} // namespace
+
 MeanLogits::MeanLogits(std::vector<const ClassifierModel*> members, std::int64_t capacity,
                        bool backward)
     : members_(std::move(members)), capacity_(capacity) {
@@ -92,10 +122,11 @@ Victim::Victim(std::vector<const ClassifierModel*> members, std::int64_t capacit
 
 WhiteBoxVictim::WhiteBoxVictim(std::vector<const ClassifierModel*> members, std::int64_t capacity,
                                const ClassifierModel* detector)
-    : Victim(std::move(members), capacity, detector, true) {
+    : Victim(members, capacity, detector, true), together_(rows_together(members, capacity)) {
     if (!has_detector()) {
         return;
     }
+    together_ = std::max(together_, rows_together({detector}, capacity));
     own_gradient_ = DeviceArray<float>(backend(), capacity * pixels());
     detector_loss_ = DeviceArray<float>(backend(), capacity);
     for (std::int32_t label = 0; label < 2; ++label) {
@@ -127,6 +158,17 @@ void WhiteBoxVictim::member_gradient(Matrix<float> d_x, Vector<float> loss, Matr
 
 void WhiteBoxVictim::gradient(Matrix<float> d_x, Vector<float> loss, Matrix<const float> x,
                               Vector<const std::int32_t> label, const Goal& goal) {
+    for (std::int64_t first = 0; first < x.rows; first += together_) {
+        const std::int64_t rows = std::min(together_, x.rows - first);
+        Goal of_rows = goal;
+        of_rows.scale.rows = goal.scale.rows ? goal.scale.rows + first : nullptr;
+        gradient_together(d_x.row_range(first, rows), loss.empty() ? loss : loss.part(first, rows),
+                          x.row_range(first, rows), label.part(first, rows), of_rows);
+    }
+}
+
+void WhiteBoxVictim::gradient_together(Matrix<float> d_x, Vector<float> loss, Matrix<const float> x,
+                                       Vector<const std::int32_t> label, const Goal& goal) {
     if (!has_detector()) {
         member_gradient(d_x, loss, x, label, goal);
         return;

@@ -105,7 +105,10 @@ class WhiteBoxVictim : public Victim {
   private:
     void member_gradient(Matrix<float> d_x, Vector<float> loss, Matrix<const float> x,
                          Vector<const std::int32_t> label, const Goal& goal);
+    void gradient_together(Matrix<float> d_x, Vector<float> loss, Matrix<const float> x,
+                           Vector<const std::int32_t> label, const Goal& goal);
 
+    std::int64_t together_;           // rows that go there and back together
     DeviceArray<float> own_gradient_; // before both are weighed; only with a detector
     DeviceArray<float> detector_loss_;
     DeviceArray<std::int32_t> detector_label_[2];

@@ -1,7 +1,9 @@
 // Gradients by the pixels, against worked examples, published values and differences; and that a
 // black box counts and keeps its gradient to itself.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -69,6 +71,46 @@ TEST_P(VictimTest, LinearExample) {
     EXPECT_NEAR(moved(0.2, 0), 1.6, 1e-6);
     EXPECT_NEAR(moved(0, 0.2), -1.6, 1e-6);
     EXPECT_NEAR(moved(0, 0.6), 3.2, 1e-6);
+}
+
+// However many rows go through a network of maps together: on the CPU 8 of these.
+TEST_P(VictimTest, GradientsOfMapsRowByRow) {
+    constexpr std::int64_t rows = 11;
+    const int side = std::string(GetParam()) == "cpu" ? 64 : 6;
+    const std::int64_t size = side * side;
+    const NetworkShape shape = network_shape_from_description(
+        fmt::format("1x{0}x{0}; conv 1>16 k3 p1 nobias norm=batch relu; pool max k2; pool global; "
+                    "linear 16>2",
+                    side));
+    ClassifierModel model(*backend, shape, format_of(1, side, side, 2, false));
+    model.network().initialise(3, 0);
+    WhiteBoxVictim victim({&model}, rows);
+    std::vector<float> pixels(rows * size);
+    for (std::size_t i = 0; i < pixels.size(); ++i) {
+        pixels[i] = static_cast<float>(i * 7 % 23) / 22;
+    }
+    std::vector<std::int32_t> labels(rows);
+    std::vector<float> scales(rows);
+    for (std::size_t row = 0; row < rows; ++row) {
+        labels[row] = row % 2;
+        scales[row] = 1 + static_cast<float>(row);
+    }
+    const DeviceArray<float> x = on_device(pixels), scale = on_device(scales);
+    const DeviceArray<std::int32_t> label = on_device(labels);
+    DeviceArray<float> together(*backend, rows * size), alone(*backend, rows * size);
+    DeviceArray<float> losses(*backend, rows), loss_alone(*backend, rows);
+    WhiteBoxVictim::Goal goal{.loss = VictimLoss::margin, .scale = {1, scale.data()}};
+    victim.gradient(together.matrix(rows, size), losses.view(), x.matrix(rows, size), label.view(),
+                    goal);
+    for (std::int64_t row = 0; row < rows; ++row) {
+        goal.scale.rows = scale.data() + row;
+        victim.gradient(alone.matrix(rows, size).row_range(row, 1), loss_alone.view().part(row, 1),
+                        x.matrix(rows, size).row_range(row, 1), label.view().part(row, 1), goal);
+    }
+    const std::vector<float> gradients = from_device(together);
+    EXPECT_EQ(gradients, from_device(alone));
+    EXPECT_EQ(from_device(losses), from_device(loss_alone));
+    EXPECT_GT(*std::ranges::max_element(gradients), 0);
 }
 
 // The logit of a linear model moves by eps ||w||_1 (twice that: pixels are scaled by 2), so the
