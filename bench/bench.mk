@@ -37,6 +37,12 @@ bench-peers: $(PEERS) $(BENCH_STEPS) ## whole iterations, steps and attacks besi
 	$(call compare,convolution,convolution_peers) --seconds 0.02
 	python3 bench/readme_speed.py
 
+bench-verbs: $B/patchforge-cpu $B/bench/kernel_distance ## generate beside OpenCV's writer, kernel distance beside torch-fidelity
+	@mkdir -p docs/measured
+	$(PEER_PYTHON) bench/peers/verbs.py --program $B/patchforge-cpu --kernel-distance $B/bench/kernel_distance \
+	    --out docs/measured/verbs_peers_cpu.md
+.PHONY: bench-verbs
+
 bench-robustness: $B/patchforge-cpu ## robust accuracy beside foolbox and torchattacks, on the same models and patches
 	@mkdir -p docs/measured
 	$(PEER_PYTHON) bench/peers/robustness.py --program $B/patchforge-cpu --out docs/measured/attack_robustness.md
