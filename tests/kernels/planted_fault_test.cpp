@@ -46,7 +46,8 @@ std::int64_t behind_the_window(const ConvolutionShape& s, std::int64_t y, std::i
 
 TEST(PlantedFault, HaloOffByOneIsRefused) {
     int forward = 0, weights = 0;
-    for (const auto& [batch, shape] : convolution_cases()) {
+    for (const ConvolutionCase& c : convolution_cases()) {
+        const ConvolutionShape& shape = c.shape;
         if (shape.kind != ConvolutionKind::convolution || shape.out().width < tile) {
             continue;
         }
@@ -74,7 +75,8 @@ TEST(PlantedFault, HaloOffByOneIsRefused) {
 // Stride 2: the gradients of even and odd columns come from other taps.
 TEST(PlantedFault, SwappedParityIsRefused) {
     int cases = 0;
-    for (const auto& [batch, shape] : convolution_cases()) {
+    for (const ConvolutionCase& c : convolution_cases()) {
+        const ConvolutionShape& shape = c.shape;
         const bool doubles = shape.kind == ConvolutionKind::convolution && shape.stride == 2;
         if (!doubles || shape.in.width == 1 || shape.inputs() > 10000) {
             continue;

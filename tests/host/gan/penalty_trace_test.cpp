@@ -91,7 +91,8 @@ TEST_P(PenaltyTrace, ThreeStepsFollowPyTorch) {
         std::vector<float> points = real;
         for (std::int64_t e = 0; !r1 && e < rows * pixels; ++e) {
             const auto i = static_cast<std::size_t>(e);
-            const double share = std::fmod(0.2 + 0.3 * static_cast<double>(e / pixels), 1.0);
+            const std::int64_t row = e / pixels;
+            const double share = std::fmod(0.2 + 0.3 * static_cast<double>(row), 1.0);
             points[i] += static_cast<float>(share * (fake[i] - real[i]));
         }
         upload(x.row_range(0, rows).flat(), real);
