@@ -208,7 +208,10 @@ void Refine::add_realness(TrainingRun& run, TranslationResults& results) {
 // The same classifiers trained on drawings and on what the refiner makes of them, asked about real
 // pictures of patients that nobody saw, and about drawings that were held out.
 void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
-    if (sets_.drawings->class_names().size() < 2) {
+    const std::vector<std::int32_t> labels = labels_of(sets_.train);
+    const std::vector<std::int32_t> test_labels = labels_of(sets_.test);
+    if (sets_.drawings->class_names().size() < 2 || std::ranges::count(labels, -1) > 0 ||
+        std::ranges::count(test_labels, -1) > 0) {
         results.notes.push_back("The drawings have no classes: what they teach was not asked.");
         return;
     }
@@ -216,8 +219,6 @@ void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
     const auto judges = static_cast<std::uint64_t>(trainer_.options().judges);
     const std::uint64_t seed = trainer_.options().seed + 1000;
     const std::vector<Image> train = pictures_of(sets_.train);
-    const std::vector<std::int32_t> labels = labels_of(sets_.train);
-    const std::vector<std::int32_t> test_labels = labels_of(sets_.test);
     const std::vector<std::uint8_t> real = bytes_of(sets_.real_test);
     struct Taught {
         const char* by;
@@ -269,12 +270,12 @@ void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
          by_drawn.refined_right >= 0.9});
 
     const std::vector<std::int32_t> shared = shared_classes();
-    if (shared.empty()) {
+    std::vector<std::int32_t> truth = labels_of(sets_.real_test);
+    if (shared.empty() || std::ranges::count(truth, -1) > 0) {
         results.notes.push_back("The real pictures have no classes of the drawings' names: what "
                                 "they teach about real ones was not asked.");
         return;
     }
-    std::vector<std::int32_t> truth = labels_of(sets_.real_test);
     for (std::int32_t& label : truth) {
         label = shared[static_cast<std::size_t>(label)];
     }
@@ -312,7 +313,7 @@ void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
     const Interval& interval = gain.balanced_accuracy.interval;
     results.verdicts.push_back(
         {fmt::format("On real pictures classifiers that learned from refined drawings reach a "
-                     "balanced accuracy of {:.3f}, from drawings {:.3f}: {} {}.",
+                     "balanced accuracy of {:.3f}, from drawings {:.3f}: {}{}.",
                      refined.balanced_accuracy.value, drawn.balanced_accuracy.value,
                      text_of(gain.balanced_accuracy, signs),
                      interval.low > 0    ? ", refined ones teach more"
