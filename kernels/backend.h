@@ -13,6 +13,7 @@
 #include "kernels/operations/augment.h"
 #include "kernels/operations/batch.h"
 #include "kernels/operations/columns.h"
+#include "kernels/operations/condition.h"
 #include "kernels/operations/convolution.h"
 #include "kernels/operations/gan_iterations.h"
 #include "kernels/operations/linear.h"
@@ -51,6 +52,7 @@ class Backend : public ActivationOperations,
                 public AugmentOperations,
                 public BatchOperations,
                 public ColumnOperations,
+                public ConditionOperations,
                 public ConvolutionOperations,
                 public GanIterationOperations,
                 public LinearOperations,

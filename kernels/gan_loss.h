@@ -20,7 +20,19 @@ namespace patchforge {
 //   pearson         mean (l - 1)^2 / 2 + mean (f + 1)^2/2  mean f^2 / 2
 //   hinge           mean max(0, 1 - l) + mean max(0, 1+f)  -mean f
 //   wasserstein     mean f - mean l                        -mean f
-enum class GanLoss { non_saturating, minimax, least_squares, hinge, wasserstein, pearson };
+//   maximum_likelihood   that of non_saturating            -mean exp(f) / 2
+// The last (Goodfellow, "On distinguishability criteria for estimating generative models", 2014) has, where D
+// is at its best, the gradient of the likelihood of the patches: exp(f) = D / (1 - D) is the ratio of the
+// densities. Beyond a logit of `likelihood_bound` it goes on in a straight line, so that it is finite.
+enum class GanLoss {
+    non_saturating,
+    minimax,
+    least_squares,
+    hinge,
+    wasserstein,
+    pearson,
+    maximum_likelihood
+};
 
 namespace gan_loss {
 
@@ -55,6 +67,15 @@ PATCHFORGE_HOST_DEVICE inline LossTerm<Number> hinge(Number margin, Number slope
     return margin < 0 ? LossTerm<Number>{0, 0} : LossTerm<Number>{margin, margin == 0 ? 0 : slope};
 }
 
+constexpr int likelihood_bound = 20; // exp(20) = 5e8
+
+template <class Number>
+PATCHFORGE_HOST_DEVICE inline LossTerm<Number> likelihood(Number logit) {
+    const Number bound = likelihood_bound;
+    const Number slope = Number(-0.5) * std::exp(logit > bound ? bound : logit);
+    return {logit > bound ? slope * (1 + logit - bound) : slope, slope};
+}
+
 // What an answer to a real or to a fake row adds to the discriminator's loss.
 template <class Number>
 PATCHFORGE_HOST_DEVICE inline LossTerm<Number> discriminator_term(GanLoss loss, Number logit,
@@ -62,6 +83,7 @@ PATCHFORGE_HOST_DEVICE inline LossTerm<Number> discriminator_term(GanLoss loss, 
     switch (loss) {
     case GanLoss::non_saturating:
     case GanLoss::minimax:
+    case GanLoss::maximum_likelihood:
         return cross_entropy(logit, real ? real_label : Number(0));
     case GanLoss::least_squares:
         return half_square(real ? logit - 1 : logit);
@@ -89,6 +111,8 @@ PATCHFORGE_HOST_DEVICE inline LossTerm<Number> generator_term(GanLoss loss, Numb
         return half_square(logit - 1);
     case GanLoss::pearson:
         return half_square(logit);
+    case GanLoss::maximum_likelihood:
+        return likelihood(logit);
     case GanLoss::hinge:
     case GanLoss::wasserstein:
         break;

@@ -30,6 +30,7 @@ enum class Purpose : std::uint32_t {
     instance_noise = 177,
     latent_label = 178,
     dequantisation = 179,
+    wrong_class = 180,
     picture_noise = 192, // + layer; a draw a picture
     picture_pool = 240, // + 0 and 1: of fakes of kind a and b
 };

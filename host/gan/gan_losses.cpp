@@ -41,6 +41,12 @@ const std::vector<NamedGanLoss>& gan_losses() {
          [](double) {
              return GanEquilibrium{0.5, 2, 0};
          }},
+        // exp(f) of the logit f at rest.
+        {"ml", GanLoss::maximum_likelihood,
+         [](double r) {
+             const GanEquilibrium rest = logistic(r, false);
+             return GanEquilibrium{rest.probability, rest.loss_d, -r / (2 * (2 - r))};
+         }},
         {"wgan", GanLoss::wasserstein, critic, 0.01, 0},
         {"wgan-gp", GanLoss::wasserstein, critic, 0, 10}};
     return losses;
@@ -52,6 +58,11 @@ std::vector<std::string> gan_loss_names() {
         names.emplace_back(loss.name);
     }
     return names;
+}
+
+bool is_logistic(GanLoss loss) {
+    return loss == GanLoss::non_saturating || loss == GanLoss::minimax ||
+           loss == GanLoss::maximum_likelihood;
 }
 
 GanEquilibrium gan_equilibrium(GanLoss loss, double real_label) {

@@ -28,6 +28,8 @@ struct NamedGanLoss {
 // Of two that share a loss the one with a penalty comes second.
 const std::vector<NamedGanLoss>& gan_losses();
 std::vector<std::string> gan_loss_names();
+// Whether D minimises cross-entropy, so that its answers are probabilities.
+bool is_logistic(GanLoss loss);
 GanEquilibrium gan_equilibrium(GanLoss loss, double real_label);
 
 } // namespace patchforge

@@ -213,6 +213,20 @@ class CpuBackend final : public Backend {
     void one_hot(Matrix<float> to, std::int64_t first, std::int64_t classes,
                  Vector<const std::int32_t> label) override;
 
+    // condition.cpp
+    void augment_condition(Matrix<float> y, Matrix<const float> noise,
+                           Matrix<const float> statistics) override;
+    void augment_condition_gradient(Matrix<float> d_noise, Matrix<float> d_statistics,
+                                    Matrix<const float> dy, Matrix<const float> noise,
+                                    Matrix<const float> statistics) override;
+    void gaussian_divergence(Matrix<float> d_statistics, Vector<float> divergence,
+                             Matrix<const float> statistics, float scale) override;
+    void row_dot(Vector<float> y, Matrix<const float> p, Matrix<const float> q) override;
+    void row_dot_gradient(Matrix<float> dp, Matrix<float> dq, Vector<const float> dy,
+                          Matrix<const float> p, Matrix<const float> q) override;
+    void other_labels(Vector<std::int32_t> out, Vector<const std::int32_t> label,
+                      std::int64_t classes, const RandomStream& random) override;
+
     // convolution.cpp, convolution_gradient.cpp
     void convolution_forward(Matrix<float> y, Matrix<const float> x, Vector<const float> weight,
                              Vector<const float> bias, const Epilogue& epilogue,

@@ -8,9 +8,9 @@
 namespace patchforge::testing {
 namespace {
 
-const std::vector<GanLoss> every_loss{GanLoss::non_saturating, GanLoss::minimax,
-                                      GanLoss::least_squares,  GanLoss::hinge,
-                                      GanLoss::wasserstein,    GanLoss::pearson};
+const std::vector<GanLoss> every_loss{
+    GanLoss::non_saturating, GanLoss::minimax, GanLoss::least_squares,     GanLoss::hinge,
+    GanLoss::wasserstein,    GanLoss::pearson, GanLoss::maximum_likelihood};
 
 class LossTest : public BackendTest {
   protected:
@@ -80,7 +80,8 @@ TEST_P(LossTest, GeneratorAgreesWithTheOracle) {
             SCOPED_TRACE(describe("fakes", fakes, "loss", static_cast<int>(loss)));
             const auto logit = random_values(12 + fakes, fakes, -6, 6);
             compare(generator(logit, loss, fakes % 2),
-                    oracle::generator_loss(oracle::to_double(logit), loss), 25);
+                    oracle::generator_loss(oracle::to_double(logit), loss),
+                    loss == GanLoss::maximum_likelihood ? 400 : 25); // exp(6)
         }
     }
 }
@@ -172,6 +173,23 @@ TEST_P(LossTest, FarLogitsStayFiniteAndKeepTheirGradient) {
                                                            : std::vector<double>{0, -0.5};
             expect_close(g.d_logit, generator_pull, 1e-7, "generator d_logit");
         }
+    }
+}
+
+// By hand: exp(0) and exp(ln 3); beyond 20 the loss is a straight line and the gradient stays.
+TEST_P(LossTest, MaximumLikelihood) {
+    const Result g = generator({0, std::log(3.0f)}, GanLoss::maximum_likelihood);
+    EXPECT_FLOAT_EQ(g.metrics[GeneratorMetrics::loss], -1);
+    EXPECT_FLOAT_EQ(g.d_logit[0], -0.25F);
+    EXPECT_FLOAT_EQ(g.d_logit[1], -0.75F);
+    const auto most = static_cast<float>(-0.5 * std::exp(20.0));
+    for (const float far : {20.0f, 200.0f, 1e20f}) {
+        const Result high = generator({far}, GanLoss::maximum_likelihood);
+        EXPECT_NEAR(high.d_logit[0] / most, 1, 1e-6);
+        EXPECT_NEAR(high.metrics[GeneratorMetrics::loss] / (double{most} * (double{far} - 19)), 1,
+                    1e-6);
+        const Result low = generator({-far}, GanLoss::maximum_likelihood);
+        EXPECT_LE(std::fabs(low.d_logit[0]), 1.1e-9f);
     }
 }
 

@@ -34,6 +34,7 @@ inline Term real_term(GanLoss loss, double l, double real_label) {
     switch (loss) {
     case GanLoss::non_saturating:
     case GanLoss::minimax:
+    case GanLoss::maximum_likelihood:
         return cross_entropy_term(l, real_label);
     case GanLoss::least_squares:
         return {(l - 1) * (l - 1) / 2, l - 1};
@@ -51,6 +52,7 @@ inline Term fake_term(GanLoss loss, double f) {
     switch (loss) {
     case GanLoss::non_saturating:
     case GanLoss::minimax:
+    case GanLoss::maximum_likelihood:
         return cross_entropy_term(f, 0);
     case GanLoss::least_squares:
         return {f * f / 2, f};
@@ -74,6 +76,9 @@ inline Term generator_term(GanLoss loss, double f) {
         return {(f - 1) * (f - 1) / 2, f - 1};
     case GanLoss::pearson:
         return {f * f / 2, f};
+    case GanLoss::maximum_likelihood: // a straight line beyond 20
+        return {-std::exp(std::min(f, 20.0)) * (1 + std::max(f - 20, 0.0)) / 2,
+                -std::exp(std::min(f, 20.0)) / 2};
     case GanLoss::hinge:
     case GanLoss::wasserstein:
         return {-f, -1};
