@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <iterator>
 #include <stdexcept>
 
 namespace patchforge {
@@ -157,6 +159,83 @@ GanTexts dcgan(Extent pictures, std::int64_t latent_dim, int width) {
     return texts;
 }
 
+// Residual blocks (He et al. 2016) as Miyato et al. 2018 have them for GANs: normalisation and ReLU before
+// the convolutions, nearest neighbours on the way up, means of 2x2 on the way down, every weight of the
+// discriminator divided by its largest singular value, the sum over the last maps judged.
+GanTexts residual(Extent pictures, std::int64_t latent_dim) {
+    const int sides[] = {half(half(half(pictures.height))), half(half(pictures.height)),
+                         half(pictures.height), pictures.height};
+    constexpr int up[] = {64, 64, 32, 16};
+    GanTexts texts;
+    std::string &g = texts.generator, &d = texts.discriminator;
+    g = fmt::format("{}>{}; view {}x{}x{} as=block0", latent_dim, up[0] * sides[0] * sides[0],
+                    up[0], sides[0], sides[0]);
+    for (int i = 1; i < 4; ++i) {
+        const char* const crop = sides[i] < 2 * sides[i - 1] ? " crop" : "";
+        const int in = up[i - 1], out = up[i];
+        g += fmt::format("; view {0}x{1}x{1} norm=batch relu; upsampled {0}>{2}{3} nobias "
+                         "norm=batch relu; conv {2}>{2} k3 p1 as=sum{4}",
+                         in, sides[i - 1], out, crop, i);
+        g += fmt::format("; nearest{} from=block{}; conv {}>{} k1; add sum{} as=block{}", crop,
+                         i - 1, in, out, i, i);
+    }
+    g += fmt::format("; view {0}x{1}x{1} norm=batch relu; conv {0}>{2} k3 p1 tanh", up[3],
+                     pictures.height, pictures.channels);
+    constexpr int down[] = {16, 32, 64, 128};
+    d = fmt::format("{0}; view {0} as=block0", pictures.text());
+    int side = pictures.height, in = pictures.channels;
+    for (int i = 0; i < 4; ++i) {
+        const int out = down[i];
+        d += i == 0 ? "" : fmt::format("; view {0}x{1}x{1} relu", in, side);
+        d += fmt::format("; conv {0}>{1} k3 p1 spectral relu; conv {1}>{1} k3 p1 spectral as=sum{2}"
+                         "; conv {0}>{1} k1 from=block{3} spectral; add sum{2}",
+                         in, out, i + 1, i);
+        d += i < 3 ? fmt::format("; pool average k2 ceil as=block{}", i + 1) : " relu";
+        side = i < 3 ? half(side) : side;
+        in = out;
+    }
+    d += fmt::format("; pool sum; linear {}>1 spectral", in);
+    return texts;
+}
+
+// Of the text of a discriminator that ends in one Linear, for pictures with `classes` maps behind them.
+std::string with_projection(const std::string& text, const std::string& name, Extent pictures,
+                            std::int64_t classes) {
+    const std::size_t head = text.rfind("; linear ");
+    const std::size_t number = head + std::string("; linear ").size();
+    if (head == std::string::npos || text.find(';', number) != std::string::npos) {
+        throw std::invalid_argument(fmt::format(
+            "--projection: the discriminator of --network {} has no features before its answer; "
+            "use another network",
+            name));
+    }
+    const int features = std::stoi(text.substr(number));
+    const bool spectral = text.ends_with(" spectral");
+    Extent seen = pictures;
+    seen.channels += static_cast<int>(classes);
+    const std::size_t behind_pictures = pictures.text().size();
+    return fmt::format(
+        "{}; channels 0 {}{} as=features{} as=judged; channels {} {} from=input; pool global; "
+        "linear {}>{} nobias{} as=class; dot class from=features; add judged",
+        seen.text(), pictures.channels, text.substr(behind_pictures, head - behind_pictures),
+        text.substr(head), pictures.channels, classes, classes, features,
+        spectral ? " spectral"
+                 : fmt::format(" init={:.4f}", 1 / std::sqrt(static_cast<double>(features))));
+}
+
+struct NamedGan {
+    const char* name;
+    GanTexts (*texts)(Extent pictures, std::int64_t latent_dim);
+};
+constexpr NamedGan gans[] = {
+    {"tissue", tissue},
+    {"light", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 16); }},
+    {"light-32", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 32); }},
+    {"resnet", residual},
+    {"dcgan", [](Extent pictures, std::int64_t codes) { return dcgan(pictures, codes, 16); }},
+    {"dcgan-64", [](Extent pictures, std::int64_t codes) { return dcgan(pictures, codes, 64); }},
+};
+
 struct Named {
     const char* name;
     std::string (*text)(Extent in, std::int64_t outputs);
@@ -174,33 +253,37 @@ std::vector<std::string> named_classifiers() {
 }
 
 std::vector<std::string> named_gans() {
-    return {"tissue", "light", "light-32", "dcgan", "dcgan-64"};
+    std::vector<std::string> names;
+    for (const NamedGan& named : gans) {
+        names.emplace_back(named.name);
+    }
+    return names;
 }
 
 GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim,
-                   std::int64_t classes) {
-    const std::vector<std::string> names = named_gans();
-    if (std::find(names.begin(), names.end(), name) == names.end()) {
+                   std::int64_t classes, bool projection) {
+    const auto* const named = std::find_if(std::begin(gans), std::end(gans),
+                                           [&](const NamedGan& gan) { return gan.name == name; });
+    if (named == std::end(gans)) {
         throw std::invalid_argument(
             fmt::format("--network {}: no such networks; use one of {}, or give --network-g and "
                         "--network-d",
-                        name, fmt::join(names, ", ")));
+                        name, fmt::join(named_gans(), ", ")));
     }
     if (pictures.height != pictures.width || pictures.height < 16) {
         throw std::invalid_argument(
             fmt::format("--network {}: is for squares of at least 16 pixels a side, not {}", name,
                         pictures.text()));
     }
-    const auto texts = [&](Extent extent) {
-        return name == "tissue"  ? tissue(extent, latent_dim + classes)
-               : name == "dcgan" ? dcgan(extent, latent_dim + classes, 16)
-               : name == "dcgan-64"
-                   ? dcgan(extent, latent_dim + classes, 64)
-                   : light(extent, latent_dim + classes, name == "light" ? 16 : 32);
-    };
-    Extent seen = pictures;
-    seen.channels += static_cast<int>(classes);
-    return {texts(pictures).generator, texts(seen).discriminator};
+    GanTexts texts = named->texts(pictures, latent_dim + classes);
+    if (projection) {
+        texts.discriminator = with_projection(texts.discriminator, name, pictures, classes);
+    } else if (classes > 0) {
+        Extent seen = pictures;
+        seen.channels += static_cast<int>(classes);
+        texts.discriminator = named->texts(seen, latent_dim).discriminator;
+    }
+    return texts;
 }
 
 std::string classifier_text(const std::string& name_or_text, Extent in, std::int64_t outputs) {

@@ -23,8 +23,15 @@ struct GanTexts {
 };
 // The texts of both networks of a GAN by its name. std::invalid_argument for an unknown one and
 // where the pictures do not fit. With classes G reads a number of each behind the codes, D a map of each
-// behind the pictures.
+// behind the pictures, from the first layer on or, by `projection` (Miyato & Koyama 2018), in the product of
+// its last features with an embedding of the class, which is added to its answer.
 GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim,
-                   std::int64_t classes = 0);
+                   std::int64_t classes = 0, bool projection = false);
+
+// Both networks of a stage, 1 or 2, of a stacked GAN (Zhang et al. 2017) for `pictures` in the second one
+// and half of their sides in the first. G reads latent_dim numbers, condition_dim for each stage so far, and
+// one for each class; that of stage 2 begins with that of stage 1, fixed, under the same names of tensors.
+GanTexts stack_texts(int stage, Extent pictures, std::int64_t latent_dim,
+                     std::int64_t condition_dim, std::int64_t classes);
 
 } // namespace patchforge

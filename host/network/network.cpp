@@ -47,18 +47,27 @@ Network::Network(Backend& backend, NetworkShape shape)
             }
         }
     };
-    const auto tracked = [](const LayerShape& layer) {
-        return layer.normalisation == Normalisation::batch ||
-               layer.normalisation == Normalisation::virtual_batch;
+    const auto place_affine = [&](std::size_t l) {
+        const LayerShape& layer = shape_.layers[l];
+        if (layer.has_affine()) {
+            place(l, Role::scale, layer.normalisation_name("weight"), {layer.out().channels});
+            place(l, Role::shift, layer.normalisation_name("bias"), {layer.out().channels});
+        }
+    };
+    const auto place_statistics = [&](std::size_t l) {
+        const LayerShape& layer = shape_.layers[l];
+        if (layer.normalisation == Normalisation::batch ||
+            layer.normalisation == Normalisation::virtual_batch) {
+            place(l, Role::mean, layer.normalisation_name("running_mean"), {layer.out().channels});
+            place(l, Role::variance, layer.normalisation_name("running_var"),
+                  {layer.out().channels});
+        }
     };
     for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
         const LayerShape& layer = shape_.layers[l];
         if (layer.trained) {
             place_linear(l);
-        }
-        if (layer.has_affine()) {
-            place(l, Role::scale, layer.normalisation_name("weight"), {layer.out().channels});
-            place(l, Role::shift, layer.normalisation_name("bias"), {layer.out().channels});
+            place_affine(l);
         }
         if (layer.closeness_columns > 0) {
             place(l, Role::closeness, layer.closeness_name(),
@@ -67,11 +76,8 @@ Network::Network(Backend& backend, NetworkShape shape)
     }
     trained_size_ = offset;
     for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
-        const LayerShape& layer = shape_.layers[l];
-        if (tracked(layer)) {
-            place(l, Role::mean, layer.normalisation_name("running_mean"), {layer.out().channels});
-            place(l, Role::variance, layer.normalisation_name("running_var"),
-                  {layer.out().channels});
+        if (shape_.layers[l].trained) {
+            place_statistics(l);
         }
     }
     state_size_ = offset;
@@ -86,6 +92,8 @@ Network::Network(Backend& backend, NetworkShape shape)
     for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
         if (!shape_.layers[l].trained) {
             place_linear(l);
+            place_affine(l);
+            place_statistics(l);
         }
     }
     values_ = DeviceArray<float>(backend, offset);
@@ -93,7 +101,7 @@ Network::Network(Backend& backend, NetworkShape shape)
     second_moments_ = DeviceArray<float>(backend, trained_size_);
     for (std::int64_t l = 0; l < layer_count(); ++l) {
         const LayerShape& layer = shape_.layers[static_cast<std::size_t>(l)];
-        bool trains = (layer.trained && layer.has_weights()) || layer.has_affine() ||
+        bool trains = (layer.trained && (layer.has_weights() || layer.has_affine())) ||
                       layer.closeness_columns > 0;
         for (const int source : shape_.sources(l)) {
             trains = trains || (source >= 0 && trains_[static_cast<std::size_t>(source)]);

@@ -35,7 +35,7 @@ constexpr std::uint32_t purpose_of_weights(std::uint32_t network_number, WeightU
 
 // All tensors of a network in one allocation: first what is trained, each tensor beginning at a
 // multiple of 64 floats, so that one operation can treat them as a whole and 16-byte access is
-// always aligned; then the statistics of normalisation; then the layers that are fixed. The moments
+// always aligned; then the statistics of normalisation; then the layers that are fixed, with theirs. The moments
 // lie in the same places of two further allocations.
 class Network {
   public:

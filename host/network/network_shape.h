@@ -26,7 +26,9 @@ struct LayerShape {
     int module_index = 0; // in nn.Sequential: its tensors are `<index>.weight`, `.bias`
     Normalisation normalisation = Normalisation::none;
     std::int64_t reference_rows = 0; // of a virtual batch: the first rows of every training batch
-    bool trained = true; // false: weight and bias are given once and no step changes them
+    // false: weight, bias and what normalises are given once, and no step changes them: batches are
+    // normalised by the running statistics in training, too.
+    bool trained = true;
     // Minibatch discrimination (kernels/operations/minibatch.h): columns appended, and numbers a
     // column is made of. 0: none.
     std::int64_t closeness_columns = 0;

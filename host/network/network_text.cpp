@@ -28,6 +28,9 @@ const std::map<std::string, Parser>& parsers() {
         {"depthwise", parse_depthwise},
         {"transposed", parse_transposed_convolution},
         {"upsampled", parse_upsampled_convolution},
+        {"channels", parse_channels},
+        {"augment", parse_augment},
+        {"dot", parse_dot},
         {"film", parse_film},
         {"noise", parse_noise},
         {"deviation", parse_deviation},
@@ -212,7 +215,7 @@ class Reader {
         shape_.layers.push_back(std::move(layer));
     }
     int last() const { return static_cast<int>(shape_.layers.size()) - 1; }
-    // from=NAME instead of the layer before; the second value of add, concat and film is their first word.
+    // from=NAME instead of the layer before; the second value of add, concat, film, augment and dot is their first word.
     void read_sources(LayerWords& words, const std::string& kind, LayerShape& layer) {
         int first = last();
         const auto from = std::find_if(words.words.begin(), words.words.end(),
@@ -222,7 +225,8 @@ class Reader {
             words.words.erase(from);
             layer.from = {first};
         }
-        if ((kind == "add" || kind == "concat" || kind == "film") && !words.words.empty()) {
+        static const std::set<std::string> of_two = {"add", "concat", "film", "augment", "dot"};
+        if (of_two.contains(kind) && !words.words.empty()) {
             layer.from = {first, named(words.words.front())};
             words.words.pop_front();
         }
@@ -293,7 +297,8 @@ class Reader {
                    std::any_of(shape_.layers.begin(), shape_.layers.end(),
                                [&](const LayerShape& other) { return other.name == layer.name; }),
                "as=: another layer has this name");
-        refuse(!layer.has_weights() && !layer.trained, "fixed: it has nothing that is trained");
+        refuse(!layer.has_weights() && layer.normalisation == Normalisation::none && !layer.trained,
+               "fixed: it has nothing that is trained");
         refuse(!layer.affine && (layer.normalisation == Normalisation::none || !maps),
                "noaffine: it has no norm= of maps");
         refuse(layer.spectral && layer.layer->weight_shape().size() < 2,

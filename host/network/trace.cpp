@@ -9,7 +9,9 @@ namespace patchforge {
 
 Trace::Trace(const Network& network, std::int64_t maximum_rows, bool backward)
     : network_(&network), memory_(network.shape().layers.size()),
-      outputs_(network.shape().layers.size()), epilogues_(network.shape().layers.size()) {
+      outputs_(network.shape().layers.size()), epilogues_(network.shape().layers.size()),
+      starts_(network.shape().heads()) {
+    starts_.pop_back(); // the last layer
     const auto take = [&](DeviceArray<float>& array, std::int64_t columns) {
         array = DeviceArray<float>(network.backend(), maximum_rows * columns);
     };
@@ -71,6 +73,14 @@ Trace::Trace(const Network& network, std::int64_t maximum_rows, bool backward)
     }
     if (backward && (!network.shape().is_chain() || network.shape().heads().size() > 1)) {
         take(added_, widest);
+    }
+}
+
+void Trace::start_from(std::int64_t layer) {
+    starts_.push_back(static_cast<int>(layer));
+    const DeviceArray<float>& gradient = memory(layer).gradient;
+    if (gradient.size() > steering_.size()) {
+        steering_ = DeviceArray<float>(network_->backend(), gradient.size());
     }
 }
 
@@ -214,10 +224,10 @@ void Trace::backward(const Backward& pass) {
             ++readers_[static_cast<std::size_t>(source + 1)];
         }
     }
-    for (const int head : network_->shape().heads()) {
-        if (head < pass.from && pass.from == network_->layer_count() - 1) {
-            ++readers_[static_cast<std::size_t>(head + 1)];
-            ++collected_[static_cast<std::size_t>(head + 1)];
+    if (pass.from == network_->layer_count() - 1) {
+        for (const int start : starts_) {
+            ++readers_[static_cast<std::size_t>(start + 1)];
+            ++collected_[static_cast<std::size_t>(start + 1)];
         }
     }
     for (std::int64_t l = pass.from; l >= 0; --l) {
@@ -289,7 +299,7 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
     const Matrix<float> own = gradient(layer);
     const Matrix<float> target = !wanted ? own : source < 0 ? pass.d_input : gradient(source);
     Layer::Gradients gradients;
-    gradients.dx = !wanted || first ? target : added_.matrix(rows_, own.columns);
+    gradients.dx = !wanted || first ? target : added_.matrix(rows_, target.columns);
     gradients.accumulate = pass.accumulate && !pass.gradients.empty();
     if (shape(layer).has_weights()) {
         const Vector<float> weight = network_->weight(layer).flat();
@@ -298,9 +308,11 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
             asked ? Vector<float>{network_->gradient_of(pass.gradients, weight.data), weight.size}
                   : memory(layer).unwanted.view();
     }
+    bool steers_alone = true; // no gradient of its own was there before
     if (sources.size() > 1) {
-        gradients.d_second = gradient(sources[1]);
-        ++collected_[static_cast<std::size_t>(sources[1] + 1)];
+        const Matrix<float> second = gradient(sources[1]);
+        steers_alone = collected_[static_cast<std::size_t>(sources[1] + 1)]++ == 0;
+        gradients.d_second = steers_alone ? second : steering_.matrix(rows_, second.columns);
     }
     computes(layer).backward(backend, gradients, own, inputs_of(layer), weight_of(layer),
                              !wanted || readers_[value] > 1 ? Epilogue{}
@@ -310,7 +322,10 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
     if (wanted && !first) {
         backend.weighted_sum(target.flat(), target.flat(), 1, gradients.dx.flat(), 1, {}, 0);
     }
-    if (sources.size() > 1 && !epilogue(sources[1]).is_identity()) {
+    if (!steers_alone) {
+        const Vector<float> all = gradient(sources[1]).flat();
+        backend.weighted_sum(all, all, 1, gradients.d_second.flat(), 1, {}, 0);
+    } else if (sources.size() > 1 && !epilogue(sources[1]).is_identity()) {
         backend.activation_gradient(gradients.d_second, gradients.d_second, output(sources[1]),
                                     epilogue(sources[1]));
     }

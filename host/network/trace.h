@@ -54,6 +54,10 @@ class Trace {
     // Where the gradient by the last layer's z (before its epilogue) goes before a backward pass.
     Matrix<float> output_gradient() { return gradient(network_->layer_count() - 1); }
 
+    // From here on whoever calls for a backward pass from output_gradient() fills gradient(layer), too: a
+    // term of the loss that stands on this layer's output. The layer has no activation.
+    void start_from(std::int64_t layer);
+
     // The backward passes start from output_gradient(), or from gradient(from) if `from` is given.
     // Every parameter takes an Adam step, fused with its gradient; nothing is computed for the
     // input. For plain networks.
@@ -103,6 +107,8 @@ class Trace {
     };
     static constexpr std::int64_t maximum_groups = 2;
 
+    // In training, unless the layer is fixed.
+    bool by_own_statistics(std::int64_t layer) const { return training_ && shape(layer).trained; }
     bool of_maps(std::int64_t layer) const; // normalised by kernels/operations/normalise_maps.h
     MapSets sets_of(std::int64_t layer, std::int64_t rows) const;
     // In evaluation a layer with weights takes the running statistics of its maps into them, so that no
@@ -152,9 +158,11 @@ class Trace {
     std::vector<LayerMemory> memory_;
     std::vector<Matrix<float>> outputs_;
     std::vector<Epilogue> epilogues_;
-    DeviceArray<float> added_;   // a gradient on its way into a sum; empty for chains
-    std::vector<int> readers_;   // of each value in the current backward pass, [0] the input
-    std::vector<int> collected_; // gradients that arrived
+    DeviceArray<float> added_;    // a gradient on its way into a sum; empty for chains
+    DeviceArray<float> steering_; // the same of what steers a layer; empty without start_from()
+    std::vector<int> starts_;     // where backward passes start beside the last layer
+    std::vector<int> readers_;    // of each value in the current backward pass, [0] the input
+    std::vector<int> collected_;  // gradients that arrived
 };
 
 } // namespace patchforge

@@ -57,7 +57,7 @@ void Trace::normalise_maps(std::int64_t layer) {
     const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
     const Epilogue& epilogue = epilogues_[static_cast<std::size_t>(layer)];
     const bool batch = shape(layer).normalisation == Normalisation::batch;
-    if (batch && !training_) {
+    if (batch && !by_own_statistics(layer)) {
         backend.normalise_maps_by(y, z, network_->running_statistics(layer), sets_of(layer, rows_),
                                   scale, shift, epilogue);
         return;
@@ -75,7 +75,7 @@ void Trace::normalise_maps_gradient(std::int64_t layer, Vector<float> d_scale,
     Backend& backend = network_->backend();
     const Matrix<float> d = gradient(layer);
     const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, shape(layer).outputs);
-    if (shape(layer).normalisation == Normalisation::batch && !training_) {
+    if (shape(layer).normalisation == Normalisation::batch && !by_own_statistics(layer)) {
         backend.normalise_maps_by_gradient(d, d, z, network_->running_statistics(layer),
                                            sets_of(layer, rows_), network_->scale(layer), {});
         return;
@@ -99,7 +99,7 @@ void Trace::normalise(std::int64_t layer) {
     const Matrix<float> running = network_->running_statistics(layer);
     const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
     const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
-    if (!training_) {
+    if (!by_own_statistics(layer)) {
         const float share = virtual_batch ? 1.0f / static_cast<float>(l.reference_rows + 1) : 0.0f;
         backend.normalise_by(y, z, running, share, scale, shift);
         return;
@@ -152,7 +152,7 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     const LayerShape& l = shape(layer);
     const auto wanted = [&](Vector<float> tensor, std::int64_t part) {
         return tensor.empty() ? Vector<float>{}
-               : gradients.empty()
+               : gradients.empty() || !l.trained
                    ? memory(layer).unwanted.view().part(part * tensor.size, tensor.size)
                    : Vector<float>{network_->gradient_of(gradients, tensor.data), tensor.size};
     };
@@ -164,7 +164,7 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     if (folds(layer)) {
         return; // the weights take it down
     }
-    if (of_maps(layer) || (!training_ && l.normalisation == Normalisation::batch)) {
+    if (of_maps(layer) || (!by_own_statistics(layer) && l.normalisation == Normalisation::batch)) {
         normalise_maps_gradient(layer, d_scale, d_shift, accumulate && !gradients.empty());
         return;
     }

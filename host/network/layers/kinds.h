@@ -36,6 +36,9 @@ LayerPointer parse_upsampled_convolution(LayerWords& words);  // upsampled 16>8 
 LayerPointer parse_view(LayerWords& words); // view 64x7x7: the same numbers as maps
 LayerPointer parse_add(LayerWords& words);
 LayerPointer parse_concatenation(LayerWords& words);
+LayerPointer parse_channels(LayerWords& words);  // channels 0 3: some of them, from the first on
+LayerPointer parse_augment(LayerWords& words);   // augment condition: noise becomes a code
+LayerPointer parse_dot(LayerWords& words);       // dot class: the inner product
 LayerPointer parse_film(LayerWords& words);      // film style noise 0.05
 LayerPointer parse_noise(LayerWords& words);     // noise 0.05
 LayerPointer parse_deviation(LayerWords& words); // deviation 4

@@ -48,6 +48,16 @@ const char* const headed =
     "deviation 2; conv 4>2 k3 p1 spectral tanh as=last; conv 1>1 k12 from=patch as=more; "
     "linear 72>1 from=last spectral; add more";
 
+// Codes around the mean of a class, fixed layers whose batches are normalised by their running statistics, and
+// a class that is judged by its product with features.
+const char* const conditional =
+    "7x1x1; channels 5 2; linear 2>6 as=condition; channels 1 3 from=input tanh; augment condition "
+    "leaky_relu as=code; channels 0 3 from=input; concat code; linear 6>12; view 3x2x2 norm=batch "
+    "tanh fixed; conv 3>3 k3 p1 nobias norm=batch tanh fixed; upsampled 3>2 norm=batch tanh; "
+    "linear "
+    "32>4 tanh as=features; linear 4>1 as=judged; channels 5 2 from=input; linear 2>4 nobias "
+    "as=class; dot class from=features; add judged";
+
 class GraphTest : public testing::BackendTest {
   protected:
     static constexpr std::int64_t rows = 4;
@@ -88,8 +98,9 @@ class GraphTest : public testing::BackendTest {
         network.load_weights(file, "test");
     }
 
-    // The loss is the sum of `weights` * outputs; the last layers have no activation.
-    void check(const char* text, bool training, std::int64_t groups = 1) {
+    // The loss is the sum of `weights` * outputs; the last layers have no activation. Another term of it may
+    // stand on layer `start`.
+    void check(const char* text, bool training, std::int64_t groups = 1, int start = -1) {
         const NetworkShape shape = network_shape_from_description(text);
         Network network(backend(), shape);
         randomise(network);
@@ -98,7 +109,11 @@ class GraphTest : public testing::BackendTest {
         const std::int64_t inputs = shape.inputs(), outputs = shape.outputs();
         const std::vector<float> host_input = random(rows * inputs, 11);
         const std::vector<float> weights = random(rows * outputs, 12);
-        const std::vector<int> heads = shape.heads();
+        std::vector<int> heads = shape.heads();
+        if (start >= 0) {
+            trace.start_from(start);
+            heads.insert(heads.begin(), start);
+        }
         const auto weights_of = [&](int head) {
             return head == heads.back()
                        ? weights
@@ -185,6 +200,9 @@ class GraphTest : public testing::BackendTest {
                                        host_alone.begin() + at))
                     << name << " without a gradient by the input, " << text;
             };
+            if (!layer.trained) {
+                continue;
+            }
             if (layer.has_weights()) {
                 tensor(layer.weight_name(), network.weight(l).data);
                 if (layer.bias) {
@@ -254,6 +272,43 @@ TEST_P(GraphTest, ChainInEvaluation) {
 TEST_P(GraphTest, Residual) {
     check(residual, true);
     check(residual, false);
+}
+TEST_P(GraphTest, Conditional) {
+    check(conditional, true);
+    check(conditional, false);
+    check(conditional, true, 1, 1);
+    check(conditional, false, 1, 1);
+}
+// A step changes nothing of a fixed layer, its statistics included.
+TEST_P(GraphTest, FixedLayersStay) {
+    Network network(backend(), network_shape_from_description(conditional));
+    randomise(network);
+    const NetworkValues before = testing::values_of(network);
+    Trace trace(network, rows);
+    DeviceArray<float> input(backend(), rows * 7), gradients(backend(), network.all().value.size);
+    input.upload(random(rows * 7).data(), rows * 7);
+    trace.forward(input.matrix(rows, 7), {true, seed, 9, {}, 1});
+    backend().fill(trace.output_gradient().flat(), 1);
+    trace.backward_gradients(gradients.view(), false);
+    DeviceArray<std::uint64_t> step(backend(), 1);
+    Adam adam;
+    adam.step = {step.data(), 1, 0};
+    backend().adam(network.all(), gradients.view(), adam);
+    const NetworkValues after = testing::values_of(network);
+    std::size_t fixed = 0;
+    for (const LayerShape& layer : network.shape().layers) {
+        for (const std::string& name :
+             {layer.weight_name(), layer.normalisation_name("weight"),
+              layer.normalisation_name("bias"), layer.normalisation_name("running_mean"),
+              layer.normalisation_name("running_var")}) {
+            if (!layer.trained && before.contains(name)) {
+                EXPECT_EQ(before.at(name), after.at(name)) << name;
+                ++fixed;
+            }
+        }
+    }
+    EXPECT_EQ(fixed, 9U); // a view and a convolution, both normalised
+    EXPECT_NE(before, after);
 }
 TEST_P(GraphTest, UNet) {
     check(u_net, true);

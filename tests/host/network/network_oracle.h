@@ -8,6 +8,7 @@
 #include "host/files/safetensors.h"
 #include "host/network/network.h"
 #include "tests/oracle/activation.h"
+#include "tests/oracle/condition.h"
 #include "tests/oracle/convolution.h"
 #include "tests/oracle/linear.h"
 #include "tests/oracle/modulate.h"
@@ -110,6 +111,22 @@ inline DoubleMatrix layer_value(const LayerShape& layer, Extent in,
             }
         }
         return y;
+    }
+    if (text.kind == "channels") {
+        DoubleMatrix y(x[0].rows, layer.outputs);
+        const std::int64_t first = std::stoi(text.second) * in.plane();
+        for (std::int64_t row = 0; row < y.rows; ++row) {
+            for (std::int64_t c = 0; c < y.columns; ++c) {
+                y(row, c) = x[0](row, first + c);
+            }
+        }
+        return y;
+    }
+    if (text.kind == "augment") {
+        return oracle::augment_condition(x[0], x[1]);
+    }
+    if (text.kind == "dot") {
+        return {x[0].rows, 1, oracle::row_dot(x[0], x[1])};
     }
     if (text.kind == "view") {
         return x[0];
@@ -228,7 +245,7 @@ inline std::vector<DoubleMatrix> layer_values(const NetworkShape& shape, Network
                              ? modulated(layer, l, in, x, values, groups)
                              : layer_value(layer, in, x, values);
         if (layer.normalisation != Normalisation::none) {
-            z = normalised(layer, z, values, training, groups);
+            z = normalised(layer, z, values, training && layer.trained, groups);
         }
         for (double& value : z.values) {
             value = oracle::activation_value(layer.activation, layer.slope, value);

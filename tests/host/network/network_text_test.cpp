@@ -77,7 +77,7 @@ TEST(NetworkText, ExamplesOfThePage) {
             ++examples;
         }
     }
-    EXPECT_EQ(examples, 5);
+    EXPECT_EQ(examples, 6);
 }
 
 TEST(NetworkText, CountsAsSequentialDoes) {
