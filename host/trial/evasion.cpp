@@ -24,6 +24,7 @@
 #include "host/trial/evasion_page.h"
 #include "host/trial/loaded_victim.h"
 #include "host/trial/output_folder.h"
+#include "host/trial/searched_distance.h"
 
 namespace patchforge {
 
@@ -267,6 +268,18 @@ void Session::search() {
         loaded_.images().bytes(found)};
     show(before);
     show(after);
+    if (job_.search_count > 1) {
+        const SearchedDistance distance = searched_distance(loaded_.images(), start, found,
+                                                            job_.seed, job_.device.backend.threads);
+        for (EvasionRow& row : rows_) {
+            if (row.group == before.name || row.group == after.name) {
+                const bool searched = row.group == after.name;
+                row.frechet_to_fakes = searched ? distance.frechet_after : distance.frechet_before;
+                row.code_mean_square =
+                    searched ? distance.mean_square_after : distance.mean_square_before;
+            }
+        }
+    }
     const auto some = [&](const std::vector<float>& codes) {
         const auto size = std::min(std::ssize(codes),
                                    static_cast<std::ptrdiff_t>(8 * loaded_.images().latent_dim()));
@@ -334,6 +347,10 @@ void Session::finish() {
         }
         if (row.detector_stops >= 0) {
             one["detector_stops"] = row.detector_stops;
+        }
+        if (row.frechet_to_fakes >= 0) {
+            one["frechet_to_fakes"] = row.frechet_to_fakes;
+            one["code_mean_square"] = row.code_mean_square;
         }
         json.push_back(one);
         table.push_back(line);

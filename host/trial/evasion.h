@@ -59,6 +59,9 @@ struct EvasionRow {
     // the detector stops; -1: there is but one model, or no detector.
     std::int64_t all_agree = -1;
     std::int64_t detector_stops = -1;
+    // Of a search's groups (SearchedDistance); -1: of no search, or of one code alone.
+    double frechet_to_fakes = -1;
+    double code_mean_square = -1;
 };
 
 // `set` gives the real patches, those that no model was trained on as far as their runs say; null:

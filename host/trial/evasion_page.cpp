@@ -163,6 +163,17 @@ std::vector<std::string> evasion_sentences(const EvasionFindings& findings) {
             "Codes searched until {} says {} are called so by {}; before, by {}.", findings.against,
             name, called_by_each(findings, searched_for(name, findings.against), target),
             called_by_each(findings, before_search, target)));
+        const EvasionRow* before = find_row(findings, before_search, findings.models.front());
+        const EvasionRow* after =
+            find_row(findings, searched_for(name, findings.against), findings.models.front());
+        if (before && after && before->frechet_to_fakes >= 0) {
+            sentences.push_back(fmt::format(
+                "The searched pictures are at a Fréchet distance of {:.4g} from as many other "
+                "fakes of the generator (pixels); those of the same codes before the search at "
+                "{:.4g}. The mean square of a code's numbers went from {:.3f} to {:.3f}.",
+                after->frechet_to_fakes, before->frechet_to_fakes, before->code_mean_square,
+                after->code_mean_square));
+        }
     }
     const auto sure = [](const EvasionRow* row) {
         return row ? share_of(row->above_90, row->count) : std::numeric_limits<double>::quiet_NaN();

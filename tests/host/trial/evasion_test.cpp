@@ -94,6 +94,13 @@ TEST(EvasionTest, CountsWhatEveryModelSays) {
     EXPECT_EQ(rows[2].group, "noise");
     EXPECT_EQ(rows[2].count, 70);
     EXPECT_GE(rows[7].called[1], rows[5].called[1]);
+    // A search of 40 large steps leaves what codes are drawn from, and is told so; fakes do not.
+    EXPECT_EQ(rows[0].frechet_to_fakes, -1);
+    EXPECT_EQ(rows[4].frechet_to_fakes, rows[5].frechet_to_fakes);
+    EXPECT_GT(rows[4].frechet_to_fakes, 0);
+    EXPECT_GT(rows[6].frechet_to_fakes, 2 * rows[4].frechet_to_fakes);
+    EXPECT_NEAR(rows[4].code_mean_square, 1, 0.5); // of 72 numbers
+    EXPECT_GT(rows[6].code_mean_square, rows[4].code_mean_square);
     for (const char* name : {"evasion.csv", "evasion.json", "report.html"}) {
         EXPECT_TRUE(std::filesystem::exists(folder / "out" / name)) << name;
     }
