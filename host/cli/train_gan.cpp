@@ -40,7 +40,8 @@ Verb train_gan_verb() {
     verb.standard_preset = "default";
     verb.examples = {"train gan --data idc.pfs --preset idc --out runs/gan",
                      "train gan --data digits --loss wgan-gp --n-critic 5 --conditional --steps "
-                     "4000 --out runs/digits"};
+                     "4000 --out runs/digits",
+                     "train gan --data idc.pfs --preset stack --out runs/stack"};
     verb.in_ranks = true;
     verb.run = [call] { run(*call); };
     return verb;

@@ -1,5 +1,6 @@
 // What the networks of a GAN are given: patches, codes, fakes, and how D is shown them.
 #include <algorithm>
+#include <stdexcept>
 
 #include "host/gan/gan_trainer.h"
 
@@ -10,6 +11,20 @@ namespace {
 constexpr std::uint32_t first_statistics_draw = 16; // of Purpose::fixed_latent; 0 and 1 are taken
 
 } // namespace
+
+std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
+    std::int64_t classes = 0;
+    for (std::int64_t i = 0; options.conditional && i < patches.used(); ++i) {
+        const std::int64_t label =
+            patches.labels.empty() ? -1 : patches.labels[static_cast<std::size_t>(patches.row(i))];
+        if (label < 0) {
+            throw std::invalid_argument(
+                "--conditional: some patches have no class; give patches in folders by class");
+        }
+        classes = std::max(classes, label + 1);
+    }
+    return classes;
+}
 
 // The reference of virtual batches never changes: patches evenly spaced, and codes of their own.
 void GanTrainer::set_reference_rows(const PatchRows& patches) {
@@ -174,6 +189,57 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t step) {
         seen = class_columns_.append(seen, labels_.view().part(0, rows));
     }
     return seen;
+}
+
+// Behind the backward pass of the others, whose singular vectors this pass moves. Noise, translation and
+// dropout are those of the patch with its own class: the class alone differs.
+void GanTrainer::add_wrong_pairs(Vector<float> gradients, Vector<float> metric, std::int64_t rows,
+                                 std::int64_t draw) {
+    const StepCount count = iterations_.row_count(options_.n_critic, draw);
+    const Vector<std::int32_t> wrong = wrong_labels_.view().part(0, rows);
+    backend_.other_labels(wrong, labels_.view().part(0, rows), classes_,
+                          {options_.seed, static_cast<std::uint32_t>(Purpose::wrong_class), count});
+    wrong_pass_->forward(wrong_columns_.append(seen(rows), wrong),
+                         {true, options_.seed,
+                          static_cast<std::uint32_t>(Purpose::dropout_discriminator_step), count,
+                          1});
+    for (const int head : discriminator_.shape().heads()) {
+        backend_.fill(wrong_pass_->gradient(head).flat(), 0);
+    }
+    // The operation wants answers to patches, too: the same ones, whose part is not used.
+    const Vector<float> answers = wrong_answers_.view().part(0, 2 * rows);
+    const Vector<float> d_answers = wrong_answers_.view().part(2 * batch_, 2 * rows);
+    const auto share = static_cast<float>(share_of_fakes());
+    for (const std::int64_t half : {std::int64_t{0}, rows}) {
+        backend_.copy(answers.data + half,
+                      wrong_pass_->output(discriminator_.layer_count() - 1).data,
+                      static_cast<std::size_t>(rows) * sizeof(float));
+    }
+    backend_.discriminator_loss(d_answers, wrong_metrics_.view(), answers, rows, options_.loss,
+                                static_cast<float>(options_.real_label));
+    backend_.affine(wrong_pass_->output_gradient().flat(), d_answers.part(rows, rows), share, 0);
+    const Vector<float> loss = wrong_metrics_.view().part(DiscriminatorMetrics::loss_fake, 1);
+    const Vector<float> fakes = iterations_.metrics(DiscriminatorMetrics::loss_fake);
+    backend_.affine(metric, loss, 1, 0);
+    backend_.weighted_sum(fakes, fakes, 1, loss, share, {}, 0);
+    wrong_pass_->backward_gradients(gradients, true);
+}
+
+void GanTrainer::weigh_terms(std::int64_t rows) {
+    const std::vector<int> heads = discriminator_.shape().heads();
+    const auto of_real = static_cast<float>(1.0 / static_cast<double>(heads.size()));
+    const auto of_fake = static_cast<float>(share_of_fakes());
+    for (const int head : heads) {
+        const Matrix<float> d_logit = discriminator_pass_.gradient(head);
+        const Vector<float> real = d_logit.row_range(0, rows).flat();
+        const Vector<float> fake = d_logit.row_range(rows, rows).flat();
+        backend_.affine(real, real, of_real, 0);
+        backend_.affine(fake, fake, of_fake, 0);
+    }
+    const Vector<float> loss_real = iterations_.metrics(DiscriminatorMetrics::loss_real);
+    const Vector<float> loss_fake = iterations_.metrics(DiscriminatorMetrics::loss_fake);
+    backend_.affine(loss_real, loss_real, of_real, 0);
+    backend_.affine(loss_fake, loss_fake, of_fake, 0);
 }
 
 void GanTrainer::settle_average() {

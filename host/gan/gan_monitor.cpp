@@ -27,7 +27,7 @@ std::vector<std::string> gan_conditions(const GanSigns& signs, GanLoss loss) {
     using namespace gan_thresholds;
     std::vector<std::string> warnings;
     const GanHealth& health = signs.health;
-    const bool logistic = loss == GanLoss::non_saturating || loss == GanLoss::minimax;
+    const bool logistic = is_logistic(loss);
     if (!(std::abs(signs.loss_d) <= diverging_loss && std::abs(signs.loss_g) <= diverging_loss)) {
         warnings.push_back(fmt::format(
             "Divergence: the losses are {:.3g} and {:.3g}, further than {:.0f} from 0; lower the "

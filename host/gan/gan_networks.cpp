@@ -103,6 +103,16 @@ NetworkShape generator_shape(const GanOptions& options, std::int64_t pixels, std
     return build.shape;
 }
 
+std::int64_t condition_layer(const NetworkShape& generator) {
+    for (std::int64_t l = std::ssize(generator.layers) - 1; l >= 0; --l) {
+        const LayerShape& layer = generator.layers[static_cast<std::size_t>(l)];
+        if (layer.layer && layer.layer->text() == "augment") {
+            return layer.from[1];
+        }
+    }
+    return -1;
+}
+
 GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t classes,
                      std::int64_t reference_rows_g, std::int64_t reference_rows_d) {
     const std::int64_t pixels = pictures.size();
@@ -110,9 +120,10 @@ GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t cl
         return {generator_shape(options, pixels, classes, reference_rows_g),
                 discriminator_shape(options, pixels, classes, reference_rows_d)};
     }
-    const GanTexts texts = options.network.empty()
-                               ? GanTexts{options.network_g, options.network_d}
-                               : gan_texts(options.network, pictures, options.latent_dim, classes);
+    const GanTexts texts =
+        options.network.empty()
+            ? GanTexts{options.network_g, options.network_d}
+            : gan_texts(options.network, pictures, options.latent_dim, classes, options.projection);
     GanShapes shapes{network_shape_from_description(texts.generator),
                      network_shape_from_description(texts.discriminator)};
     const auto refuse = [&](bool wrong, const char* option, const std::string& what) {

@@ -27,6 +27,10 @@ struct GanShapes {
 GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t classes,
                      std::int64_t reference_rows_g, std::int64_t reference_rows_d);
 
+// The layer that says around which means and with which variances a generator draws its last codes (augment);
+// -1: it draws none.
+std::int64_t condition_layer(const NetworkShape& generator);
+
 // Mean, leading directions v_k and deviations s_k of patches in [-1, 1].
 struct PatchComponents {
     std::vector<double> mean;       // [pixels]

@@ -20,6 +20,7 @@ const Choices<Activation> activations = {{"identity", Activation::identity},
 const Choices<Normalisation> normalisations = {{"none", Normalisation::none},
                                                {"batch", Normalisation::batch},
                                                {"virtual", Normalisation::virtual_batch}};
+const Choices<GanMode> modes = {{"plain", GanMode::plain}, {"stack", GanMode::stack}};
 const Choices<LatentDistribution> latents = {{"normal", LatentDistribution::normal},
                                              {"uniform", LatentDistribution::uniform}};
 
@@ -51,6 +52,21 @@ void choose_loss(GanOptions& options, const std::string& name) {
 void describe(Options& options, GanOptions& gan) {
     using Whole = Range<std::int64_t>;
     options.group("Network");
+    Option& mode = options.choice(
+        "mode", gan.mode, modes,
+        "stack: small pictures of a class first, then large ones of the small ones, by networks of "
+        "its own; with --conditional, --wrong-pairs and --lambda-kl 2");
+    mode.set = [&gan, set = mode.set](const std::string& text) {
+        set(text);
+        if (gan.mode == GanMode::stack) {
+            gan.conditional = gan.wrong_pairs = true;
+            gan.lambda_kl = 2;
+        }
+    };
+    options.number("condition_dim", gan.condition_dim, {1, 65536},
+                   "of --mode stack: numbers of the codes drawn around the mean of a class");
+    options.number("stage_1_steps", gan.stage_1_steps, {0, 1000000000000},
+                   "of --mode stack: iterations of the first stage (0: as many as the second's)");
     options.number("latent_dim", gan.latent_dim, {1, 65536}, "numbers in a latent code");
     options.text("network", gan.network, "NAME",
                  fmt::format("convolutional networks by name: {} (without: multilayer perceptrons)",
@@ -104,6 +120,11 @@ void describe(Options& options, GanOptions& gan) {
                 "numbers each of these columns is made of")
         .beside("minibatch_discrimination");
     options.toggle("conditional", gan.conditional, "both networks are told the class");
+    options
+        .toggle("projection", gan.projection,
+                "the discriminator of --network judges the class by its product with the features, "
+                "instead of reading it as maps")
+        .beside("conditional");
     options.number("components", gan.components, {0, 4096},
                    "principal components both networks see patches through (0: pixels)");
     options.number("dropout", gan.dropout, {0, 0.999}, "of the discriminator");
@@ -145,6 +166,12 @@ void describe(Options& options, GanOptions& gan) {
                    "added to its loss");
     options.number("clip_value", gan.clip_value, {0, 1e6},
                    "bound of the discriminator's weights (wgan: 0.01; 0: none)");
+    options.toggle("wrong_pairs", gan.wrong_pairs,
+                   "the discriminator is shown patches with another class than theirs, too, as "
+                   "fakes");
+    options.number("lambda_kl", gan.lambda_kl, {0, 1e6},
+                   "weight of the divergence from the standard normal of codes drawn around the "
+                   "mean of a class (augment in the generator's text)");
     options.toggle("feature_matching", gan.feature_matching,
                    "the generator matches the mean of D's last hidden layer");
     options.number("lambda_pixel", gan.lambda_pixel, {0, 1e6},
@@ -189,9 +216,9 @@ void describe(Options& options, GanOptions& gan) {
 
 void GanOptions::validate() const {
     check_ranges(*this);
-    if (real_label != 1 && loss != GanLoss::non_saturating && loss != GanLoss::minimax) {
+    if (real_label != 1 && !is_logistic(loss)) {
         throw std::invalid_argument(fmt::format(
-            "--real-label {}: label smoothing needs a logistic loss; use --loss ns or minimax",
+            "--real-label {}: label smoothing needs a logistic loss; use --loss ns, minimax or ml",
             real_label));
     }
     if (network_g.empty() != network_d.empty()) {
@@ -206,6 +233,22 @@ void GanOptions::validate() const {
     const bool piecewise_linear = activation_d == Activation::relu ||
                                   activation_d == Activation::leaky_relu ||
                                   activation_d == Activation::identity;
+    together(wrong_pairs && !conditional, "--wrong-pairs, no --conditional",
+             "there are no classes to be wrong about");
+    together(wrong_pairs && normalisation_d == Normalisation::virtual_batch,
+             "--wrong-pairs, --norm-d virtual", "reference rows stand before the patches");
+    if (projection && network.empty()) {
+        throw std::invalid_argument("--projection: is for --network NAME; say it in the words of "
+                                    "--network-d (channels, dot), or give a name");
+    }
+    if (lambda_kl > 0 && !layered() && mode == GanMode::plain) {
+        throw std::invalid_argument("--lambda-kl: no codes are drawn around the mean of a class; "
+                                    "use --mode stack, or augment in --network-g");
+    }
+    if (mode == GanMode::stack && !conditional) {
+        throw std::invalid_argument("--mode stack: its stages are told the class; leave out what "
+                                    "turns --conditional off");
+    }
     together(layered() && feature_matching, "--network, --feature-matching",
              "features are those of a multilayer perceptron's last hidden layer");
     together(layered() && components > 0, "--network, --components",
@@ -251,6 +294,28 @@ void GanOptions::validate_for(std::int64_t patches) const {
             "variance to normalise by; give --drop-last or another size",
             batch_size, patches));
     }
+}
+
+GanOptions stage_options(const GanOptions& options, int stage, Extent pictures,
+                         std::int64_t classes) {
+    if (options.layered()) {
+        throw std::invalid_argument("--mode stack: its stages have networks of their own; leave "
+                                    "out --network, --network-g and --network-d");
+    }
+    if (options.feature_matching || options.components > 0 || options.persistent) {
+        throw std::invalid_argument("--mode stack: --feature-matching, --components and "
+                                    "--persistent are for multilayer perceptrons; leave them out");
+    }
+    GanOptions result = options;
+    const GanTexts texts =
+        stack_texts(stage, pictures, options.latent_dim, options.condition_dim, classes);
+    result.network_g = texts.generator;
+    result.network_d = texts.discriminator;
+    result.latent_dim += stage * options.condition_dim;
+    if (stage == 1 && options.stage_1_steps > 0) {
+        result.steps = options.stage_1_steps;
+    }
+    return result;
 }
 
 OptimiserOptions optimiser_options(const GanOptions& options, double learning_rate, double clip) {

@@ -17,7 +17,12 @@ struct OptimiserOptions; // host/train/optimiser.h
 
 enum class LatentDistribution { normal, uniform }; // N(0, 1), or U(-1, 1)
 
+// One pair of networks, or two stages one after the other (Zhang et al. 2017, "StackGAN"): small pictures
+// of a class, then large ones of the small ones.
+enum class GanMode { plain, stack };
+
 struct GanOptions {
+    GanMode mode = GanMode::plain;
     std::int64_t epochs = 5;
     std::int64_t steps = 0; // iterations; 0: as many as `epochs` takes
     std::int64_t batch_size = 64;
@@ -45,12 +50,17 @@ struct GanOptions {
         0; // minibatch discrimination on D's last hidden layer; 0: none
     std::int64_t closeness_size = 5;
     bool conditional = false; // the class as one-hot columns into both networks
+    bool projection = false;  // D judges the class by a product with its features, not by columns
+    std::int64_t condition_dim = 32; // of the codes that a stage draws around the mean of a class
+    std::int64_t stage_1_steps = 0;  // of GanMode::stack; 0: as many as the second stage
     // Both networks see patches through this many principal components of the training patches, as
     // a fixed first layer of D and a fixed last layer of G. 0: they see pixels.
     std::int64_t components = 0;
 
     // The losses.
     GanLoss loss = GanLoss::non_saturating;
+    bool wrong_pairs = false; // D sees patches with a class that they do not have, as fakes
+    double lambda_kl = 0;    // divergence of the codes around the means of the classes from N(0, 1)
     double real_label = 1.0; // one-sided smoothing: the target of real rows
     double lambda_gp = 0;    // gradient penalty, WGAN-GP's is 10
     double r1 = 0;           // gamma of R1: gamma / 2 times D's squared slope at patches
@@ -95,6 +105,11 @@ struct GanOptions {
 };
 
 void describe(Options& options, GanOptions& gan);
+
+// Of GanMode::stack: what stage 1 or 2 is trained by, as texts of its networks and numbers of its codes.
+// pictures: those of stage 2. std::invalid_argument for pictures that have no half.
+GanOptions stage_options(const GanOptions& options, int stage, Extent pictures,
+                         std::int64_t classes);
 
 // Of a player with this rate: the discriminator's weights are clipped, the generator's (0) never.
 OptimiserOptions optimiser_options(const GanOptions& options, double learning_rate, double clip);

@@ -65,10 +65,7 @@ void add_curves(Report& report, const Metrics& metrics, const GanOptions& option
     }
     report.chart(chart_svg({.title = "Losses",
                             .x_label = "iteration",
-                            .y_label = options.loss == GanLoss::non_saturating ||
-                                               options.loss == GanLoss::minimax
-                                           ? "loss (nats)"
-                                           : "loss",
+                            .y_label = is_logistic(options.loss) ? "loss (nats)" : "loss",
                             .series = {{"discriminator", step, metrics.column("d_loss")},
                                        {"generator", step, metrics.column("g_loss")}},
                             .references = rests}),
@@ -273,6 +270,10 @@ void add_pictures(Report& report, const std::filesystem::path& images) {
     std::vector<std::pair<Image, std::string>> newest, earlier;
     if (std::filesystem::exists(images / "real.png")) {
         newest.emplace_back(read_picture(images / "real.png"), "Patches of the data set");
+    }
+    if (std::filesystem::exists(images / "small.png")) {
+        newest.emplace_back(read_picture(images / "small.png"),
+                            "What stage 1 makes of the codes of the fakes");
     }
     for (const std::filesystem::path& grid : grids_over_time(images)) {
         earlier.emplace_back(read_picture(grid),

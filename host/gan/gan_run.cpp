@@ -6,6 +6,7 @@
 #include <set>
 
 #include "data/png.h"
+#include "data/resample.h"
 #include "data/split.h"
 #include "host/classifier/classifier_data.h"
 #include "host/files/safetensors.h"
@@ -14,7 +15,9 @@
 #include "host/gan/gan_report.h"
 #include "host/gan/gan_trainer.h"
 #include "host/model/image_generator.h"
+#include "host/model/load_generator.h"
 #include "host/page/image_grid.h"
+#include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/train/training.h"
 
@@ -25,9 +28,17 @@ namespace {
 constexpr std::int64_t grid_images = 64;
 constexpr int grid_columns = 8;
 
-PatchRows checked_rows(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options) {
-    PatchRows rows = training_rows(set, options.test_patients, gan.seed);
-    gan.validate_for(rows.used());
+// Every row at half its sides, into `pixels`: those that are held out too, so that numbers stay.
+PatchRows halved(PatchRows rows, std::vector<std::uint8_t>& pixels) {
+    for (std::int64_t row = 0; row < rows.count; ++row) {
+        const std::uint8_t* const patch = rows.pixels + row * rows.pixels_per_patch();
+        const Image small = halved_by_means(
+            {rows.width, rows.height, rows.channels, {patch, patch + rows.pixels_per_patch()}});
+        pixels.insert(pixels.end(), small.pixels.begin(), small.pixels.end());
+    }
+    rows.pixels = pixels.data();
+    rows.height /= 2;
+    rows.width /= 2;
     return rows;
 }
 
@@ -48,10 +59,10 @@ std::int64_t patients_of(const PackedSet& set, const PatchRows& rows) {
 class GanFamily final : public Family {
   public:
     GanFamily(Backend& backend, const PackedSet& set, const GanOptions& gan,
-              const GanRunOptions& options, const Sharding& sharding)
-        : backend_(backend), options_(options), rows_(checked_rows(set, gan, options)),
+              const GanRunOptions& options, const PatchRows& rows, const Sharding& sharding)
+        : backend_(backend), options_(options), rows_(rows),
           trainer_(backend, gan, rows_, options.run.placement, sharding),
-          format_{set.channels(), set.height(), set.width(),
+          format_{rows.channels, rows.height, rows.width,
                   gan.latent == LatentDistribution::normal ? "normal" : "uniform",
                   class_names(set, trainer_)},
           sampler_(trainer_.sampling_generator(), format_), probe_(backend, trainer_, rows_),
@@ -77,11 +88,14 @@ class GanFamily final : public Family {
     }
     const PatchRows& rows() const { return rows_; }
 
+    // The generator of the stage before, whose layers are the first of this one's.
+    void begin_with(const TensorFile& earlier);
+
     std::string kind() const override { return "train gan"; }
     TrainingSchedule schedule() const override {
         return options_.intervals.schedule(options_.evaluation.interval);
     }
-    std::vector<std::string> metrics() const override { return GanMetrics::names(); }
+    std::vector<std::string> metrics() const override { return GanMetrics::names(gan()); }
     std::vector<MetricColumn> columns() const override;
     std::map<std::string, const Network*> networks() override {
         return {{"generator", &trainer_.generator()}, {"discriminator", &trainer_.discriminator()}};
@@ -103,6 +117,8 @@ class GanFamily final : public Family {
 
   private:
     const GanOptions& gan() const { return trainer_.options(); }
+    std::vector<std::string>
+    terms() const; // of the losses; no column stands for what is not computed
     // The network's weights with what makes its outputs pictures.
     std::vector<std::byte> encoded_generator(const Network& network) const {
         TensorFile weights = network.weights();
@@ -120,9 +136,44 @@ class GanFamily final : public Family {
     std::vector<float> latents_;
     GanMonitor monitor_;
     std::unique_ptr<GanEvaluation> evaluation_; // null: never
+    Image earlier_; // what the stage before makes of the codes of the grids; none: there was none
 };
 
-// No column stands for what is not computed.
+void GanFamily::begin_with(const TensorFile& earlier) {
+    NetworkShape shape = trainer_.generator().shape();
+    shape.layers.resize(
+        network_shape_from_description(earlier.metadata.at("network")).layers.size());
+    Network first(backend_, shape); // reads the codes of this stage
+    first.load_weights(earlier, earlier.name);
+    for (Network* network : {&trainer_.generator(), &trainer_.sampling_generator()}) {
+        TensorFile weights = network->weights();
+        for (Tensor& tensor : weights.tensors) {
+            if (earlier.has(tensor.name)) {
+                tensor = earlier.at(tensor.name);
+            }
+        }
+        network->load_weights(weights, earlier.name);
+    }
+    GeneratorFormat format = format_;
+    format.height /= 2;
+    format.width /= 2;
+    earlier_ = image_grid(ImageGenerator(first, format).images(latents_), grid_columns);
+}
+
+std::vector<std::string> GanFamily::terms() const {
+    std::vector<std::string> names;
+    for (const auto& [weight, name] :
+         {std::pair(gan().penalises_slope() ? 1.0 : 0.0, "gradient_penalty"),
+          std::pair(gan().lambda_pixel, "pixel_distance"),
+          std::pair(gan().wrong_pairs ? 1.0 : 0.0, "d_loss_wrong"),
+          std::pair(gan().lambda_kl, "divergence")}) {
+        if (weight > 0) {
+            names.emplace_back(name);
+        }
+    }
+    return names;
+}
+
 std::vector<MetricColumn> GanFamily::columns() const {
     std::vector<MetricColumn> columns = {{"epoch", ""},
                                          {"d_loss_real", "loss/d_real"},
@@ -132,11 +183,8 @@ std::vector<MetricColumn> GanFamily::columns() const {
                                          {"D_x", "prob/D_x"},
                                          {"D_G_z", "prob/D_Gz"},
                                          {"d_accuracy", ""}};
-    if (gan().penalises_slope()) {
-        columns.push_back({"gradient_penalty", ""});
-    }
-    if (gan().lambda_pixel > 0) {
-        columns.push_back({"pixel_distance", ""});
+    for (const std::string& name : terms()) {
+        columns.push_back({name, ""});
     }
     for (const GanHealthColumn& column : gan_health_columns(gan())) {
         columns.push_back({column.name, column.tag});
@@ -147,7 +195,7 @@ std::vector<MetricColumn> GanFamily::columns() const {
 std::vector<std::vector<double>> GanFamily::run(std::int64_t count) {
     std::vector<std::vector<double>> all;
     for (const GanMetrics& metrics : trainer_.run(count)) {
-        all.push_back(metrics.values());
+        all.push_back(metrics.values(gan()));
     }
     return all;
 }
@@ -195,6 +243,9 @@ void GanFamily::introduce(TrainingRun& run) {
         }
         write_png(real, image_grid(patches, grid_columns));
     }
+    if (!earlier_.pixels.empty()) {
+        write_png(run.folder() / "images" / "small.png", earlier_);
+    }
     const Tensor latents =
         make_f32("latents", {grid_images, sampler_.latent_dim()}, latents_.data());
     write_safetensors(run.folder() / "latents.safetensors", {latents},
@@ -224,11 +275,8 @@ std::vector<double> GanFamily::look(TrainingRun& run, const IntervalMeans& means
                                   mean("D_x"),
                                   mean("D_G_z"),
                                   mean("d_accuracy")};
-    for (const auto& [measured, name] : {std::pair(gan().penalises_slope(), "gradient_penalty"),
-                                         std::pair(gan().lambda_pixel > 0, "pixel_distance")}) {
-        if (measured) {
-            values.push_back(mean(name));
-        }
+    for (const std::string& name : terms()) {
+        values.push_back(mean(name.c_str()));
     }
     for (const GanHealthColumn& column : gan_health_columns(gan())) {
         values.push_back(health.*column.value);
@@ -296,13 +344,17 @@ PatchRows evaluation_rows(const PackedSet& set, std::int64_t test_patients, std:
     return rows;
 }
 
-bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options) {
-    gan.validate();
-    check_ranges(options);
-    const Sharding sharding = sharding_of(options.run);
+namespace {
+
+bool train_gan(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options,
+               const PatchRows& rows, const Sharding& sharding,
+               const TensorFile* earlier = nullptr) {
+    gan.validate_for(rows.used());
     const auto backend = options.run.device.make();
-    GanFamily family(*backend, set, gan, options, sharding);
-    const PatchRows& rows = family.rows();
+    GanFamily family(*backend, set, gan, options, rows, sharding);
+    if (earlier) {
+        family.begin_with(*earlier);
+    }
     RunRecord record = record_of(gan, options);
     record.changeable_fact("data", set.path().string());
     record.fact("data_hash", fmt::format("{:016x}", set.content_hash()));
@@ -316,6 +368,46 @@ bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunO
         record.rules.may_change.insert(record.rules.may_change.end(), {"epochs", "steps"});
     }
     return train(family, options.run, std::move(record), sharding);
+}
+
+// Two runs, the first within the folder of the second, which begins when it is through.
+bool train_stack(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options,
+                 const PatchRows& rows) {
+    const Extent pictures{rows.channels, rows.height, rows.width};
+    const std::int64_t classes = classes_of(gan, rows);
+    const std::filesystem::path folder = options.run.out / earlier_stage;
+    GanRunOptions second = options;
+    if (!is_run_folder(options.run.out)) {
+        if (!options.run.resume) {
+            RunFolder::check(options.run.out);
+        }
+        GanRunOptions first = options;
+        first.run.out = folder;
+        first.evaluation.interval = 0; // its pictures are compared with nothing
+        print_line(fmt::format("Stage 1 of 2: pictures of {} x {}, in {}", rows.height / 2,
+                               rows.width / 2, folder.string()));
+        std::vector<std::uint8_t> pixels;
+        const PatchRows small = halved(rows, pixels);
+        if (!train_gan(set, stage_options(gan, 1, pictures, classes), first, small, {})) {
+            return false;
+        }
+        second.run.resume = false;
+    }
+    print_line(fmt::format("Stage 2 of 2: pictures of {} x {}", rows.height, rows.width));
+    const TensorFile earlier = read_safetensors(generator_weights(folder));
+    return train_gan(set, stage_options(gan, 2, pictures, classes), second, rows, {}, &earlier);
+}
+
+} // namespace
+
+bool run_gan_training(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options) {
+    gan.validate();
+    check_ranges(options);
+    const PatchRows rows = training_rows(set, options.test_patients, gan.seed);
+    if (gan.mode == GanMode::stack) {
+        return train_stack(set, gan, options, rows);
+    }
+    return train_gan(set, gan, options, rows, sharding_of(options.run));
 }
 
 } // namespace patchforge

@@ -16,24 +16,17 @@ namespace {
 constexpr std::int64_t metrics_of_g = DiscriminatorMetrics::count;
 constexpr std::int64_t penalty_metric = metrics_of_g + GeneratorMetrics::count;
 constexpr std::int64_t pixel_metric = penalty_metric + 1;
-constexpr std::int64_t metric_count = pixel_metric + 1;
+constexpr std::int64_t wrong_metric = pixel_metric + 1; // where pairs are wrong or codes drawn
+constexpr std::int64_t divergence_metric = wrong_metric + 1;
+
+bool knows_classes_well(const GanOptions& options) {
+    return options.wrong_pairs || options.lambda_kl > 0;
+}
+std::int64_t metric_count(const GanOptions& options) {
+    return (knows_classes_well(options) ? divergence_metric : pixel_metric) + 1;
+}
 
 constexpr std::int64_t statistics_rows = 64; // of a batch of settle_average
-
-// Classes of the patches used; 0 when nobody asks.
-std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
-    std::int64_t classes = 0;
-    for (std::int64_t i = 0; options.conditional && i < patches.used(); ++i) {
-        const std::int64_t label =
-            patches.labels.empty() ? -1 : patches.labels[static_cast<std::size_t>(patches.row(i))];
-        if (label < 0) {
-            throw std::invalid_argument(
-                "--conditional: some patches have no class; give patches in folders by class");
-        }
-        classes = std::max(classes, label + 1);
-    }
-    return classes;
-}
 
 std::int64_t reference_rows(Normalisation normalisation, std::int64_t batch) {
     return normalisation == Normalisation::virtual_batch ? batch : 0;
@@ -51,14 +44,23 @@ bool draws_fakes_together(const GanOptions& options) {
 
 } // namespace
 
-std::vector<std::string> GanMetrics::names() {
-    return {"d_loss_real", "d_loss_fake",      "D_x",           "D_G_z", "d_accuracy",
-            "g_loss",      "gradient_penalty", "pixel_distance"};
+std::vector<std::string> GanMetrics::names(const GanOptions& options) {
+    std::vector<std::string> names = {
+        "d_loss_real", "d_loss_fake",      "D_x",           "D_G_z", "d_accuracy",
+        "g_loss",      "gradient_penalty", "pixel_distance"};
+    if (knows_classes_well(options)) {
+        names.insert(names.end(), {"d_loss_wrong", "divergence"});
+    }
+    return names;
 }
 
-std::vector<double> GanMetrics::values() const {
-    return {loss_d_real, loss_d_fake, probability_real, probability_fake,
-            accuracy_d,  loss_g,      gradient_penalty, pixel_distance};
+std::vector<double> GanMetrics::values(const GanOptions& options) const {
+    std::vector<double> values = {loss_d_real, loss_d_fake, probability_real, probability_fake,
+                                  accuracy_d,  loss_g,      gradient_penalty, pixel_distance};
+    if (knows_classes_well(options)) {
+        values.insert(values.end(), {loss_d_wrong, divergence});
+    }
+    return values;
 }
 
 GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchRows& patches,
@@ -70,7 +72,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
       iterations_(backend, patches,
                   {options.batch_size, options.drop_last, options.n_critic, options.seed, placement,
                    sharding},
-                  metric_count),
+                  metric_count(options)),
       batch_(std::min(iterations_.source().rows_of_draw(0), iterations_.source().rows_of_shard())),
       reference_d_(reference_rows(options.normalisation_d, iterations_.source().rows_of_draw(0))),
       reference_g_(reference_rows(options.normalisation_g, iterations_.source().rows_of_draw(0))),
@@ -82,7 +84,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
       optimiser_g_(generator_, optimiser_options(options, options.learning_rate_g, 0), false),
       optimiser_d_(discriminator_,
                    optimiser_options(options, options.learning_rate_d, options.clip_value),
-                   options.penalises_slope()),
+                   options.penalises_slope() || options.wrong_pairs),
       generator_pass_(generator_, reference_g_ + (fakes_together_ ? 2 : 1) * batch_),
       discriminator_pass_(discriminator_, reference_d_ + 2 * batch_),
       latent_(backend,
@@ -104,6 +106,25 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
             ClassColumns(backend, rows, pixels_, classes_, (inputs - pixels_) / classes_);
         row_numbers_ = DeviceArray<std::int32_t>(backend, batch);
         labels_ = DeviceArray<std::int32_t>(backend, rows);
+    }
+    if (options.wrong_pairs) {
+        if (classes_ < 2) {
+            throw std::invalid_argument("--wrong-pairs: the patches have one class alone; give "
+                                        "patches of two, in folders by class");
+        }
+        wrong_pass_ = std::make_unique<Trace>(discriminator_, batch);
+        wrong_columns_ =
+            ClassColumns(backend, batch, pixels_, classes_, (inputs - pixels_) / classes_);
+        wrong_labels_ = DeviceArray<std::int32_t>(backend, batch);
+        wrong_answers_ = DeviceArray<float>(backend, 4 * batch);
+        wrong_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
+    }
+    if (options.lambda_kl > 0) {
+        condition_ = condition_layer(generator_.shape());
+        if (condition_ < 0) {
+            throw std::invalid_argument("--lambda-kl: the generator has no augment");
+        }
+        generator_pass_.start_from(condition_);
     }
     if (options.instance_noise > 0) {
         noisy_ = DeviceArray<float>(backend, rows * pixels_);
@@ -182,11 +203,16 @@ ShardPass GanTrainer::discriminator_pass(std::int64_t draw, std::int64_t rows, i
                                  static_cast<std::uint32_t>(Purpose::dropout_discriminator_step),
                                  count, 2});
     discriminator_losses(rows);
-    if (!penalty_) {
+    if (!penalty_ && !wrong_pass_) {
         return {&discriminator_pass_};
     }
-    return {&discriminator_pass_, [this, rows, count](Vector<float> gradients) {
-                add_gradient_penalty(gradients, rows, count);
+    return {&discriminator_pass_, [this, rows, draw, count](Vector<float> gradients) {
+                if (wrong_pass_) {
+                    add_wrong_pairs(gradients, iterations_.metrics(wrong_metric), rows, draw);
+                }
+                if (penalty_) {
+                    add_gradient_penalty(gradients, rows, count);
+                }
             }};
 }
 
@@ -242,6 +268,11 @@ ShardPass GanTrainer::generator_pass(std::int64_t rows, int slot) {
         {true, options_.seed, static_cast<std::uint32_t>(Purpose::dropout_generator_step), count,
          groups});
     generator_losses(rows);
+    if (condition_ >= 0) {
+        backend_.gaussian_divergence(
+            generator_pass_.gradient(condition_), iterations_.metrics(divergence_metric),
+            generator_pass_.output(condition_), static_cast<float>(options_.lambda_kl));
+    }
     std::int64_t from = discriminator_.layer_count() - 1;
     if (options_.feature_matching) {
         match_features(rows);
@@ -278,6 +309,9 @@ void GanTrainer::discriminator_losses(std::int64_t rows) {
             const Vector<float> losses = all.part(0, 2);
             backend_.weighted_sum(losses, losses, 1, own.part(0, 2), 1, {}, 0);
         }
+    }
+    if (wrong_pass_) {
+        weigh_terms(rows);
     }
 }
 
@@ -451,6 +485,10 @@ std::vector<GanMetrics> GanTrainer::run(std::int64_t count) {
              row[DiscriminatorMetrics::probability_real],
              row[DiscriminatorMetrics::probability_fake], row[DiscriminatorMetrics::accuracy],
              g[GeneratorMetrics::loss], row[penalty_metric], row[pixel_metric]});
+        if (knows_classes_well(options_)) {
+            metrics.back().loss_d_wrong = row[wrong_metric];
+            metrics.back().divergence = row[divergence_metric];
+        }
     }
     return metrics;
 }

@@ -40,13 +40,19 @@ struct GanMetrics {
     double loss_g = 0;
     double gradient_penalty = 0; // weighted, as it enters D's loss beside the two terms above
     double pixel_distance = 0;   // mean |G(z) - x|, unweighted
+    double loss_d_wrong =
+        0; // D's loss on patches with a wrong class, within loss_d_fake by its share
+    double divergence = 0; // of the codes around the means of the classes, unweighted
 
     double loss_d() const { return loss_d_real + loss_d_fake; }
 
-    // The same by name, in this order.
-    static std::vector<std::string> names();
-    std::vector<double> values() const;
+    // The same by name, in this order; the last two where the options ask for one of them.
+    static std::vector<std::string> names(const GanOptions& options);
+    std::vector<double> values(const GanOptions& options) const;
 };
+
+// Of the patches used, where options.conditional; 0: nobody asks. std::invalid_argument where one has none.
+std::int64_t classes_of(const GanOptions& options, const PatchRows& patches);
 
 class GanTrainer {
   public:
@@ -109,10 +115,26 @@ class GanTrainer {
     // What D is shown of the first `rows` rows of samples_: with noise, moved, with class columns.
     // step as above.
     Matrix<const float> shown(std::int64_t rows, std::int64_t step);
+    // The first `rows` of them again, before class columns.
+    Matrix<const float> seen(std::int64_t rows) const {
+        return (options_.augments()           ? moved_
+                : options_.instance_noise > 0 ? noisy_
+                                              : samples_)
+            .matrix(rows, pixels_);
+    }
     RandomStream augmentation(std::uint32_t use, std::int64_t step) const;
     // Sums over the heads of D. The metrics of probabilities are the last one's.
     void discriminator_losses(std::int64_t rows);
     void generator_losses(std::int64_t rows);
+    // The same patches as D was shown them, each with a class that it does not have, are fakes, too. With H
+    // heads D minimises the mean of H terms of real and of H + 1 of fake ones: the last head alone is asked
+    // about the class (Zhang et al. 2017).
+    void add_wrong_pairs(Vector<float> gradients, Vector<float> metric, std::int64_t rows,
+                         std::int64_t draw);
+    void weigh_terms(std::int64_t rows);
+    double share_of_fakes() const {
+        return 1.0 / static_cast<double>(discriminator_.shape().heads().size() + 1);
+    }
     void add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw);
     // From D's last hidden layer: the difference of the means over fakes and over patches.
     void match_features(std::int64_t rows);
@@ -144,6 +166,12 @@ class GanTrainer {
     DeviceArray<float>
         samples_; // [reference + 2B, pixels]: D step: patches, then fakes; G step: fakes
     // Only where the options need them:
+    std::int64_t condition_ = -1;            // condition_layer() of G, which --lambda-kl pulls at
+    std::unique_ptr<Trace> wrong_pass_;      // D of wrong pairs
+    ClassColumns wrong_columns_;             // of [B] rows
+    DeviceArray<std::int32_t> wrong_labels_; // [B]
+    DeviceArray<float> wrong_answers_; // [4 B, answers]: twice the logits, the gradients by them
+    DeviceArray<float> wrong_metrics_;
     DeviceArray<float> drawn_latent_;       // [B, latent_dim], before class columns
     DeviceArray<float> batch_latent_;       // [B, latent_dim] of all shards
     DeviceArray<float> noisy_;              // as samples_

@@ -151,7 +151,11 @@ void refuse_foreign_files(const fs::path& path) {
         const std::string name = entry.path().filename().string();
         const bool empty =
             (name == "log.txt" || entry.is_directory(error)) && fs::is_empty(entry.path(), error);
-        if (!empty && !(name.starts_with("params.json.") && name.ends_with(".partial"))) {
+        if (name == earlier_stage) {
+            if (!is_run_folder(entry.path())) {
+                refuse_foreign_files(entry.path());
+            }
+        } else if (!empty && !(name.starts_with("params.json.") && name.ends_with(".partial"))) {
             throw std::invalid_argument(fmt::format(
                 "{}: the folder is not empty ({}) and holds no run; choose another name",
                 path.string(), terminal_text(name)));
@@ -210,30 +214,28 @@ void RunFolder::open_log() {
     }
 }
 
-RunFolder RunFolder::create(const fs::path& path, const std::string& kind,
-                            const Parameters& parameters) {
+void RunFolder::check(const fs::path& path) {
     std::error_code error;
     if (fs::exists(path, error) && !fs::is_directory(path, error)) {
         throw std::invalid_argument(fmt::format(
             "{}: this is not a folder; choose another name for the run", path.string()));
     }
-    const auto refuse_second_run = [&] {
+    if (is_run_folder(path)) {
         throw std::invalid_argument(fmt::format(
             "{}: this folder holds a run already; go on with it by --resume or choose another name",
             path.string()));
-    };
-    if (is_run_folder(path)) {
-        refuse_second_run();
     }
-    const std::string text = encode_parameters(kind, parameters);
     refuse_foreign_files(path);
+}
+
+RunFolder RunFolder::create(const fs::path& path, const std::string& kind,
+                            const Parameters& parameters) {
+    check(path);
+    const std::string text = encode_parameters(kind, parameters);
     make_folder(path);
     RunFolder run(path);
     run.open_log(); // the lock: of two that begin at once one goes on
-    if (is_run_folder(path)) {
-        refuse_second_run();
-    }
-    refuse_foreign_files(path);
+    check(path);
     remove_abandoned_temporaries(path);
     write_parameters(path, text); // from here on the folder can be resumed
     make_folder(run.images());

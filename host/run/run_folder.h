@@ -30,6 +30,9 @@ struct ResumeRules {
     std::map<std::string, std::string> standard{}; // what a parameter was before it existed
 };
 
+// In a run of several stages: the run of the one before.
+constexpr const char* earlier_stage = "stage-1";
+
 struct Checkpoint {
     std::int64_t step = 0;
     std::filesystem::path folder;
@@ -58,6 +61,9 @@ Metrics read_metrics(const std::filesystem::path& csv);
 // std::runtime_error naming the file; what was complete before stays complete.
 class RunFolder {
   public:
+    // Throws what create would throw before it wrote anything.
+    static void check(const std::filesystem::path& path);
+
     // Makes the folder (and its parents). Refuses one that holds anything already:
     // std::invalid_argument, which tells how to resume when it is a run.
     static RunFolder create(const std::filesystem::path& path, const std::string& kind,

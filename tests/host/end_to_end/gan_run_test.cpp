@@ -66,7 +66,8 @@ std::vector<std::string> evaluated(std::vector<std::string> arguments, const cha
 }
 
 // What a run knows of its measurements: each step's values, to the last digit, and the best.
-std::string evaluations_of(const std::filesystem::path& run) {
+std::string evaluations_of(const std::filesystem::path& run,
+                           const char* best = "generator.safetensors") {
     std::string all;
     for (const char* metric : {"frechet_distance", "kernel_distance"}) {
         for (const MetricResult& line : read_metric_steps(run, metric)) {
@@ -77,7 +78,7 @@ std::string evaluations_of(const std::filesystem::path& run) {
             all += '\n';
         }
     }
-    return all + bytes_of_file(run / "checkpoints/best/generator.safetensors");
+    return all + bytes_of_file(run / "checkpoints/best" / best);
 }
 
 // What must not depend on interruptions, as one text: last checkpoint, metrics, last grid.
@@ -121,6 +122,92 @@ TEST(GanRun, KilledAndResumedOnTheCpuEndsInTheSameBytes) {
 
 TEST(GanRun, KilledAndResumedOnCudaEndsInTheSameBytes) {
     kill_and_resume("patchforge-simt", "cuda", 40, "9", 30);
+}
+
+// The first stage is a run within the folder of the second, which begins with its generator and leaves it as it is.
+TEST(GanRun, TwoStagesKilledAndResumedEndInTheSameBytes) {
+    const ScratchFolder folder("stack");
+    const Outcome made = run_program("patchforge-cpu", {"tissue", folder / "tissue", "--patients",
+                                                        "4", "--patches", "12", "--size", "16"});
+    ASSERT_EQ(made.status, 0) << made.output;
+    constexpr int steps = 24;
+    const auto stack = [&](const std::string& out) {
+        return evaluated({"train",
+                          "gan",
+                          "--data",
+                          folder / "tissue",
+                          "--out",
+                          out,
+                          "--preset",
+                          "stack",
+                          "--steps",
+                          std::to_string(steps),
+                          "--stage-1-steps",
+                          "30",
+                          "--batch-size",
+                          "6",
+                          "--latent-dim",
+                          "5",
+                          "--condition-dim",
+                          "3",
+                          "--log-interval",
+                          "7",
+                          "--checkpoint-interval",
+                          "6",
+                          "--device",
+                          "cpu",
+                          "--threads",
+                          "1",
+                          "--seed",
+                          "5"},
+                         "12");
+    };
+    const Outcome whole = run_program("patchforge-cpu", stack(folder / "whole"));
+    ASSERT_EQ(whole.status, 0) << whole.output;
+    const testing::InterruptedRun killed = testing::run_through_kills(
+        "patchforge-cpu", stack(folder / "killed"), folder.path() / "killed/stage-1", 12, 60);
+    ASSERT_EQ(killed.last.status, 0) << killed.last.output;
+    EXPECT_GE(killed.kills, 2);
+    EXPECT_TRUE(result_of(folder / "whole/stage-1", 30) ==
+                result_of(folder / "killed/stage-1", 30));
+    EXPECT_TRUE(result_of(folder / "whole", steps) == result_of(folder / "killed", steps));
+    const char* const best = "generator_ema.safetensors";
+    EXPECT_TRUE(evaluations_of(folder / "whole", best) == evaluations_of(folder / "killed", best));
+
+    const TensorFile first =
+        read_safetensors(folder / "whole/stage-1/checkpoints/step_30/generator_ema.safetensors");
+    for (const char* name : {"generator.safetensors", "generator_ema.safetensors"}) {
+        const TensorFile second =
+            read_safetensors(folder.path() / "whole/checkpoints/step_24" / name);
+        EXPECT_GT(second.tensors.size(), first.tensors.size());
+        for (const Tensor& tensor : first.tensors) {
+            const auto before = f32(tensor), after = f32(second.at(tensor.name));
+            EXPECT_TRUE(std::ranges::equal(before, after)) << name << ", " << tensor.name;
+        }
+    }
+    EXPECT_EQ(read_picture(folder.path() / "whole/images/small.png").height,
+              read_picture(folder.path() / "whole/stage-1/images/final.png").height);
+
+    for (const auto& [run, side] :
+         {std::pair(folder / "whole", 16), {folder / "whole/stage-1", 8}}) {
+        const Outcome fakes =
+            run_program("patchforge-cpu", {"generate", "--run", run, "--class", "all", "--count",
+                                           "6", "--out", folder / "fakes", "--device", "cpu"});
+        ASSERT_EQ(fakes.status, 0) << fakes.output;
+        EXPECT_EQ(read_picture(folder.path() / "fakes/1/fake_000001.png").width, side);
+    }
+    const Outcome scores =
+        run_program("patchforge-cpu", {"evaluate", "--run", folder / "whole", "--data",
+                                       folder / "tissue", "--count", "40", "--device", "cpu"});
+    EXPECT_EQ(scores.status, 0) << scores.output;
+
+    // Nothing is trained where the second stage could not be kept.
+    const Outcome again = run_program("patchforge-cpu", stack(folder / "whole"));
+    EXPECT_NE(again.status, 0);
+    EXPECT_NE(again.output.find("holds a run already"), std::string::npos) << again.output;
+    const Outcome foreign = run_program("patchforge-cpu", stack(folder / "tissue"));
+    EXPECT_NE(foreign.output.find("is not empty"), std::string::npos) << foreign.output;
+    EXPECT_FALSE(std::filesystem::exists(folder / "tissue/stage-1"));
 }
 
 // 128 + the signal after saving, so that a shell's && does not go on; the run that goes on ends in the same bytes.

@@ -60,6 +60,53 @@ TEST_P(GanTrace, FollowsPyTorch) {
     }
 }
 
+// Every value of a network's file, in the file's order.
+std::vector<double> all_values(const Network& network) {
+    std::vector<double> values;
+    for (const Tensor& tensor : network.weights().tensors) {
+        const auto numbers = f32(tensor);
+        values.insert(values.end(), numbers.begin(), numbers.end());
+    }
+    return values;
+}
+
+// stack_trace.json by record_stack_trace.py: wrong pairs, two heads and the divergence.
+TEST_P(GanTrace, AStageFollowsPyTorch) {
+    std::ifstream file("tests/host/gan/stack_trace.json");
+    ASSERT_TRUE(file) << "run the tests from the repository's root";
+    const nlohmann::json trace = nlohmann::json::parse(file);
+    const int side = trace["side"], channels = trace["channels"];
+    const std::int64_t count = trace["count"], classes = trace["classes"];
+    const std::vector<std::uint8_t> bytes =
+        testing::trace_patches(count, std::int64_t{channels} * side * side);
+    std::vector<std::int32_t> labels;
+    for (std::int64_t i = 0; i < count; ++i) {
+        labels.push_back(static_cast<std::int32_t>(i * i % classes));
+    }
+    labels[0] = 2; // which no square is modulo 3
+    GanOptions options;
+    options.conditional = options.wrong_pairs = true;
+    options.network_g = trace["network_g"];
+    options.network_d = trace["network_d"];
+    options.lambda_kl = trace["lambda_kl"];
+    options.batch_size = trace["batch_size"];
+    options.latent_dim = trace["latent_dim"];
+    options.learning_rate_d = options.learning_rate_g = trace["lr"];
+    options.seed = trace["seed"];
+    options.steps = trace["steps"];
+    options.validate();
+    GanTrainer trainer(backend(), options, {bytes.data(), count, channels, side, side, labels, {}});
+    const std::vector<GanMetrics> ours = trainer.run(options.steps);
+    for (std::size_t step = 0; step < ours.size(); ++step) {
+        testing::expect_near({ours[step].loss_d_real, ours[step].loss_d_fake,
+                              ours[step].loss_d_wrong, ours[step].loss_g, ours[step].divergence},
+                             trace["losses"][step], 5e-6, "losses of step " + std::to_string(step));
+    }
+    testing::expect_near(all_values(trainer.generator()), trace["generator"], 5e-5, "generator");
+    testing::expect_near(all_values(trainer.discriminator()), trace["discriminator"], 5e-5,
+                         "discriminator");
+}
+
 PATCHFORGE_ON_EVERY_BACKEND(GanTrace);
 
 } // namespace

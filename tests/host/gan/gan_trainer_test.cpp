@@ -120,7 +120,7 @@ TEST_P(GanTrainerTest, TrueSizeOfTheLastBatch) {
     GanTrainer dropping(backend(), options, patches.rows);
     EXPECT_EQ(dropping.batches_per_epoch(), 2);
     for (const GanMetrics& metrics : trainer.run(7)) {
-        for (const double value : metrics.values()) {
+        for (const double value : metrics.values(options)) {
             EXPECT_TRUE(std::isfinite(value));
         }
     }
@@ -197,6 +197,9 @@ TEST(GanOptions, EquilibriaOfTheLogisticLosses) {
     const GanEquilibrium plain = gan_equilibrium(GanLoss::non_saturating, 1);
     EXPECT_NEAR(plain.loss_d, 1.386294361, 1e-9);
     EXPECT_NEAR(plain.loss_g, 0.693147181, 1e-9);
+    const GanEquilibrium likely = gan_equilibrium(GanLoss::maximum_likelihood, 1);
+    EXPECT_NEAR(likely.loss_d, plain.loss_d, 1e-12);
+    EXPECT_NEAR(likely.loss_g, -0.5, 1e-12); // -exp(0) / 2
     const GanEquilibrium smooth = gan_equilibrium(GanLoss::non_saturating, 0.9);
     EXPECT_NEAR(smooth.probability, 0.45, 1e-12);
     EXPECT_NEAR(smooth.loss_d, 1.376277627, 1e-9);
@@ -229,9 +232,18 @@ TEST(GanShapes, NamedNetworksFitEverySide) {
             const GanShapes shapes = gan_shapes(options, pictures, 0, 0, 0);
             EXPECT_EQ(shapes.generator.layers.back().out(), pictures) << name << ", " << side;
             EXPECT_EQ(shapes.discriminator.in, pictures) << name << ", " << side;
+            options.projection =
+                !name.starts_with("dcgan"); // which has no features before its answer
+            const GanShapes classed = gan_shapes(options, pictures, 2, 0, 0);
+            EXPECT_EQ(classed.discriminator.in, (Extent{5, side, side})) << name << ", " << side;
+            EXPECT_EQ(classed.generator.inputs(), options.latent_dim + 2);
+            options.projection = false;
         }
         EXPECT_THROW(gan_shapes(options, {3, 32, 48}, 0, 0, 0), std::invalid_argument);
     }
+    options.projection = true;
+    EXPECT_THROW(gan_shapes(options, {3, 50, 50}, 2, 0, 0), std::invalid_argument); // dcgan-64
+    options.projection = false;
     options.network = "tissue";
     const GanShapes tissue = gan_shapes(options, {3, 50, 50}, 0, 0, 0);
     EXPECT_EQ(tissue.generator.parameter_count(), 283673);
@@ -241,6 +253,40 @@ TEST(GanShapes, NamedNetworksFitEverySide) {
     const GanShapes dcgan = gan_shapes(options, {3, 50, 50}, 0, 0, 0);
     EXPECT_EQ(dcgan.generator.parameter_count(), 2077568);
     EXPECT_EQ(dcgan.discriminator.parameter_count(), 1561344);
+}
+
+// The second stage begins with the generator of the first, fixed, under the same names.
+TEST(GanShapes, StagesFitEveryEvenSide) {
+    GanOptions options;
+    options.mode = GanMode::stack;
+    options.conditional = options.wrong_pairs = true;
+    options.lambda_kl = 2;
+    for (const int side : {16, 18, 28, 34, 48, 50, 64, 70}) {
+        SCOPED_TRACE(side);
+        const GanOptions first = stage_options(options, 1, {3, side, side}, 2);
+        const GanOptions second = stage_options(options, 2, {3, side, side}, 2);
+        const GanShapes small = gan_shapes(first, {3, side / 2, side / 2}, 2, 0, 0);
+        const GanShapes large = gan_shapes(second, {3, side, side}, 2, 0, 0);
+        EXPECT_EQ(large.generator.inputs(), small.generator.inputs() + options.condition_dim);
+        EXPECT_EQ(small.discriminator.heads().size(), 1u);
+        EXPECT_EQ(large.discriminator.heads().size(), 2u);
+        ASSERT_GT(large.generator.layers.size(), small.generator.layers.size());
+        for (std::size_t l = 0; l < large.generator.layers.size(); ++l) {
+            const LayerShape& layer = large.generator.layers[l];
+            const bool earlier = l < small.generator.layers.size();
+            if (earlier) {
+                EXPECT_EQ(layer.weight_name(), small.generator.layers[l].weight_name());
+                EXPECT_EQ(layer.outputs, small.generator.layers[l].outputs);
+            }
+            if (layer.has_weights() || layer.normalisation != Normalisation::none) {
+                EXPECT_EQ(layer.trained, !earlier) << l;
+            }
+        }
+    }
+    EXPECT_THROW(stage_options(options, 1, {3, 49, 49}, 2), std::invalid_argument);
+    EXPECT_THROW(stage_options(options, 1, {3, 32, 48}, 2), std::invalid_argument);
+    options.network = "light";
+    EXPECT_THROW(stage_options(options, 1, {3, 50, 50}, 2), std::invalid_argument);
 }
 
 } // namespace

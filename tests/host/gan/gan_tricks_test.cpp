@@ -108,6 +108,22 @@ const std::vector<Variant>& variants() {
              o.one_fake = true;
              o.r1 = 3;
          }},
+        {"wrong pairs, a projection, codes around the means of classes",
+         [](GanOptions& o) {
+             o.network_g = "7x1x1; channels 5 2; linear 2>4 as=condition; channels 3 2 from=input; "
+                           "augment condition as=code; channels 0 3 from=input; concat code; "
+                           "linear 5>12 fixed; view 3x2x2 norm=batch relu fixed; linear 12>35 tanh";
+             o.network_d =
+                 "3x5x7; channels 0 1; conv 1>3 k3 s2 p1 spectral leaky_relu; pool sum "
+                 "as=features; linear 3>1 as=judged; channels 1 2 from=input; pool "
+                 "global; linear 2>3 nobias as=class; dot class from=features; add judged";
+             choose_loss(o, "ml");
+             o.conditional = o.wrong_pairs = true;
+             o.lambda_kl = 2;
+             o.translation = 1;
+             o.ema = 0.9;
+             o.n_critic = 2;
+         }},
         {"feature matching", [](GanOptions& o) { o.feature_matching = true; }},
         {"historical averaging", [](GanOptions& o) { o.lambda_history = 0.1; }},
         {"batch normalisation",
@@ -150,7 +166,7 @@ TEST_P(GanVariants, EveryOneResumesExactly) {
         options.validate();
         GanTrainer whole(backend(), options, patches.rows);
         for (const GanMetrics& metrics : whole.run(11)) {
-            for (const double value : metrics.values()) {
+            for (const double value : metrics.values(options)) {
                 EXPECT_TRUE(std::isfinite(value));
             }
         }

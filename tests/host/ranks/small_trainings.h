@@ -39,7 +39,7 @@ inline TrainingResult trained_gan(const GanOptions& options, Backend& backend,
     TrainingResult result;
     for (const int count : {1, steps - 1}) {
         for (const GanMetrics& metrics : trainer.run(count)) {
-            result.metrics.push_back(metrics.values());
+            result.metrics.push_back(metrics.values(options));
         }
     }
     result.files = trainer.checkpoint();
