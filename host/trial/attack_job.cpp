@@ -37,6 +37,20 @@ OutputFolder::Inputs AttackJob::inputs() const {
     return inputs;
 }
 
+double AttackJob::largest_epsilon() const {
+    return *std::max_element(epsilons.begin(), epsilons.end());
+}
+
+std::string AttackJob::why_unchecked() const {
+    const double epsilon = largest_epsilon();
+    return !sanity                      ? "--no-sanity was given"
+           : transfer                   ? "a transfer matrix judges pictures, not a defence"
+           : options.norm != Norm::linf ? "they know L-infinity alone"
+           : !(epsilon > 0)             ? "no budget is above 0"
+           : epsilon >= 1               ? "the largest budget is not below 1"
+                                        : "";
+}
+
 std::vector<std::string> AttackJob::models() const {
     std::vector<std::string> paths;
     for (const auto& victim : victims) {

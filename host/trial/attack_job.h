@@ -50,6 +50,10 @@ struct AttackJob {
 
     // Throws std::invalid_argument naming the option, also where `out` holds something that must
     // not be overwritten.
+    double largest_epsilon() const;
+    // Why the evaluation is not checked; empty: it is.
+    std::string why_unchecked() const;
+
     void validate() const;
 };
 

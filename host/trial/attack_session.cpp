@@ -75,10 +75,9 @@ class Session {
     void attack_with_detector();
     void compare_defences();
     void transfer();
-    // Why the evaluation is not checked; empty: it is.
-    std::string why_unchecked() const;
     void check_sanity();
     void add_curves();
+    void show(const AttackResult& result, const std::string& attack, const LoadedVictim& victim);
     void add_chart(const std::optional<Chart>& chart, const char* file, const char* caption);
     void remember(const LoadedVictim& victim, const AttackResult& result);
     void transfer(const AttackMethod& method, double epsilon,
@@ -87,9 +86,6 @@ class Session {
                const std::vector<std::vector<std::string>>& rows) {
         print_line(table_text(columns, rows));
         report_.table(caption, columns, rows);
-    }
-    double largest_epsilon() const {
-        return *std::max_element(job_.epsilons.begin(), job_.epsilons.end());
     }
     void finish();
 
@@ -124,7 +120,7 @@ void Session::run_method(
 }
 
 void Session::remember(const LoadedVictim& victim, const AttackResult& result) {
-    if (result.epsilon != largest_epsilon() || job_.options.targeted()) {
+    if (result.epsilon != job_.largest_epsilon() || job_.options.targeted()) {
         return;
     }
     std::vector<std::uint8_t>& fallen =
@@ -144,12 +140,10 @@ void Session::attack_one() {
             [&](const AttackResult& result, const AttackSummary& summary) {
                 summaries_.push_back(summary);
                 const bool last = method->bounded
-                                      ? result.epsilon == largest_epsilon()
+                                      ? result.epsilon == job_.largest_epsilon()
                                       : result.lambda == job_.budgets(*method).back().second;
                 if (last) {
-                    report_.sheet(attack_sheet(result, chosen_.set, format(), sheet_rows),
-                                  fmt::format("{}, eps {}, in the 8 bits of a file", summary.attack,
-                                              epsilon_text(result.epsilon)));
+                    show(result, summary.attack, victims_.front());
                 }
                 if (job_.save && result.epsilon > 0 && SharedRows::writes()) {
                     const fs::path folder =
@@ -190,12 +184,7 @@ void Session::attack_one() {
           class_rows(summaries_));
     if (format().class_names == std::vector<std::string>{"no cancer", "cancer"}) {
         for (const AttackSummary& s : summaries_) {
-            print_line(fmt::format(
-                "{} eps {}: missed cancers {} of {}, false alarms {} of {}, balanced accuracy "
-                "{}, AUC {}",
-                s.attack, epsilon_text(s.epsilon), s.classes[1].wrong(), s.classes[1].total,
-                s.classes[0].wrong(), s.classes[0].total, figure_text(s.balanced_accuracy, 4),
-                figure_text(s.auc, 4)));
+            print_line(cancer_sentence(s));
         }
     }
     const auto [held, text] = budgets_held(summaries_);
@@ -262,18 +251,16 @@ void Session::add_curves() {
               "What success costs in distance: a point for each lambda, the largest on the left.");
 }
 
-std::string Session::why_unchecked() const {
-    const double epsilon = largest_epsilon();
-    return !job_.sanity                      ? "--no-sanity was given"
-           : job_.transfer                   ? "a transfer matrix judges pictures, not a defence"
-           : job_.options.norm != Norm::linf ? "they know L-infinity alone"
-           : !(epsilon > 0)                  ? "no budget is above 0"
-           : epsilon >= 1                    ? "the largest budget is not below 1"
-                                             : "";
+void Session::show(const AttackResult& result, const std::string& attack,
+                   const LoadedVictim& victim) {
+    const std::string on = victims_.size() > 1 ? " on " + victim.name : "";
+    report_.sheet(attack_sheet(result, chosen_.set, format(), sheet_rows),
+                  fmt::format("{}{}, eps {}, in the 8 bits of a file", attack, on,
+                              epsilon_text(result.epsilon)));
 }
 
 void Session::check_sanity() {
-    const std::string reason = why_unchecked();
+    const std::string reason = job_.why_unchecked();
     if (!reason.empty()) {
         const std::string line = "The checks of this evaluation were left out: " + reason;
         print_line(line);
@@ -283,7 +270,7 @@ void Session::check_sanity() {
     }
     report_.section("Can this evaluation be trusted?");
     for (std::size_t v = 0; v < victims_.size(); ++v) {
-        const Evaluation evaluation{victims_[v].members(), detector_.get(), largest_epsilon(),
+        const Evaluation evaluation{victims_[v].members(), detector_.get(), job_.largest_epsilon(),
                                     fallen_[v]};
         const std::string whose = victims_.size() > 1 ? victims_[v].name + ": " : "";
         for (const SanityCheck& check : sanity_checks(evaluation, chosen_.set, sanity_count)) {
@@ -319,27 +306,31 @@ void Session::compare_defences() {
         std::vector<std::string> row = {victim.name, ""};
         kept.push_back({victim.name, std::numeric_limits<double>::quiet_NaN()});
         for (const AttackMethod* method : job_.methods) {
-            run_method(victim, nullptr, *method, [&](const AttackResult&, const AttackSummary& s) {
-                AttackSummary named = s;
-                named.attack = victim.name + ": " + s.attack;
-                summaries_.push_back(named);
-                row[1] = figure_text(s.clean_accuracy(), 4);
-                if (s.epsilon == largest_epsilon() && s.epsilon > 0) {
-                    kept.back().robust = std::fmin(kept.back().robust, s.robust_accuracy());
-                }
-                if (s.epsilon > 0) {
-                    row.push_back(figure_text(s.robust_accuracy(), 4));
-                    if (&victim == &victims_.front()) {
-                        columns.push_back(std::string(method->name) + " " +
-                                          (std::isinf(s.epsilon)
-                                               ? fmt::format("lambda {:g}", s.lambda)
-                                               : epsilon_text(s.epsilon)));
+            run_method(
+                victim, nullptr, *method, [&](const AttackResult& result, const AttackSummary& s) {
+                    if (&victim == &victims_.front() && s.epsilon == job_.largest_epsilon()) {
+                        show(result, s.attack, victim);
                     }
-                }
-            });
+                    AttackSummary named = s;
+                    named.attack = victim.name + ": " + s.attack;
+                    summaries_.push_back(named);
+                    row[1] = figure_text(s.clean_accuracy(), 4);
+                    if (s.epsilon == job_.largest_epsilon() && s.epsilon > 0) {
+                        kept.back().robust = std::fmin(kept.back().robust, s.robust_accuracy());
+                    }
+                    if (s.epsilon > 0) {
+                        row.push_back(figure_text(s.robust_accuracy(), 4));
+                        if (&victim == &victims_.front()) {
+                            columns.push_back(std::string(method->name) + " " +
+                                              (std::isinf(s.epsilon)
+                                                   ? fmt::format("lambda {:g}", s.lambda)
+                                                   : epsilon_text(s.epsilon)));
+                        }
+                    }
+                });
         }
         AttackRunner runner(victim.members(), nullptr, chosen_.set, options_of(plain()));
-        const LossSensitivity sensitivity = runner.sensitivity(largest_epsilon());
+        const LossSensitivity sensitivity = runner.sensitivity(job_.largest_epsilon());
         const double cost = victim.training_step / victims_.front().training_step;
         row.push_back(figure_text(cost, 2));
         row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l1));
@@ -390,19 +381,15 @@ void Session::transfer(const AttackMethod& method, double epsilon,
     for (const LoadedVictim& source : victims_) {
         AttackRunner forger(source.members(), nullptr, chosen_.set, options_of(method));
         const AttackResult forged = forger.run(epsilon);
+        if (&source == &victims_.front() && epsilon == job_.largest_epsilon()) {
+            show(forged, options_of(method).text(format().pixels()), source);
+        }
         const AttackSet images{forged.levels, chosen_.set.labels, {}};
         std::vector<std::string> row = {source.name};
         for (std::size_t t = 0; t < victims_.size(); ++t) {
             const std::vector<std::int32_t> answers =
                 AttackRunner(victims_[t].members(), nullptr, images, options_of(plain())).clean();
-            std::int64_t correct = 0, broken = 0;
-            for (std::size_t i = 0; i < answers.size(); ++i) {
-                const bool right = clean[t][i] == images.labels[i];
-                correct += right;
-                const std::int32_t target = forged.samples[i].target;
-                broken +=
-                    right && (target >= 0 ? answers[i] == target : answers[i] != images.labels[i]);
-            }
+            const auto [broken, correct] = broken_of_right(forged, images, clean[t], answers);
             const double rate = share_of(broken, correct);
             if (&victims_[t] != &source) {
                 passed.push_back(rate);

@@ -145,6 +145,19 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
     return summary;
 }
 
+BrokenOfRight broken_of_right(const AttackResult& forged, const AttackSet& set,
+                              const std::vector<std::int32_t>& clean,
+                              const std::vector<std::int32_t>& answers) {
+    BrokenOfRight result;
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        const std::int32_t label = set.labels[i], target = forged.samples[i].target;
+        const bool right = clean[i] == label;
+        result.correct += right;
+        result.broken += right && (target >= 0 ? answers[i] == target : answers[i] != label);
+    }
+    return result;
+}
+
 std::string epsilon_text(double epsilon) {
     if (!std::isfinite(epsilon)) {
         return undefined;

@@ -68,6 +68,15 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
                         const AttackOptions& options, const std::vector<std::string>& class_names,
                         std::int64_t pixels);
 
+// Of a model that was not attacked itself: how many of what it gets right (`clean`: its answers before)
+// forgeries break, and how many it gets right. One that has a target breaks by that answer alone.
+struct BrokenOfRight {
+    std::int64_t broken = 0, correct = 0;
+};
+BrokenOfRight broken_of_right(const AttackResult& forged, const AttackSet& set,
+                              const std::vector<std::int32_t>& clean,
+                              const std::vector<std::int32_t>& answers);
+
 // "0", "8/255", "0.05", "–" for no budget.
 std::string epsilon_text(double epsilon);
 

@@ -92,6 +92,15 @@ attack_figures(const std::vector<AttackSummary>& summaries) {
     return figures;
 }
 
+std::string cancer_sentence(const AttackSummary& s) {
+    return fmt::format(
+        "{} eps {}: missed cancers {} of {}, false alarms {} of {}, balanced accuracy "
+        "{}, AUC {}",
+        s.attack, epsilon_text(s.epsilon), s.classes[1].wrong(), s.classes[1].total,
+        s.classes[0].wrong(), s.classes[0].total, figure_text(s.balanced_accuracy, 4),
+        figure_text(s.auc, 4));
+}
+
 std::pair<bool, std::string> budgets_held(const std::vector<AttackSummary>& summaries) {
     std::int64_t ball = 0, box = 0, bad = 0;
     double ulps = 0;

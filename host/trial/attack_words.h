@@ -19,6 +19,9 @@ std::string attack_sentence(const std::string& victim, const std::vector<AttackS
 std::vector<std::pair<std::string, std::string>>
 attack_figures(const std::vector<AttackSummary>& summaries);
 
+// Of the classes "no cancer" and "cancer": what is missed and what is a false alarm.
+std::string cancer_sentence(const AttackSummary& summary);
+
 // Whether every example stayed within its budget and the box, and what was found.
 std::pair<bool, std::string> budgets_held(const std::vector<AttackSummary>& summaries);
 

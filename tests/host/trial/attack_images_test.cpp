@@ -6,6 +6,7 @@
 
 #include "data/patch_folder.h"
 #include "host/trial/attack_images.h"
+#include "host/trial/attack_table.h"
 #include "tests/host/attack/attacked_models.h"
 #include "tests/host/temporary_folder.h"
 
@@ -77,6 +78,24 @@ TEST_P(AttackImages, NoNameIsUsedTwice) {
         files += entry.is_regular_file();
     }
     EXPECT_EQ(files, samples);
+}
+
+// What a model got right and no longer does; forgeries with a target break by that answer alone.
+TEST(Transfer, CountsWhatWasRightBefore) {
+    AttackResult forged;
+    forged.samples.resize(4);
+    AttackSet set;
+    set.labels = {0, 0, 2, 2};
+    const std::vector<std::int32_t> clean = {0, 1, 2, 2}, answers = {1, 2, 2, 0};
+    BrokenOfRight counts = broken_of_right(forged, set, clean, answers);
+    EXPECT_EQ(counts.correct, 3);
+    EXPECT_EQ(counts.broken, 2);
+    for (SampleOutcome& sample : forged.samples) {
+        sample.target = 1;
+    }
+    counts = broken_of_right(forged, set, clean, answers);
+    EXPECT_EQ(counts.correct, 3);
+    EXPECT_EQ(counts.broken, 1);
 }
 
 // Sheets take from every class in turn: a set in the order of its classes does not hide the last.
