@@ -11,7 +11,7 @@
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/classifier_scores.h"
 #include "host/translate/cycle_trainer.h"
-#include "host/translate/judge.h"
+#include "host/translate/modes/judge.h"
 #include "host/translate/picture_pairs.h"
 #include "host/translate/translation_task.h"
 #include "host/translate/translator.h"

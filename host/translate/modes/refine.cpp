@@ -10,7 +10,7 @@
 #include "data/resample.h"
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/real_or_fake.h"
-#include "host/translate/judge.h"
+#include "host/translate/modes/judge.h"
 #include "host/translate/picture_pairs.h"
 #include "host/translate/refine_trainer.h"
 #include "host/translate/translation_task.h"

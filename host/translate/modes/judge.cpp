@@ -1,4 +1,4 @@
-#include "host/translate/judge.h"
+#include "host/translate/modes/judge.h"
 
 #include "host/translate/picture_pairs.h"
 
