@@ -21,7 +21,7 @@ TEST(Progress, LineShowsBarRateAndTimeLeft) {
     // A resumed run counts only its own steps into the rate.
     EXPECT_EQ(progress_line("train", 150, 200, "steps", 100, 10, 0),
               "train  75% [==================      ] 150/200 steps, 5.0 steps/s, 10 s left");
-    EXPECT_EQ(progress_line("scan", 7, 0, "files", 0, 14, 0), "scan 7 files, 2.0 s/files");
+    EXPECT_EQ(progress_line("scan", 7, 0, "files", 0, 14, 0), "scan 7 files, 2.0 s/file");
     EXPECT_EQ(progress_line("train", 0, 200, "steps", 0, 0, 8), "train   ");
 }
 
