@@ -1,5 +1,6 @@
 #include "tests/ptx/statements.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -113,10 +114,11 @@ std::optional<FormStatement> of_type(const std::vector<std::string>& parts) {
         });
         statement.ulps = 2;
     } else if (base == "ex2") {
-        statement = by_lane([](const Slots& in, Slots& out) {
-            const long double power =
-                std::exp2(static_cast<long double>(flushed(in.get<float>(0))));
-            out.set(result_slot, flushed(static_cast<float>(power)));
+        const bool flushes = std::ranges::count(parts, "ftz") > 0;
+        statement = by_lane([flushes](const Slots& in, Slots& out) {
+            const auto kept = [=](float value) { return flushes ? flushed(value) : value; };
+            const long double power = std::exp2(static_cast<long double>(kept(in.get<float>(0))));
+            out.set(result_slot, kept(static_cast<float>(power)));
         });
         statement.ulps = 4;
     } else {
