@@ -18,6 +18,13 @@ struct Image {
     std::vector<std::uint8_t> pixels;
 };
 
+/// Picture i of many of one size that lie one behind the other.
+inline Image picture_at(const std::uint8_t* bytes, std::int64_t i, int channels, int height,
+                        int width) {
+    const std::int64_t size = std::int64_t{channels} * height * width;
+    return {width, height, channels, {bytes + i * size, bytes + (i + 1) * size}};
+}
+
 /// True when the planes are equal, or there is one.
 bool is_grey(const Image& image);
 

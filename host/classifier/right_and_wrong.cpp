@@ -5,21 +5,14 @@
 #include <algorithm>
 #include <vector>
 
+#include "data/picture.h"
+
 namespace patchforge {
 
 namespace {
 
 constexpr std::int64_t pictures_a_row = 8;
 constexpr std::size_t most_classes = 5;
-
-Image patch_at(const PatchRows& patches, std::int64_t position) {
-    const std::uint8_t* const first =
-        patches.pixels + patches.row(position) * patches.pixels_per_patch();
-    return {patches.width,
-            patches.height,
-            patches.channels,
-            {first, first + patches.pixels_per_patch()}};
-}
 
 } // namespace
 
@@ -45,9 +38,10 @@ PictureSheet right_and_wrong(const PatchRows& patches, std::span<const std::int3
             }
             std::vector<Image> pictures;
             for (std::int64_t i = 0; i < shown; ++i) {
-                pictures.push_back(patch_at(
-                    patches,
-                    (*positions)[static_cast<std::size_t>(i * std::ssize(*positions) / shown)]));
+                const std::int64_t position =
+                    (*positions)[static_cast<std::size_t>(i * std::ssize(*positions) / shown)];
+                pictures.push_back(picture_at(patches.pixels, patches.row(position),
+                                              patches.channels, patches.height, patches.width));
             }
             sheet.rows.push_back(std::move(pictures));
             sheet.row_names.push_back(

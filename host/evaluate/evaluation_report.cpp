@@ -113,14 +113,6 @@ std::vector<Image> some_of(const ImageSet& set, std::int32_t label, std::int64_t
     return some;
 }
 
-PictureBytes bytes_of(const ImageSet& images, std::int64_t at_most) {
-    const Extent extent{static_cast<int>(images.shape.channels),
-                        static_cast<int>(images.shape.height),
-                        static_cast<int>(images.shape.width)};
-    const std::int64_t count = std::min(images.count(), at_most);
-    return {std::span(images.bytes).first(static_cast<std::size_t>(count * extent.size())), extent};
-}
-
 // A drawing is as good with some of them.
 constexpr std::int64_t drawn = 500;
 
@@ -134,7 +126,9 @@ void add_texture_charts(Report& report, const EvaluatedImages& images) {
         if (set.count() == 0) {
             return;
         }
-        const PictureBytes bytes = bytes_of(set, drawn);
+        PictureBytes bytes = bytes_of(set);
+        bytes.bytes = bytes.bytes.first(
+            static_cast<std::size_t>(std::min(set.count(), drawn) * bytes.extent.size()));
         const std::vector<float> deviations = laplacian_deviations(bytes);
         sharpness.push_back({name, {}, {deviations.begin(), deviations.end()}});
         if (side == images.training.shape.width) {

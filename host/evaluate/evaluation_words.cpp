@@ -6,6 +6,8 @@
 #include <cmath>
 #include <limits>
 
+#include "host/page/figure_text.h"
+
 namespace patchforge {
 
 const std::vector<Measure>& shown_measures() {
@@ -169,13 +171,9 @@ constexpr double copying = -3;
 // What one number a patch must not tell.
 constexpr double told_by_sharpness = 0.75;
 
-std::string percent(double share) {
-    return std::isfinite(share) ? fmt::format("{:.0f} %", 100 * share) : "–";
-}
-
 // " (other patients: 85 %)", or nothing without a floor.
 std::string beside(const ImageEvaluation& evaluation, const std::string& text) {
-    return evaluation.floor.empty() || text == "–"
+    return evaluation.floor.empty() || text == undefined
                ? ""
                : fmt::format(" ({}: {})", evaluation.floor.front().compared, text);
 }
@@ -197,12 +195,13 @@ EvaluationVerdict distance_verdict(const ImageEvaluation& evaluation, const std:
     }
     const double real_precision = in(evaluation.floor, "precision_recall", "precision");
     const double real_recall = in(evaluation.floor, "precision_recall", "recall");
-    return {fmt::format(
-                "{} of the fakes lie among real patches{}, and {} of the real patches among "
-                "fakes{}, in {}.",
-                percent(precision), beside(evaluation, percent(real_precision)), percent(recall),
-                beside(evaluation, percent(real_recall)), extractor_words(features)),
-            precision < much_less * real_precision || recall < much_less * real_recall};
+    return {
+        fmt::format("{} of the fakes lie among real patches{}, and {} of the real patches among "
+                    "fakes{}, in {}.",
+                    percent_text(precision), beside(evaluation, percent_text(real_precision)),
+                    percent_text(recall), beside(evaluation, percent_text(real_recall)),
+                    extractor_words(features)),
+        precision < much_less * real_precision || recall < much_less * real_recall};
 }
 
 } // namespace
@@ -219,11 +218,9 @@ std::vector<EvaluationVerdict> evaluation_verdicts(const ImageEvaluation& evalua
     if (const double auc = grey(evaluation.generated); std::isfinite(auc)) {
         const double floor = grey(evaluation.floor);
         verdicts.push_back(
-            {fmt::format(
-                 "Sharpness alone tells fakes from real patches with AUC {:.3f}{}; 0.5 is "
-                 "chance.",
-                 auc,
-                 beside(evaluation, std::isfinite(floor) ? fmt::format("{:.3f}", floor) : "–")),
+            {fmt::format("Sharpness alone tells fakes from real patches with AUC {:.3f}{}; 0.5 is "
+                         "chance.",
+                         auc, beside(evaluation, figure_text(floor, 3))),
              auc > std::max(told_by_sharpness, floor)});
     }
     if (const MetricResult* result = find_result(evaluation.generated, "", "memorisation")) {

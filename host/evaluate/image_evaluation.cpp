@@ -65,13 +65,6 @@ ImageSet noise_like(const ImageSet& like, std::uint64_t seed) {
     return images;
 }
 
-PictureBytes bytes_of(const ImageSet& images) {
-    const ImageShape& shape = images.shape;
-    return {images.bytes,
-            {static_cast<int>(shape.channels), static_cast<int>(shape.height),
-             static_cast<int>(shape.width)}};
-}
-
 class Evaluation {
   public:
     Evaluation(const ImageSet& reference, const ImageSet& generated, const ImageSet& training,

@@ -17,12 +17,14 @@ static_assert(images_for_components == 10 * pca_components);
 } // namespace
 
 Image image_at(const ImageSet& set, std::int64_t i) {
-    const std::int64_t size = set.shape.channels * set.shape.height * set.shape.width;
-    const auto begin = set.bytes.begin() + i * size;
-    return {static_cast<int>(set.shape.width),
-            static_cast<int>(set.shape.height),
-            static_cast<int>(set.shape.channels),
-            {begin, begin + size}};
+    return picture_at(set.bytes.data(), i, static_cast<int>(set.shape.channels),
+                      static_cast<int>(set.shape.height), static_cast<int>(set.shape.width));
+}
+
+PictureBytes bytes_of(const ImageSet& images) {
+    return {images.bytes,
+            {static_cast<int>(images.shape.channels), static_cast<int>(images.shape.height),
+             static_cast<int>(images.shape.width)}};
 }
 
 Features pixels_of(const ImageSet& images) {

@@ -8,6 +8,7 @@
 #include "data/png.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/evaluate/random_network.h"
+#include "host/evaluate/texture.h"
 #include "host/model/classifier_model.h"
 #include "host/numerics/features.h"
 
@@ -27,6 +28,7 @@ struct ImageSet {
 };
 
 Image image_at(const ImageSet& set, std::int64_t i);
+PictureBytes bytes_of(const ImageSet& images);
 // Pixels in [-1, 1].
 Features pixels_of(const ImageSet& images);
 

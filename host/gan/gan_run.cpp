@@ -31,9 +31,8 @@ constexpr int grid_columns = 8;
 // Every row at half its sides, into `pixels`: those that are held out too, so that numbers stay.
 PatchRows halved(PatchRows rows, std::vector<std::uint8_t>& pixels) {
     for (std::int64_t row = 0; row < rows.count; ++row) {
-        const std::uint8_t* const patch = rows.pixels + row * rows.pixels_per_patch();
-        const Image small = halved_by_means(
-            {rows.width, rows.height, rows.channels, {patch, patch + rows.pixels_per_patch()}});
+        const Image small =
+            halved_by_means(picture_at(rows.pixels, row, rows.channels, rows.height, rows.width));
         pixels.insert(pixels.end(), small.pixels.begin(), small.pixels.end());
     }
     rows.pixels = pixels.data();
@@ -234,12 +233,8 @@ void GanFamily::introduce(TrainingRun& run) {
         std::vector<Image> patches;
         const std::int64_t shown = std::min(grid_images, rows_.used());
         for (std::int64_t i = 0; i < shown; ++i) {
-            const std::uint8_t* patch =
-                rows_.pixels + rows_.row(i * rows_.used() / shown) * rows_.pixels_per_patch();
-            patches.push_back({rows_.width,
-                               rows_.height,
-                               rows_.channels,
-                               {patch, patch + rows_.pixels_per_patch()}});
+            patches.push_back(picture_at(rows_.pixels, rows_.row(i * rows_.used() / shown),
+                                         rows_.channels, rows_.height, rows_.width));
         }
         write_png(real, image_grid(patches, grid_columns));
     }

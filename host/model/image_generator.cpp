@@ -138,14 +138,11 @@ std::vector<std::uint8_t> ImageGenerator::bytes(const std::vector<float>& latent
 std::vector<Image> ImageGenerator::images(const std::vector<float>& latents,
                                           std::int64_t first_picture) {
     const std::vector<std::uint8_t> all = bytes(latents, first_picture);
-    const auto size = static_cast<std::size_t>(network_->shape().outputs());
+    const std::int64_t count = std::ssize(all) / network_->shape().outputs();
     std::vector<Image> result;
-    for (std::size_t first = 0; first < all.size(); first += size) {
-        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(first);
-        result.push_back({format_.width,
-                          format_.height,
-                          format_.channels,
-                          {begin, begin + static_cast<std::ptrdiff_t>(size)}});
+    for (std::int64_t i = 0; i < count; ++i) {
+        result.push_back(
+            picture_at(all.data(), i, format_.channels, format_.height, format_.width));
     }
     return result;
 }

@@ -23,6 +23,10 @@ inline double share_of(std::int64_t part, std::int64_t whole) {
 inline std::string figure_text(double value, int digits) {
     return std::isfinite(value) ? fmt::format("{:.{}f}", value, digits) : undefined;
 }
+// "85 %"
+inline std::string percent_text(double share, int digits = 0) {
+    return std::isfinite(share) ? fmt::format("{:.{}f} %", 100 * share, digits) : undefined;
+}
 inline std::string share_text(std::int64_t part, std::int64_t whole, int digits = 4) {
     return figure_text(share_of(part, whole), digits);
 }

@@ -50,11 +50,8 @@ std::vector<std::int64_t> partners(const PackedSet& set, const PackedSet& target
 } // namespace
 
 Image picture_of(const PatchRows& patches, std::int64_t i) {
-    const std::uint8_t* bytes = patches.pixels + patches.row(i) * patches.pixels_per_patch();
-    return {patches.width,
-            patches.height,
-            patches.channels,
-            {bytes, bytes + patches.pixels_per_patch()}};
+    return picture_at(patches.pixels, patches.row(i), patches.channels, patches.height,
+                      patches.width);
 }
 
 Image without_eosin(const Image& picture) {

@@ -48,12 +48,12 @@ struct AttackJob {
     std::vector<std::filesystem::path> save_folders() const; // of all of them
     OutputFolder::Inputs inputs() const;                     // what must not lie in `out`
 
-    // Throws std::invalid_argument naming the option, also where `out` holds something that must
-    // not be overwritten.
     double largest_epsilon() const;
     // Why the evaluation is not checked; empty: it is.
     std::string why_unchecked() const;
 
+    // Throws std::invalid_argument naming the option, also where `out` holds something that must
+    // not be overwritten.
     void validate() const;
 };
 

@@ -7,15 +7,13 @@
 #include <limits>
 #include <map>
 
+#include "host/page/figure_text.h"
+
 namespace patchforge {
 
 namespace {
 
 constexpr std::size_t most_budgets = 4;
-
-std::string percent(double share) {
-    return std::isfinite(share) ? fmt::format("{:.1f} %", 100 * share) : "–";
-}
 
 // Of each budget above 0, what leaves the least.
 std::map<double, const AttackSummary*> strongest(const std::vector<AttackSummary>& summaries) {
@@ -41,12 +39,12 @@ std::string attack_sentence(const std::string& victim,
     }
     std::string text =
         fmt::format("{}: right on {} of {} patches", victim,
-                    percent(summaries.front().clean_accuracy()), summaries.front().count);
+                    percent_text(summaries.front().clean_accuracy(), 1), summaries.front().count);
     const auto of_budget = strongest(summaries);
     if (!of_budget.empty()) {
         const AttackSummary& worst = *of_budget.rbegin()->second;
         text += fmt::format("; under {} at eps {} on {}", worst.attack, epsilon_text(worst.epsilon),
-                            percent(worst.robust_accuracy()));
+                            percent_text(worst.robust_accuracy(), 1));
     }
     const AttackSummary* nearest = nullptr;
     for (const AttackSummary& summary : summaries) {
@@ -56,7 +54,7 @@ std::string attack_sentence(const std::string& victim,
     }
     if (nearest) {
         text += fmt::format("; {} breaks {} of these", nearest->attack,
-                            percent(nearest->success_rate()));
+                            percent_text(nearest->success_rate(), 1));
         if (std::isfinite(nearest->l2.mean)) {
             text += fmt::format(" at a mean L2 distance of {:.3f}", nearest->l2.mean);
         }
@@ -70,12 +68,12 @@ attack_figures(const std::vector<AttackSummary>& summaries) {
     if (summaries.empty()) {
         return figures;
     }
-    figures.emplace_back(percent(summaries.front().clean_accuracy()), "right before");
+    figures.emplace_back(percent_text(summaries.front().clean_accuracy(), 1), "right before");
     const auto of_budget = strongest(summaries);
     const auto skipped =
         static_cast<std::ptrdiff_t>(of_budget.size() - std::min(of_budget.size(), most_budgets));
     for (auto at = std::next(of_budget.begin(), skipped); at != of_budget.end(); ++at) {
-        figures.emplace_back(percent(at->second->robust_accuracy()),
+        figures.emplace_back(percent_text(at->second->robust_accuracy(), 1),
                              "right at eps " + epsilon_text(at->first));
     }
     if (!of_budget.empty()) {
@@ -83,8 +81,7 @@ attack_figures(const std::vector<AttackSummary>& summaries) {
         for (const ClassCount& one : worst.classes) {
             if (one.total > 0 && worst.classes.size() <= 3) {
                 figures.emplace_back(
-                    percent(static_cast<double>(one.total - one.wrong()) /
-                            static_cast<double>(one.total)),
+                    percent_text(share_of(one.total - one.wrong(), one.total), 1),
                     fmt::format("of {} at eps {}", one.name, epsilon_text(worst.epsilon)));
             }
         }
@@ -127,8 +124,8 @@ std::string defence_sentence(const std::vector<Kept>& kept) {
     const auto worst = std::ranges::min_element(kept, less);
     return fmt::format("Of {} models {} keeps most: {} right under the strongest attack at the "
                        "largest budget; {} keeps {}.",
-                       kept.size(), best->victim, percent(best->robust), worst->victim,
-                       percent(worst->robust));
+                       kept.size(), best->victim, percent_text(best->robust, 1), worst->victim,
+                       percent_text(worst->robust, 1));
 }
 
 } // namespace patchforge

@@ -105,7 +105,8 @@ class Session {
     void gather_real(const PackedSet& set);
     void gather_noise();
     void search();
-    EvasionRow ask(const Group& group, std::size_t model) const;
+    EvasionRow count(const Group& group, std::size_t model, std::span<const float> logits) const;
+    std::vector<Image> first_ones(const std::vector<std::uint8_t>& bytes) const;
     void show(const Group& group);
     PictureSheet some_of_each() const;
     void finish();
@@ -195,9 +196,9 @@ void Session::gather_noise() {
     groups_.push_back(std::move(group));
 }
 
-EvasionRow Session::ask(const Group& group, std::size_t model) const {
-    const std::vector<float> p =
-        softmax_of(mean_logits(models_[model].models, group.bytes), format().class_count());
+EvasionRow Session::count(const Group& group, std::size_t model,
+                          std::span<const float> logits) const {
+    const std::vector<float> p = softmax_of(logits, format().class_count());
     const std::size_t width = classes().size();
     EvasionRow row;
     row.group = group.name;
@@ -218,9 +219,9 @@ EvasionRow Session::ask(const Group& group, std::size_t model) const {
 void Session::show(const Group& group) {
     std::vector<std::vector<std::int32_t>> answers;
     for (std::size_t m = 0; m < models_.size(); ++m) {
-        rows_.push_back(ask(group, m));
-        answers.push_back(
-            argmax_of(mean_logits(models_[m].models, group.bytes), format().class_count()));
+        const std::vector<float> logits = mean_logits(models_[m].models, group.bytes);
+        rows_.push_back(this->count(group, m, logits));
+        answers.push_back(argmax_of(logits, format().class_count()));
     }
     const std::int64_t count = std::ssize(answers.front());
     std::int64_t unanimous = -1, stopped = -1;
@@ -269,8 +270,9 @@ void Session::search() {
     show(before);
     show(after);
     if (job_.search_count > 1) {
-        const SearchedDistance distance = searched_distance(loaded_.images(), start, found,
-                                                            job_.seed, job_.device.backend.threads);
+        const SearchedDistance distance =
+            searched_distance(loaded_.images(), {start, before.bytes}, {found, after.bytes},
+                              job_.seed, job_.device.backend.threads);
         for (EvasionRow& row : rows_) {
             if (row.group == before.name || row.group == after.name) {
                 const bool searched = row.group == after.name;
@@ -280,33 +282,30 @@ void Session::search() {
             }
         }
     }
-    const auto some = [&](const std::vector<float>& codes) {
-        const auto size = std::min(std::ssize(codes),
-                                   static_cast<std::ptrdiff_t>(8 * loaded_.images().latent_dim()));
-        return loaded_.images().images({codes.begin(), codes.begin() + size});
-    };
-    search_ = {.rows = {some(start), some(found)},
+    search_ = {.rows = {first_ones(before.bytes), first_ones(after.bytes)},
                .column_names = {},
                .row_names = {"before", "after"},
                .scale = sheet_scale(this->format().width)};
     against_ = job_.models[against];
 }
 
+// At most eight.
+std::vector<Image> Session::first_ones(const std::vector<std::uint8_t>& bytes) const {
+    const ClassifierFormat& of = format();
+    const std::int64_t all = std::ssize(bytes) / of.pixels();
+    std::vector<Image> pictures;
+    for (std::int64_t i = 0; i < std::min<std::int64_t>(8, all); ++i) {
+        pictures.push_back(picture_at(bytes.data(), i, of.channels, of.height, of.width));
+    }
+    return pictures;
+}
+
 PictureSheet Session::some_of_each() const {
-    const ClassifierFormat& picture = format();
     PictureSheet sheet{
-        .rows = {}, .column_names = {}, .row_names = {}, .scale = sheet_scale(picture.width)};
-    const auto pixels = static_cast<std::size_t>(picture.pixels());
+        .rows = {}, .column_names = {}, .row_names = {}, .scale = sheet_scale(format().width)};
     for (const Group& group : groups_) {
-        sheet.rows.emplace_back();
+        sheet.rows.push_back(first_ones(group.bytes));
         sheet.row_names.push_back(group.name);
-        for (std::size_t i = 0; i < 8 && (i + 1) * pixels <= group.bytes.size(); ++i) {
-            const auto begin = group.bytes.begin() + static_cast<std::ptrdiff_t>(i * pixels);
-            sheet.rows.back().push_back({picture.width,
-                                         picture.height,
-                                         picture.channels,
-                                         {begin, begin + static_cast<std::ptrdiff_t>(pixels)}});
-        }
     }
     return sheet;
 }

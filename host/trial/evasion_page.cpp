@@ -42,17 +42,13 @@ double share_called(const EvasionRow* row, std::size_t of_class) {
                : std::numeric_limits<double>::quiet_NaN();
 }
 
-std::string percent(double share) {
-    return std::isfinite(share) ? fmt::format("{:.0f} %", 100 * share) : undefined;
-}
-
 // "c1 97 %, c2 1 %"
 template <class F>
 std::string of_each_model(const EvasionFindings& findings, const std::string& group, F share) {
     std::vector<std::string> parts;
     for (const std::string& model : findings.models) {
         parts.push_back(
-            fmt::format("{} {}", model, percent(share(find_row(findings, group, model)))));
+            fmt::format("{} {}", model, percent_text(share(find_row(findings, group, model)))));
     }
     return fmt::format("{}", fmt::join(parts, ", "));
 }
@@ -184,8 +180,9 @@ std::vector<std::string> evasion_sentences(const EvasionFindings& findings) {
                     of_each_model(findings, noise_group, sure)));
     const EvasionRow* fakes = find_row(findings, all_fakes, findings.models.front());
     if (fakes && fakes->detector_stops >= 0) {
-        sentences.push_back(fmt::format("The detector stops {} of the fakes.",
-                                        percent(share_of(fakes->detector_stops, fakes->count))));
+        sentences.push_back(
+            fmt::format("The detector stops {} of the fakes.",
+                        percent_text(share_of(fakes->detector_stops, fakes->count))));
     }
     return sentences;
 }

@@ -35,25 +35,31 @@ inline double mean_square_of(const ImageGenerator& generator, const std::vector<
     return sum / count;
 }
 
-// start, found: as many codes, at least two.
-inline SearchedDistance searched_distance(ImageGenerator& generator,
-                                          const std::vector<float>& start,
-                                          const std::vector<float>& found, std::uint64_t seed,
+struct MadePictures {
+    const std::vector<float>& codes;
+    const std::vector<std::uint8_t>& bytes; // of the pictures that the generator makes of them
+};
+
+// As many codes before the search as after it, at least two.
+inline SearchedDistance searched_distance(ImageGenerator& generator, const MadePictures& before,
+                                          const MadePictures& after, std::uint64_t seed,
                                           int threads) {
     const GeneratorFormat& format = generator.format();
-    const auto pictures = [&](const std::vector<float>& codes) {
-        return ImageSet{{format.channels, format.height, format.width}, generator.bytes(codes), {}};
+    const auto pictures = [&](const std::vector<std::uint8_t>& bytes) {
+        return ImageSet{{format.channels, format.height, format.width}, bytes, {}};
     };
-    const auto count = static_cast<std::int64_t>(start.size()) / generator.latent_dim();
-    const FeatureExtractor extractor = pixel_extractor(
-        pictures(generator.latents(std::max(count, images_for_components), seed + 1)), seed,
-        threads);
-    const Features fakes = extractor.features(pictures(generator.latents(count, seed + 2)));
-    const auto distance = [&](const std::vector<float>& codes) {
-        return frechet_distance(fakes, extractor.features(pictures(codes)), threads);
+    const auto made = [&](std::int64_t count, std::uint64_t of_seed) {
+        return pictures(generator.bytes(generator.latents(count, of_seed)));
     };
-    return {distance(start), distance(found), mean_square_of(generator, start),
-            mean_square_of(generator, found)};
+    const std::int64_t count = std::ssize(before.codes) / generator.latent_dim();
+    const FeatureExtractor extractor =
+        pixel_extractor(made(std::max(count, images_for_components), seed + 1), seed, threads);
+    const Features fakes = extractor.features(made(count, seed + 2));
+    const auto distance = [&](const std::vector<std::uint8_t>& bytes) {
+        return frechet_distance(fakes, extractor.features(pictures(bytes)), threads);
+    };
+    return {distance(before.bytes), distance(after.bytes), mean_square_of(generator, before.codes),
+            mean_square_of(generator, after.codes)};
 }
 
 } // namespace patchforge
