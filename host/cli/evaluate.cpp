@@ -60,6 +60,7 @@ struct Call {
 struct Fakes {
     ImageSet images; // labels as in the set of real patches, or none
     std::string source;
+    std::string weights{}; // fingerprint of a generator's; pictures of a folder have none
 };
 
 Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
@@ -67,7 +68,7 @@ Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
     LoadedGenerator generator(backend, call.run, call.checkpoint);
     return {fakes_like(generator.images(), set.class_names(), reference,
                        std::min<std::int64_t>(call.count, reference.count()), call.seed),
-            generator.weights().string()};
+            generator.weights().string(), file_fingerprint(generator.weights())};
 }
 
 Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
@@ -252,7 +253,10 @@ void run(Call call) {
     }
     nlohmann::ordered_json measures = nlohmann::ordered_json::array();
     for (MetricResult& line : lines) {
-        line.generated = line.compared.empty() ? fakes.source : "";
+        if (line.compared.empty()) {
+            line.generated = fakes.source;
+            line.generated_hash = fakes.weights;
+        }
         append_metric_line(out, line);
         measures.push_back(nlohmann::ordered_json::parse(metric_line(line)));
     }

@@ -14,6 +14,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "data/mapped_file.h"
 #include "data/new_files.h"
 #include "host/files/json_file.h"
 
@@ -39,6 +40,11 @@ std::string content_hash(std::span<const std::byte> bytes) {
     return fmt::format("fnv1a64:{:016x}", hash);
 }
 
+std::string file_fingerprint(const std::filesystem::path& file) {
+    const MappedFile mapped(file);
+    return content_hash(std::as_bytes(mapped.bytes()));
+}
+
 std::string utc_now() {
     const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
@@ -59,6 +65,9 @@ std::string metric_line(const MetricResult& result) {
               {"timestamp", result.timestamp}};
     if (!result.generated.empty()) {
         line["generated"] = result.generated;
+    }
+    if (!result.generated_hash.empty()) {
+        line["generated_hash"] = result.generated_hash;
     }
     if (result.step) {
         line["step"] = *result.step;

@@ -28,6 +28,7 @@ struct MetricResult {
     std::string timestamp{}; // utc_now()
     // Written where they say something:
     std::string generated{};            // what was measured: a weights file or folder
+    std::string generated_hash{};       // file_fingerprint of that file
     std::optional<std::int64_t> step{}; // of the training that measured itself
     std::string compared{};             // instead of generated images: "real half", "noise", ...
     std::string of_class{};             // the one class whose images were compared
@@ -36,12 +37,15 @@ struct MetricResult {
 // "fnv1a64:" and 16 hexadecimal digits: tells two files apart, proves nothing to an adversary.
 std::string content_hash(std::span<const std::byte> bytes);
 
+// content_hash of a file.
+std::string file_fingerprint(const std::filesystem::path& file);
+
 // The time now as 2024-05-06T07:08:09Z.
 std::string utc_now();
 
 // {"results":{…},"metric":…,"total_time":…,"extractor":{"name":…,"hash":…},"n_generated":…,
 //  "n_reference":…,"seed":…,"timestamp":…} without a line end, and behind the timestamp those of
-// "generated", "step", "compared" and "class" that say something. NaN and infinity become null.
+// "generated", "generated_hash", "step", "compared" and "class" that say something. NaN and infinity become null.
 std::string metric_line(const MetricResult& result);
 
 // Where a result is written: metric-<name>.jsonl for generated images, metric-<name>-compared.jsonl

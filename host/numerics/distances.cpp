@@ -98,14 +98,15 @@ std::vector<double> squared_radii(const Features& features, std::int64_t k, int 
 }
 
 std::vector<Neighbour> nearest_neighbours(const Features& queries, const Features& among,
-                                          int threads) {
+                                          int threads, std::int64_t own) {
     std::vector<Neighbour> result(queries.count, {-1, std::numeric_limits<double>::infinity()});
     for_each_distance_tile(queries, among, threads, [&](const DistanceTile& tile) {
         for (std::int64_t i = 0; i < tile.rows; ++i) {
             Neighbour& best = result[tile.row + i];
             for (std::int64_t j = 0; j < tile.columns; ++j) {
                 const double squared = tile.squared[i * tile.columns + j];
-                if (squared < best.distance) {
+                const bool itself = own >= 0 && own + tile.row + i == tile.column + j;
+                if (squared < best.distance && !itself) {
                     best = {tile.column + j, squared};
                 }
             }

@@ -32,8 +32,9 @@ struct Neighbour {
     double distance = 0; // not squared
 };
 
-// For each row of `queries` the nearest row of `among`; the lowest index of several equally near.
+// For each row of `queries` the nearest row of `among`; the lowest index of several equally near. Where
+// `own` is given the queries are the rows of `among` from there on, and no row is its own neighbour.
 std::vector<Neighbour> nearest_neighbours(const Features& queries, const Features& among,
-                                          int threads);
+                                          int threads, std::int64_t own = -1);
 
 } // namespace patchforge

@@ -44,21 +44,18 @@ Json number_or_null(const std::map<std::string, std::string>& began, const std::
 }
 
 // privacy.json of these weights; null: there is none.
-Json privacy_of(const Release& release) {
+Json privacy_of(const Release& release, const std::string& weights) {
     const fs::path file = release.run / "privacy.json";
     if (!fs::exists(file)) {
         return {};
     }
     Json measured = read_json(file);
-    return reading_json(file.string(), [&] {
-        return measured.at("generator") == file_fingerprint(release.weights) ? measured : Json();
-    });
+    return reading_json(file.string(),
+                        [&] { return measured.at("generator") == weights ? measured : Json(); });
 }
 
 // The last line of each measure and extractor that `evaluate` wrote of these weights.
-Json evaluation_of(const Release& release) {
-    const std::string weights =
-        fs::absolute(release.weights).lexically_relative(fs::absolute(release.run)).string();
+Json evaluation_of(const Release& release, const std::string& weights) {
     std::map<std::pair<std::string, std::string>, Json> last;
     std::set<fs::path> files;
     for (const auto& entry : fs::directory_iterator(release.run)) {
@@ -71,9 +68,7 @@ Json evaluation_of(const Release& release) {
         for (const std::string& text : whole_lines(file)) {
             Json line = parse_json(text, file.string());
             reading_json(file.string(), [&] {
-                const auto of = line.find("generated");
-                if (of == line.end() || line.contains("class") ||
-                    !of->get<std::string>().ends_with("/" + weights)) {
+                if (line.value("generated_hash", "") != weights || line.contains("class")) {
                     return;
                 }
                 line.erase("generated");
@@ -106,6 +101,7 @@ Json limits() {
 Json card_of(const Release& release) {
     const Parameters parameters = read_parameters(release.run);
     std::map<std::string, std::string> began = parameter_texts(parameters);
+    const std::string weights = file_fingerprint(release.weights);
     Json fakes = Json::object();
     std::int64_t count = 0;
     for (const auto& [folder, of_folder] : release.fakes) {
@@ -124,14 +120,14 @@ Json card_of(const Release& release) {
               {"format", "PNG, 8 bits a channel"},
               {"seed", release.seed},
               {"truncation", release.truncation}}},
-            {"generator", file_fingerprint(release.weights)},
+            {"generator", weights},
             {"training",
              {{"patients", number_or_null(began, "data_patients")},
               {"patches", number_or_null(began, "data_patches")},
               {"patients_held_out", number_or_null(began, "test_patients")},
               {"options", options_of(parameters)}}},
-            {"privacy", privacy_of(release)},
-            {"evaluation", evaluation_of(release)},
+            {"privacy", privacy_of(release, weights)},
+            {"evaluation", evaluation_of(release, weights)},
             {"limits", limits()}};
 }
 

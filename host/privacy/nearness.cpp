@@ -1,7 +1,6 @@
 #include "host/privacy/nearness.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <numeric>
 
@@ -14,37 +13,21 @@ namespace {
 // Whole tiles of for_each_distance_tile, so that a row's sums are those of all rows at once.
 constexpr std::int64_t shared_rows = 256;
 
-// For each patch the nearest of `among`; those that are the patches themselves know their own row.
+} // namespace
+
 std::vector<Neighbour> nearest_of(const Features& patches, const Features& among, int threads) {
-    std::vector<Neighbour> nearest(static_cast<std::size_t>(patches.count),
-                                   {-1, std::numeric_limits<double>::infinity()});
-    const bool themselves = &patches == &among;
+    std::vector<Neighbour> nearest(static_cast<std::size_t>(patches.count));
     const auto search = [&](std::int64_t first, std::int64_t count) {
         std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
         std::iota(rows.begin(), rows.end(), first);
-        for_each_distance_tile(
-            take_rows(patches, rows), among, threads, [&](const DistanceTile& tile) {
-                for (std::int64_t i = 0; i < tile.rows; ++i) {
-                    const std::int64_t row = first + tile.row + i;
-                    Neighbour& best = nearest[static_cast<std::size_t>(row)];
-                    for (std::int64_t j = 0; j < tile.columns; ++j) {
-                        const double squared = tile.squared[i * tile.columns + j];
-                        if (squared < best.distance && !(themselves && row == tile.column + j)) {
-                            best = {tile.column + j, squared};
-                        }
-                    }
-                }
-            });
+        std::ranges::copy(nearest_neighbours(take_rows(patches, rows), among, threads,
+                                             &patches == &among ? first : -1),
+                          nearest.begin() + first);
     };
     share_batches(std::span(nearest), patches.count, 1,
                   SharedRows::ranks() ? shared_rows : patches.count, search);
-    for (Neighbour& neighbour : nearest) {
-        neighbour.distance = std::sqrt(neighbour.distance);
-    }
     return nearest;
 }
-
-} // namespace
 
 double Nearness::over(std::size_t patch, double distance) const {
     const double to_real = real[patch].distance;

@@ -21,7 +21,11 @@ struct Nearness {
     double over(std::size_t patch, double distance) const;
 };
 
-// The ranks of a job share the patches. Throws std::invalid_argument for fewer than two patches, no
+// For each patch the nearest of `among`, or, where that is the very same object, the nearest other one.
+// The ranks of a job share the patches.
+std::vector<Neighbour> nearest_of(const Features& patches, const Features& among, int threads);
+
+// Both. Throws std::invalid_argument for fewer than two patches, no
 // fakes, or other dimensions.
 Nearness nearness(const Features& patches, const Features& fakes, int threads);
 

@@ -6,19 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
-#include "data/mapped_file.h"
-
 namespace patchforge {
 
 namespace {
-
-std::vector<float> minus(const std::vector<double>& distances) {
-    std::vector<float> scores;
-    for (const double distance : distances) {
-        scores.push_back(static_cast<float>(-distance));
-    }
-    return scores;
-}
 
 double least_chance_of(const PrivacyAttack& attack) {
     return std::min(attack.chance.auc, attack.chance.found);
@@ -37,6 +27,21 @@ void Privacy::judge(const std::string& key, const std::string& words, const std:
     }
     attacks.push_back({key, words, holds, heard, membership_result(key, in, out, seed),
                        chance_of(in, out, seed)});
+}
+
+void Privacy::judge_distances(const std::string& key, const std::string& words,
+                              const std::string& holds, const Suspects& suspects,
+                              std::span<const std::int64_t> rows, const Nearness& nearness,
+                              std::span<const double> distances) {
+    std::vector<float> plain, relative;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        plain.push_back(static_cast<float>(-distances[i]));
+        relative.push_back(
+            static_cast<float>(-nearness.over(static_cast<std::size_t>(rows[i]), distances[i])));
+    }
+    judge(key, words, holds, false, suspects, rows, plain);
+    judge(key + "_relative", words + ", beside the nearest real patch", holds, true, suspects, rows,
+          relative);
 }
 
 double Privacy::chance_of_one(double of_all) const {
@@ -157,26 +162,18 @@ nlohmann::ordered_json Privacy::json() const {
     return document;
 }
 
-std::string file_fingerprint(const std::filesystem::path& file) {
-    const MappedFile mapped(file);
-    return content_hash(std::as_bytes(mapped.bytes()));
-}
-
 void measure_nearness(Privacy& privacy, const Suspects& suspects, const ImageSet& fakes,
                       const FeatureExtractor& extractor, int threads) {
     const std::vector<std::int64_t> all =
         spread_rows(0, suspects.images.count(), suspects.images.count());
     const auto judge = [&](const std::string& key, const std::string& words,
                            const Nearness& nearness) {
-        std::vector<double> raw, relative;
-        for (std::size_t i = 0; i < all.size(); ++i) {
-            raw.push_back(nearness.fake[i].distance);
-            relative.push_back(nearness.relative(i));
+        std::vector<double> distances;
+        for (const Neighbour& fake : nearness.fake) {
+            distances.push_back(fake.distance);
         }
-        privacy.judge(key, "nearest fake in " + words, "fakes", false, suspects, all, minus(raw));
-        privacy.judge(key + "_relative",
-                      "nearest fake in " + words + ", beside the nearest real patch", "fakes", true,
-                      suspects, all, minus(relative));
+        privacy.judge_distances(key, "nearest fake in " + words, "fakes", suspects, all, nearness,
+                                distances);
     };
     privacy.pixels = nearness(pixels_of(suspects.images), pixels_of(fakes), threads);
     judge("pixels", "pixels", privacy.pixels);

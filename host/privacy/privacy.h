@@ -56,6 +56,11 @@ struct Privacy {
     void judge(const std::string& key, const std::string& words, const std::string& holds,
                bool heard, const Suspects& suspects, std::span<const std::int64_t> rows,
                std::span<const float> scores);
+    // The same of distances to what the attacker found: plain, and over the distance to the nearest real
+    // patch, which `nearness` of all suspects knows.
+    void judge_distances(const std::string& key, const std::string& words, const std::string& holds,
+                         const Suspects& suspects, std::span<const std::int64_t> rows,
+                         const Nearness& nearness, std::span<const double> distances);
 
     // The chance of one question to one attack at which all of them together speak falsely with a
     // probability of at most `of_all`: two questions to each that is heard.
@@ -76,9 +81,6 @@ struct Privacy {
     // Names no patient and no file.
     nlohmann::ordered_json json() const;
 };
-
-// content_hash of a file.
-std::string file_fingerprint(const std::filesystem::path& file);
 
 // Attacks by the distance of the nearest fake, in pixels and in the features of `extractor`.
 void measure_nearness(Privacy& privacy, const Suspects& suspects, const ImageSet& fakes,

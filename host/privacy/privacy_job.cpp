@@ -210,17 +210,8 @@ void Session::search() {
         generator_, some(rows),
         {.steps = job_.search_steps, .seed = job_.seed + 1, .threads = job_.device.backend.threads},
         [&](std::int64_t done) { bar.update(done); });
-    std::vector<float> raw, relative;
-    for (std::size_t i = 0; i < rows.size(); ++i) {
-        raw.push_back(static_cast<float>(-found[i]));
-        relative.push_back(
-            static_cast<float>(-privacy_.pixels.over(static_cast<std::size_t>(rows[i]), found[i])));
-    }
-    privacy_.judge("search", "nearest picture that it can make", "generator", false, suspects_,
-                   rows, raw);
-    privacy_.judge("search_relative",
-                   "nearest picture that it can make, beside the nearest real patch", "generator",
-                   true, suspects_, rows, relative);
+    privacy_.judge_distances("search", "nearest picture that it can make", "generator", suspects_,
+                             rows, privacy_.pixels, found);
 }
 
 void Session::ask_discriminator() {

@@ -172,6 +172,23 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
     EXPECT_NE(bytes_of_file(folder_ / "other/DATA-CARD.md").find("Not measured"),
               std::string::npos);
     EXPECT_TRUE(fs::exists(folder_ / "other/fakes/fake_000004.png"));
+
+    // Nor of those that came into the measured ones' place, as a new best checkpoint does.
+    const auto likeness = [&] {
+        EXPECT_EQ(patchforge({"generate", "--run", folder_ / "run2", "--release", folder_ / "other",
+                              "--count", "5", "--device", "cpu"})
+                      .status,
+                  0);
+        return nlohmann::json::parse(bytes_of_file(folder_ / "other/data-card.json"))
+            .at("evaluation");
+    };
+    ASSERT_EQ(patchforge({"evaluate", "--run", folder_ / "run2", "--data", set_, "--count", "40",
+                          "--without-floors", "--device", "cpu"})
+                  .status,
+              0);
+    EXPECT_FALSE(likeness().empty());
+    memorise("run2");
+    EXPECT_TRUE(likeness().empty());
 }
 
 TEST_F(PrivacyRun, SaysWhatIsWrong) {
