@@ -192,7 +192,8 @@ def main():
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--batches", help="instead of the bench's own")
     parser.add_argument("--networks", help="of the bench's, these alone")
-    parser.add_argument("--leave-out", default="", help="a program by its column, 'PyTorch compiled' for example")
+    parser.add_argument("--leave-out", default="", choices=["PyTorch eager", "PyTorch compiled", "JAX jit"],
+                        help="a program by its column")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1)
     parser.add_argument("--python", default=sys.executable)
@@ -219,7 +220,8 @@ def main():
             + ("the best of 1 and 2 threads of each, of PyTorch also of both layouts of maps and of plain and fused "
                "Adam (compiled: fused); JAX donates its buffers; " if options.device == "cpu" else "")
             + f"median of {options.rounds} rounds (least–most), **times that ours takes**: medians of the rounds' "
-            "ratios." + (f" {options.leave_out} was left out." if options.leave_out else "") + "\n\n" + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
+            "ratios." + (f" {options.leave_out} was left out." if options.leave_out else "") + "\n\n"
+            + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
             + "| " + " | ".join(columns) + " |\n|" + "--:|" * len(columns) + "\n"
             + "".join("| " + " | ".join(row.get(column, "–") for column in columns) + " |\n" for row in rows))
     if kinds:

@@ -65,16 +65,19 @@ class Training:
         self.position += self.batch
         return rows
 
+    def answer(self, x):
+        return self.discriminator(x).flatten(1)  # of dcgan a map of 1 x 1
+
     def step(self, rows):
         real = (self.pixels[rows].float() / 255 - 0.5) / 0.5
         latent = torch.randn(self.batch, self.latent, device=self.device)
         fakes = self.generator(latent).detach().reshape(self.batch, PIXELS)
-        loss_d = self.loss(self.discriminator(real), self.real) + self.loss(self.discriminator(fakes), self.fake)
+        loss_d = self.loss(self.answer(real), self.real) + self.loss(self.answer(fakes), self.fake)
         self.adam_d.zero_grad()
         loss_d.backward()
         self.adam_d.step()
         latent = torch.randn(self.batch, self.latent, device=self.device)
-        loss_g = self.loss(self.discriminator(self.generator(latent).reshape(self.batch, PIXELS)), self.real)
+        loss_g = self.loss(self.answer(self.generator(latent).reshape(self.batch, PIXELS)), self.real)
         self.adam_g.zero_grad()
         loss_g.backward()
         self.adam_g.step()
