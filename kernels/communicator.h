@@ -1,6 +1,6 @@
 // Messages between the GPUs of several processes ("ranks", numbered from 0), beside the operations of their
-// backends. NCCL carries them (kernels/cuda/nccl_communicator.h); a program without CUDA answers each of these
-// functions with std::runtime_error.
+// backends. NCCL carries them (kernels/cuda/nccl_communicator.h). In a program without CUDA there is none of it:
+// null, 0 or empty; what needs one throws std::runtime_error.
 #pragma once
 
 #include <cstddef>

@@ -180,14 +180,22 @@ RealOrFake real_or_fake(Backend& backend, Extent extent, std::span<const std::ui
         fake_sides.add(real.subspan(i * size, size), 0, patients[i]);
         fake_sides.add(fakes.subspan(i * size, size), 1, first_fake + static_cast<std::int32_t>(i));
     }
-    const Sides fake_halved = halved(fake_sides);
+    const auto ask = [&](RealOrFakeScore& full, RealOrFakeScore& half, const Sides& sides,
+                         std::uint64_t seed) {
+        add(full, judge(backend, sides, seed, options), options.seeds);
+        if (options.half) {
+            add(half, judge(backend, halved(sides), seed, options), options.seeds);
+        }
+    };
     for (int s = 0; s < options.seeds; ++s) {
         const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(s);
         if (progress) {
             progress(fmt::format("real or fake, network {} of {}", s + 1, options.seeds));
         }
-        add(result.full, judge(backend, fake_sides, seed, options), options.seeds);
-        add(result.half, judge(backend, fake_halved, seed, options), options.seeds);
+        ask(result.full, result.half, fake_sides, seed);
+        if (!options.floor) {
+            continue;
+        }
         const std::vector<std::int32_t> order =
             shuffled_patients(patients.first(count), seed + 1'000'000);
         const std::set<std::int32_t> one(order.begin(), order.begin() + std::ssize(order) / 2);
@@ -196,8 +204,7 @@ RealOrFake real_or_fake(Backend& backend, Extent extent, std::span<const std::ui
             real_sides.add(real.subspan(i * size, size), one.contains(patients[i]) ? 0 : 1,
                            patients[i]);
         }
-        add(result.floor_full, judge(backend, real_sides, seed, options), options.seeds);
-        add(result.floor_half, judge(backend, halved(real_sides), seed, options), options.seeds);
+        ask(result.floor_full, result.floor_half, real_sides, seed);
     }
     result.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

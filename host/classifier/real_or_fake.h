@@ -21,6 +21,8 @@ struct RealOrFakeOptions {
     // Passes over the training half, enough for `iterations` batches of 64.
     std::int64_t iterations = 400;
     int resamples = 200; // of the bootstrap over patients
+    bool half = true;    // also of 2 x 2 means
+    bool floor = true;   // also real patients against other real patients
 };
 
 // AUC on the half that was not trained on.

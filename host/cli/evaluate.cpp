@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -19,7 +18,6 @@
 #include "host/evaluate/compared_images.h"
 #include "host/evaluate/evaluation_report.h"
 #include "host/evaluate/image_evaluation.h"
-#include "host/model/class_names.h"
 #include "host/model/classifier_model.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
@@ -72,10 +70,7 @@ Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
 }
 
 Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
-    DataOptions options = call.data;
-    options.data = call.generated;
-    options.pack.folder.part = Part::all;
-    const PackedSet folder = open_set(options, call.device.backend.threads);
+    const PackedSet folder = open_all_parts(call.generated, call.data, call.device.backend.threads);
     return {fakes_of(folder, set.class_names(), call.count, call.seed), call.generated};
 }
 

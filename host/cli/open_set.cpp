@@ -33,6 +33,12 @@ PackedSet open_set(const DataOptions& options, int threads) {
     return set;
 }
 
+PackedSet open_all_parts(const std::string& data, DataOptions options, int threads) {
+    options.data = data;
+    options.pack.folder.part = Part::all;
+    return open_set(options, threads);
+}
+
 void print_pack_report(const PackReport& report) {
     for (const std::string& line : report_lines(report)) {
         print_line(line);

@@ -9,6 +9,9 @@ namespace patchforge {
 
 PackedSet open_set(const DataOptions& options, int threads);
 
+// Pictures of another folder or file, read as `options` says, whatever part they are in.
+PackedSet open_all_parts(const std::string& data, DataOptions options, int threads);
+
 // What was packed and what was left out, as lines for people.
 void print_pack_report(const PackReport& report);
 

@@ -34,10 +34,7 @@ Verb privacy_verb() {
         const PackedSet set = open_set(call->data, threads);
         std::optional<PackedSet> generated;
         if (!call->job.generated.empty()) {
-            DataOptions fakes = call->data;
-            fakes.data = call->job.generated;
-            fakes.pack.folder.part = Part::all;
-            generated = open_set(fakes, threads);
+            generated = open_all_parts(call->job.generated, call->data, threads);
         }
         const Privacy privacy = run_privacy(set, generated ? &*generated : nullptr, call->job);
         if (SharedRows::writes()) {

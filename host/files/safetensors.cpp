@@ -360,9 +360,13 @@ std::span<const std::int64_t> i64(const Tensor& tensor) {
     return values_of<std::int64_t>(tensor, "I64");
 }
 
-TensorFile read_safetensors(const std::filesystem::path& path) {
+TensorFile read_unchecked_safetensors(const std::filesystem::path& path) {
     const std::vector<std::uint8_t> bytes = read_bytes(path, max_file_bytes);
-    TensorFile file = decode_safetensors(std::as_bytes(std::span(bytes)), path.string());
+    return decode_safetensors(std::as_bytes(std::span(bytes)), path.string());
+}
+
+TensorFile read_safetensors(const std::filesystem::path& path) {
+    TensorFile file = read_unchecked_safetensors(path);
     for (const Tensor& tensor : file.tensors) {
         if (const std::int64_t place = first_not_finite(tensor); place >= 0) {
             throw std::runtime_error(

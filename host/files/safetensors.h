@@ -49,6 +49,8 @@ std::span<const std::int64_t> i64(const Tensor& tensor);
 // that is read must hold finite numbers, too: weights, moments and latent codes with NaN or
 // infinity would be taken for results.
 TensorFile read_safetensors(const std::filesystem::path& path);
+// As it stands: read_safetensors refuses numbers that are not finite.
+TensorFile read_unchecked_safetensors(const std::filesystem::path& path);
 TensorFile decode_safetensors(std::span<const std::byte> bytes, const std::string& name);
 
 // The order of `tensors` does not matter: wider types come first, then names, as PyTorch's writer

@@ -191,7 +191,8 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t step) {
     return seen;
 }
 
-// Behind the backward pass of the others, whose singular vectors this pass moves. Noise, translation and
+// Behind the backward pass of the others, whose singular vectors this pass moves and whose columns of
+// classes nobody reads any more. Noise, translation and
 // dropout are those of the patch with its own class: the class alone differs.
 void GanTrainer::add_wrong_pairs(Vector<float> gradients, Vector<float> metric, std::int64_t rows,
                                  std::int64_t draw) {
@@ -199,7 +200,7 @@ void GanTrainer::add_wrong_pairs(Vector<float> gradients, Vector<float> metric, 
     const Vector<std::int32_t> wrong = wrong_labels_.view().part(0, rows);
     backend_.other_labels(wrong, labels_.view().part(0, rows), classes_,
                           {options_.seed, static_cast<std::uint32_t>(Purpose::wrong_class), count});
-    wrong_pass_->forward(wrong_columns_.append(seen(rows), wrong),
+    wrong_pass_->forward(class_columns_.append(seen(rows), wrong),
                          {true, options_.seed,
                           static_cast<std::uint32_t>(Purpose::dropout_discriminator_step), count,
                           1});

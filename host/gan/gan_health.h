@@ -6,8 +6,8 @@
 #include <limits>
 #include <vector>
 
-#include "host/network/class_columns.h"
 #include "host/gan/gan_trainer.h"
+#include "host/network/class_columns.h"
 
 namespace patchforge {
 

@@ -85,7 +85,6 @@ class GanFamily final : public Family {
             print_line("warning: --features " + seen);
         }
     }
-    const PatchRows& rows() const { return rows_; }
 
     // The generator of the stage before, whose layers are the first of this one's.
     void begin_with(const TensorFile& earlier);
@@ -116,8 +115,8 @@ class GanFamily final : public Family {
 
   private:
     const GanOptions& gan() const { return trainer_.options(); }
-    std::vector<std::string>
-    terms() const; // of the losses; no column stands for what is not computed
+    // Of the losses; no column stands for what is not computed.
+    std::vector<const char*> terms() const;
     // The network's weights with what makes its outputs pictures.
     std::vector<std::byte> encoded_generator(const Network& network) const {
         TensorFile weights = network.weights();
@@ -159,15 +158,14 @@ void GanFamily::begin_with(const TensorFile& earlier) {
     earlier_ = image_grid(ImageGenerator(first, format).images(latents_), grid_columns);
 }
 
-std::vector<std::string> GanFamily::terms() const {
-    std::vector<std::string> names;
-    for (const auto& [weight, name] :
-         {std::pair(gan().penalises_slope() ? 1.0 : 0.0, "gradient_penalty"),
-          std::pair(gan().lambda_pixel, "pixel_distance"),
-          std::pair(gan().wrong_pairs ? 1.0 : 0.0, "d_loss_wrong"),
-          std::pair(gan().lambda_kl, "divergence")}) {
-        if (weight > 0) {
-            names.emplace_back(name);
+std::vector<const char*> GanFamily::terms() const {
+    std::vector<const char*> names;
+    for (const auto& [computed, name] : {std::pair(gan().penalises_slope(), "gradient_penalty"),
+                                         std::pair(gan().lambda_pixel > 0, "pixel_distance"),
+                                         std::pair(gan().wrong_pairs, "d_loss_wrong"),
+                                         std::pair(gan().lambda_kl > 0, "divergence")}) {
+        if (computed) {
+            names.push_back(name);
         }
     }
     return names;
@@ -182,7 +180,7 @@ std::vector<MetricColumn> GanFamily::columns() const {
                                          {"D_x", "prob/D_x"},
                                          {"D_G_z", "prob/D_Gz"},
                                          {"d_accuracy", ""}};
-    for (const std::string& name : terms()) {
+    for (const char* name : terms()) {
         columns.push_back({name, ""});
     }
     for (const GanHealthColumn& column : gan_health_columns(gan())) {
@@ -270,8 +268,8 @@ std::vector<double> GanFamily::look(TrainingRun& run, const IntervalMeans& means
                                   mean("D_x"),
                                   mean("D_G_z"),
                                   mean("d_accuracy")};
-    for (const std::string& name : terms()) {
-        values.push_back(mean(name.c_str()));
+    for (const char* name : terms()) {
+        values.push_back(mean(name));
     }
     for (const GanHealthColumn& column : gan_health_columns(gan())) {
         values.push_back(health.*column.value);
@@ -368,6 +366,10 @@ bool train_gan(const PackedSet& set, const GanOptions& gan, const GanRunOptions&
 // Two runs, the first within the folder of the second, which begins when it is through.
 bool train_stack(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options,
                  const PatchRows& rows) {
+    if (sharding_of(options.run).cut()) {
+        throw std::invalid_argument(
+            "--mode stack: takes whole batches, of one process; leave out --shards and mpirun");
+    }
     const Extent pictures{rows.channels, rows.height, rows.width};
     const std::int64_t classes = classes_of(gan, rows);
     const std::filesystem::path folder = options.run.out / earlier_stage;

@@ -113,8 +113,6 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
                                         "patches of two, in folders by class");
         }
         wrong_pass_ = std::make_unique<Trace>(discriminator_, batch);
-        wrong_columns_ =
-            ClassColumns(backend, batch, pixels_, classes_, (inputs - pixels_) / classes_);
         wrong_labels_ = DeviceArray<std::int32_t>(backend, batch);
         wrong_answers_ = DeviceArray<float>(backend, 4 * batch);
         wrong_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
@@ -142,10 +140,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
         average_pass_ = std::make_unique<Trace>(average_.network(), statistics_rows, false);
     }
     if (options.penalises_slope()) {
-        between_ = DeviceArray<float>(backend, batch * pixels_);
-        if (classes_ > 0) {
-            penalised_ = DeviceArray<float>(backend, batch * inputs);
-        }
+        between_ = DeviceArray<float>(backend, options.r1 > 0 ? 0 : batch * pixels_);
         penalty_ = std::make_unique<GradientPenalty>(discriminator_, batch, pixels_);
     }
     if (options.lambda_pixel > 0) {
@@ -230,9 +225,7 @@ void GanTrainer::add_gradient_penalty(Vector<float> gradients, std::int64_t rows
         backend_.interpolate_rows(points, patches, fakes, random);
     }
     if (classes_ > 0) {
-        const Matrix<float> inputs = penalised_.matrix(rows, discriminator_.shape().inputs());
-        class_columns_.append(inputs, points, labels_.view().part(reference_d_, rows));
-        points = inputs;
+        points = class_columns_.append(points, labels_.view().part(reference_d_, rows));
     }
     penalty_->add_gradient(gradients, iterations_.metrics(penalty_metric), points,
                            static_cast<float>(r1 ? options_.r1 : options_.lambda_gp),

@@ -168,7 +168,6 @@ class GanTrainer {
     // Only where the options need them:
     std::int64_t condition_ = -1;            // condition_layer() of G, which --lambda-kl pulls at
     std::unique_ptr<Trace> wrong_pass_;      // D of wrong pairs
-    ClassColumns wrong_columns_;             // of [B] rows
     DeviceArray<std::int32_t> wrong_labels_; // [B]
     DeviceArray<float> wrong_answers_; // [4 B, answers]: twice the logits, the gradients by them
     DeviceArray<float> wrong_metrics_;
@@ -179,10 +178,9 @@ class GanTrainer {
     DeviceArray<float> moved_;              // as samples_
     DeviceArray<float> head_metrics_;       // of a head
     std::unique_ptr<Trace> average_pass_;   // for settle_average
-    ClassColumns class_columns_;            // of [reference + 2B] rows
+    ClassColumns class_columns_;            // of [reference + 2B] rows; then of each term's [B]
     DeviceArray<float> d_inputs_;           // what D reads of them
     DeviceArray<float> between_;            // [B, pixels]: where the slope is penalised
-    DeviceArray<float> penalised_;          // the same with classes, as D reads them
     DeviceArray<float> row_values_;         // [B]
     DeviceArray<float> ones_;               // [B]
     DeviceArray<float> feature_means_;      // [3, width of D's last hidden layer]

@@ -31,20 +31,17 @@ class ClassColumns {
     // [rows, pixels + classes * plane]: seen, then the classes. Replaces what the last call gave.
     Matrix<float> append(Matrix<const float> seen, Vector<const std::int32_t> labels) {
         const Matrix<float> inputs = inputs_.matrix(seen.rows, pixels_ + classes_ * plane_);
-        append(inputs, seen, labels);
-        return inputs;
-    }
-    void append(Matrix<float> inputs, Matrix<const float> seen, Vector<const std::int32_t> labels) {
         backend_->copy_columns(inputs, 0, seen, 0, pixels_);
         if (plane_ == 1) {
             backend_->one_hot(inputs, pixels_, classes_, labels);
-            return;
+            return inputs;
         }
         const Matrix<float> own = one_hot_.matrix(seen.rows, classes_);
         const Matrix<float> maps = maps_.matrix(seen.rows, classes_ * plane_);
         backend_->one_hot(own, 0, classes_, labels);
         backend_->linear_forward(maps, own, spread_.matrix(classes_ * plane_, classes_), {}, {});
         backend_->copy_columns(inputs, pixels_, maps, 0, classes_ * plane_);
+        return inputs;
     }
 
   private:

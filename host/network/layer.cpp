@@ -19,6 +19,12 @@ SpectralMatrix Layer::spectral_matrix() const {
     return matrix;
 }
 
+void Layer::input_gradient(Backend&, Matrix<float>, std::size_t, Matrix<const float>,
+                           Vector<const float>, Matrix<const float>, const Epilogue&,
+                           const LayerPass&) const {
+    throw std::logic_error(text() + ": all its gradients are one operation");
+}
+
 void Layer::weight_gradient(Backend&, Vector<float>, Vector<float>, Matrix<const float>,
                             Matrix<const float>, bool) const {
     throw std::logic_error(text() + ": has no weights");

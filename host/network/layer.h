@@ -57,11 +57,11 @@ class Layer {
                          Vector<const float> bias, const Epilogue& epilogue,
                          const LayerPass& pass) const = 0;
     // dx = (gradient by source i) * previous'(x), from dz, the gradient by what forward gave.
-    // `previous` made x.
+    // `previous` made x. Not of layers whose backward_at_once().
     virtual void input_gradient(Backend& backend, Matrix<float> dx, std::size_t i,
                                 Matrix<const float> dz, Vector<const float> weight,
                                 Matrix<const float> x, const Epilogue& previous,
-                                const LayerPass& pass) const = 0;
+                                const LayerPass& pass) const;
     // Of layers with weights. The bias may be empty.
     virtual void weight_gradient(Backend& backend, Vector<float> d_weight, Vector<float> d_bias,
                                  Matrix<const float> dz, Matrix<const float> x,

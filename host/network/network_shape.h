@@ -113,6 +113,7 @@ Activation activation_from_name(const std::string& name);
 //     3x50x50; conv 3>16 k3 p1 nobias norm=batch relu; pool max k2; linear 9216>2
 // Throws std::runtime_error saying which layer is wrong, and how.
 std::string describe(const NetworkShape& shape);
+std::string layer_text(const NetworkShape& shape, std::int64_t layer); // of that, one layer
 NetworkShape network_shape_from_description(const std::string& description);
 
 } // namespace patchforge

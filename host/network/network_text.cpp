@@ -417,69 +417,73 @@ int LayerWords::channels(std::int64_t in) {
     return static_cast<int>(after);
 }
 
-std::string describe(const NetworkShape& shape) {
-    std::string text;
+std::string layer_text(const NetworkShape& shape, std::int64_t l) {
     const auto name_of = [&](int value) {
         return value < 0 ? "input" : shape.layers[static_cast<std::size_t>(value)].name;
     };
+    const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+    const std::string own =
+        layer.layer ? layer.layer->text() : fmt::format("{}>{}", layer.inputs, layer.outputs);
+    // What a layer reads beside its first value stands behind the name of its kind.
+    const std::size_t kind = layer.from.size() == 2 ? own.find(' ') : std::string::npos;
+    std::string text = own.substr(0, kind);
+    if (layer.from.size() == 2) {
+        text += " " + name_of(layer.from[1]);
+    }
+    text += kind == std::string::npos ? "" : own.substr(kind);
+    if (!layer.from.empty() && layer.from[0] != static_cast<int>(l) - 1) {
+        text += " from=" + name_of(layer.from[0]);
+    }
+    if (layer.activation != Activation::identity || layer.is_linear()) {
+        text += fmt::format(" {}", activation_name(layer.activation));
+    }
+    if (layer.activation == Activation::leaky_relu) {
+        text += fmt::format(" slope={}", layer.slope);
+    }
+    if (layer.dropout > 0) {
+        text += fmt::format(" dropout={}", layer.dropout);
+    }
+    switch (layer.normalisation) {
+    case Normalisation::none:
+        break;
+    case Normalisation::batch:
+        text += " norm=batch";
+        break;
+    case Normalisation::virtual_batch:
+        text += fmt::format(" norm=virtual:{}", layer.reference_rows);
+        break;
+    case Normalisation::instance:
+        text += " norm=instance";
+        break;
+    case Normalisation::group:
+        text += fmt::format(" norm=group:{}", layer.groups);
+        break;
+    }
+    if (layer.closeness_columns > 0) {
+        text += fmt::format(" closeness={}x{}", layer.closeness_columns, layer.closeness_size);
+    }
+    text += layer.trained ? "" : " fixed";
+    text += layer.bias || (layer.layer && !layer.layer->takes_bias()) ? "" : " nobias";
+    text += layer.affine ? "" : " noaffine";
+    text += layer.spectral ? " spectral" : "";
+    text += layer.deviation > 0 ? fmt::format(" init={}", layer.deviation) : "";
+    text += layer.head ? " head" : "";
+    text += layer.name.empty() ? "" : " as=" + layer.name;
+    if (layer.has_weights() || layer.normalisation != Normalisation::none) {
+        text += fmt::format(" @{}", layer.module_index);
+    }
+    return text;
+}
+
+std::string describe(const NetworkShape& shape) {
+    std::string text;
     const Extent in = shape.in;
     // Flat values need no size, since the first layer says it.
     if (in.plane() > 1 || !shape.layers.front().is_linear()) {
         text = in.text();
     }
     for (std::int64_t l = 0; l < std::ssize(shape.layers); ++l) {
-        const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
-        text += text.empty() ? "" : "; ";
-        const std::string own =
-            layer.layer ? layer.layer->text() : fmt::format("{}>{}", layer.inputs, layer.outputs);
-        // What a layer reads beside its first value stands behind the name of its kind.
-        const std::size_t kind = layer.from.size() == 2 ? own.find(' ') : std::string::npos;
-        text += own.substr(0, kind);
-        if (layer.from.size() == 2) {
-            text += " " + name_of(layer.from[1]);
-        }
-        text += kind == std::string::npos ? "" : own.substr(kind);
-        if (!layer.from.empty() && layer.from[0] != static_cast<int>(l) - 1) {
-            text += " from=" + name_of(layer.from[0]);
-        }
-        if (layer.activation != Activation::identity || layer.is_linear()) {
-            text += fmt::format(" {}", activation_name(layer.activation));
-        }
-        if (layer.activation == Activation::leaky_relu) {
-            text += fmt::format(" slope={}", layer.slope);
-        }
-        if (layer.dropout > 0) {
-            text += fmt::format(" dropout={}", layer.dropout);
-        }
-        switch (layer.normalisation) {
-        case Normalisation::none:
-            break;
-        case Normalisation::batch:
-            text += " norm=batch";
-            break;
-        case Normalisation::virtual_batch:
-            text += fmt::format(" norm=virtual:{}", layer.reference_rows);
-            break;
-        case Normalisation::instance:
-            text += " norm=instance";
-            break;
-        case Normalisation::group:
-            text += fmt::format(" norm=group:{}", layer.groups);
-            break;
-        }
-        if (layer.closeness_columns > 0) {
-            text += fmt::format(" closeness={}x{}", layer.closeness_columns, layer.closeness_size);
-        }
-        text += layer.trained ? "" : " fixed";
-        text += layer.bias || (layer.layer && !layer.layer->takes_bias()) ? "" : " nobias";
-        text += layer.affine ? "" : " noaffine";
-        text += layer.spectral ? " spectral" : "";
-        text += layer.deviation > 0 ? fmt::format(" init={}", layer.deviation) : "";
-        text += layer.head ? " head" : "";
-        text += layer.name.empty() ? "" : " as=" + layer.name;
-        if (layer.has_weights() || layer.normalisation != Normalisation::none) {
-            text += fmt::format(" @{}", layer.module_index);
-        }
+        text += (text.empty() ? "" : "; ") + layer_text(shape, l);
     }
     return text;
 }

@@ -79,10 +79,7 @@ Tangent::Tangent(const Network& network, std::int64_t maximum_rows)
             room = std::max(room, rule_of(*kept.layer)->tangent_room(maximum_rows));
         }
         if (layer.spectral) {
-            const std::int64_t size = layer.spectral_matrix().size();
-            kept.weight = DeviceArray<float>(backend, size);
-            kept.d_weight = DeviceArray<float>(backend, size);
-            kept.sigma = DeviceArray<float>(backend, 1);
+            kept.d_weight = DeviceArray<float>(backend, layer.spectral_matrix().size());
         }
     }
     if (room > 0) {
@@ -102,46 +99,33 @@ void Tangent::add_gradients(Vector<float> gradients, const Trace& pass, Matrix<c
                                     : memory_[static_cast<std::size_t>(source)].tangent.matrix(
                                           input.rows, shape(source).outputs));
         }
-        const Vector<const float> weight = weight_of(l);
         if (shape(l).trained && shape(l).has_weights()) {
-            add_weight_gradient(l, gradients, pass.gradient(l), dx.front());
+            add_weight_gradient(l, gradients, pass, dx.front());
         }
         if (!kept.read) {
             continue;
         }
         const Matrix<float> t = kept.tangent.matrix(input.rows, shape(l).outputs);
-        rule_of(*kept.layer)->tangent(backend, t, dx, x, weight, room_.view());
+        rule_of(*kept.layer)->tangent(backend, t, dx, x, pass.weight_of(l), room_.view());
         if (!pass.epilogue(l).is_identity()) {
             backend.activation_gradient(t, t, pass.output(l), pass.epilogue(l));
         }
     }
 }
 
-// As the pass divided them: its singular vectors are still there.
-Vector<const float> Tangent::weight_of(std::int64_t layer) {
-    LayerMemory& kept = memory_[static_cast<std::size_t>(layer)];
-    if (shape(layer).spectral) {
-        network_->backend().spectral_normalise(
-            kept.weight.view(), kept.sigma.view(), network_->spectral_u(layer),
-            network_->spectral_v(layer), network_->weight(layer).flat(),
-            shape(layer).spectral_matrix(), 0);
-        return kept.weight.view();
-    }
-    return shape(layer).has_weights() ? network_->weight(layer).flat() : Vector<float>{};
-}
-
-void Tangent::add_weight_gradient(std::int64_t layer, Vector<float> gradients,
-                                  Matrix<const float> dz, Matrix<const float> dx) {
+void Tangent::add_weight_gradient(std::int64_t layer, Vector<float> gradients, const Trace& pass,
+                                  Matrix<const float> dx) {
     Backend& backend = network_->backend();
     LayerMemory& kept = memory_[static_cast<std::size_t>(layer)];
     const Vector<float> weight = network_->weight(layer).flat();
     const Vector<float> target{network_->gradient_of(gradients, weight.data), weight.size};
     const bool spectral = shape(layer).spectral;
-    kept.layer->weight_gradient(backend, spectral ? kept.d_weight.view() : target, {}, dz, dx,
-                                !spectral);
+    kept.layer->weight_gradient(backend, spectral ? kept.d_weight.view() : target, {},
+                                pass.gradient(layer), dx, !spectral);
     if (spectral) {
-        backend.spectral_gradient(target, kept.d_weight.view(), kept.weight.view(),
-                                  kept.sigma.view(), network_->spectral_u(layer),
+        // Its singular vectors are still those of the pass.
+        backend.spectral_gradient(target, kept.d_weight.view(), pass.weight_of(layer),
+                                  pass.singular_value(layer), network_->spectral_u(layer),
                                   network_->spectral_v(layer), shape(layer).spectral_matrix(),
                                   true);
     }

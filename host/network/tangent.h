@@ -31,16 +31,13 @@ class Tangent {
         LayerPointer layer{};
         bool read = false;           // by another layer
         DeviceArray<float> tangent;  // [B, outputs] of its value, where it is read
-        DeviceArray<float> weight;   // by their largest singular value
-        DeviceArray<float> sigma;    // [1]: that value
-        DeviceArray<float> d_weight; // by `weight`
+        DeviceArray<float> d_weight; // by weights that were divided by their largest singular value
     };
 
     const LayerShape& shape(std::int64_t layer) const {
         return network_->shape().layers[static_cast<std::size_t>(layer)];
     }
-    Vector<const float> weight_of(std::int64_t layer);
-    void add_weight_gradient(std::int64_t layer, Vector<float> gradients, Matrix<const float> dz,
+    void add_weight_gradient(std::int64_t layer, Vector<float> gradients, const Trace& pass,
                              Matrix<const float> dx);
 
     const Network* network_;

@@ -158,11 +158,11 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
     return outputs_.back();
 }
 
-Vector<const float> Trace::weight_of(std::int64_t layer) {
+Vector<const float> Trace::weight_of(std::int64_t layer) const {
     return folds(layer) ? memory(layer).folded_weight.view() : unfolded_weight(layer);
 }
 
-Vector<const float> Trace::unfolded_weight(std::int64_t layer) {
+Vector<const float> Trace::unfolded_weight(std::int64_t layer) const {
     return shape(layer).spectral        ? memory(layer).spectral_weight.view()
            : shape(layer).has_weights() ? network_->weight(layer).flat()
                                         : Vector<float>{};

@@ -48,6 +48,12 @@ class Trace {
     Matrix<float> output(std::int64_t layer) const { return outputs_[layer]; }
     // The epilogue that made it.
     const Epilogue& epilogue(std::int64_t layer) const { return epilogues_[layer]; }
+    // The weights that it multiplied by: divided by their largest singular value if the layer is spectral. Empty
+    // without weights.
+    Vector<const float> weight_of(std::int64_t layer) const;
+    Vector<const float> singular_value(std::int64_t layer) const {
+        return memory_[static_cast<std::size_t>(layer)].sigma.view();
+    }
     // Gradient by what enters a layer's epilogue, as the last backward pass left it.
     Matrix<float> gradient(std::int64_t layer) const;
     // Where the gradients by the network's other heads go, too: output(head), gradient(head).
@@ -55,7 +61,7 @@ class Trace {
     Matrix<float> output_gradient() { return gradient(network_->layer_count() - 1); }
 
     // From here on whoever calls for a backward pass from output_gradient() fills gradient(layer), too: a
-    // term of the loss that stands on this layer's output. The layer has no activation.
+    // term of the loss that stands on this layer's output.
     void start_from(std::int64_t layer);
 
     // The backward passes start from output_gradient(), or from gradient(from) if `from` is given.
@@ -129,8 +135,7 @@ class Trace {
     void parameter_gradients(std::int64_t layer, const Backward& pass);
     bool wants(int source, const Backward& pass) const; // its gradient
     void backward_at_once(std::int64_t layer, const Backward& pass);
-    Vector<const float> weight_of(std::int64_t layer); // as the layer multiplies by them
-    Vector<const float> unfolded_weight(std::int64_t layer);
+    Vector<const float> unfolded_weight(std::int64_t layer) const;
     LayerPass pass_of(std::int64_t layer);
     // Sends gradient(layer) to what the layer reads.
     void pass_down(std::int64_t layer, const Backward& pass);
@@ -144,6 +149,9 @@ class Trace {
         return *layers_[static_cast<std::size_t>(layer)];
     }
     LayerMemory& memory(std::int64_t layer) { return memory_[static_cast<std::size_t>(layer)]; }
+    const LayerMemory& memory(std::int64_t layer) const {
+        return memory_[static_cast<std::size_t>(layer)];
+    }
     // The rows of a group, behind the reference rows.
     std::int64_t group_rows() const { return rows_ / groups_; }
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "data/read_bytes.h"
 #include "host/files/tensor_facts.h"
 #include "host/run/progress.h"
 
@@ -13,23 +12,14 @@ namespace patchforge {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-constexpr std::uint64_t max_file_bytes = std::uint64_t{1} << 36;
-
-} // namespace
-
 std::string fault_of(const Checkpoint& checkpoint) {
     try {
         for (const auto& entry : fs::directory_iterator(checkpoint.folder)) {
             if (entry.path().extension() != ".safetensors") {
                 continue;
             }
-            // Not read_safetensors: numbers that are not finite are no damage but what was trained, which whoever reads
-            // them refuses.
-            const std::vector<std::uint8_t> bytes = read_bytes(entry.path(), max_file_bytes);
-            const TensorFile file =
-                decode_safetensors(std::as_bytes(std::span(bytes)), entry.path().string());
+            // Numbers that are not finite are no damage but what was trained, which whoever reads them refuses.
+            const TensorFile file = read_unchecked_safetensors(entry.path());
             if (file.has("step") &&
                 scalar_u64(file, "step") != static_cast<std::uint64_t>(checkpoint.step)) {
                 return fmt::format("{}: is of step {}, not of its folder's", file.name,

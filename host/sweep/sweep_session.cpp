@@ -15,6 +15,7 @@
 #include <exception>
 #include <fstream>
 #include <mutex>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -24,7 +25,6 @@
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "host/sweep/sweep_figures.h"
-#include "kernels/backend.h"
 
 namespace patchforge {
 
@@ -171,11 +171,20 @@ std::string finish(const SweepRun& run, Finished& finished) {
     return finished.all() ? "" : "interrupted";
 }
 
-// Version and device, asked once: a GPU takes its time to answer.
-const std::string& made_with() {
-    static const std::string text =
-        fmt::format("{} on {}", version_text(), make_backend("auto", {})->description());
-    return text;
+// Version, and the devices that runs said they used.
+std::string made_with(const std::vector<SweepOutcome>& outcomes) {
+    const std::string said = "Device: ";
+    std::set<std::string> devices;
+    for (const SweepOutcome& one : outcomes) {
+        std::ifstream log(beside(one.run->folder, ".log"));
+        for (std::string line; std::getline(log, line);) {
+            if (line.starts_with(said)) {
+                devices.insert(line.substr(said.size()));
+            }
+        }
+    }
+    return version_text() +
+           (devices.empty() ? "" : fmt::format(" on {}", fmt::join(devices, "; ")));
 }
 
 void write_tables(const Sweep& sweep, const fs::path& out, std::vector<SweepOutcome>& outcomes) {
@@ -187,7 +196,7 @@ void write_tables(const Sweep& sweep, const fs::path& out, std::vector<SweepOutc
         }
     }
     write_file_atomically(out / mark, sweep_csv(sweep, outcomes));
-    write_file_atomically(out / "sweep.md", sweep_page(sweep, outcomes, made_with()));
+    write_file_atomically(out / "sweep.md", sweep_page(sweep, outcomes, made_with(outcomes)));
 }
 
 std::string told(const SweepRun& run) {

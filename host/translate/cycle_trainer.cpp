@@ -88,12 +88,10 @@ void CycleTrainer::backward_through_cycle(Kind& kind, Kind& other) {
     const Matrix<float> returned =
         kind.back->forward(fakes(other), {true, options_.seed, 0, iterations_.count(), 1},
                            kind.returned.matrix(batch_, extent_.size()));
-    mean_distance(iterations_.metrics(kind.metrics + cycle_metric), returned, wanted, rows_);
     const Matrix<float> d = kind.d_back.matrix(batch_, extent_.size());
     backend_.fill(d.flat(), 0);
-    backend_.add_l1_gradient(
-        d.flat(), returned.flat(), wanted.flat(),
-        static_cast<float>(options_.lambda_cycle / static_cast<double>(d.size())));
+    l1_term(d, iterations_.metrics(kind.metrics + cycle_metric), returned, wanted,
+            options_.lambda_cycle, rows_);
     backend_.activation_gradient(kind.back->output_gradient(), d, returned,
                                  kind.back->epilogue(kind.generator->network.layer_count() - 1));
     kind.back->backward_gradients(kind.generator->optimiser.gradients(), false,
@@ -116,12 +114,9 @@ void CycleTrainer::backward_through_fakes(Kind& kind, const Kind& other) {
     if (identity()) {
         const Matrix<float> same = made.row_range(batch_, batch_), wanted = pictures(other);
         const Matrix<float> d_same = d_made.row_range(batch_, batch_);
-        mean_distance(iterations_.metrics(kind.metrics + identity_metric), same, wanted, rows_);
         backend_.fill(d_same.flat(), 0);
-        backend_.add_l1_gradient(
-            d_same.flat(), same.flat(), wanted.flat(),
-            static_cast<float>(options_.lambda_identity * options_.lambda_cycle /
-                               static_cast<double>(same.size())));
+        l1_term(d_same, iterations_.metrics(kind.metrics + identity_metric), same, wanted,
+                options_.lambda_identity * options_.lambda_cycle, rows_);
     }
     backend_.activation_gradient(kind.pass->output_gradient(), d_made, made,
                                  kind.pass->epilogue(kind.generator->network.layer_count() - 1));

@@ -113,12 +113,9 @@ ShardPass PairTrainer::generator_pass(std::int64_t rows) {
     } else {
         backend_.fill(d_made.flat(), 0);
     }
-    backend_.add_l1_gradient(
-        d_made.flat(), made.flat(), targets.flat(),
-        static_cast<float>(options_.lambda_l1 / static_cast<double>(made.size())));
+    l1_term(d_made, iterations_.metrics(distance_metric), made, targets, options_.lambda_l1, rows_);
     backend_.activation_gradient(generator_pass_->output_gradient(), d_made, made,
                                  generator_pass_->epilogue(generator_->network.layer_count() - 1));
-    mean_distance(iterations_.metrics(distance_metric), made, targets, rows_);
     return {generator_pass_.get()};
 }
 

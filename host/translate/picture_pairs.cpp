@@ -54,6 +54,16 @@ Image picture_of(const PatchRows& patches, std::int64_t i) {
                       patches.width);
 }
 
+void require_alike(const PackedSet& set, const PackedSet& target) {
+    if (set.channels() != target.channels() || set.height() != target.height() ||
+        set.width() != target.width()) {
+        throw std::invalid_argument(fmt::format(
+            "--target {}: its pictures are not of the size and colours of --data {}; give a set of "
+            "the same kind",
+            target.path().string(), set.path().string()));
+    }
+}
+
 Image without_eosin(const Image& picture) {
     if (picture.channels != 3) {
         throw std::invalid_argument(

@@ -32,6 +32,9 @@ Image pair_source(const Image& picture, const TranslateOptions& options);
 // What it is to become.
 Image pair_target(const Image& picture, const TranslateOptions& options);
 
+// std::invalid_argument unless the pictures of both sets are of one size and have as many colours.
+void require_alike(const PackedSet& set, const PackedSet& target);
+
 struct PicturePairs {
     Extent source, target;
     std::vector<std::uint8_t> rows; // [count, source + target]: of training

@@ -106,10 +106,7 @@ void RefineTrainer::refiner_step(std::int64_t draw) {
                    iterations_.metrics(metrics_of_r, GeneratorMetrics::count), logit,
                    options_.lambda_adversarial);
     judged_->backward_input(d_made);
-    backend_.add_l1_gradient(
-        d_made.flat(), made.flat(), given.flat(),
-        static_cast<float>(options_.lambda_l1 / static_cast<double>(made.size())));
-    mean_distance(iterations_.metrics(change_metric), made, given, rows_);
+    l1_term(d_made, iterations_.metrics(change_metric), made, given, options_.lambda_l1, rows_);
     backend_.activation_gradient(pass_->output_gradient(), d_made, made,
                                  pass_->epilogue(refiner_->network.layer_count() - 1));
     refiner_->optimiser.step({pass_.get()}, iterations_.count(options_.refiner_steps, draw));

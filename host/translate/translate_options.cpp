@@ -179,7 +179,7 @@ void TranslateOptions::validate() const {
 }
 
 const std::vector<Preset>& translate_presets() {
-    // Of 50x50 patches, by what two cores can do in minutes; docs/translate.md says what they reach.
+    // Of 50x50 patches, by what two cores can do in minutes; docs/measured/translate.md says what they reach.
     static const std::vector<Preset> presets = {
         {"super-resolution", {{"mode", "super-resolution"}}},
         {"stain", {{"mode", "paired"}, {"pairs", "stain"}}},

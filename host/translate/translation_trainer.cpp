@@ -90,12 +90,14 @@ void TranslationTrainer::augment(Matrix<float> y, Matrix<const float> x, Extent 
     }
 }
 
-void TranslationTrainer::mean_distance(Vector<float> metric, Matrix<const float> a,
-                                       Matrix<const float> b, DeviceArray<float>& rows) {
+void TranslationTrainer::l1_term(Matrix<float> d, Vector<float> metric, Matrix<const float> a,
+                                 Matrix<const float> b, double weight, DeviceArray<float>& rows) {
     const Matrix<float> distances = rows.matrix(a.rows, 1);
     backend_.row_norms(distances.flat(), a, b, Norm::l1);
     backend_.column_mean(metric, distances);
     backend_.affine(metric, metric, 1.0f / static_cast<float>(a.columns), 0);
+    backend_.add_l1_gradient(d.flat(), a.flat(), b.flat(),
+                             static_cast<float>(weight / static_cast<double>(a.size())));
 }
 
 void TranslationTrainer::discriminator_loss(Matrix<float> d_logit, Vector<float> metrics,

@@ -66,9 +66,9 @@ class TranslationTrainer {
     // equal ones turn alike.
     void augment(Matrix<float> y, Matrix<const float> x, Extent extent, std::uint32_t draw,
                  std::uint32_t draws = 2);
-    // metric = mean |a - b|; `rows` has a number a row.
-    void mean_distance(Vector<float> metric, Matrix<const float> a, Matrix<const float> b,
-                       DeviceArray<float>& rows);
+    // metric = mean |a - b|, and d += `weight` times its gradient by a. `rows` has a number a row.
+    void l1_term(Matrix<float> d, Vector<float> metric, Matrix<const float> a,
+                 Matrix<const float> b, double weight, DeviceArray<float>& rows);
     // Losses and gradients of both players of a game as their papers weigh them: D's is half the sum on
     // real and fake, G's least squares are whole squares.
     void discriminator_loss(Matrix<float> d_logit, Vector<float> metrics,

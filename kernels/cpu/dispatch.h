@@ -12,6 +12,10 @@
 
 namespace patchforge {
 
+// Products of at most so many rows read the right factor as it lies, once and in long runs; of more rows
+// panels of it are copied first. Whoever cuts work into pieces cuts for the one or the other.
+constexpr std::int64_t direct_rows = 4;
+
 struct PhiloxStream {
     std::uint32_t key_low, key_high;
     std::uint32_t purpose;

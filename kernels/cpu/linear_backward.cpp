@@ -14,8 +14,6 @@ namespace {
 constexpr std::int64_t outputs_of_block = 64; // when cut along the outputs
 constexpr std::int64_t slices = 16;
 constexpr std::int64_t row_piece = 16; // of the batch, for sums of slices
-// Of dz: the weights are read once, in long runs, so that blocks need not stay in a cache.
-constexpr std::int64_t streamed_rows = 4;
 
 std::int64_t pieces(std::int64_t size, std::int64_t piece) {
     return (size + piece - 1) / piece;
@@ -75,7 +73,7 @@ void CpuBackend::backward_by_inputs(Matrix<float> dx, const AdamTensor* updated,
     const std::int64_t outputs = weight.rows;
     const std::int64_t inputs = weight.columns;
     const std::int64_t eighth = pieces(pieces(inputs, 8), 16) * 16;
-    const std::int64_t piece = batch <= streamed_rows && !updated
+    const std::int64_t piece = batch <= direct_rows && !updated
                                    ? eighth
                                    : std::min(columns_of_block(std::max(batch, outputs)), eighth);
     for_pieces(inputs, piece, [&](std::int64_t first, std::int64_t count) {

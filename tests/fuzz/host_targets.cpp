@@ -210,6 +210,11 @@ FuzzTarget network_target() {
           "4x8x8; conv 4>4 k3 p1 nobias norm=batch noaffine as=maps; pool global; 4>8 as=style; "
           "film style from=maps noise 0.1 leaky_relu; noise relu; noise 0.2 tanh; deviation 2; "
           "conv 5>2 k8 spectral init=0.02 as=x; 2>1 head spectral from=x; 2>3 from=x",
+          "7x1x1; channels 5 2; linear 2>6 as=condition; channels 1 3 from=input tanh; augment "
+          "condition leaky_relu as=code; channels 0 3 from=input; concat code; linear 6>2",
+          "5x8x8; channels 0 3; conv 3>8 k4 s2 p1; pool sum as=features; linear 8>1 as=judged; "
+          "channels 3 2 from=input; pool global; linear 2>8 nobias as=class; dot class "
+          "from=features; add judged",
           "3x4x4; deviation 2", "3x4x4; noise", "3x4x4; pool global; 3>6 as=s; film s from=input",
           "2x4x4; pool max k3 s1 p1; pool average k2 s1; pool adaptive n2; nearest; bilinear; "
           "reflect 1; "
@@ -234,6 +239,12 @@ FuzzTarget network_target() {
                              "65536>65536; 65536>65536 closeness=65536x65536",
                              "3x8x8; pool global fixed",
                              "3>4 as=a; 3>4 from=input; 4>2",
+                             "3x4x4; channels",
+                             "3x4x4; channels 2 2",
+                             "3x4x4; augment",
+                             "3>4 as=a; 4>3; augment a",
+                             "3>2; dot",
+                             "3>2 as=a; 2>3; dot a",
                              "3x8x8; view 3x8x9",
                              "3x8x8; add input; concat nobody",
                              "3x2x2; reflect 2",

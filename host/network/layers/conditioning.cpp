@@ -32,9 +32,7 @@ class Channels final : public LinearLayer {
                         const LayerPass&) const override {
         backend.fill(dx.flat(), 0);
         backend.copy_columns(dx, first_ * in_.plane(), dz, 0, out_.size());
-        if (!previous.is_identity()) {
-            backend.activation_gradient(dx, dx, x, previous);
-        }
+        pass_on(backend, dx, x, previous);
     }
 
   private:
@@ -56,19 +54,12 @@ class Augment final : public Layer {
                  const LayerPass&) const override {
         backend.augment_condition(y, x[0], x[1]);
     }
-    void input_gradient(Backend&, Matrix<float>, std::size_t, Matrix<const float>,
-                        Vector<const float>, Matrix<const float>, const Epilogue&,
-                        const LayerPass&) const override {
-        throw std::logic_error("augment: its gradients are one operation");
-    }
     bool backward_at_once() const override { return true; }
     void backward(Backend& backend, const Gradients& gradients, Matrix<const float> dz,
                   const std::vector<Matrix<const float>>& x, Vector<const float>,
                   const Epilogue& previous, const LayerPass&) const override {
         backend.augment_condition_gradient(gradients.dx, gradients.d_second, dz, x[0], x[1]);
-        if (!previous.is_identity()) {
-            backend.activation_gradient(gradients.dx, gradients.dx, x[0], previous);
-        }
+        pass_on(backend, gradients.dx, x[0], previous);
     }
 
   private:
@@ -92,11 +83,6 @@ class Dot final : public Layer {
                  const LayerPass&) const override {
         backend.row_dot(y.flat(), x[0], x[1]);
     }
-    void input_gradient(Backend&, Matrix<float>, std::size_t, Matrix<const float>,
-                        Vector<const float>, Matrix<const float>, const Epilogue&,
-                        const LayerPass&) const override {
-        throw std::logic_error("dot: its gradients are one operation");
-    }
     bool backward_at_once() const override { return true; }
     void backward(Backend& backend, const Gradients& gradients, Matrix<const float> dz,
                   const std::vector<Matrix<const float>>& x, Vector<const float>,
@@ -104,8 +90,8 @@ class Dot final : public Layer {
         const bool asked = gradients.dx.data != dz.data; // dz has no room for what nobody wants
         backend.row_dot_gradient(asked ? gradients.dx : Matrix<float>{}, gradients.d_second,
                                  dz.flat(), x[0], x[1]);
-        if (asked && !previous.is_identity()) {
-            backend.activation_gradient(gradients.dx, gradients.dx, x[0], previous);
+        if (asked) {
+            pass_on(backend, gradients.dx, x[0], previous);
         }
     }
 

@@ -8,13 +8,6 @@ namespace patchforge {
 
 namespace {
 
-// dx = dz * previous'(x)
-void pass_on(Backend& backend, Matrix<float> dx, Matrix<const float> x, const Epilogue& previous) {
-    if (!previous.is_identity()) {
-        backend.activation_gradient(dx, dx, x, previous);
-    }
-}
-
 class Add final : public LinearLayer {
   public:
     explicit Add(Extent extent) : extent_(extent) {}

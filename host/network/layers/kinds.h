@@ -24,6 +24,14 @@ struct LayerWords {
     int channels(std::int64_t in);
 };
 
+// dx *= previous'(x), of a layer whose operation does not do that itself.
+inline void pass_on(Backend& backend, Matrix<float> dx, Matrix<const float> x,
+                    const Epilogue& previous) {
+    if (!previous.is_identity()) {
+        backend.activation_gradient(dx, dx, x, previous);
+    }
+}
+
 // "3x50x50"; false for anything else.
 bool read_extent(const std::string& text, Extent& extent);
 

@@ -36,11 +36,6 @@ class Modulated final : public Layer {
                  const LayerPass& pass) const override {
         backend.modulate(y, x[0], extent_, modulation(x, weight, pass), epilogue);
     }
-    void input_gradient(Backend&, Matrix<float>, std::size_t, Matrix<const float>,
-                        Vector<const float>, Matrix<const float>, const Epilogue&,
-                        const LayerPass&) const override {
-        throw std::logic_error(text() + ": all its gradients are one operation");
-    }
     bool backward_at_once() const override { return true; }
     void backward(Backend& backend, const Gradients& gradients, Matrix<const float> dz,
                   const std::vector<Matrix<const float>>& x, Vector<const float> weight,
@@ -85,9 +80,7 @@ class Deviation final : public Layer {
             backend.append_deviation_gradient(dx.row_range(first, rows), dz.row_range(first, rows),
                                               x.row_range(first, rows), in_, group_);
         });
-        if (!previous.is_identity()) {
-            backend.activation_gradient(dx, dx, x, previous);
-        }
+        pass_on(backend, dx, x, previous);
     }
 
   private:

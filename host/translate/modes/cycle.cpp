@@ -74,14 +74,7 @@ KindsOfPicture kinds_of(const TranslateSets& sets, const TranslateOptions& optio
             kinds.a.name += " (data)";
             kinds.b.name += " (target)";
         }
-        if (kinds.a.train.pixels_per_patch() != kinds.b.train.pixels_per_patch() ||
-            kinds.a.train.channels != kinds.b.train.channels ||
-            kinds.a.train.height != kinds.b.train.height) {
-            throw std::invalid_argument(fmt::format(
-                "--target {}: its pictures are not of the size and colours of --data {}; give a "
-                "set of the same kind",
-                sets.target->path().string(), sets.set->path().string()));
-        }
+        require_alike(*sets.set, *sets.target);
     } else {
         const auto names = sets.set->class_names();
         if (names.size() < 2) {
@@ -241,22 +234,11 @@ void Cycle::add_cycle_errors(TranslationResults& results) {
 }
 
 void Cycle::add_colours(TranslationResults& results) {
-    TranslationResults::Table table{"Mean colour, levels of 255", {"pictures"}, {}};
-    for (int c = 0; c < kinds_.a.test.channels; ++c) {
-        table.columns.push_back(kinds_.a.test.channels == 1 ? "grey" : std::string(1, "RGB"[c]));
-    }
-    const auto add = [&](const std::string& name, const std::vector<Image>& pictures) {
-        std::vector<std::string> row = {name};
-        for (const double mean : mean_colour(pictures)) {
-            row.push_back(fmt::format("{:.1f}", mean));
-        }
-        table.rows.push_back(row);
-    };
-    add(kinds_.a.name, test_a_);
-    add(kinds_.b.name + ", made", made_b_);
-    add(kinds_.b.name, test_b_);
-    add(kinds_.a.name + ", made", made_a_);
-    results.tables.push_back(table);
+    results.tables.push_back(
+        colour_table("Mean colour, levels of 255", {{kinds_.a.name, test_a_},
+                                                    {kinds_.b.name + ", made", made_b_},
+                                                    {kinds_.b.name, test_b_},
+                                                    {kinds_.a.name + ", made", made_a_}}));
 }
 
 // Share of pictures that a classifier takes for the kind they were made into: mean over both ways.

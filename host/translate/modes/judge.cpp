@@ -1,5 +1,7 @@
 #include "host/translate/modes/judge.h"
 
+#include <fmt/format.h>
+
 #include "host/translate/picture_pairs.h"
 
 namespace patchforge {
@@ -31,6 +33,24 @@ std::vector<double> mean_colour(const std::vector<Image>& pictures) {
         sum /= static_cast<double>(pictures.size());
     }
     return sums;
+}
+
+TranslationResults::Table
+colour_table(const std::string& caption,
+             const std::vector<std::pair<std::string, const std::vector<Image>&>>& groups) {
+    TranslationResults::Table table{caption, {"pictures"}, {}};
+    const int channels = groups.front().second.front().channels;
+    for (int c = 0; c < channels; ++c) {
+        table.columns.push_back(channels == 1 ? "grey" : std::string(1, "RGB"[c]));
+    }
+    for (const auto& [name, pictures] : groups) {
+        std::vector<std::string> row = {name};
+        for (const double mean : mean_colour(pictures)) {
+            row.push_back(fmt::format("{:.1f}", mean));
+        }
+        table.rows.push_back(row);
+    }
+    return table;
 }
 
 Judge::Judge(Backend& backend, const PatchRows& patches, std::uint64_t seed, std::int64_t classes) {

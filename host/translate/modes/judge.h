@@ -4,11 +4,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "data/png.h"
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/classifier_trainer.h"
+#include "host/translate/translation_task.h"
 
 namespace patchforge {
 
@@ -17,6 +20,10 @@ std::vector<Image> pictures_of(const PatchRows& rows);
 void append(OwnedPatches& patches, const std::vector<Image>& pictures, std::int32_t label);
 // Of each channel, over all pixels of all pictures; at least one picture.
 std::vector<double> mean_colour(const std::vector<Image>& pictures);
+// A row of that for each group of pictures of a report.
+TranslationResults::Table
+colour_table(const std::string& caption,
+             const std::vector<std::pair<std::string, const std::vector<Image>&>>& groups);
 
 // A cnn with the recipe of --preset cnn, in fewer epochs.
 class Judge {

@@ -38,14 +38,7 @@ Sets sets_of(const TranslateSets& sets, const TranslateOptions& options) {
         *sets.set, nullptr, {TranslateOptions{}.test_patients, 0, options.split_seed, {}});
     const ClassifierData real = classifier_data(
         *sets.target, nullptr, {options.test_patients, 0, options.split_seed, options.test_list});
-    if (drawings.train.pixels_per_patch() != real.train.pixels_per_patch() ||
-        drawings.train.channels != real.train.channels ||
-        drawings.train.height != real.train.height) {
-        throw std::invalid_argument(fmt::format(
-            "--target {}: its pictures are not of the size and colours of --data {}; give a set of "
-            "the same kind",
-            sets.target->path().string(), sets.set->path().string()));
-    }
+    require_alike(*sets.set, *sets.target);
     if (std::min(drawings.train.used(), real.train.used()) < options.batch_size) {
         throw std::invalid_argument(fmt::format(
             "--batch-size {}: there are {} drawings and {} real pictures to train on; batches of "
@@ -67,7 +60,7 @@ std::vector<std::int64_t> spread_rows(std::int64_t all, std::int64_t count) {
 std::vector<std::uint8_t> halved_bytes(const std::vector<Image>& pictures) {
     std::vector<std::uint8_t> bytes;
     for (const Image& picture : pictures) {
-        const Image half = halved_by_means(cut_to_even(picture));
+        const Image half = halved_by_means(picture);
         bytes.insert(bytes.end(), half.pixels.begin(), half.pixels.end());
     }
     return bytes;
@@ -175,12 +168,15 @@ void Refine::add_realness(TrainingRun& run, TranslationResults& results) {
     options.seed = trainer_.options().seed + 2000;
     options.seeds = static_cast<int>(trainer_.options().judges);
     options.resamples = resamples;
+    options.half = false; // these are halves
     const std::vector<std::uint8_t> real_bytes = halved_bytes(real);
-    const auto asked = [&](const char* what, const std::vector<Image>& pictures) {
+    const auto asked = [&](const char* what, const std::vector<Image>& pictures, bool floor) {
+        options.floor = floor; // the same either way
         run.log(fmt::format("Training networks to tell {} from real pictures", what));
         return real_or_fake(backend_, half, real_bytes, of_real, halved_bytes(pictures), options);
     };
-    const RealOrFake before = asked("drawings", drawn), after = asked("refined drawings", refined);
+    const RealOrFake before = asked("drawings", drawn, false),
+                     after = asked("refined drawings", refined, true);
     const auto text = [](const RealOrFakeScore& score) {
         return text_of({score.mean, score.interval});
     };
@@ -330,26 +326,12 @@ void Refine::add_change(TranslationResults& results) {
         }
     }
     results.figures["change"] = sum / count;
-    TranslationResults::Table table{
+    const std::vector<Image> real = pictures_of(sets_.real_test);
+    results.tables.push_back(colour_table(
         fmt::format("Mean colour, levels of 255. A pixel of a drawing changes by {:.1f} in the "
                     "mean.",
                     sum / count),
-        {"pictures"},
-        {}};
-    for (int c = 0; c < sets_.test.channels; ++c) {
-        table.columns.push_back(sets_.test.channels == 1 ? "grey" : std::string(1, "RGB"[c]));
-    }
-    const auto add = [&](const char* name, const std::vector<Image>& pictures) {
-        std::vector<std::string> row = {name};
-        for (const double mean : mean_colour(pictures)) {
-            row.push_back(fmt::format("{:.1f}", mean));
-        }
-        table.rows.push_back(row);
-    };
-    add("drawings", drawn_);
-    add("refined", refined_);
-    add("real", pictures_of(sets_.real_test));
-    results.tables.push_back(table);
+        {{"drawings", drawn_}, {"refined", refined_}, {"real", real}}));
 }
 
 TranslationResults Refine::measure(TrainingRun& run) {

@@ -174,7 +174,6 @@ void multiply_panels(float* c, std::int64_t c_stride, const float* a, std::int64
 // c (+)= a [rows, depth] * b, without panels: for so few rows the copy would cost as much as the product.
 // Some rows of b at a time, in their own order, which the prefetchers follow; c stays in the first-level
 // cache.
-constexpr std::int64_t direct_rows = 4;
 constexpr int rows_of_step = 4;
 
 template <int rows, int depth>

@@ -1,16 +1,14 @@
 // What must hold for the classifier's recorded iteration whatever it is run on.
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 
 #include "host/classifier/classifier_trainer.h"
 #include "host/files/safetensors.h"
 #include "tests/host/train/random_patches.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -75,18 +73,9 @@ TEST_P(ClassifierTrainerTest, ResumedRunEndsInTheSameBytes) {
         whole.run(9);
         ClassifierTrainer first(backend(), options, patches.format(), patches.rows);
         first.run(4);
-        const auto folder = std::filesystem::temp_directory_path() /
-                            ("patchforge-classifier-" + GetParam() + std::to_string(::getpid()));
-        std::filesystem::create_directories(folder);
-        for (const auto& [name, bytes] : first.checkpoint()) {
-            std::ofstream(folder / name, std::ios::binary)
-                .write(reinterpret_cast<const char*>(bytes.data()),
-                       static_cast<std::streamsize>(bytes.size()));
-        }
         ClassifierTrainer second(backend(), options, patches.format(), patches.rows);
         second.run(2); // what it did before must not matter
-        second.restore(folder.string());
-        std::filesystem::remove_all(folder);
+        testing::restore(second, first.checkpoint());
         EXPECT_EQ(second.step(), 4u);
         for (int i = 0; i < 5; ++i) {
             second.run(1);

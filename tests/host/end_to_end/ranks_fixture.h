@@ -66,7 +66,7 @@ class Started {
         }
         return found;
     }
-    bool running() { return !ended_ && ::waitpid(child_, &status_, WNOHANG) == 0; }
+    bool running() { return ::waitpid(child_, &status_, WNOHANG) == 0; }
     Outcome wait() {
         ::waitpid(child_, &status_, 0);
         return {WIFSIGNALED(status_) ? -WTERMSIG(status_) : WEXITSTATUS(status_),
@@ -77,7 +77,6 @@ class Started {
     std::filesystem::path output_;
     pid_t child_ = 0;
     int status_ = 0;
-    bool ended_ = false;
 };
 
 class RanksTest : public ::testing::Test {

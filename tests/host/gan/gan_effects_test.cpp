@@ -11,7 +11,6 @@ namespace {
 
 using testing::Patches;
 using testing::small_options;
-constexpr unsigned seed = testing::small_gan_seed;
 constexpr std::int64_t pixels = testing::small_gan_pixels;
 
 // What each does to training is the host loop's doing, the same on every backend: shown on the CPU.

@@ -1,12 +1,12 @@
 // --persistent: the same run as the recorded iterations give, but for the order of sums.
 #include <gtest/gtest.h>
 
-#include <filesystem>
 #include <fstream>
 
 #include "host/files/safetensors.h"
 #include "host/gan/gan_trainer.h"
 #include "tests/host/train/random_patches.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge::testing {
@@ -90,16 +90,8 @@ TEST_P(GanPersistentTest, GoesOnFromACheckpointToTheSameBytes) {
     whole.run(7);
     GanTrainer before(backend(), options, patches.rows);
     before.run(3);
-    const std::string folder = ::testing::TempDir() + "persistent_checkpoint";
-    std::filesystem::create_directories(folder);
-    for (const auto& [name, bytes] : before.checkpoint()) {
-        std::ofstream(folder + "/" + name, std::ios::binary)
-            .write(reinterpret_cast<const char*>(bytes.data()),
-                   static_cast<std::streamsize>(bytes.size()));
-    }
     GanTrainer after(backend(), options, patches.rows);
-    after.restore(folder);
-    std::filesystem::remove_all(folder);
+    testing::restore(after, before.checkpoint());
     after.run(4);
     EXPECT_EQ(whole.checkpoint(), after.checkpoint());
 }

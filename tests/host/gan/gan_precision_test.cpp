@@ -3,11 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
-#include <fstream>
 
 #include "host/gan/gan_trainer.h"
 #include "tests/host/train/random_patches.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -74,17 +73,8 @@ TEST_P(GanPrecisionTest, ResumedRunEndsInTheSameBytes) {
     whole.run(9);
     GanTrainer first(backend(), options, patches.rows);
     first.run(4);
-    const auto folder = std::filesystem::temp_directory_path() /
-                        ("patchforge-precision-" + GetParam() + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder);
-    for (const auto& [name, bytes] : first.checkpoint()) {
-        std::ofstream(folder / name, std::ios::binary)
-            .write(reinterpret_cast<const char*>(bytes.data()),
-                   static_cast<std::streamsize>(bytes.size()));
-    }
     GanTrainer second(backend(), options, patches.rows);
-    second.restore(folder.string());
-    std::filesystem::remove_all(folder);
+    testing::restore(second, first.checkpoint());
     second.run(5);
     EXPECT_EQ(whole.checkpoint(), second.checkpoint());
 }

@@ -2,7 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <numeric>
 
@@ -10,6 +9,7 @@
 #include "host/gan/gan_trainer.h"
 #include "host/network/named_networks.h"
 #include "tests/host/train/random_patches.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -27,16 +27,6 @@ GanOptions small_options() {
     return options;
 }
 
-void write_files(const std::filesystem::path& folder,
-                 const std::map<std::string, std::vector<std::byte>>& files) {
-    std::filesystem::create_directories(folder);
-    for (const auto& [name, bytes] : files) {
-        std::ofstream(folder / name, std::ios::binary)
-            .write(reinterpret_cast<const char*>(bytes.data()),
-                   static_cast<std::streamsize>(bytes.size()));
-    }
-}
-
 class GanTrainerTest : public testing::BackendTest {};
 
 TEST_P(GanTrainerTest, ResumedRunEndsInTheSameBytes) {
@@ -46,13 +36,9 @@ TEST_P(GanTrainerTest, ResumedRunEndsInTheSameBytes) {
 
     GanTrainer first(backend(), small_options(), patches.rows);
     first.run(5);
-    const auto folder = std::filesystem::temp_directory_path() /
-                        ("patchforge-resume-" + GetParam() + std::to_string(::getpid()));
-    write_files(folder, first.checkpoint());
     GanTrainer second(backend(), small_options(), patches.rows);
     second.run(2); // what it did before must not matter
-    second.restore(folder.string());
-    std::filesystem::remove_all(folder);
+    testing::restore(second, first.checkpoint());
     EXPECT_EQ(second.step(), 5u);
     second.run(8);
     EXPECT_EQ(whole.checkpoint(), second.checkpoint());

@@ -2,13 +2,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <filesystem>
 #include <fstream>
 #include <functional>
 
 #include "host/files/safetensors.h"
 #include "host/gan/gan_presets.h"
 #include "tests/host/gan/small_gan.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -172,18 +172,9 @@ TEST_P(GanVariants, EveryOneResumesExactly) {
         }
         GanTrainer first(backend(), options, patches.rows);
         first.run(5);
-        const auto folder = std::filesystem::temp_directory_path() /
-                            ("patchforge-tricks-" + GetParam() + std::to_string(::getpid()));
-        std::filesystem::create_directories(folder);
-        for (const auto& [name, bytes] : first.checkpoint()) {
-            std::ofstream(folder / name, std::ios::binary)
-                .write(reinterpret_cast<const char*>(bytes.data()),
-                       static_cast<std::streamsize>(bytes.size()));
-        }
         GanTrainer second(backend(), options, patches.rows, Placement::streamed);
         second.run(2);
-        second.restore(folder.string());
-        std::filesystem::remove_all(folder);
+        testing::restore(second, first.checkpoint());
         second.run(6);
         EXPECT_EQ(whole.checkpoint(), second.checkpoint());
     }
@@ -198,26 +189,16 @@ TEST_P(GanVariants, SingularVectorsAreInTheCheckpoint) {
     options.network_d = "1x5x7; conv 1>3 k3 s2 p1 spectral leaky_relu; linear 36>1 spectral";
     GanTrainer whole(backend(), options, patches.rows);
     whole.run(3);
-    const auto folder = std::filesystem::temp_directory_path() /
-                        ("patchforge-vectors-" + GetParam() + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder);
     const auto checkpoint = whole.checkpoint();
     // Goes on from the checkpoint with D's tensors changed.
     const auto resumed = [&](const std::function<void(std::vector<Tensor>&)>& change) {
-        for (const auto& [name, bytes] : checkpoint) {
-            std::ofstream(folder / name, std::ios::binary)
-                .write(reinterpret_cast<const char*>(bytes.data()),
-                       static_cast<std::streamsize>(bytes.size()));
-        }
-        const auto path = folder / "discriminator.safetensors";
-        TensorFile d = read_safetensors(path);
+        const std::string name = "discriminator.safetensors";
+        auto changed = checkpoint;
+        TensorFile d = decode_safetensors(changed.at(name), name);
         change(d.tensors);
-        const std::vector<std::byte> bytes = encode_safetensors(d.tensors, d.metadata);
-        std::ofstream(path, std::ios::binary)
-            .write(reinterpret_cast<const char*>(bytes.data()),
-                   static_cast<std::streamsize>(bytes.size()));
+        changed.at(name) = encode_safetensors(d.tensors, d.metadata);
         GanTrainer second(backend(), options, patches.rows);
-        second.restore(folder.string());
+        testing::restore(second, changed);
         second.run(2);
         return second.checkpoint();
     };
@@ -236,7 +217,6 @@ TEST_P(GanVariants, SingularVectorsAreInTheCheckpoint) {
               }));
     EXPECT_THROW(resumed([&](std::vector<Tensor>& tensors) { std::erase_if(tensors, is_u); }),
                  std::runtime_error);
-    std::filesystem::remove_all(folder);
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, GanVariants, ::testing::Values("cpu", "cuda"),

@@ -1,5 +1,5 @@
 // Sums over ranks on GPUs: the CUDA kernels on two to four of the executor's devices, joined by what stands
-// in for NCCL. The same program on real GPUs: RanksTest in tests/host/end_to_end.
+// in for NCCL. The same program on real GPUs: GpuRanksTest in tests/host/end_to_end.
 #include <gtest/gtest.h>
 
 #include <array>

@@ -6,8 +6,8 @@
 #include <cmath>
 
 #include "host/files/safetensors.h"
-#include "tests/host/temporary_folder.h"
 #include "tests/host/train/random_patches.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -53,11 +53,13 @@ class Losses : public CycleTrainer {
     }
     double distance(const std::vector<float>& a, const std::vector<float>& b) {
         const std::int64_t count = std::ssize(a);
-        DeviceArray<float> left(backend_, count), right(backend_, count), rows(backend_, 1),
-            metric(backend_, 1);
+        DeviceArray<float> left(backend_, count), right(backend_, count), d(backend_, count),
+            rows(backend_, 1), metric(backend_, 1);
         left.upload(a.data(), count);
         right.upload(b.data(), count);
-        mean_distance(metric.view(), left.matrix(1, count), right.matrix(1, count), rows);
+        d.upload(b.data(), count);
+        l1_term(d.matrix(1, count), metric.view(), left.matrix(1, count), right.matrix(1, count), 1,
+                rows);
         float value = 0;
         metric.download(&value, 1);
         return value;
@@ -149,15 +151,10 @@ TEST_P(CycleTrainerTest, ResumesToTheSameBytes) {
     for (const std::int64_t cut : {1, 5}) {
         CycleTrainer first(backend(), options, a.rows, b.rows);
         first.run(cut);
-        const TemporaryFolder folder;
         const CheckpointFiles files = first.checkpoint();
         EXPECT_TRUE(decode_safetensors(files.at("state.safetensors"), "state").has("pool_a"));
-        for (const auto& [name, bytes] : files) {
-            const TensorFile file = decode_safetensors(bytes, name);
-            write_safetensors(folder.path() / name, file.tensors, file.metadata);
-        }
         CycleTrainer second(backend(), options, a.rows, b.rows);
-        second.restore(folder.path());
+        testing::restore(second, files);
         EXPECT_EQ(second.run(8 - cut), std::vector(metrics.begin() + cut, metrics.end()));
         EXPECT_TRUE(second.checkpoint() == whole.checkpoint());
     }

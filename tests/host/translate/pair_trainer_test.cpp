@@ -8,7 +8,7 @@
 #include "host/files/safetensors.h"
 #include "host/translate/translator.h"
 #include "tests/host/ranks/thread_ranks.h"
-#include "tests/host/temporary_folder.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -53,13 +53,8 @@ TEST_P(PairTrainerTest, ResumesToTheSameBytes) {
         const auto metrics = whole.run(6);
         PairTrainer first(backend(), options, pairs);
         first.run(3);
-        const TemporaryFolder folder;
-        for (const auto& [name, bytes] : first.checkpoint()) {
-            const TensorFile file = decode_safetensors(bytes, name);
-            write_safetensors(folder.path() / name, file.tensors, file.metadata);
-        }
         PairTrainer second(backend(), options, pairs);
-        second.restore(folder.path());
+        testing::restore(second, first.checkpoint());
         EXPECT_EQ(second.step(), 3u);
         EXPECT_EQ(second.run(3), std::vector(metrics.begin() + 3, metrics.end()));
         EXPECT_EQ(second.checkpoint(), whole.checkpoint());

@@ -9,8 +9,8 @@
 
 #include "host/files/safetensors.h"
 #include "host/translate/translate_networks.h"
-#include "tests/host/temporary_folder.h"
 #include "tests/host/train/random_patches.h"
+#include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
 
 namespace patchforge {
@@ -182,13 +182,8 @@ TEST_P(RefineTrainerTest, ResumesToTheSameBytes) {
     for (const std::int64_t cut : {1, 5}) {
         RefineTrainer first(backend(), options, drawings.rows, real.rows);
         first.run(cut);
-        const TemporaryFolder folder;
-        for (const auto& [name, bytes] : first.checkpoint()) {
-            const TensorFile file = decode_safetensors(bytes, name);
-            write_safetensors(folder.path() / name, file.tensors, file.metadata);
-        }
         RefineTrainer second(backend(), options, drawings.rows, real.rows);
-        second.restore(folder.path());
+        testing::restore(second, first.checkpoint());
         EXPECT_EQ(second.run(8 - cut), std::vector(metrics.begin() + cut, metrics.end()));
         EXPECT_TRUE(second.checkpoint() == whole.checkpoint());
     }
