@@ -19,6 +19,7 @@
 #include "host/page/image_grid.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
+#include "host/train/followers.h"
 #include "host/train/training.h"
 
 namespace patchforge {
@@ -363,21 +364,23 @@ bool train_gan(const PackedSet& set, const GanOptions& gan, const GanRunOptions&
     return train(family, options.run, std::move(record), sharding);
 }
 
-// Two runs, the first within the folder of the second, which begins when it is through.
+// Two runs, the first within the folder of the second, which begins when it is through. What rank 0 finds of them
+// holds for all, as it may have begun to write before others look.
 bool train_stack(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options,
                  const PatchRows& rows) {
-    if (sharding_of(options.run).cut()) {
-        throw std::invalid_argument(
-            "--mode stack: takes whole batches, of one process; leave out --shards and mpirun");
-    }
     const Extent pictures{rows.channels, rows.height, rows.width};
     const std::int64_t classes = classes_of(gan, rows);
     const std::filesystem::path folder = options.run.out / earlier_stage;
-    GanRunOptions second = options;
-    if (!is_run_folder(options.run.out)) {
-        if (!options.run.resume) {
+    Ranks* const ranks = sharding_of(options.run).ranks;
+    bool second_begun = false;
+    if (!ranks || ranks->rank() == 0) {
+        second_begun = is_run_folder(options.run.out);
+        if (!second_begun && !options.run.resume) {
             RunFolder::check(options.run.out);
         }
+    }
+    GanRunOptions second = options;
+    if (as_on_first(ranks, second_begun ? 1 : 0) == 0) {
         GanRunOptions first = options;
         first.run.out = folder;
         first.evaluation.interval = 0; // its pictures are compared with nothing
@@ -385,14 +388,17 @@ bool train_stack(const PackedSet& set, const GanOptions& gan, const GanRunOption
                                rows.width / 2, folder.string()));
         std::vector<std::uint8_t> pixels;
         const PatchRows small = halved(rows, pixels);
-        if (!train_gan(set, stage_options(gan, 1, pictures, classes), first, small, {})) {
+        const Sharding sharding = sharding_of(first.run);
+        if (!train_gan(set, stage_options(gan, 1, pictures, classes), first, small, sharding)) {
             return false;
         }
         second.run.resume = false;
+        second.run.shards = sharding.shards; // also where another number of ranks goes on
     }
     print_line(fmt::format("Stage 2 of 2: pictures of {} x {}", rows.height, rows.width));
     const TensorFile earlier = read_safetensors(generator_weights(folder));
-    return train_gan(set, stage_options(gan, 2, pictures, classes), second, rows, {}, &earlier);
+    return train_gan(set, stage_options(gan, 2, pictures, classes), second, rows,
+                     sharding_of(second.run), &earlier);
 }
 
 } // namespace

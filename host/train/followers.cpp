@@ -10,7 +10,7 @@ namespace patchforge {
 
 namespace {
 
-constexpr char restores = 'c', runs = 'r', ends = 'e';
+constexpr char restores = 'c', runs = 'r', ends = 'e', dismisses = 'd';
 
 std::vector<std::byte> bytes_of(const std::string& text) {
     std::vector<std::byte> bytes(text.size());
@@ -92,8 +92,13 @@ std::int64_t Leader::end(bool complete) {
     return sent;
 }
 
+void Leader::dismiss() {
+    tell(dismisses, "");
+}
+
 bool follow(Family& family, Ranks& ranks) {
     InterruptScope rank_0_decides;
+    bool complete = false;
     while (true) {
         const std::string said = command(ranks);
         const std::string argument = said.substr(1);
@@ -104,9 +109,12 @@ bool follow(Family& family, Ranks& ranks) {
         case runs:
             family.run(std::stoll(argument));
             break;
-        default:
+        case ends:
             send_now(ranks, bytes_of(std::to_string(bytes_of_sums_sent())), 0, Tag::gather);
-            return argument == "1";
+            complete = argument == "1";
+            break;
+        default:
+            return complete;
         }
     }
 }

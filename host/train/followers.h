@@ -24,8 +24,10 @@ class Leader {
 
     void restore(const std::filesystem::path& checkpoint);
     void run(std::int64_t count);
-    // Returns the bytes of sums that all ranks sent so far.
+    // No iterations follow. Returns the bytes of sums that all ranks sent so far.
     std::int64_t end(bool complete);
+    // All is written: the others go on with what comes after the training.
+    void dismiss();
 
   private:
     void tell(char what, const std::string& argument);
@@ -35,7 +37,7 @@ class Leader {
     std::thread alive_;
 };
 
-// Does what rank 0 says until it ends; returns whether the training is complete.
+// Does what rank 0 says until it dismisses; returns whether the training is complete.
 bool follow(Family& family, Ranks& ranks);
 
 // A number that rank 0 knows, on every rank.

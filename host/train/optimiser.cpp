@@ -1,6 +1,7 @@
 #include "host/train/optimiser.h"
 
 #include <array>
+#include <stdexcept>
 
 namespace patchforge {
 
@@ -102,6 +103,36 @@ void Optimiser::sum_shards(Iterations& iterations, std::int64_t rows,
         sum_->add(shard);
     }
     copy_statistics(sum_->total().part(size, statistics), Direction::restore);
+}
+
+void Optimiser::step_together(const std::vector<Optimiser*>& all, Iterations& iterations,
+                              std::int64_t rows, StepCount count,
+                              const std::function<void()>& of_shard) {
+    const auto filled = filled_shards(rows, iterations.source().rows_of_shard()).size();
+    for (Optimiser* one : all) {
+        if (one->statistics_.size() > 0) {
+            throw std::logic_error("step_together: a network with running statistics");
+        }
+        if (one->sum_) {
+            one->sum_->begin(static_cast<int>(filled));
+        }
+    }
+    for (const Shard& shard : iterations.shards(rows)) {
+        iterations.enter(shard);
+        of_shard();
+        for (Optimiser* one : all) {
+            if (one->sum_) {
+                one->sum_->add(shard);
+            }
+        }
+    }
+    for (Optimiser* one : all) {
+        one->update(one->sum_ ? one->sum_->total() : one->gradients_.view(), count);
+    }
+}
+
+Vector<float> Optimiser::gradients(const Shard& shard) {
+    return sum_ ? sum_->of(shard) : gradients_.view();
 }
 
 void Optimiser::copy_statistics(Vector<float> saved, Direction direction) {

@@ -53,10 +53,14 @@ class Optimiser {
     void step(Iterations& iterations, std::int64_t rows, StepCount count,
               const std::function<ShardPass(std::int64_t rows)>& of_shard);
 
-    // Or in two halves, where several passes sum their gradients: they add to gradients(), laid out as
-    // Network::all(), and update() takes the step. For what adds_terms or is not plain.
-    Vector<float> gradients() const { return gradients_.view(); }
-    void update(Vector<float> gradients, StepCount count);
+    // One step of each of several networks that learn from the same passes. `of_shard` is called for each
+    // shard, as above, and leaves the gradients of all of them where gradients() says, laid out as
+    // Network::all(): of a mean over the shard's rows. For what adds_terms or is not plain, and has no running
+    // statistics.
+    static void step_together(const std::vector<Optimiser*>& all, Iterations& iterations,
+                              std::int64_t rows, StepCount count,
+                              const std::function<void()>& of_shard);
+    Vector<float> gradients(const Shard& shard);
 
     Adam adam(StepCount count) const;
     bool fused() const { return gradients_.size() == 0 && !sum_; }
@@ -67,6 +71,7 @@ class Optimiser {
   private:
     void sum_shards(Iterations& iterations, std::int64_t rows,
                     const std::function<ShardPass(std::int64_t rows)>& of_shard);
+    void update(Vector<float> gradients, StepCount count);
     // The running statistics of all `running_`, side by side.
     enum class Direction { save, restore };
     void copy_statistics(Vector<float> saved, Direction direction);

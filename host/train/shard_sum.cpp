@@ -45,7 +45,7 @@ void ShardSum::add(const Shard& shard, std::int64_t first) {
         const Vector<float> into = slot(sum.into, first, end);
         backend_.weighted_sum(into, into, 1, slot(sum.from, first, end), 1, {}, 0);
     }
-    while (last(shard) && sent_from_ - first >= bucket_size) {
+    while (first > 0 && last(shard) && sent_from_ - first >= bucket_size) {
         send_bucket(sent_from_ - bucket_size, sent_from_);
     }
 }

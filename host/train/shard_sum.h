@@ -19,7 +19,7 @@ class ShardSum {
     Vector<float> of(const Shard& shard);
     // They are there from `first` on, unweighted: their share of the batch is added to the sum. A shard may
     // come in pieces, from the end to the beginning; of a rank's last one, what is whole goes on its
-    // way meanwhile.
+    // way before the rest. One that comes at once does so in total(): no other sum is on its way then.
     void add(const Shard& shard, std::int64_t first = 0);
     // The sum, once that of all ranks is there. Every rank must ask for it.
     Vector<float> total();

@@ -47,6 +47,7 @@ class Session final : public TrainingRun {
     }
 
     bool train();
+    void dismiss() { leader_.dismiss(); }
 
     const std::filesystem::path& folder() const override { return folder_.path(); }
     double seconds() const override { return seconds_; }
@@ -298,7 +299,10 @@ bool train(Family& family, const RunOptions& options, RunRecord record, const Sh
     }
     record.fact("shards", std::int64_t{sharding.shards});
     record.rules.standard["shards"] = "1";
-    return Session(family, options, record, sharding).train();
+    Session session(family, options, record, sharding);
+    const bool complete = session.train();
+    session.dismiss();
+    return complete;
 }
 
 } // namespace patchforge

@@ -7,12 +7,14 @@
 //     D_b on [b; pool(fake_b)], D_a on [a; pool(fake_a)]: half the sum of their losses, one Adam step each
 // The discriminators learn from the fakes of this iteration, made before G and F took their step, or from
 // earlier ones in their place (kernels/operations/picture_pool.h). G reads a and b as one batch, F b and a:
-// no layer looks at more than one picture.
+// no layer looks at more than one picture. Of a batch that is cut, every rank keeps the same pools, of the fakes of
+// all shards.
 #pragma once
 
 #include <memory>
 
 #include "host/translate/translation_trainer.h"
+#include "host/translate/whole_batch.h"
 
 namespace patchforge {
 
@@ -20,7 +22,7 @@ class CycleTrainer : public TranslationTrainer {
   public:
     // Pictures of one size, at least a batch of each; they lie on the device. options must be valid.
     CycleTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& a,
-                 const PatchRows& b);
+                 const PatchRows& b, const Sharding& sharding = {});
 
   protected:
     void enqueue(const IterationPattern& pattern) override;
@@ -41,6 +43,7 @@ class CycleTrainer : public TranslationTrainer {
         DeviceArray<float> d_fakes;  // [B, P]: from what goes back from them
         DeviceArray<float> d_back;   // [B, P]
         DeviceArray<float> seen;     // [2 B, P]: of the discriminator
+        DeviceArray<float> shown;    // [whole batch, P]: fakes and those from the pool
         DeviceArray<float> pool;     // [--pool, P]
         std::int64_t metrics = 0;    // where its own begin
     };
@@ -58,11 +61,14 @@ class CycleTrainer : public TranslationTrainer {
     void backward_through_cycle(Kind& kind, Kind& other);
     // What makes `kind`: all that its fakes are to be.
     void backward_through_fakes(Kind& kind, const Kind& other);
-    void discriminator_step(Kind& kind, const Kind& other, std::uint32_t number);
+    // `fakes` of the whole batch. `again`: this rank drew another shard since this one.
+    void discriminator_step(Kind& kind, const Kind& other, std::uint32_t number,
+                            Matrix<const float> fakes, bool again, int slot);
 
     Extent extent_;
     BatchSource source_b_;
     Kind a_, b_;
+    WholeBatch fakes_;        // of b, then of a
     DeviceArray<float> rows_; // [B]
 };
 

@@ -21,12 +21,14 @@ constexpr std::uint64_t order_of_history = 0xc2b2ae3d27d4eb4f;
 } // namespace
 
 RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
-                             const PatchRows& drawings, const PatchRows& real)
-    : TranslationTrainer(backend, options, drawings, Placement::resident, {}, names, true,
+                             const PatchRows& drawings, const PatchRows& real,
+                             const Sharding& sharding)
+    : TranslationTrainer(backend, options, drawings, Placement::resident, sharding, names, true,
                          options.refiner_steps),
       extent_{drawings.channels, drawings.height, drawings.width},
       real_(backend, real,
-            {options.batch_size, true, 1, options.seed ^ order_of_real, Placement::resident},
+            {options.batch_size, true, 1, options.seed ^ order_of_real, Placement::resident,
+             sharding},
             iterations_.device_step()),
       refiner_(&add_player("generator", translation_generator(options, extent_, extent_.channels),
                            false, options.refiner_steps)),
@@ -34,10 +36,14 @@ RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
       pass_(std::make_unique<Trace>(refiner_->network, batch_)),
       judged_(std::make_unique<Trace>(discriminator_->network, 2 * batch_)),
       seen_(backend, 2 * batch_ * extent_.size()), rows_(backend, batch_),
+      all_made_(backend, sharding, 1, options.batch_size, extent_.size()),
+      shown_(backend, options.batch_size * extent_.size()),
       history_(backend, options.pool * extent_.size()), places_(backend, options.pool),
-      place_(backend, batch_ / 2), recalled_(backend, batch_ / 2),
-      chosen_(backend, batch_ / 2 * options.pool) {
-    for (DeviceArray<float>* one : {&drawn_, &given_, &made_, &d_made_, &kept_}) {
+      place_(backend, options.batch_size / 2), recalled_(backend, options.batch_size / 2),
+      chosen_(backend, options.batch_size / 2 * options.pool),
+      kept_(backend, options.batch_size * extent_.size()) {
+    sum_over_shards();
+    for (DeviceArray<float>* one : {&drawn_, &given_, &made_, &d_made_}) {
         *one = DeviceArray<float>(backend, batch_ * extent_.size());
     }
     std::vector<float> pictures;
@@ -58,8 +64,17 @@ void RefineTrainer::make(std::int64_t draw, int slot) {
     iterations_.gather(batch_of(drawn_), {}, draw, slot, PixelRange::signed_unit);
     augment(batch_of(given_), batch_of(drawn_), extent_, static_cast<std::uint32_t>(draw),
             draws_of_augmentation());
-    pass_->forward(batch_of(given_), {true, options_.seed, 0, iterations_.count(), 1},
+    pass_->forward(batch_of(given_), {true, options_.seed, 0, iterations_.row_count(), 1},
                    batch_of(made_));
+}
+
+void RefineTrainer::make_all(std::int64_t batch, int slot) {
+    for (const Shard& shard : iterations_.shards(batch)) {
+        iterations_.enter(shard);
+        make(0, slot);
+        all_made_.put(shard, {batch_of(made_)});
+    }
+    all_made_.gather();
 }
 
 // A product with a 1 in each row picks pictures exactly.
@@ -78,47 +93,60 @@ void RefineTrainer::recall(Matrix<float> earlier) {
     backend_.linear_input_gradient(earlier, chosen, history_.matrix(pool, extent_.size()), {}, {});
 }
 
-void RefineTrainer::discriminator_step(int slot) {
+void RefineTrainer::discriminator_step(std::int64_t batch, int slot) {
     const StepCount count = iterations_.count();
-    const Matrix<float> seen = seen_.matrix(2 * batch_, extent_.size());
-    const std::int64_t earlier = batch_ / 2, fresh = batch_ - earlier;
-    real_.gather(batch_of(drawn_), {}, 0, slot, PixelRange::signed_unit);
-    augment(seen.row_range(0, batch_), batch_of(drawn_), extent_,
-            static_cast<std::uint32_t>(options_.refiner_steps), draws_of_augmentation());
-    const Matrix<float> made = seen.row_range(batch_, fresh);
-    backend_.copy(made.data, made_.data(), static_cast<std::size_t>(made.size()) * sizeof(float));
-    recall(seen.row_range(batch_ + fresh, earlier));
+    const std::int64_t pixels = extent_.size(), earlier = batch / 2, fresh = batch - earlier;
+    const Matrix<float> shown = shown_.matrix(batch, pixels);
+    const Matrix<const float> made = all_made_.of(0);
+    backend_.copy(shown.data, made.data, static_cast<std::size_t>(fresh * pixels) * sizeof(float));
+    recall(shown.row_range(fresh, earlier));
     backend_.exchange_pictures(
-        batch_of(kept_), history_.matrix(options_.pool, extent_.size()), batch_of(made_),
+        kept_.matrix(batch, pixels), history_.matrix(options_.pool, pixels), made,
         {options_.seed, static_cast<std::uint32_t>(Purpose::picture_pool), count});
-    const Matrix<float> logit = judged_->forward(seen, {true, options_.seed, 0, count, 2});
-    discriminator_loss(judged_->output_gradient(),
-                       iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), logit);
-    discriminator_->optimiser.step({judged_.get()}, count);
+    discriminator_->optimiser.step(iterations_, batch, count, [&](std::int64_t rows) {
+        const Matrix<float> seen = seen_.matrix(2 * rows, pixels);
+        real_.gather(batch_of(drawn_), {}, 0, slot, PixelRange::signed_unit, iterations_.shard());
+        augment(seen.row_range(0, rows), batch_of(drawn_), extent_,
+                static_cast<std::uint32_t>(options_.refiner_steps), draws_of_augmentation());
+        const Matrix<float> its = shown.row_range(iterations_.shard().first, rows);
+        backend_.copy(seen.row_range(rows, rows).data, its.data,
+                      static_cast<std::size_t>(its.size()) * sizeof(float));
+        const Matrix<float> logit =
+            judged_->forward(seen, {true, options_.seed, 0, iterations_.row_count(), 2});
+        discriminator_loss(judged_->output_gradient(),
+                           iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), logit);
+        return ShardPass{judged_.get()};
+    });
 }
 
-void RefineTrainer::refiner_step(std::int64_t draw) {
-    const Matrix<float> given = batch_of(given_), made = batch_of(made_),
-                        d_made = batch_of(d_made_);
-    const Matrix<float> logit =
-        judged_->forward(made, {true, options_.seed, 0, iterations_.count(), 1});
-    generator_loss(judged_->output_gradient(),
-                   iterations_.metrics(metrics_of_r, GeneratorMetrics::count), logit,
-                   options_.lambda_adversarial);
-    judged_->backward_input(d_made);
-    l1_term(d_made, iterations_.metrics(change_metric), made, given, options_.lambda_l1, rows_);
-    backend_.activation_gradient(pass_->output_gradient(), d_made, made,
-                                 pass_->epilogue(refiner_->network.layer_count() - 1));
-    refiner_->optimiser.step({pass_.get()}, iterations_.count(options_.refiner_steps, draw));
+void RefineTrainer::refiner_step(std::int64_t draw, std::int64_t batch, bool makes, int slot) {
+    const StepCount count = iterations_.count(options_.refiner_steps, draw);
+    refiner_->optimiser.step(iterations_, batch, count, [&](std::int64_t) {
+        if (makes) {
+            make(draw, slot);
+        }
+        const Matrix<float> given = batch_of(given_), made = batch_of(made_),
+                            d_made = batch_of(d_made_);
+        const Matrix<float> logit =
+            judged_->forward(made, {true, options_.seed, 0, iterations_.row_count(), 1});
+        generator_loss(judged_->output_gradient(),
+                       iterations_.metrics(metrics_of_r, GeneratorMetrics::count), logit,
+                       options_.lambda_adversarial);
+        judged_->backward_input(d_made);
+        l1_term(d_made, iterations_.metrics(change_metric), made, given, options_.lambda_l1, rows_);
+        backend_.activation_gradient(pass_->output_gradient(), d_made, made,
+                                     pass_->epilogue(refiner_->network.layer_count() - 1));
+        return ShardPass{pass_.get()};
+    });
 }
 
 void RefineTrainer::enqueue(const IterationPattern& pattern) {
-    make(0, pattern.slot);
-    discriminator_step(pattern.slot);
-    refiner_step(0);
-    for (std::int64_t draw = 1; draw < options_.refiner_steps; ++draw) {
-        make(draw, pattern.slot);
-        refiner_step(draw);
+    const std::int64_t batch = pattern.rows.front();
+    const bool again = iterations_.shards(batch).size() > 1; // another shard's y was made last
+    make_all(batch, pattern.slot);
+    discriminator_step(batch, pattern.slot);
+    for (std::int64_t draw = 0; draw < options_.refiner_steps; ++draw) {
+        refiner_step(draw, batch, draw > 0 || again, pattern.slot);
     }
 }
 

@@ -11,12 +11,14 @@
 //
 // The history is --pool earlier y. It begins with drawings, which is what R makes of them then. From it D
 // is shown as many pictures, none of them twice, as half a batch; after that each y of the iteration
-// takes, by a coin, the place of a picture of it drawn by lot (kernels/operations/picture_pool.h).
+// takes, by a coin, the place of a picture of it drawn by lot (kernels/operations/picture_pool.h). Of a batch that is
+// cut, every rank keeps the same history, and D is shown the half of y and the half from the history of all shards.
 #pragma once
 
 #include <memory>
 
 #include "host/translate/translation_trainer.h"
+#include "host/translate/whole_batch.h"
 
 namespace patchforge {
 
@@ -24,7 +26,7 @@ class RefineTrainer : public TranslationTrainer {
   public:
     // Pictures of one size, at least a batch of each; they lie on the device. options must be valid.
     RefineTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& drawings,
-                  const PatchRows& real);
+                  const PatchRows& real, const Sharding& sharding = {});
 
     // What D was last shown, [2 B, P]: real pictures, made ones, earlier ones.
     std::vector<float> shown() const;
@@ -40,8 +42,11 @@ class RefineTrainer : public TranslationTrainer {
         return static_cast<std::uint32_t>(options_.refiner_steps + 1);
     }
     void make(std::int64_t draw, int slot);
-    void discriminator_step(int slot);
-    void refiner_step(std::int64_t draw);
+    // y of the whole batch.
+    void make_all(std::int64_t batch, int slot);
+    void discriminator_step(std::int64_t batch, int slot);
+    // `makes`: y first.
+    void refiner_step(std::int64_t draw, std::int64_t batch, bool makes, int slot);
     // Half a batch of the history.
     void recall(Matrix<float> earlier);
 
@@ -51,18 +56,20 @@ class RefineTrainer : public TranslationTrainer {
     Player* discriminator_;
     std::unique_ptr<Trace> pass_;
     std::unique_ptr<Trace> judged_;
-    DeviceArray<float> drawn_;           // [B, P], before they are turned
-    DeviceArray<float> given_;           // [B, P]
-    DeviceArray<float> made_;            // [B, P]
-    DeviceArray<float> d_made_;          // [B, P]
-    DeviceArray<float> seen_;            // [2 B, P]
-    DeviceArray<float> rows_;            // [B]
+    DeviceArray<float> drawn_;  // [B, P], before they are turned
+    DeviceArray<float> given_;  // [B, P]
+    DeviceArray<float> made_;   // [B, P]
+    DeviceArray<float> d_made_; // [B, P]
+    DeviceArray<float> seen_;   // [2 B, P]
+    DeviceArray<float> rows_;   // [B]
+    WholeBatch all_made_;
+    DeviceArray<float> shown_;           // [whole batch, P]: y, and pictures of the history
     DeviceArray<float> history_;         // [--pool, P]
     DeviceArray<std::uint8_t> places_;   // [--pool]: no pixels, gathered for the rows' numbers
-    DeviceArray<float> place_;           // [B / 2]
-    DeviceArray<std::int32_t> recalled_; // [B / 2]: rows of the history
-    DeviceArray<float> chosen_;          // [B / 2, --pool]: 1 where a row is recalled
-    DeviceArray<float> kept_;            // [B, P]: what exchange_pictures would show
+    DeviceArray<float> place_;           // [half a whole batch]
+    DeviceArray<std::int32_t> recalled_; // [half a whole batch]: rows of the history
+    DeviceArray<float> chosen_;          // [half a whole batch, --pool]: 1 where a row is recalled
+    DeviceArray<float> kept_;            // [whole batch, P]: what exchange_pictures would show
 };
 
 } // namespace patchforge

@@ -144,9 +144,10 @@ std::vector<float> with_noise(std::vector<float> values) {
 
 class Cycle final : public TranslationTask {
   public:
-    Cycle(Backend& backend, const TranslateSets& sets, const TranslateOptions& options)
+    Cycle(Backend& backend, const TranslateSets& sets, const TranslateOptions& options,
+          const Sharding& sharding)
         : backend_(backend), kinds_(kinds_of(sets, options)),
-          trainer_(backend, options, kinds_.a.train, kinds_.b.train) {}
+          trainer_(backend, options, kinds_.a.train, kinds_.b.train, sharding) {}
 
     TranslationTrainer& trainer() override { return trainer_; }
     std::string about() const override {
@@ -358,15 +359,11 @@ TranslationResults Cycle::measure(TrainingRun& run) {
 std::unique_ptr<TranslationTask> cycle_task(Backend& backend, const TranslateSets& sets,
                                             const TranslateOptions& options, Placement placement,
                                             const Sharding& sharding) {
-    if (sharding.shards > 1) {
-        throw std::invalid_argument("--shards: batches of a cycle are not cut, as the pools of "
-                                    "fakes are one; leave it out");
-    }
     if (placement == Placement::streamed) {
         throw std::invalid_argument("--placement streamed: a cycle keeps both kinds of pictures on "
                                     "the device; leave it out");
     }
-    return std::make_unique<Cycle>(backend, sets, options);
+    return std::make_unique<Cycle>(backend, sets, options, sharding);
 }
 
 } // namespace patchforge

@@ -72,9 +72,10 @@ std::string text_of(const ScoreInterval& score, const char* value = "{:.3f} [{:.
 
 class Refine final : public TranslationTask {
   public:
-    Refine(Backend& backend, const TranslateSets& sets, const TranslateOptions& options)
+    Refine(Backend& backend, const TranslateSets& sets, const TranslateOptions& options,
+           const Sharding& sharding)
         : backend_(backend), sets_(sets_of(sets, options)),
-          trainer_(backend, options, sets_.train, sets_.real_train) {}
+          trainer_(backend, options, sets_.train, sets_.real_train, sharding) {}
 
     TranslationTrainer& trainer() override { return trainer_; }
     std::string about() const override {
@@ -351,16 +352,11 @@ TranslationResults Refine::measure(TrainingRun& run) {
 std::unique_ptr<TranslationTask> refine_task(Backend& backend, const TranslateSets& sets,
                                              const TranslateOptions& options, Placement placement,
                                              const Sharding& sharding) {
-    if (sharding.shards > 1) {
-        throw std::invalid_argument(
-            "--shards: batches of --mode refine are not cut, as the history "
-            "is one; leave it out");
-    }
     if (placement == Placement::streamed) {
         throw std::invalid_argument("--placement streamed: --mode refine keeps drawings and real "
                                     "pictures on the device; leave it out");
     }
-    return std::make_unique<Refine>(backend, sets, options);
+    return std::make_unique<Refine>(backend, sets, options, sharding);
 }
 
 } // namespace patchforge

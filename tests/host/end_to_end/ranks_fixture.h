@@ -94,25 +94,50 @@ class RanksTest : public ::testing::Test {
         }
         const Outcome made =
             run_program("patchforge-cpu", {"tissue", folder_ / "tissue", "--patients", "4",
-                                           "--patches", "12", "--size", "8"});
+                                           "--patches", "12", "--size", "16"});
         ASSERT_EQ(made.status, 0) << made.output;
         const Outcome packed = run_program(
             "patchforge-cpu", {"pack", folder_ / "tissue", "--out", folder_ / "set.pfs"});
         ASSERT_EQ(packed.status, 0) << packed.output;
     }
 
+    // "translate cycle": with what follows the family.
     Words training(const std::string& family, const std::string& out) const {
-        Words words = {"train",     family,        "--data",       folder_ / "set.pfs",
-                       "--out",     folder_ / out, "--batch-size", "8",
-
-                       "--seed",    "5",           "--device",     "cpu",
-                       "--threads", "1",           "--shards",     "4"};
-        const Words rest =
-            family == "gan"
-                ? Words{"--steps",  "9",     "--log-interval", "3", "--checkpoint-interval", "4",
-                        "--norm-g", "batch", "--hidden-dim",   "24"}
-                : Words{"--epochs", "3", "--hidden-dims", "24,16", "--ema", "0.9"};
-        words.insert(words.end(), rest.begin(), rest.end());
+        const std::string set = folder_ / "set.pfs";
+        Words words = {"train",        family.substr(0, family.find(' ')),
+                       "--data",       set,
+                       "--out",        folder_ / out,
+                       "--seed",       "5",
+                       "--device",     "cpu",
+                       "--threads",    "1",
+                       "--shards",     "4",
+                       "--batch-size", "8"};
+        const std::map<std::string, Words> rest = {
+            {"gan",
+             {"--steps", "9", "--log-interval", "3", "--checkpoint-interval", "4", "--norm-g",
+              "batch", "--hidden-dim", "24"}},
+            {"gan stack",
+             {"--preset", "stack", "--latent-dim", "6", "--condition-dim", "3", "--steps", "4",
+              "--stage-1-steps", "3", "--log-interval", "2"}},
+            {"classifier", {"--epochs", "3", "--hidden-dims", "24,16", "--ema", "0.9"}},
+            {"detector",
+             {"--model", folder_ / "classifier1", "--attack", "fgsm", "--epochs", "2",
+              "--hidden-dims", "16"}},
+            {"translate super-resolution",
+             {"--preset", "super-resolution", "--steps", "4", "--width", "2", "--blocks", "1"}},
+            {"translate stain",
+             {"--preset", "stain", "--steps", "4", "--width", "2", "--width-d", "2", "--layers-d",
+              "1"}},
+            {"translate cycle",
+             {"--preset", "cycle", "--generator", "resnet-small", "--steps", "5", "--width", "2",
+              "--width-d", "2", "--blocks", "1", "--layers-d", "1", "--pool", "5", "--judges",
+              "0"}},
+            {"translate refine",
+             {"--preset",  "refine", "--target",        set, "--steps",    "5", "--width", "2",
+              "--width-d", "2",      "--blocks",        "1", "--layers-d", "1", "--pool",  "9",
+              "--judges",  "0",      "--refiner-steps", "2"}}};
+        const Words& its = rest.at(family);
+        words.insert(words.end(), its.begin(), its.end());
         return words;
     }
     Words launched(int ranks, const Words& arguments) const {
@@ -128,15 +153,15 @@ class RanksTest : public ::testing::Test {
         return start(launched(ranks, arguments)).wait();
     }
 
-    // The weights and moments of a run's last checkpoint, and what it logged.
+    // The weights and moments of a run's checkpoints, and what it logged, of earlier stages too.
     std::string state(const std::string& out) const {
-        std::string all = bytes_of_file(folder_ / (out + "/metrics.csv"));
+        std::string all;
         std::map<std::string, std::string> files;
-        for (const auto& entry :
-             std::filesystem::recursive_directory_iterator(folder_ / (out + "/checkpoints"))) {
-            if (entry.is_regular_file()) {
-                files[entry.path().string().substr((folder_ / out).size())] =
-                    bytes_of_file(entry.path());
+        for (const auto& entry : std::filesystem::recursive_directory_iterator(folder_ / out)) {
+            const std::string name = entry.path().string().substr((folder_ / out).size());
+            if (entry.is_regular_file() &&
+                (name.find("checkpoints/") != std::string::npos || name.ends_with("metrics.csv"))) {
+                files[name] = bytes_of_file(entry.path());
             }
         }
         for (const auto& [name, bytes] : files) {

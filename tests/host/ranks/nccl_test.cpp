@@ -247,6 +247,18 @@ TEST_F(NcclTest, AClassifierEndsInTheSameBytesOnAnyNumberOfGpus) {
     }
 }
 
+TEST_F(NcclTest, PoolsHoldTheSameBytesOnAnyNumberOfGpus) {
+    const auto on = [&](int ranks) {
+        return trained(ranks, [&](Backend& gpu, const Sharding& sharding) {
+            return testing::trained_translation(TranslationMode::cycle, gpu, sharding, 2);
+        });
+    };
+    const Result one = on(1);
+    for (const int ranks : {2, 3}) {
+        EXPECT_TRUE(on(ranks) == one) << ranks << " GPUs";
+    }
+}
+
 // docs/scale.md says how many bytes.
 TEST_F(NcclTest, SumsSendTheBytesOfTheFormula) {
     std::int64_t before = 0;

@@ -214,6 +214,22 @@ TEST(Shards, AClassifierEndsInTheSameBytesOnAnyNumberOfRanks) {
     }
 }
 
+TEST(Shards, PoolsHoldTheSameBytesOnAnyNumberOfRanks) {
+    for (const TranslationMode mode : {TranslationMode::cycle, TranslationMode::refine}) {
+        const auto on = [&](int ranks) {
+            return trained(ranks, 4, [&](const Sharding& sharding) {
+                return testing::trained_translation(mode, *make_cpu_backend({.threads = 1}),
+                                                    sharding);
+            });
+        };
+        const Result one = on(1);
+        EXPECT_EQ(one.metrics.size(), 5u);
+        for (const int ranks : {2, 3, 4}) {
+            EXPECT_TRUE(on(ranks) == one) << mode_name(mode) << " on " << ranks << " ranks";
+        }
+    }
+}
+
 // What a run in one piece does, a cut one does within rounding, where nothing is drawn for rows.
 void expect_near(const Result& cut, const Result& whole) {
     for (std::size_t step = 0; step < whole.metrics.size(); ++step) {
@@ -263,6 +279,10 @@ TEST_P(ShardsTest, FourShardsTrainLikeOneBatch) {
         return testing::trained_gan(gan, backend(), sharding);
     };
     expect_near(run({4, nullptr}), run({}));
+    for (const TranslationMode mode : {TranslationMode::cycle, TranslationMode::refine}) {
+        expect_near(testing::trained_translation(mode, backend(), {2, nullptr}, 3),
+                    testing::trained_translation(mode, backend(), {}, 3));
+    }
 }
 
 // docs/scale.md and `make plan` say how many bytes.

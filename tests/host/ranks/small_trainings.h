@@ -8,6 +8,8 @@
 
 #include "host/classifier/classifier_trainer.h"
 #include "host/gan/gan_trainer.h"
+#include "host/translate/cycle_trainer.h"
+#include "host/translate/refine_trainer.h"
 #include "tests/host/train/random_patches.h"
 
 namespace patchforge::testing {
@@ -65,6 +67,32 @@ inline TrainingResult trained_classifier(const ClassifierOptions& options, Backe
         result.metrics.push_back({step.loss, step.adversarial_loss, step.logit_distance});
     }
     result.files = trainer.checkpoint();
+    return result;
+}
+
+// With a pool, which knows of a whole batch: of cycles or of refined drawings. Batches of 4.
+inline TrainingResult trained_translation(TranslationMode mode, Backend& backend,
+                                          const Sharding& sharding, int steps = 5) {
+    TranslateOptions options;
+    choose_mode(options, mode);
+    options.width = options.width_d = 2;
+    options.blocks = options.layers_d = 1;
+    options.batch_size = 4;
+    options.pool = 5;
+    options.refiner_steps = 2;
+    options.flips = false; // what is drawn for rows depends on the shards
+    options.steps = 100;
+    options.seed = seed_of_trainings;
+    const RandomPatches a(seed_of_trainings, 9, 1, 10, 10), b(seed_of_trainings + 1, 7, 1, 10, 10);
+    std::unique_ptr<TranslationTrainer> trainer;
+    if (mode == TranslationMode::cycle) {
+        trainer = std::make_unique<CycleTrainer>(backend, options, a.rows, b.rows, sharding);
+    } else {
+        trainer = std::make_unique<RefineTrainer>(backend, options, a.rows, b.rows, sharding);
+    }
+    TrainingResult result;
+    result.metrics = trainer->run(steps);
+    result.files = trainer->checkpoint();
     return result;
 }
 
