@@ -23,7 +23,8 @@ $B/peers/bin/python:
 	python3 -m venv $B/peers
 PEERS := $(if $(filter file,$(origin PEER_PYTHON)),peers)
 PEER := $(if $(PEERS),$B/peers/bin/python,$(PEER_PYTHON))
-BENCH_STEPS := $(patsubst %,$B/bench/%,iteration classifier_step attack_steps convolutions)
+BENCH_STEPS := $(patsubst %,$B/bench/%,iteration classifier_step attack_steps convolutions \
+    translation_step)
 # Of a comparison its name and that of its page.
 compare = $(PEER) bench/peers/compare.py --bench $1 --device $(BENCH_DEVICE) --ours $B/bench \
     --out docs/measured/$2_$(BENCH_DEVICE).md
@@ -35,6 +36,7 @@ bench-peers: $(PEERS) $(BENCH_STEPS) ## whole iterations, steps and attacks besi
 	$(call compare,classifier,classifier_peers)
 	$(call compare,attack,attack_peers)
 	$(call compare,convolution,convolution_peers) --seconds 0.02
+	$(call compare,translate,translate_peers)
 	python3 bench/readme_speed.py
 
 bench-verbs: $B/patchforge-cpu $B/bench/kernel_distance ## generate beside OpenCV's writer, kernel distance beside torch-fidelity

@@ -31,6 +31,13 @@ BENCHES = {
     "convolution": {
         "heading": "Convolutions beside PyTorch", "unit": "a pass", "ours": "convolutions",
         "networks": {"convolutions": "1,16,64"}},
+    "translate": {
+        "heading": "Iteration of pictures from pictures beside PyTorch", "unit": "an iteration",
+        "ours": "translation_step",
+        "networks": {"cycle": "1", "paired": "4", "super-resolution": "16", "unet": "4"},
+        "ways": "cycle is CycleGAN of 32 channels, two halvings and two blocks, paired pix2pix with the small residual network, "
+                "unet with the U-Net, super-resolution EDSR of 16 channels; the best of 1 and 2 threads of each, of "
+                "PyTorch (fused Adam) also of both layouts of maps; "},
     "attack": {
         "heading": "Attack steps beside its peers",
         "unit": "a step (L-infinity, weights frozen, gradient by the pixels alone; of PGD in attacks of 40 steps, "
@@ -127,7 +134,7 @@ def compare(bench, network, batches, options, described, raw, kinds):
     absent = set()
     for batch in batches:
         times, early, dropped = {}, {}, set()  # times: [method][program][way]
-        told = {}  # what ours says of a method beside its time
+        told = {}  # what ours says of a method beside its time: [method][way]
         for round_number in range(options.rounds):
             for program, ways in programs.items():
                 for way, asked in enumerate(ways):
@@ -142,7 +149,7 @@ def compare(bench, network, batches, options, described, raw, kinds):
                         case = times.setdefault(line.get("method", ""), {})
                         case.setdefault(program, {}).setdefault(way, []).append(line["ms"])
                         if program == "ours":
-                            told[line.get("method", "")] = line
+                            told.setdefault(line.get("method", ""), {})[way] = line
                         if "losses" in line:
                             early[program] = line["losses"]
                         described[program] = line["program"]
@@ -159,16 +166,20 @@ def compare(bench, network, batches, options, described, raw, kinds):
             row = {"batch": f"{network} {method} {batch}".strip().removeprefix("convolutions ")}
             for program, values in best.items():
                 row[program] = f"{statistics.median(values):.3f} ({min(values):.3f}–{max(values):.3f})"
+            ours_says = told[method][min(full["ours"], key=lambda way: statistics.median(full["ours"][way]))]
             ratios = {program: statistics.median(t / o for t, o in zip(values, best["ours"]))
                       for program, values in best.items() if program != "ours"}
             for program, ratio in ratios.items():
                 row[program] += f", **{ratio:.2f}x**"
             if ratios:
                 row["best peer over ours"] = f"{min(ratios.values()):.2f}"
-                if "kind" in told[method]:
-                    kinds.setdefault(f"{told[method]['kind']}, batch {batch}", []).append(min(ratios.values()))
-            if told[method].get("share of peak"):
-                row["share of peak"] = f"{100 * told[method]['share of peak']:.0f}%"
+                if "kind" in ours_says:
+                    kinds.setdefault(f"{ours_says['kind']}, batch {batch}", []).append(min(ratios.values()))
+            if ours_says.get("share of peak"):
+                row["share of peak"] = f"{100 * ours_says['share of peak']:.0f}%"
+            for floor in ("bytes", "operations"):
+                if ours_says.get(f"floor_{floor}_ms"):
+                    row[f"floor: {floor}"] = f"{ours_says[f'floor_{floor}_ms']:.3f}"
             rows.append(row)
             print("  ".join(row.values()), file=sys.stderr)
         if early:
@@ -215,12 +226,15 @@ def main():
         return
     columns = ["batch"] + [name for name in ("ours", "PyTorch eager", "PyTorch compiled", "JAX jit")
                            if any(name in row for row in rows)] + [
-        name for name in ("best peer over ours", "share of peak") if any(name in row for row in rows)]
+        name for name in ("best peer over ours", "share of peak", "floor: bytes", "floor: operations")
+        if any(name in row for row in rows)]
     page = (f"# {bench['heading']}\n\nMilliseconds {bench['unit']}: same work, float32, alternating in one run; "
-            + ("the best of 1 and 2 threads of each, of PyTorch also of both layouts of maps and of plain and fused "
-               "Adam (compiled: fused); JAX donates its buffers; " if options.device == "cpu" else "")
+            + (bench.get("ways", "the best of 1 and 2 threads of each, of PyTorch also of both layouts of maps and of plain "
+                         "and fused Adam (compiled: fused); JAX donates its buffers; ") if options.device == "cpu" else "")
             + f"median of {options.rounds} rounds (least–most), **times that ours takes**: medians of the rounds' "
-            "ratios." + (f" {options.leave_out} was left out." if options.leave_out else "") + "\n\n"
+            "ratios." + (" Floors: what the bytes, or the operations, of an iteration of ours take at least at what this "
+                         "machine reached in the same run." if "floor: bytes" in columns else "")
+            + (f" {options.leave_out} was left out." if options.leave_out else "") + "\n\n"
             + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
             + "| " + " | ".join(columns) + " |\n|" + "--:|" * len(columns) + "\n"
             + "".join("| " + " | ".join(row.get(column, "–") for column in columns) + " |\n" for row in rows))

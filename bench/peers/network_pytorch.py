@@ -128,10 +128,12 @@ class Network(nn.Module):
         words = [word for word in words if not word.startswith("@")]
         bias = "nobias" not in words
         affine = "noaffine" not in words
-        spectral = "spectral" in words
+        spectral, fixed = "spectral" in words, "fixed" in words
         words = [word for word in words
-                 if word not in ("nobias", "noaffine", "spectral") and not word.startswith("init=")]
+                 if word not in ("nobias", "noaffine", "spectral", "fixed") and not word.startswith("init=")]
         result = [] if joined else self.layer(words, bias)
+        if fixed:
+            result[-1].requires_grad_(False)
         if spectral:
             result[-1] = nn.utils.spectral_norm(result[-1])
         for word in words:
@@ -180,6 +182,12 @@ class Network(nn.Module):
             kernel = number(words, "k", 2)
             pool = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}[which]
             return [pool(kernel, number(words, "s", kernel), number(words, "p", 0))]
+        if kind == "reflect":
+            return [nn.ReflectionPad2d(int(words.pop(0)))]
+        if kind == "shuffle":
+            times = int(words.pop(0))
+            self.channels //= times * times
+            return [nn.PixelShuffle(times)]
         if kind == "bilinear":
             return [nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False)]
         if kind == "crop":
