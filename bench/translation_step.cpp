@@ -51,17 +51,15 @@ TranslateOptions options_of(const std::string& name, std::int64_t batch) {
     return options;
 }
 
+// Random ones, as those of the peers.
 PicturePairs pairs_of(const PatchRows& patches, const TranslateOptions& options) {
+    const Image picture = picture_of(patches, 0);
+    const Image source = pair_source(picture, options), target = pair_target(picture, options);
     PicturePairs pairs;
     pairs.count = patches.count;
-    for (std::int64_t i = 0; i < patches.count; ++i) {
-        const Image picture = picture_of(patches, i);
-        const Image source = pair_source(picture, options), target = pair_target(picture, options);
-        pairs.source = {source.channels, source.height, source.width};
-        pairs.target = {target.channels, target.height, target.width};
-        pairs.rows.insert(pairs.rows.end(), source.pixels.begin(), source.pixels.end());
-        pairs.rows.insert(pairs.rows.end(), target.pixels.begin(), target.pixels.end());
-    }
+    pairs.source = {source.channels, source.height, source.width};
+    pairs.target = {target.channels, target.height, target.width};
+    pairs.rows = random_levels(pairs.count * (pairs.source.size() + pairs.target.size()));
     return pairs;
 }
 
