@@ -129,27 +129,34 @@ class Network(nn.Module):
         bias = "nobias" not in words
         affine = "noaffine" not in words
         spectral, fixed = "spectral" in words, "fixed" in words
+        init = next((float(word[5:]) for word in words if word.startswith("init=")), None)
         words = [word for word in words
                  if word not in ("nobias", "noaffine", "spectral", "fixed") and not word.startswith("init=")]
         result = [] if joined else self.layer(words, bias)
         if fixed:
             result[-1].requires_grad_(False)
+        if init is not None:
+            layer = getattr(result[-1], "convolution", result[-1])
+            nn.init.normal_(layer.weight, 0, init)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
         if spectral:
             result[-1] = nn.utils.spectral_norm(result[-1])
+        norms, activations, dropouts = [], [], []  # in this order, whatever that of the words
         for word in words:
             if word in ACTIVATIONS:
                 slope = next((float(w[6:]) for w in words if w.startswith("slope=")), 0.2)
-                result.append(nn.LeakyReLU(slope) if word == "leaky_relu" else ACTIVATIONS[word]())
+                activations.append(nn.LeakyReLU(slope) if word == "leaky_relu" else ACTIVATIONS[word]())
             elif word.startswith("dropout="):
-                result.append(nn.Dropout(float(word[8:])))
+                dropouts.append(nn.Dropout(float(word[8:])))
             elif word == "norm=batch":
-                result.append(nn.BatchNorm2d(self.channels, affine=affine) if self.maps
-                              else nn.BatchNorm1d(self.channels, affine=affine))
+                norms.append(nn.BatchNorm2d(self.channels, affine=affine) if self.maps
+                             else nn.BatchNorm1d(self.channels, affine=affine))
             elif word == "norm=instance":
-                result.append(nn.InstanceNorm2d(self.channels))
+                norms.append(nn.InstanceNorm2d(self.channels))
             elif not word.startswith("slope=") and word != "identity":
                 raise ValueError(f"network_pytorch.py: {word}: no such word here")
-        return result
+        return [*result, *norms, *activations, *dropouts]
 
     def layer(self, words, bias):
         kind = "linear" if ">" in words[0] else words.pop(0)
