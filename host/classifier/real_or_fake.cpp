@@ -81,8 +81,13 @@ std::vector<bool> trains(const Sides& sides, std::uint64_t seed) {
     return result;
 }
 
-ScoreInterval judge(Backend& backend, const Sides& sides, std::uint64_t seed,
-                    const RealOrFakeOptions& options) {
+struct Judgement {
+    ScoreInterval auc;
+    RealOrFakeCounts counts; // of side 1 as the fakes
+};
+
+Judgement judge(Backend& backend, const Sides& sides, std::uint64_t seed,
+                const RealOrFakeOptions& options) {
     const std::vector<bool> training = trains(sides, seed);
     PatchRows rows{sides.bytes.data(),
                    std::ssize(sides.side),
@@ -115,9 +120,14 @@ ScoreInterval judge(Backend& backend, const Sides& sides, std::uint64_t seed,
                                   false};
     ClassifierTrainer trainer(backend, classifier, format, rows);
     trainer.run_to_the_end();
-    return bootstrap_scores(trainer.model().logits(asked), side, 2, patients, seed,
-                            options.resamples)
-        .auc;
+    const std::vector<float> logits = trainer.model().logits(asked);
+    Judgement result{bootstrap_scores(logits, side, 2, patients, seed, options.resamples).auc, {}};
+    for (std::size_t i = 0; i < side.size(); ++i) {
+        const bool called_fake = logits[2 * i + 1] > logits[2 * i];
+        ++(side[i] == 1 ? result.counts.fakes : result.counts.real);
+        (side[i] == 1 ? result.counts.fakes_told : result.counts.real_called_fake) += called_fake;
+    }
+    return result;
 }
 
 void add(RealOrFakeScore& score, const ScoreInterval& one, int seeds) {
@@ -182,17 +192,23 @@ RealOrFake real_or_fake(Backend& backend, Extent extent, std::span<const std::ui
     }
     const auto ask = [&](RealOrFakeScore& full, RealOrFakeScore& half, const Sides& sides,
                          std::uint64_t seed) {
-        add(full, judge(backend, sides, seed, options), options.seeds);
+        const Judgement judgement = judge(backend, sides, seed, options);
+        add(full, judgement.auc, options.seeds);
         if (options.half) {
-            add(half, judge(backend, halved(sides), seed, options), options.seeds);
+            add(half, judge(backend, halved(sides), seed, options).auc, options.seeds);
         }
+        return judgement.counts;
     };
     for (int s = 0; s < options.seeds; ++s) {
         const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(s);
         if (progress) {
             progress(fmt::format("real or fake, network {} of {}", s + 1, options.seeds));
         }
-        ask(result.full, result.half, fake_sides, seed);
+        const RealOrFakeCounts counts = ask(result.full, result.half, fake_sides, seed);
+        result.counts.fakes += counts.fakes;
+        result.counts.fakes_told += counts.fakes_told;
+        result.counts.real += counts.real;
+        result.counts.real_called_fake += counts.real_called_fake;
         if (!options.floor) {
             continue;
         }

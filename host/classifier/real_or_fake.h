@@ -32,10 +32,17 @@ struct RealOrFakeScore {
     Interval interval{}; // 95 %, over patients, mean of the seeds' ends
 };
 
+// How often the networks were right about what they were not trained on, all seeds together.
+struct RealOrFakeCounts {
+    std::int64_t fakes = 0, fakes_told = 0;
+    std::int64_t real = 0, real_called_fake = 0;
+};
+
 struct RealOrFake {
     std::int64_t pictures = 0; // of either kind, half of them for training
     std::int64_t patients = 0;
     RealOrFakeScore full;       // 0.5: nothing told apart
+    RealOrFakeCounts counts;    // at full size
     RealOrFakeScore half;       // of 2 x 2 means
     RealOrFakeScore floor_full; // real patients against other real patients
     RealOrFakeScore floor_half;

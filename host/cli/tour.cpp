@@ -6,6 +6,7 @@
 #include <memory>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "host/classifier/classifier_report.h"
 #include "host/classifier/classifier_run.h"
 #include "host/cli/open_set.h"
@@ -145,11 +146,25 @@ void run(const Call& call) {
         classifiers.push_back(classifier_run.run.out.string());
     }
 
+    heading("fakes before the classifiers");
     Report page(
         "A tour of patchforge",
         fmt::format("{} patches: a GAN learns to make more of them, classifiers to tell them "
                     "apart, and both kinds of forgery are put before them.",
                     set.count()));
+    std::vector<std::string> verdict;
+    EvasionJob evasion;
+    evasion.generator = gan_run.run.out.string();
+    evasion.models = classifiers;
+    evasion.count = call.fakes;
+    evasion.real_or_fake = squares && call.fakes >= 40 && set.patient_names().size() >= 20;
+    evasion.real_or_fake_iterations = 150; // of 64: seconds, and enough for the fakes of minutes
+    evasion.seed = call.seed;
+    evasion.out = out / "evasion";
+    evasion.page = &page; // before all the rest: what came out stands first
+    evasion.verdict = &verdict;
+    evasion.device = call.device;
+    run_evasion(&set, evasion);
     add_gan_sections(page, gan_run.run.out);
     for (const std::string& one : classifiers) {
         add_classifier_sections(page, one);
@@ -177,17 +192,6 @@ void run(const Call& call) {
         run_attack_job(set, attack);
     }
 
-    heading("fakes before the classifiers");
-    EvasionJob evasion;
-    evasion.generator = gan_run.run.out.string();
-    evasion.models = classifiers;
-    evasion.count = call.fakes;
-    evasion.seed = call.seed;
-    evasion.out = out / "evasion";
-    evasion.page = &page;
-    evasion.device = call.device;
-    run_evasion(&set, evasion);
-
     if (call.full && !translate_pictures(call, set, out, page)) {
         return stop();
     }
@@ -195,7 +199,10 @@ void run(const Call& call) {
     page.write(out / "report.html");
     folder.complete();
     const Metrics metrics = read_metrics(gan_run.run.out / "metrics.csv");
-    heading("done");
+    heading("what came out");
+    for (const std::string& sentence : verdict) {
+        print_line(terminal_text(sentence));
+    }
     print_line(fmt::format("The losses ended at d_loss {:.4f}, g_loss {:.4f}.",
                            metrics.column("d_loss").back(), metrics.column("g_loss").back()));
     print_line("Look at");

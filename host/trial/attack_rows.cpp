@@ -143,7 +143,7 @@ ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& mod
     if (patches.used() < available) {
         how += fmt::format(", {} of {} evenly spaced", patches.used(), available);
     }
-    ChosenRows result{{bytes_of(patches), labels_of(patches), {}}, how, labelled};
+    ChosenRows result{{bytes_of(patches), labels_of(patches), {}}, how, labelled, patches.subset};
     for (const std::int32_t row : patches.subset) {
         result.set.names.emplace_back(set.name(row));
     }

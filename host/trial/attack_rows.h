@@ -15,7 +15,8 @@ namespace patchforge {
 struct ChosenRows {
     AttackSet set;
     std::string how;
-    bool labelled = true; // all of them; false: none, labels are -1
+    bool labelled = true;             // all of them; false: none, labels are -1
+    std::vector<std::int32_t> rows{}; // of the set
 };
 
 // `models`: the paths of all that will see the patches, a detector among them. `rows`:

@@ -6,12 +6,14 @@
 #include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 
 #include "data/atomic_file.h"
 #include "data/class_match.h"
 #include "data/escape.h"
 #include "host/attack/latent_search.h"
+#include "host/classifier/real_or_fake.h"
 #include "host/model/classifier_members.h"
 #include "host/model/load_generator.h"
 #include "host/page/image_grid.h"
@@ -36,6 +38,8 @@ namespace fs = std::filesystem;
 struct Group {
     std::string name;
     std::vector<std::uint8_t> bytes;
+    // The class of each, as the models number them; empty: they are of none.
+    std::vector<std::int32_t> of{};
 };
 
 // Those of the fakes that the generator made as `wanted`.
@@ -104,6 +108,8 @@ class Session {
     void gather(const PackedSet* set);
     void gather_real(const PackedSet& set);
     void gather_noise();
+    void tell_apart(const PackedSet& set, const std::vector<std::int32_t>& rows);
+    std::int32_t class_named(const std::string& name) const;
     void search();
     EvasionRow count(const Group& group, std::size_t model, std::span<const float> logits) const;
     std::vector<Image> first_ones(const std::vector<std::uint8_t>& bytes) const;
@@ -125,6 +131,7 @@ class Session {
     PictureSheet search_;
     std::string against_; // the model that was searched against
     std::string real_;    // which real patches, in words; or empty
+    std::optional<RealOrFakeCounts> told_;
     Report report_;
 };
 
@@ -132,19 +139,30 @@ void Session::gather(const PackedSet* set) {
     ImageGenerator& generator = loaded_.images();
     const std::vector<float> latents = generator.latents(job_.count, job_.seed);
     const std::vector<std::int32_t> made_as = generator.classes_of(latents);
+    const std::vector<std::string>& made = generator.format().classes;
     groups_.push_back({all_fakes, generator.bytes(latents)});
-    for (std::size_t c = 0; c < generator.format().classes.size(); ++c) {
-        groups_.push_back(
-            {fakes_of(generator.format().classes[c]),
-             fakes_of_class(groups_.front().bytes, made_as, static_cast<std::int32_t>(c))});
-        if (groups_.back().bytes.empty()) {
-            groups_.pop_back();
+    for (std::size_t i = 0; !made.empty() && i < made_as.size(); ++i) {
+        groups_.front().of.push_back(class_named(made[static_cast<std::size_t>(made_as[i])]));
+    }
+    for (std::size_t c = 0; c < made.size(); ++c) {
+        Group group{fakes_of(made[c]),
+                    fakes_of_class(groups_.front().bytes, made_as, static_cast<std::int32_t>(c))};
+        if (!group.bytes.empty()) {
+            group.of.assign(group.bytes.size() / static_cast<std::size_t>(format().pixels()),
+                            class_named(made[c]));
+            groups_.push_back(std::move(group));
         }
     }
     if (set) {
         gather_real(*set);
     }
     gather_noise();
+}
+
+// Its number among the models' classes; -1: they know none of that name.
+std::int32_t Session::class_named(const std::string& name) const {
+    const auto found = std::ranges::find(classes(), name);
+    return found == classes().end() ? -1 : static_cast<std::int32_t>(found - classes().begin());
 }
 
 // As many of each class as there are fakes, evenly spaced, or all.
@@ -172,9 +190,35 @@ void Session::gather_real(const PackedSet& set) {
             taken.push_back(of_class[static_cast<std::size_t>(i)]);
         }
         if (!taken.empty()) {
-            groups_.push_back({real_of(classes()[c]), part_of(chosen.set, taken).levels});
+            groups_.push_back({real_of(classes()[c]), part_of(chosen.set, taken).levels,
+                               std::vector(taken.size(), static_cast<std::int32_t>(c))});
         }
     }
+    if (job_.real_or_fake) {
+        tell_apart(set, chosen.rows);
+    }
+}
+
+// As many real patches as fakes, evenly spaced. Where patients are not known every patch is one.
+void Session::tell_apart(const PackedSet& set, const std::vector<std::int32_t>& rows) {
+    std::vector<std::uint8_t> bytes;
+    std::vector<std::int32_t> patients;
+    for (const std::int64_t i : evenly_spaced(std::ssize(rows), job_.count)) {
+        const std::int32_t row = rows[static_cast<std::size_t>(i)];
+        const auto patch = set.patch(row);
+        bytes.insert(bytes.end(), patch.begin(), patch.end());
+        const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
+        patients.push_back(patient < 0 ? row : patient);
+    }
+    print_line("Training a network to tell fakes from real patches");
+    told_ = real_or_fake(*backend_, {set.channels(), set.height(), set.width()}, bytes, patients,
+                         groups_.front().bytes,
+                         {.seed = job_.seed,
+                          .seeds = 1,
+                          .iterations = job_.real_or_fake_iterations,
+                          .half = false,
+                          .floor = false})
+                .counts;
 }
 
 // As many as there are fakes: every pixel uniform, drawn a thousand patches at a time.
@@ -205,10 +249,13 @@ EvasionRow Session::count(const Group& group, std::size_t model,
     row.model = job_.models[model];
     row.count = static_cast<std::int64_t>(p.size() / width);
     row.called.assign(width, 0);
+    row.right = group.of.empty() ? -1 : 0;
     for (std::size_t first = 0; first < p.size(); first += width) {
         const auto best = std::max_element(p.begin() + static_cast<std::ptrdiff_t>(first),
                                            p.begin() + static_cast<std::ptrdiff_t>(first + width));
-        ++row.called[static_cast<std::size_t>(best - p.begin()) - first];
+        const std::size_t answer = static_cast<std::size_t>(best - p.begin()) - first;
+        ++row.called[answer];
+        row.right += !group.of.empty() && group.of[first / width] == static_cast<int>(answer);
         row.above_90 += *best > 0.9f;
         row.above_99 += *best > 0.99f;
         row.last_class.push_back(p[first + width - 1]);
@@ -319,7 +366,7 @@ void Session::finish() {
     std::vector<std::vector<std::string>> table;
     nlohmann::ordered_json json = nlohmann::ordered_json::array();
     std::string csv = "patches,model,count,class,called,share,above_0.9,above_0.99,all_agree,"
-                      "detector_stops\n";
+                      "detector_stops,right\n";
     for (const EvasionRow& row : rows_) {
         const auto share = [&](std::int64_t part) { return share_of(part, row.count); };
         const auto shared = [&](std::int64_t part) {
@@ -331,16 +378,19 @@ void Session::finish() {
         for (std::size_t c = 0; c < row.called.size(); ++c) {
             line.push_back(fmt::format("{:.4f}", share(row.called[c])));
             one["called"][classes()[c]] = row.called[c];
-            csv += fmt::format("{},{},{},{},{},{:.6f},{:.6f},{:.6f},{},{}\n",
+            csv += fmt::format("{},{},{},{},{},{:.6f},{:.6f},{:.6f},{},{},{}\n",
                                quoted_csv_field(row.group), quoted_csv_field(row.model), row.count,
                                quoted_csv_field(classes()[c]), row.called[c], share(row.called[c]),
                                share(row.above_90), share(row.above_99), shared(row.all_agree),
-                               shared(row.detector_stops));
+                               shared(row.detector_stops), shared(row.right));
         }
         line.push_back(fmt::format("{:.4f}", share(row.above_90)));
         line.push_back(fmt::format("{:.4f}", share(row.above_99)));
         one["above_0.9"] = row.above_90;
         one["above_0.99"] = row.above_99;
+        if (row.right >= 0) {
+            one["right"] = row.right;
+        }
         if (row.all_agree >= 0) {
             one["all_agree"] = row.all_agree;
         }
@@ -368,14 +418,19 @@ void Session::finish() {
                              .conditional = !loaded_.images().format().classes.empty(),
                              .searched = job_.search_target,
                              .against = against_,
+                             .told = told_,
                              .groups = some_of_each(),
                              .search = search_,
                              .table_columns = columns,
                              .together_columns = together,
                              .table = table,
                              .together = agreement_};
-    for (const std::string& sentence : evasion_sentences(findings)) {
+    const std::vector<std::string> sentences = evasion_sentences(findings);
+    for (const std::string& sentence : sentences) {
         print_line(terminal_text(sentence));
+    }
+    if (job_.verdict) {
+        *job_.verdict = sentences;
     }
     add_evasion_sections(report_, findings);
     std::vector<std::pair<std::string, std::string>> facts = {
@@ -421,67 +476,13 @@ std::vector<EvasionRow> Session::run() {
     return rows_;
 }
 
-// What --search takes.
-std::int32_t searched_class(const std::string& text) {
-    const std::string prefix = "target=";
-    const std::string number = text.starts_with(prefix) ? text.substr(prefix.size()) : "";
-    if (number.empty() || number.size() > 5 ||
-        number.find_first_not_of("0123456789") != std::string::npos) {
-        throw std::invalid_argument(fmt::format(
-            "--search {}: is not understood; write target=K with a class number", text));
-    }
-    return std::stoi(number);
-}
-
 } // namespace
-
-void describe(Options& options, EvasionJob& job) {
-    options.group("Fakes and models");
-    options.text("generator", job.generator, "FOLDER|FILE", "a GAN's run folder or weights")
-        .must_be_given();
-    describe_checkpoint(options, job.checkpoint);
-    options.list("models", job.models, "LIST", "classifiers or ensembles, separated by commas")
-        .must_be_given();
-    options.text("detector", job.detector, "FOLDER|FILE", "a model that stops fakes (class 1)");
-    options.number("count", job.count, {1, 10000000}, "fakes");
-    options.number("seed", job.seed, any_seed, "of the latent codes");
-    describe(options, job.reading);
-    options.group("Search");
-    options.custom("search", "target=K", "optimise codes until --against says K",
-                   [&job](const std::string& text) { job.search_target = searched_class(text); },
-                   {});
-    options.text("against", job.search_against, "MODEL", "one of --models; without it the first")
-        .beside("search");
-    options.number("search_count", job.search_count, {1, 10000000}, "codes").beside("search");
-    options.number("search_steps", job.search_steps, {1, 1000000}, "of Adam").beside("search");
-    options.number("search_lr", job.search_rate, {1e-9, 1000}, "Adam's rate").beside("search");
-    options.number("search_prior", job.search_prior, {0, 1e6}, "weight of the codes' mean square")
-        .beside("search");
-    options.group("Output");
-    options.path("out", job.out, "FOLDER", "folder for tables and report");
-    describe(options, job.device);
-}
-
-void EvasionJob::validate() const {
-    const auto refuse = [](const std::string& what) { throw std::invalid_argument(what); };
-    check_ranges(*this);
-    if (generator.empty() || models.empty()) {
-        refuse("evade: give --generator and --models");
-    }
-    if (!search_against.empty() &&
-        std::find(models.begin(), models.end(), search_against) == models.end()) {
-        refuse("--against: names none of --models; give one of them");
-    }
-    std::vector<std::string> sorted = models;
-    std::sort(sorted.begin(), sorted.end());
-    if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
-        refuse("--models: one of them stands twice; give each once");
-    }
-    check_output_folder(out, "evasion.json");
-}
 
 std::vector<EvasionRow> run_evasion(const PackedSet* set, const EvasionJob& job) {
     job.validate();
+    if (job.real_or_fake && !set) {
+        throw std::invalid_argument("--real-or-fake: wants real patches; give --data");
+    }
     return Session(set, job).run();
 }
 

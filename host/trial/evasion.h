@@ -23,6 +23,9 @@ struct EvasionJob {
     std::vector<std::string> models; // classifiers of the same patches and classes, or ensembles
     std::string detector;            // a model that stops fakes (class 1), or empty
     std::int64_t count = 10000;      // fakes; of each other row at most as many
+    // A network trained to tell fakes from real patches, on half of the patients and fakes.
+    bool real_or_fake = false;
+    std::int64_t real_or_fake_iterations = 400; // batches of 64
     std::uint64_t seed = 0;
 
     // Latent codes optimised until a model calls G(z) the class; -1: no search.
@@ -36,8 +39,9 @@ struct EvasionJob {
     std::filesystem::path
         out;                // evasion.csv, evasion.json, report.html, sheets; empty: console only
     Report* page = nullptr; // gets the report's sections too, behind what it holds
-    std::string* document = nullptr; // gets what evasion.json holds
-    ModelReading reading;            // of models that do not say their network
+    std::string* document = nullptr;             // gets what evasion.json holds
+    std::vector<std::string>* verdict = nullptr; // gets what can be concluded, a sentence each
+    ModelReading reading;                        // of models that do not say their network
     DeviceOptions device;
 
     void validate() const; // std::invalid_argument naming the option
@@ -52,7 +56,8 @@ struct EvasionRow {
     std::string model;
     std::int64_t count = 0;
     std::vector<std::int64_t> called; // of each class
-    std::int64_t above_90 = 0;        // confidence (largest probability) above 0.9, 0.99
+    std::int64_t right = -1;   // called the class that the group is of, or was made as; -1: of none
+    std::int64_t above_90 = 0; // confidence (largest probability) above 0.9, 0.99
     std::int64_t above_99 = 0;
     std::vector<double> last_class; // probability of the last class, for histograms
     // Of the group, whatever the model: of how many patches all models say the same, and how many

@@ -63,6 +63,35 @@ bool known(const EvasionFindings& findings, const std::string& group) {
     return find_row(findings, group, findings.models.front()) != nullptr;
 }
 
+// Mean over the classes that are known, so that shares of classes do not matter.
+double right_about_real(const EvasionFindings& findings, const std::string& model) {
+    double sum = 0;
+    int known_classes = 0;
+    for (const std::string& name : findings.classes) {
+        if (const EvasionRow* row = find_row(findings, real_of(name), model)) {
+            sum += share_of(row->right, row->count);
+            ++known_classes;
+        }
+    }
+    return known_classes > 0 ? sum / known_classes : std::numeric_limits<double>::quiet_NaN();
+}
+
+// What a network says that was trained to tell them, and what that makes of the classifiers' answers.
+void add_told(std::vector<std::string>& sentences, const RealOrFakeCounts& told) {
+    const double fakes = share_of(told.fakes_told, told.fakes);
+    const double real = share_of(told.real_called_fake, told.real);
+    const double right = (fakes + 1 - real) / 2;
+    sentences.push_back(fmt::format(
+        "A network trained on others tells {} of {} fakes ({}) from real patches, and takes {} of "
+        "{} real patches of other patients for fakes ({}). {}",
+        told.fakes_told, told.fakes, percent_text(fakes), told.real_called_fake, told.real,
+        percent_text(real),
+        right >= 0.75  ? "So they can be told, whatever the classifiers answer: a classifier has a "
+                         "class for any picture."
+        : right >= 0.6 ? "So it tells more of them than by chance, and many pass."
+                       : "So it hardly tells them; one trained for longer may."));
+}
+
 void add_fakes(std::vector<std::string>& sentences, const EvasionFindings& findings) {
     const std::size_t last = findings.classes.size() - 1;
     if (!findings.conditional) {
@@ -71,7 +100,29 @@ void add_fakes(std::vector<std::string>& sentences, const EvasionFindings& findi
                                         "these shares say nothing of how good they are.",
                                         called_by_each(findings, all_fakes, last),
                                         findings.classes[last]));
+        for (std::size_t c = 0; c < std::min(most_classes, findings.classes.size()); ++c) {
+            const std::string real = real_of(findings.classes[c]);
+            if (known(findings, real)) {
+                sentences.push_back(
+                    fmt::format("Of the real patches of {}, {} are called {}.", findings.classes[c],
+                                called_by_each(findings, real, last), findings.classes[last]));
+            }
+        }
         return;
+    }
+    if (known(findings, all_fakes) &&
+        find_row(findings, all_fakes, findings.models[0])->right >= 0) {
+        std::vector<std::string> real;
+        for (const std::string& model : findings.models) {
+            real.push_back(
+                fmt::format("{} {}", model, percent_text(right_about_real(findings, model))));
+        }
+        sentences.push_back(fmt::format(
+            "Of all fakes {} are called what they were made as; of real patches, mean over the "
+            "classes, {} are called what they are.",
+            of_each_model(findings, all_fakes,
+                          [](const EvasionRow* row) { return share_of(row->right, row->count); }),
+            fmt::join(real, ", ")));
     }
     for (std::size_t c = 0; c < std::min(most_classes, findings.classes.size()); ++c) {
         const std::string& name = findings.classes[c];
@@ -151,6 +202,9 @@ std::string searched_for(const std::string& class_name, const std::string& model
 
 std::vector<std::string> evasion_sentences(const EvasionFindings& findings) {
     std::vector<std::string> sentences;
+    if (findings.told) {
+        add_told(sentences, *findings.told);
+    }
     add_fakes(sentences, findings);
     if (findings.searched >= 0) {
         const auto target = static_cast<std::size_t>(findings.searched);

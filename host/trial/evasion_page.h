@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "host/classifier/real_or_fake.h"
 #include "host/page/image_grid.h"
 #include "host/trial/evasion.h"
 
@@ -16,11 +18,12 @@ struct EvasionFindings {
     std::vector<std::string> models;
     std::vector<std::string> classes;
     std::vector<EvasionRow> rows;
-    bool conditional = false;   // the fakes have classes of their own
-    std::int32_t searched = -1; // the class that codes were searched for
-    std::string against;        // the model that was searched against
-    PictureSheet groups;        // some of each group
-    PictureSheet search;        // codes before and after the search; no rows without one
+    bool conditional = false;               // the fakes have classes of their own
+    std::int32_t searched = -1;             // the class that codes were searched for
+    std::string against;                    // the model that was searched against
+    std::optional<RealOrFakeCounts> told{}; // by a network trained to tell fakes from real patches
+    PictureSheet groups;                    // some of each group
+    PictureSheet search; // codes before and after the search; no rows without one
     std::vector<std::string> table_columns{}, together_columns{};
     std::vector<std::vector<std::string>> table{}, together{}; // as the console shows them
 };

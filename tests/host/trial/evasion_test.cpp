@@ -1,9 +1,11 @@
 // Fakes before classifiers, and the search for latent codes that a classifier calls a chosen class.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
 #include <numeric>
 
+#include "data/packed_set_writer.h"
 #include "host/attack/latent_search.h"
 #include "host/model/image_generator.h"
 #include "host/page/report.h"
@@ -147,7 +149,28 @@ TEST(EvasionTest, SaysWhatCanBeConcluded) {
             "answer is wrong, and these shares say nothing of how good they are.",
             "Noise, which is of no class, gets a probability above 0.9 from m 100 %, n 0 % of the "
             "time: confidence alone shows nothing."}));
+    findings.told = {40, 38, 20, 1};
+    EXPECT_EQ(
+        evasion_sentences(findings).at(0),
+        "A network trained on others tells 38 of 40 fakes (95 %) from real patches, and takes "
+        "1 of 20 real patches of other patients for fakes (5 %). So they can be told, "
+        "whatever the classifiers answer: a classifier has a class for any picture.");
+    findings.told = {40, 10, 20, 5};
+    EXPECT_NE(evasion_sentences(findings).at(0).find("hardly"), std::string::npos);
+    findings.told.reset();
+    findings.rows.push_back(row(real_of("b"), "m", 1, 3, 0));
+    findings.rows.back().right = 3;
+    EXPECT_EQ(evasion_sentences(findings).at(1),
+              "Of the real patches of b, m 75 %, n – are called b.");
     findings.conditional = true;
+    findings.rows[0].right = 3;
+    findings.rows[1].right = 1;
+    EXPECT_EQ(
+        evasion_sentences(findings).at(0),
+        "Of all fakes m 75 %, n 25 % are called what they were made as; of real patches, mean "
+        "over the classes, m 75 %, n – are called what they are.");
+    findings.rows[0].right = -1;
+    findings.rows.pop_back();
     findings.rows.push_back(row(fakes_of("a"), "m", 9, 1, 0));
     findings.rows.push_back(row(fakes_of("a"), "n", 5, 5, 0));
     findings.rows.push_back(row(real_of("a"), "m", 3, 1, 0));
@@ -163,6 +186,58 @@ TEST(EvasionTest, SaysWhatCanBeConcluded) {
     const std::string page = report.html();
     EXPECT_LT(page.find("Fakes made as a"), page.find("<img "));
     EXPECT_LT(page.find("<img "), page.find("<svg "));
+}
+
+// Real patches are even pictures, fakes of an untrained network grain: one that is trained on a half tells the
+// other half. A conditional generator's fakes know what they were made as.
+TEST(EvasionTest, TrainsANetworkThatTellsFakes) {
+    const TemporaryFolder folder;
+    const auto backend = make_backend("cpu");
+    const GeneratorFormat made{3, 16, 16, "normal", {"no cancer", "cancer"}};
+    Network generator(*backend, multilayer_perceptron(6, {8}, 768, Activation::relu, 0.2f, false, 0,
+                                                      Activation::tanh));
+    generator.initialise(5, 0);
+    TensorFile weights = generator.weights();
+    made.write(weights);
+    EvasionJob job;
+    job.generator = (folder / "generator.safetensors").string();
+    write_safetensors(job.generator, weights.tensors, weights.metadata);
+    ClassifierFormat format = format_of(3, 16, 16, 2);
+    format.class_names = made.classes;
+    const auto model = random_model(*backend, format, 3);
+    job.models = {(folder / "model.safetensors").string()};
+    const TensorFile of_model = model->weights();
+    write_safetensors(job.models[0], of_model.tensors, of_model.metadata);
+    job.device.device = "cpu";
+    job.count = 60;
+    job.real_or_fake = true;
+    job.real_or_fake_iterations = 20;
+    EXPECT_THROW(run_evasion(nullptr, job), std::invalid_argument);
+    PackedSetWriter writer(folder / "set.pfs", 3, 16, 16);
+    std::vector<std::string> patients;
+    for (int p = 0; p < 8; ++p) {
+        patients.push_back(std::to_string(p));
+        for (int i = 0; i < 10; ++i) {
+            const auto level = static_cast<std::uint8_t>(200 + 4 * p + i);
+            writer.append(std::vector<std::uint8_t>(768, level),
+                          {.name = fmt::format("{}/{}", p, i), .label = i % 2, .patient = p});
+        }
+    }
+    writer.finish(made.classes, patients, "test");
+    const PackedSet set = PackedSet::open(folder / "set.pfs");
+    std::vector<std::string> verdict;
+    job.verdict = &verdict;
+    const std::vector<EvasionRow> rows = run_evasion(&set, job);
+    ASSERT_GE(verdict.size(), 2u);
+    EXPECT_TRUE(verdict[0].starts_with("A network trained on others tells 30 of 30 fakes"))
+        << verdict[0];
+    ASSERT_EQ(rows[0].group, all_fakes);
+    EXPECT_EQ(rows[0].right, rows[1].right + rows[2].right);
+    EXPECT_EQ(rows[1].right, rows[1].called[0]);
+    EXPECT_EQ(rows[2].right, rows[2].called[1]);
+    for (const EvasionRow& row : rows) {
+        EXPECT_EQ(row.right < 0, row.group == noise_group) << row.group;
+    }
 }
 
 // Noise comes a thousand patches at a time; all that were asked for come.
