@@ -3,6 +3,7 @@ and answers each line {"batch": 64, "seconds": 1} on standard input with a line 
 is paid once, and compare.py can let all programs take turns. Exit status 77: it cannot run here, and says why."""
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -24,6 +25,16 @@ def options(description):
     parser.add_argument("--fused", action="store_true", help="PyTorch: fused Adam")
     parser.add_argument("--channels-last", action="store_true", help="PyTorch: the other layout of maps")
     return parser.parse_args()
+
+
+# Of one game they differ by a fifth from another's.
+SEEDS = (1, 2, 3)
+
+
+def early_losses(games):
+    """Mean losses of D and G over iterations 17 to 32; games: a function each that makes one iteration."""
+    pairs = [[[float(loss) for loss in iteration()] for _ in range(32)][16:] for iteration in games]
+    return [statistics.mean(values) for values in zip(*itertools.chain.from_iterable(pairs))]
 
 
 def milliseconds(run, repeats, steps, seconds):

@@ -231,6 +231,7 @@ constexpr NamedGan gans[] = {
     {"tissue", tissue},
     {"light", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 16); }},
     {"light-32", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 32); }},
+    {"light-64", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 64); }},
     {"resnet", residual},
     {"dcgan", [](Extent pictures, std::int64_t codes) { return dcgan(pictures, codes, 16); }},
     {"dcgan-64", [](Extent pictures, std::int64_t codes) { return dcgan(pictures, codes, 64); }},
