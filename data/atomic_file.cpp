@@ -34,6 +34,8 @@ std::string advice(int error) {
     case EPERM:
     case EROFS:
         return "choose a folder you may write to";
+    case EFBIG:
+        return "raise the limit on the size of files (ulimit -f)";
     case EISDIR:
         return "name a file";
     case ENOENT:

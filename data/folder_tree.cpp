@@ -1,5 +1,6 @@
 #include "data/folder_tree.h"
 
+#include "data/file_kind.h"
 #include "data/part.h"
 
 #include <fmt/format.h>
@@ -50,15 +51,24 @@ bool is_debris(std::string_view folder) {
            folder == "lost+found";
 }
 
+/// A file to read lines from; without any where it is not a regular one: a named pipe would wait for its writer.
+std::ifstream regular_file(const std::string& path) {
+    struct stat facts {};
+    return ::stat(path.c_str(), &facts) == 0 && S_ISREG(facts.st_mode) ? std::ifstream(path)
+                                                                       : std::ifstream();
+}
+
 /// What patchforge wrote there, such as "train gan"; empty for pictures, its own fakes among them.
 std::string report_of_patchforge(const std::string& folder) {
     std::string line;
-    std::ifstream list(folder + "/.patchforge"); // as host/run/output_folder.h writes it
+    std::ifstream list =
+        regular_file(folder + "/.patchforge"); // as host/run/output_folder.h writes it
     std::string program, verb;
     if (list >> program >> verb && program == "patchforge") {
         return verb == "generate" || verb == "translate" ? "" : verb;
     }
-    std::ifstream parameters(folder + "/params.json"); // as host/run/parameters_file.h does
+    std::ifstream parameters =
+        regular_file(folder + "/params.json"); // as host/run/parameters_file.h does
     static constexpr std::string_view key = "\"run\": \"";
     while (std::getline(parameters, line) && line.size() < 100) {
         const std::size_t at = line.find(key);
@@ -108,9 +118,14 @@ class Walk {
             ignore(relative, "folder cannot be opened");
             return;
         }
-        if (const std::string verb = relative.empty() ? "" : report_of_patchforge(path);
-            !verb.empty()) {
+        if (const std::string verb = report_of_patchforge(path);
+            !verb.empty() && (!relative.empty() || verb.starts_with("train"))) {
             ::closedir(handle);
+            if (relative.empty()) {
+                throw std::runtime_error(fmt::format(
+                    "{}: is what `patchforge {}` wrote, no set; give a folder of patches", root_,
+                    verb));
+            }
             tree_.folders.erase(relative);
             ignore(relative, fmt::format("what `patchforge {}` wrote, no class", verb));
             reports_.push_back(relative);
@@ -241,8 +256,8 @@ bool is_picture_name(std::string_view name) {
 
 bool is_idx_name(std::string_view name) {
     for (const std::string& word : words_of(name)) {
-        if (word == "ubyte" || word == "idx" || word == "idx1" || word == "idx3" ||
-            word == "idx4") {
+        if (word == "ubyte" || word == "idx" || word == "idx1" || word == "idx2" ||
+            word == "idx3" || word == "idx4") {
             return true;
         }
     }
@@ -254,9 +269,10 @@ FolderTree read_folder_tree(const fs::path& root, bool follow_links) {
     const bool there = ::stat(root.c_str(), &facts) == 0;
     if (!there || !S_ISDIR(facts.st_mode)) {
         throw std::runtime_error(fmt::format("{}: {}; give a folder of patches", root.string(),
-                                             there             ? "not a folder"
-                                             : errno == ENOENT ? "does not exist"
-                                                               : std::strerror(errno)));
+                                             there ? "not a folder but " + file_kind(root)
+                                             : errno == ENOENT
+                                                 ? std::string("does not exist")
+                                                 : std::string(std::strerror(errno))));
     }
     return Walk(root, follow_links).read();
 }

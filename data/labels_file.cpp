@@ -144,6 +144,12 @@ void LabelsFile::read(std::string_view text) {
         }
         lines.erase(lines.begin());
     } else if (!lines.empty() && lines[0].fields.size() > 2) {
+        if (column_of(lines[0].fields, picture_columns) >=
+            0) { // as where a class has a column each
+            throw std::runtime_error(
+                fmt::format("{}: none of its columns ({}) names the classes; call it 'label'",
+                            name_, fmt::join(lines[0].fields, ", ")));
+        }
         patient = 2;
     }
     knows_patients_ = patient >= 0;

@@ -1,5 +1,7 @@
 #include "data/npy.h"
 
+#include "data/half_float.h"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -89,9 +91,15 @@ void set_type(NpyHeader& header, std::string_view type, const std::string& name)
     const auto among = [](char letter, std::string_view letters) {
         return letters.find(letter) != std::string_view::npos;
     };
+    if (type.find_first_of("USO") != std::string_view::npos) {
+        refuse(name,
+               fmt::format("holds text or objects (type '{}'), where numbers are read: classes are "
+                           "numbered by numpy.unique(y, return_inverse=True)[1]",
+                           type));
+    }
     const bool known = type.size() == 3 && among(type[0], "<>|=") && among(type[1], "buif") &&
                        among(type[2], "1248") && (type[1] != 'b' || type[2] == '1') &&
-                       (type[1] != 'f' || type[2] >= '4');
+                       (type[1] != 'f' || type[2] >= '2');
     if (!known) {
         refuse(name, fmt::format("values of type '{}' are not read", type));
     }
@@ -147,7 +155,6 @@ NpyHeader read_npy_header(std::span<const std::uint8_t> head, const std::string&
     header.data_at = prefix + length;
     Literal literal({reinterpret_cast<const char*>(head.data()) + prefix, length}, name);
     bool type_told = false;
-    bool columns = false;
     literal.demand('{');
     while (!literal.take('}')) {
         const std::string_view key = literal.quoted();
@@ -156,7 +163,7 @@ NpyHeader read_npy_header(std::span<const std::uint8_t> head, const std::string&
             set_type(header, literal.quoted(), name);
             type_told = true;
         } else if (key == "fortran_order") {
-            columns = literal.truth();
+            header.by_columns = literal.truth();
         } else if (key == "shape") {
             header.sizes = literal.tuple();
         } else {
@@ -170,9 +177,6 @@ NpyHeader read_npy_header(std::span<const std::uint8_t> head, const std::string&
     if (!type_told || header.sizes.empty() || header.sizes.size() > 4) {
         refuse(name,
                fmt::format("an array of {} dimensions; 1 to 4 are read", header.sizes.size()));
-    }
-    if (columns && header.sizes.size() > 1) {
-        refuse(name, "lies column by column (Fortran order)");
     }
     std::int64_t total = 1;
     for (const std::int64_t size : header.sizes) {
@@ -200,13 +204,30 @@ void NpyArray::fail(const std::string& what) const {
     refuse(name_, what);
 }
 
+/// Where the value lies that is the i-th in the order of C.
+std::int64_t NpyArray::place(std::int64_t i) const {
+    if (!header_.by_columns) {
+        return i;
+    }
+    std::int64_t at = 0;
+    std::int64_t step = header_.values();
+    for (auto size = header_.sizes.rbegin(); size != header_.sizes.rend(); ++size) {
+        step /= *size;
+        at += i % *size * step;
+        i /= *size;
+    }
+    return at;
+}
+
 double NpyArray::value(std::int64_t i) const {
-    const std::uint8_t* at = data_.data() + i * header_.bytes_per_value;
+    const std::uint8_t* at = data_.data() + place(i) * header_.bytes_per_value;
     const bool big = header_.big_endian;
     switch (header_.kind) {
     case 'f':
-        return header_.bytes_per_value == 4 ? double{number_from<float>(at, big)}
-                                            : number_from<double>(at, big);
+        return header_.bytes_per_value == 2
+                   ? double{half_float(number_from<std::uint16_t>(at, big))}
+               : header_.bytes_per_value == 4 ? double{number_from<float>(at, big)}
+                                              : number_from<double>(at, big);
     case 'i':
         switch (header_.bytes_per_value) {
         case 1:
@@ -233,7 +254,7 @@ double NpyArray::value(std::int64_t i) const {
 }
 
 void NpyArray::levels(std::int64_t first, std::span<std::uint8_t> target) {
-    if (header_.kind == 'u' && header_.bytes_per_value == 1) {
+    if (header_.kind == 'u' && header_.bytes_per_value == 1 && !header_.by_columns) {
         std::copy_n(data_.data() + first, target.size(), target.data());
         return;
     }

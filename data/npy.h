@@ -15,16 +15,17 @@ bool is_npy(std::span<const std::uint8_t> bytes);
 /// The header of a `.npy` file, versions 1 to 3.
 struct NpyHeader {
     char kind = 'u';         ///< b boolean, u and i whole numbers, f floating point
-    int bytes_per_value = 1; ///< 1, 2, 4, 8; of f: 4, 8
+    int bytes_per_value = 1; ///< 1, 2, 4, 8; of f: 2, 4, 8
     bool big_endian = false;
-    std::vector<std::int64_t> sizes; ///< 1 to 4, row-major
+    bool by_columns = false;         ///< Fortran order: the first index runs fastest
+    std::vector<std::int64_t> sizes; ///< 1 to 4
     std::size_t data_at = 0;         ///< first byte after the header
 
     std::int64_t values() const; ///< product of sizes, at most 2^40
 };
 
 /// `head` holds at least the file's header. Throws std::runtime_error naming the file for what is no
-/// array, is of other types (objects, texts, complex numbers), or lies column by column.
+/// array, or is of other types (objects, texts, complex numbers).
 NpyHeader read_npy_header(std::span<const std::uint8_t> head, const std::string& name);
 
 /// A `.npy` file in memory; the bytes must outlive it. Throws std::runtime_error naming the file
@@ -35,7 +36,7 @@ class NpyArray {
 
     const std::vector<std::int64_t>& sizes() const { return header_.sizes; }
 
-    /// Values first … first + target.size() - 1 as levels 0 … 255. Bytes stay; booleans become 0 and
+    /// Values first … first + target.size() - 1, in the order of C, as levels 0 … 255. Bytes stay; booleans become 0 and
     /// 255; whole numbers and floating point must lie in 0 … 255; floating point that lies in
     /// 0 … 1 throughout the array is scaled by 255. Rounded to the nearest. Throws
     /// std::runtime_error for other values.
@@ -45,6 +46,7 @@ class NpyArray {
     std::vector<std::int64_t> whole_numbers() const;
 
   private:
+    std::int64_t place(std::int64_t i) const;
     double value(std::int64_t i) const;
     [[noreturn]] void fail(const std::string& what) const;
 

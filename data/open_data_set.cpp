@@ -113,7 +113,9 @@ fs::path default_cache_folder() {
         return fs::path(home) / ".cache" / "patchforge";
     }
     // Others may write to this one, too; make_cache_folder trusts a folder of ours alone.
-    return fs::temp_directory_path() / fmt::format("patchforge-cache-{}", ::geteuid());
+    std::error_code error;
+    const fs::path temporary = fs::temp_directory_path(error);
+    return (error ? fs::path("/tmp") : temporary) / fmt::format("patchforge-cache-{}", ::geteuid());
 }
 
 namespace {

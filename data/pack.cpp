@@ -228,7 +228,8 @@ PictureSize size_of_set(const PatchFolder& folder, const std::vector<Surveyed>& 
     if (options.odd_size == OddSize::skip && 2 * fitting < readable) {
         throw std::runtime_error(fmt::format(
             "{}: only {} of {} patches are of {} pixels, {}, and the others would be left out; use "
-            "--odd-size resize (or pad) to keep all of them",
+            "--odd-size resize (or pad) to keep all of them, of `patchforge pack` where a verb "
+            "lacks it",
             folder.root.string(), fitting, readable, size_text(target),
             options.width > 0 ? "which --size asks for" : "their most common size"));
     }

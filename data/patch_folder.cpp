@@ -7,6 +7,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <exception>
 #include <regex>
 #include <set>
 #include <stdexcept>
@@ -377,12 +378,20 @@ void read_arrays(PatchFolder& folder, const FolderTree& tree, const FolderOption
 /// each join the pictures.
 bool arrays_decide(const fs::path& root, FolderTree& tree, std::optional<Layout> forced) {
     std::vector<std::string> stacks;
+    std::exception_ptr fault;
+    std::size_t faulty = 0;
     for (std::string& path : tree.arrays) {
-        if (is_stack(root / path)) {
-            stacks.push_back(std::move(path));
-        } else {
-            tree.pictures.push_back(std::move(path));
+        bool stack = false;
+        try {
+            stack = is_stack(root / path);
+        } catch (const std::runtime_error&) { // one of many is left out as any damaged picture is
+            fault = fault ? fault : std::current_exception();
+            ++faulty;
         }
+        (stack ? stacks : tree.pictures).push_back(std::move(path));
+    }
+    if (fault && faulty == tree.pictures.size()) {
+        std::rethrow_exception(fault);
     }
     tree.arrays = std::move(stacks);
     std::sort(tree.pictures.begin(), tree.pictures.end());

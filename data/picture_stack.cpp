@@ -151,7 +151,9 @@ bool is_stack_name(const std::string& name) {
 
 bool is_stack(const fs::path& npy) {
     const std::vector<std::int64_t> sizes = sizes_of(npy);
-    return picture_shape(sizes).channels == 0;
+    // Labels in a column, (count, 1), have the shape of a picture.
+    return picture_shape(sizes).channels == 0 ||
+           (sizes.size() == 2 && told_by(npy.filename().string()).holds == Holds::labels);
 }
 
 PictureStack::PictureStack(const fs::path& path) {

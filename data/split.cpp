@@ -147,7 +147,11 @@ Split split_by_patient(const PackedSet& set, const SplitOptions& options) {
 
 Split split_by_list(const PackedSet& set, const std::filesystem::path& list) {
     const std::vector<std::uint8_t> bytes = read_bytes(list, max_list_bytes);
-    std::istringstream file(std::string(bytes.begin(), bytes.end()));
+    std::string text(bytes.begin(), bytes.end());
+    if (text.starts_with("\xEF\xBB\xBF")) { // a byte order mark, as spreadsheets write it
+        text.erase(0, 3);
+    }
+    std::istringstream file(text);
     const auto names = set.patient_names();
     std::set<std::string> tested;
     for (std::string line; std::getline(file, line);) {

@@ -196,6 +196,10 @@ std::string explain(const CLI::App& app, const CLI::ParseError& error) {
         known.push_back(option->get_name());
     }
     std::string text = error.what();
+    if (const std::size_t more = text.find(": At Most 1 required but received");
+        more != std::string::npos) {
+        text = text.substr(0, more) + ": is given more than once; leave one of them";
+    }
     if (verb_missing) {
         text = unknown.front() + ": there is no such verb or option";
     } else if (!unknown.empty()) {
@@ -331,6 +335,10 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
     } catch (const std::filesystem::filesystem_error& error) {
         return report(fmt::format("{}: {}; check the path and its permissions",
                                   error.path1().string(), error.code().message()),
+                      1);
+    } catch (const std::system_error& error) { // of fmt::print
+        return report(fmt::format("standard output: cannot be written to: {}; check where it goes",
+                                  error.code().message()),
                       1);
     } catch (const Interrupted&) {
         return 128 + interrupting_signal();

@@ -7,6 +7,7 @@
 #include <sstream>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "host/cli/help/suggestion.h"
 #include "host/files/json_file.h"
 #include "host/run/parameters_file.h"
@@ -40,6 +41,15 @@ FileOptions read_lines(const std::string& text, const Options& options, const Op
     }
     FileOptions result;
     std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) { // CLI11 passes over what is so short
+        line.erase(0, std::min(line.find_first_not_of(" \t\r"), line.size()));
+        line.erase(line.find_last_not_of(" \t\r") + 1);
+        if (!line.empty() && line.size() < 3 && line[0] != '#') {
+            throw std::invalid_argument(
+                fmt::format("'{}': is no line of name = value", terminal_text(line)));
+        }
+    }
+    lines = std::istringstream(text);
     for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(lines)) {
         if (!item.parents.empty()) {
             throw std::invalid_argument(fmt::format(
@@ -62,7 +72,14 @@ FileOptions read_lines(const std::string& text, const Options& options, const Op
 
 FileOptions read_config(const std::filesystem::path& file, const Options& options,
                         const Options& own) {
-    const std::string text = read_text(file);
+    std::string text = read_text(file);
+    if (text.starts_with("\xEF\xBB\xBF")) { // a byte order mark, as editors on Windows write it
+        text.erase(0, 3);
+    }
+    if (text.find('\0') != std::string::npos || text.starts_with("\xFF\xFE") ||
+        text.starts_with("\xFE\xFF")) {
+        throw std::invalid_argument("not text in UTF-8; save it as such");
+    }
     const std::size_t first = text.find_first_not_of(" \t\r\n");
     return first != std::string::npos && text[first] == '{' ? read_record(file, options)
                                                             : read_lines(text, options, own);

@@ -1,10 +1,14 @@
 // patchforge import: weights of another program, written as those that are trained here.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
+#include <span>
 #include <stdexcept>
 
+#include "data/atomic_file.h"
+#include "data/read_bytes.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
 #include "host/model/classifier_model.h"
@@ -37,10 +41,6 @@ TensorFile generator_of(Backend& backend, const Call& call) {
 }
 
 void run(const Call& call) {
-    if (std::filesystem::exists(call.out)) {
-        throw std::invalid_argument(
-            fmt::format("--out {}: exists; name a file that does not", call.out));
-    }
     if (call.generator && !(call.reading.mean.empty() && call.reading.class_names.empty())) {
         throw std::invalid_argument(
             "--mean, --std, --class-names: are of classifiers; leave them out with --generator");
@@ -50,7 +50,18 @@ void run(const Call& call) {
         call.generator ? generator_of(*backend, call)
                        : ClassifierModel::load(*backend, call.weights, call.reading)->weights();
     call.reading.refuse_unheeded();
-    write_safetensors(call.out, file.tensors, file.metadata);
+    const std::vector<std::byte> bytes = encode_safetensors(file.tensors, file.metadata);
+    const std::span<const std::uint8_t> plain(reinterpret_cast<const std::uint8_t*>(bytes.data()),
+                                              bytes.size());
+    // The same call once more, after one that was killed, finds what it would write.
+    if (std::filesystem::exists(call.out)) {
+        if (!std::ranges::equal(read_bytes(call.out, std::uint64_t{1} << 36), plain)) {
+            throw std::invalid_argument(
+                fmt::format("--out {}: exists; name a file that does not", call.out));
+        }
+    } else {
+        write_file_atomically(call.out, plain);
+    }
     print_line(fmt::format("{}: {}", call.out, file.metadata.at("network")));
 }
 

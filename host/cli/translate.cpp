@@ -1,5 +1,6 @@
 // patchforge translate: pictures through a generator that `train translate` made.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -110,10 +111,15 @@ void run(const Call& call) {
     }
     const int channels = makes_sources ? translator.out_channels() : translator.in_channels();
     std::vector<Named> all;
+    std::vector<std::string> faults; // a picture that cannot be read costs the others nothing
     for (const std::string& path : call.pictures) {
         if (is_picture_name(path)) {
-            all.push_back(
-                {std::filesystem::path(path).stem().string(), read_picture(path, channels)});
+            try {
+                all.push_back(
+                    {std::filesystem::path(path).stem().string(), read_picture(path, channels)});
+            } catch (const std::runtime_error& error) {
+                faults.emplace_back(error.what());
+            }
             continue;
         }
         DataOptions data;
@@ -126,6 +132,9 @@ void run(const Call& call) {
             const std::filesystem::path name{std::string(set.name(i))};
             all.push_back({(name.parent_path() / name.stem()).string(), picture_of(rows, i)});
         }
+    }
+    if (all.empty() && faults.size() == 1) {
+        throw std::runtime_error(faults.front());
     }
     check_names(all);
     OutputFolder out(call.out, "translate", inputs, Earlier::removed);
@@ -148,6 +157,10 @@ void run(const Call& call) {
     }
     out.complete();
     print_line(fmt::format("{} pictures in {}", all.size(), call.out));
+    if (!faults.empty()) {
+        throw std::runtime_error(fmt::format("{} of {} not translated: {}", faults.size(),
+                                             call.pictures.size(), fmt::join(faults, "\n  ")));
+    }
 }
 
 } // namespace

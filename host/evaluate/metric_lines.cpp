@@ -78,7 +78,7 @@ std::string metric_line(const MetricResult& result) {
     if (!result.of_class.empty()) {
         line["class"] = result.of_class;
     }
-    return line.dump();
+    return dumped(line);
 }
 
 std::string metric_file(const MetricResult& result) {

@@ -23,6 +23,12 @@ nlohmann::ordered_json read_json(const std::filesystem::path& path, bool comment
 // no lines.
 std::vector<std::string> whole_lines(const std::filesystem::path& path);
 
+// JSON as text. Paths stand in it, too, and may hold any bytes: what is not UTF-8 becomes U+FFFD.
+template <class Json>
+std::string dumped(const Json& json, int indent = -1) {
+    return json.dump(indent, ' ', false, Json::error_handler_t::replace);
+}
+
 // Calls `use`; what a value of another type than it asks for brings about is said with the file's name.
 template <class F>
 auto reading_json(const std::string& name, F use) {

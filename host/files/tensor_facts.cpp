@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include <charconv>
+#include <set>
 #include <sstream>
 #include <stdexcept>
 
@@ -74,6 +75,11 @@ std::optional<std::vector<std::string>> names_of(const TensorFile& file, const s
                                    terminal_text(found->second), key));
         }
         names.push_back(name.get<std::string>());
+    }
+    if (const std::set<std::string> distinct(names.begin(), names.end());
+        distinct.size() != names.size() || distinct.contains("")) {
+        fail(file, fmt::format("its metadata has '{}' for {}; give each a name of its own",
+                               terminal_text(found->second), key));
     }
     return names;
 }

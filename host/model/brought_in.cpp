@@ -4,12 +4,16 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cctype>
+#include <cmath>
+#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
+#include "data/half_float.h"
 #include "host/network/network.h"
 #include "host/options/options.h"
 
@@ -124,6 +128,36 @@ std::vector<float> of_channels(std::vector<double> numbers, int channels, const 
                         what, numbers.size(), channels));
     }
     return {numbers.begin(), numbers.end()};
+}
+
+template <class T>
+T value_at(const Tensor& tensor, std::size_t i) {
+    T value;
+    std::memcpy(&value, tensor.bytes.data() + i * sizeof value, sizeof value);
+    return value;
+}
+
+// Weights of half or double precision as float32; of whole numbers as they are, which no layer takes.
+Tensor as_float32(const Tensor& tensor, const std::string& name, const std::string& file) {
+    if (tensor.dtype != "F16" && tensor.dtype != "BF16" && tensor.dtype != "F64") {
+        Tensor same = tensor;
+        same.name = name;
+        return same;
+    }
+    std::vector<float> values(static_cast<std::size_t>(tensor.size()));
+    for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] =
+            tensor.dtype == "F16" ? half_float(value_at<std::uint16_t>(tensor, i))
+            : tensor.dtype == "BF16"
+                ? std::bit_cast<float>(std::uint32_t{value_at<std::uint16_t>(tensor, i)} << 16)
+                : static_cast<float>(value_at<double>(tensor, i));
+        if (!std::isfinite(values[i])) {
+            throw std::runtime_error(fmt::format("{}: the tensor '{}' is too large for float32 at "
+                                                 "element {}; take other weights",
+                                                 file, tensor.name, i));
+        }
+    }
+    return make_f32(name, tensor.shape, values.data());
 }
 
 bool is_half(const std::vector<double>& numbers) {
@@ -244,9 +278,7 @@ BroughtIn bring_in(Backend& backend, const TensorFile& file, const ModelReading&
     model.file.metadata = file.metadata;
     model.held_as = names_by_order(file, Network(backend, model.shape).weights());
     for (const auto& [name, held] : model.held_as) {
-        Tensor tensor = file.at(held);
-        tensor.name = name;
-        model.file.tensors.push_back(std::move(tensor));
+        model.file.tensors.push_back(as_float32(file.at(held), name, file.name));
     }
     model.mean = numbers_of(file, "mean");
     model.deviation = numbers_of(file, "std");
@@ -256,6 +288,11 @@ BroughtIn bring_in(Backend& backend, const TensorFile& file, const ModelReading&
     }
     if (model.by_options && !reading.class_names.empty()) {
         model.file.metadata["classes"] = nlohmann::json(reading.class_names).dump();
+    }
+    if (std::ranges::any_of(model.deviation, [](double number) { return number < 1e-4; })) {
+        throw std::runtime_error(
+            fmt::format("{}: its std ({}) is below 0.0001 in a channel; pixels are divided by it",
+                        file.name, fmt::join(model.deviation, ", ")));
     }
     if (model.mean.empty() != model.deviation.empty()) {
         throw std::runtime_error(

@@ -72,6 +72,12 @@ ClassifierFormat ClassifierFormat::read(const TensorFile& file, const NetworkSha
             "width into the file's metadata",
             what, shape.inputs(), format.channels, format.height, format.width));
     }
+    if (format.channels > 3) { // most likely height x width x channels
+        throw std::runtime_error(fmt::format(
+            "{}: reads pictures of {} x {} x {}, whose first number is 1 for grey or 3 for "
+            "colours; give channels x height x width",
+            what, format.channels, format.height, format.width));
+    }
     if (format.class_count() < 2 || format.outputs() != shape.outputs() ||
         (format.binary_head && format.class_count() != 2)) {
         throw std::runtime_error(fmt::format(

@@ -27,6 +27,13 @@ std::filesystem::path generator_weights(const std::filesystem::path& path,
     if (!std::filesystem::is_directory(path)) {
         return path;
     }
+    if (run) {
+        if (const std::string kind = read_run_kind(path);
+            kind.starts_with("train") && kind != "train gan") {
+            throw std::invalid_argument(
+                fmt::format("{}: is a run of `{}`; give one of `train gan`", path.string(), kind));
+        }
+    }
     std::filesystem::path folder = path;
     if (choice == CheckpointChoice::best) {
         folder = best_checkpoint(path);

@@ -204,7 +204,10 @@ Option& Options::list(const std::string& name, std::vector<std::string>& values,
     return custom(
         name, placeholder, help,
         [&values, flag = flag_of(name)](const std::string& text) {
-            const std::vector<std::string> parts = split_at_commas(text);
+            std::error_code ignored; // a comma may stand in a path, too
+            const std::vector<std::string> parts = std::filesystem::exists(text, ignored)
+                                                       ? std::vector<std::string>{text}
+                                                       : split_at_commas(text);
             for (const std::string& part : parts) {
                 if (part.empty()) {
                     throw std::invalid_argument(fmt::format(

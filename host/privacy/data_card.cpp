@@ -278,7 +278,7 @@ void check_release(const Release& release) {
 
 void write_data_card(const fs::path& folder, const Release& release) {
     const Json card = card_of(release);
-    write_file_atomically(folder / "data-card.json", card.dump(1) + "\n");
+    write_file_atomically(folder / "data-card.json", dumped(card, 1) + "\n");
     write_file_atomically(folder / "DATA-CARD.md", markdown(card));
 }
 

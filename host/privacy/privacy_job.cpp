@@ -16,6 +16,7 @@
 #include "data/split.h"
 #include "host/classifier/classifier_options.h"
 #include "host/evaluate/compared_images.h"
+#include "host/files/json_file.h"
 #include "host/model/classifier_model.h"
 #include "host/numerics/philox_sequence.h"
 #include "host/page/report.h"
@@ -272,7 +273,7 @@ void Session::write() {
     const fs::path out = job_.out.empty() ? job_.run : job_.out;
     fs::create_directories(out);
     fmt::print("{}", privacy_table(privacy_));
-    write_file_atomically(out / "privacy.json", privacy_.json().dump(1) + "\n");
+    write_file_atomically(out / "privacy.json", dumped(privacy_.json(), 1) + "\n");
     privacy_page(privacy_, suspects_, fakes_, generator_.weights().string(), settings())
         .write(out / "privacy.html");
     fmt::print("Look at {}/privacy.html\n", out.string());

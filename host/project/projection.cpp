@@ -1,6 +1,7 @@
 #include "host/project/projection.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -10,6 +11,7 @@
 #include "data/atomic_file.h"
 #include "data/picture.h"
 #include "host/attack/latent_search.h"
+#include "host/files/json_file.h"
 #include "host/files/safetensors.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
@@ -65,6 +67,13 @@ class Session {
     void collect(const PackedSet* set);
     std::vector<Projected> project();
     void write() const;
+    /// Throws where pictures were left out.
+    void name_faults() const {
+        if (!faults_.empty()) {
+            throw std::runtime_error(fmt::format("{} of {} not projected: {}", faults_.size(),
+                                                 job_.pictures.size(), fmt::join(faults_, "\n  ")));
+        }
+    }
 
   private:
     double levels_apart(std::size_t target, const std::uint8_t* picture) const;
@@ -82,6 +91,7 @@ class Session {
     std::unique_ptr<ClassifierModel> classifier_;
     std::vector<std::uint8_t> mask_;
     Targets targets_;
+    std::vector<std::string> faults_; // of given pictures
     std::vector<float> codes_;        // the best of each target
     std::vector<std::uint8_t> found_; // their pictures
     std::vector<Projected> results_;
@@ -98,7 +108,15 @@ void Session::collect(const PackedSet* set) {
         }
     }
     for (const std::string& path : job_.pictures) {
-        targets_.add("given", path, read_of_size(path, format_));
+        try {
+            targets_.add("given", path, read_of_size(path, format_));
+        } catch (
+            const std::runtime_error& error) { // one that cannot be read costs the others nothing
+            faults_.emplace_back(error.what());
+        }
+    }
+    if (!faults_.empty() && faults_.size() == job_.pictures.size()) {
+        throw std::runtime_error(fmt::format("{}", fmt::join(faults_, "\n  ")));
     }
     if (set) {
         if (set->channels() != format_.channels || set->height() != format_.height ||
@@ -300,7 +318,7 @@ void Session::write() const {
                                              std::ssize(codes_) / std::ssize(results_)};
     const std::vector<Tensor> codes = {make_f32("latents", shape, codes_.data())};
     write_safetensors(job_.out / "codes.safetensors", codes);
-    write_file_atomically(job_.out / "projection.json", json.dump(1) + "\n");
+    write_file_atomically(job_.out / "projection.json", dumped(json, 1) + "\n");
     report.write(job_.out / "report.html");
     out.complete();
     fmt::print("Look at {}/report.html; patchforge generate --latents {}/codes.safetensors makes "
@@ -366,6 +384,7 @@ std::vector<Projected> run_projection(const PackedSet* set, const ProjectionJob&
     session.collect(set);
     std::vector<Projected> results = session.project();
     session.write();
+    session.name_faults();
     return results;
 }
 

@@ -76,6 +76,7 @@ void install(void (*handler)(int), std::vector<struct sigaction>* previous) {
 
 void handle_signals() {
     install(end_program, nullptr);
+    std::signal(SIGXFSZ, SIG_IGN); // the write that meets the limit fails, and says so
 }
 
 InterruptScope::InterruptScope() {

@@ -136,6 +136,19 @@ fs::path beside(const fs::path& folder) {
 
 } // namespace
 
+void refuse_pipes(const fs::path& folder) {
+    std::error_code ignored;
+    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+        if (fs::exists(entry.status(ignored)) && !entry.is_regular_file(ignored) &&
+            !entry.is_directory(ignored)) {
+            throw std::runtime_error(
+                fmt::format("{}: holds {}, which is neither a file nor a folder; move it away, or "
+                            "choose another folder",
+                            folder.string(), terminal_text(entry.path().filename().string())));
+        }
+    }
+}
+
 FolderLock::FolderLock(const fs::path& folder) : descriptor_(-1) {
     std::error_code error;
     fs::create_directories(folder, error);
@@ -144,6 +157,7 @@ FolderLock::FolderLock(const fs::path& folder) : descriptor_(-1) {
                                              "may write to",
                                              folder.string(), error.message()));
     }
+    refuse_pipes(folder);
     const fs::path file = folder / list_name;
     tell_new_file(file); // of a folder around this one
     descriptor_ = ::open(file.c_str(),
@@ -154,7 +168,8 @@ FolderLock::FolderLock(const fs::path& folder) : descriptor_(-1) {
             descriptor_ < 0 ? std::strerror(errno) : "it is not a regular file";
         ::close(descriptor_);
         throw std::runtime_error(
-            fmt::format("{}: cannot open it: {}; choose another folder", file.string(), reason));
+            fmt::format("{}: cannot be written to ({}: {}); choose another folder", folder.string(),
+                        list_name, reason));
     }
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
         ::close(descriptor_);

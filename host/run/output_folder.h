@@ -29,6 +29,10 @@ class FolderLock {
     int descriptor_;
 };
 
+// Throws where a folder that is written into holds a named pipe, a socket or a device: whoever opens one of them
+// under a file's name waits for its other end, or worse.
+void refuse_pipes(const std::filesystem::path& folder);
+
 // Whether a folder holds anything but a list.
 bool holds_other_files(const std::filesystem::path& folder);
 

@@ -8,6 +8,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "data/escape.h"
 #include "host/files/json_file.h"
 
 namespace patchforge {
@@ -42,7 +43,9 @@ fs::path file_of_run(const fs::path& run) {
 }
 
 Json to_json(const ParameterValue& value) {
-    return std::visit([](const auto& held) { return Json(held); }, value);
+    const auto* text = std::get_if<std::string>(&value);
+    return text ? Json(utf8_text(*text))
+                : std::visit([](const auto& held) { return Json(held); }, value);
 }
 
 } // namespace
@@ -62,7 +65,7 @@ std::string encode_parameters(const std::string& kind, const Parameters& paramet
         }
         values[name] = to_json(value);
     }
-    return Json({{"run", kind}, {"parameters", values}}).dump(2) + '\n';
+    return dumped(Json({{"run", kind}, {"parameters", values}}), 2) + '\n';
 }
 
 void write_parameters(const fs::path& run, const std::string& text) {
@@ -121,7 +124,7 @@ std::string parameter_difference(const Parameters& before, const Parameters& now
         for (const auto& [name, value] : *all) {
             const std::string was = text_in(before, name);
             const std::string is = text_in(now, name);
-            if (seen.insert(name).second && was != is) {
+            if (seen.insert(name).second && utf8_text(was) != utf8_text(is)) {
                 difference += fmt::format("  {}: {} -> {}\n", name, was, is);
             }
         }

@@ -16,6 +16,7 @@
 #include "data/escape.h"
 #include "data/new_files.h"
 #include "data/read_bytes.h"
+#include "host/run/output_folder.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 
@@ -206,6 +207,7 @@ RunFolder::~RunFolder() {
 }
 
 void RunFolder::open_log() {
+    refuse_pipes(path_);
     const fs::path file = path_ / "log.txt";
     log_ = open_or_fail(file, O_CREAT | O_APPEND | O_WRONLY);
     if (::flock(log_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -358,7 +360,11 @@ void RunFolder::write_checkpoint(std::int64_t step,
         throw;
     }
     sync_folder(all);
-    std::vector<Checkpoint> present = list_checkpoints(path_);
+    remove_older_checkpoints(step, keep);
+}
+
+void RunFolder::remove_older_checkpoints(std::int64_t step, int keep) const {
+    const std::vector<Checkpoint> present = list_checkpoints(path_);
     for (std::size_t i = 0; i + static_cast<std::size_t>(keep) < present.size(); ++i) {
         if (present[i].step != step) {
             remove_checkpoint(present[i].folder);

@@ -97,6 +97,9 @@ class RunFolder {
     // first, so they are never behind a checkpoint.
     void write_checkpoint(std::int64_t step,
                           const std::map<std::string, std::vector<std::byte>>& files, int keep);
+    // All but the newest `keep` (>= 1) and that of `step`; also at the start of a call that resumes, because
+    // the one before may have ended between the last checkpoint's writing and this.
+    void remove_older_checkpoints(std::int64_t step, int keep) const;
 
     // Replaces checkpoints/best/<file> by these bytes at once. Call it before the checkpoint of the
     // same step is written: a run resumed from an earlier one comes by the best step again, one

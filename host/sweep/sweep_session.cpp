@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <csignal>
 #include <cstring>
@@ -20,6 +21,7 @@
 #include <thread>
 
 #include "data/atomic_file.h"
+#include "host/files/json_file.h"
 #include "host/run/interrupt.h"
 #include "host/run/output_folder.h"
 #include "host/run/progress.h"
@@ -46,6 +48,17 @@ std::string text_of(const Words& words) {
     return fmt::format("{}", fmt::join(words, " "));
 }
 
+// Opening a named pipe would wait for whoever is at its other end.
+void demand_regular(const fs::path& file) {
+    std::error_code ignored;
+    if (fs::exists(file, ignored) && !fs::is_regular_file(file, ignored)) {
+        throw std::invalid_argument(
+            fmt::format("{}: is not a regular file, and a run's log or record belongs there; "
+                        "move it away, or give another --out",
+                        file.string()));
+    }
+}
+
 std::string last_line(const fs::path& log) {
     std::ifstream file(log);
     std::string last;
@@ -60,18 +73,22 @@ std::string last_line(const fs::path& log) {
 class Finished {
   public:
     explicit Finished(const SweepRun& run) : run_(run), file_(beside(run.folder, ".done")) {
-        std::ifstream file(file_);
-        for (std::string line; std::getline(file, line);) {
-            const std::size_t tab = line.find('\t');
-            if (count_ >= run.commands.size() || tab == std::string::npos ||
-                line.substr(tab + 1) != text_of(run.commands[count_])) {
+        demand_regular(file_);
+        demand_regular(beside(run.folder, ".log"));
+        for (const std::string& line : whole_lines(file_)) {
+            const std::size_t tab = std::min(line.find('\t'), line.size());
+            const char* end = line.data() + tab;
+            double seconds = 0;
+            if (count_ >= run_.commands.size() || tab == line.size() ||
+                std::from_chars(line.data(), end, seconds).ptr != end ||
+                line.substr(tab + 1) != text_of(run_.commands[count_])) {
                 throw std::invalid_argument(
                     fmt::format("{}: was made by other commands than the file has now; remove the "
                                 "folder {} and this file, or give "
                                 "another --out",
                                 file_.string(), run.folder.string()));
             }
-            seconds_ += std::stod(line);
+            seconds_ += seconds;
             text_ += line + '\n';
             ++count_;
         }

@@ -105,6 +105,7 @@ void Session::resume() {
             family_.restore(last->folder);
             means_.restore(last->folder, family_.step(), schedule_.log);
             restore_owed(last->folder);
+            folder_.remove_older_checkpoints(last->step, options_.keep);
             keep_up_to = owed_ == 0 ? last->step - 1 : last->step;
             const TrainingTime before = read_timing(folder_.path()).value_or(TrainingTime());
             seconds_ = before.seconds;

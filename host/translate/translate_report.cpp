@@ -69,7 +69,7 @@ std::string results_json(const TranslationResults& results) {
         json["figures"][name] =
             std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
     }
-    return json.dump(1) + "\n";
+    return dumped(json, 1) + "\n";
 }
 
 namespace {

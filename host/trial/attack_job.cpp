@@ -103,12 +103,17 @@ void describe(Options& options, AttackJob& job) {
         "epoch; train: which it saw; auto: test where runs say it, else all");
     options.number("count", job.count, {0, 1000000000}, "patches at most, evenly spaced; 0: all");
     options.group("Victim");
+    const auto paths = [](const std::string& text) {
+        std::error_code ignored; // a comma may stand in a path, too
+        return std::filesystem::exists(text, ignored) ? std::vector<std::string>{text}
+                                                      : split_at_commas(text);
+    };
     options.custom("model", "LIST", "a run folder or weights; several: their mean logit",
-                   [&job](const std::string& text) { job.victims = {split_at_commas(text)}; }, {});
+                   [&job, paths](const std::string& text) { job.victims = {paths(text)}; }, {});
     options.custom("models", "LIST", "several victims: a table of defences",
-                   [&job](const std::string& text) {
+                   [&job, paths](const std::string& text) {
                        job.victims.clear();
-                       for (const std::string& path : split_at_commas(text)) {
+                       for (const std::string& path : paths(text)) {
                            job.victims.push_back({path});
                        }
                    },

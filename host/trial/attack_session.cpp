@@ -11,6 +11,7 @@
 #include <stdexcept>
 
 #include "data/atomic_file.h"
+#include "host/files/json_file.h"
 #include "host/page/chart.h"
 #include "host/page/report.h"
 #include "host/ranks/shared_rows.h"
@@ -475,7 +476,7 @@ void Session::finish() {
     if (!json_.is_null()) { // transfer and detectors leave something of their own there
         document.update(json_);
     }
-    const std::string text = document.dump(2);
+    const std::string text = dumped(document, 2);
     if (job_.document) {
         *job_.document = text;
     }

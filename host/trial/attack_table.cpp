@@ -9,6 +9,7 @@
 
 #include "data/escape.h"
 #include "host/evaluate/binary_scores.h"
+#include "host/files/json_file.h"
 
 namespace patchforge {
 
@@ -340,7 +341,7 @@ std::string summaries_json(const std::vector<AttackSummary>& summaries) {
         }
         list.push_back(one);
     }
-    return list.dump(2) + "\n";
+    return dumped(list, 2) + "\n";
 }
 
 } // namespace patchforge

@@ -14,6 +14,7 @@
 #include "data/escape.h"
 #include "host/attack/latent_search.h"
 #include "host/classifier/real_or_fake.h"
+#include "host/files/json_file.h"
 #include "host/model/classifier_members.h"
 #include "host/model/load_generator.h"
 #include "host/page/image_grid.h"
@@ -449,12 +450,12 @@ void Session::finish() {
         job_.page->append(report_);
     }
     if (job_.document) {
-        *job_.document = json.dump(2);
+        *job_.document = dumped(json, 2);
     }
     if (!job_.out.empty()) {
         OutputFolder out(job_.out, "evade", {}, Earlier::kept);
         write_file_atomically(job_.out / "evasion.csv", csv);
-        write_file_atomically(job_.out / "evasion.json", json.dump(2) + "\n");
+        write_file_atomically(job_.out / "evasion.json", dumped(json, 2) + "\n");
         report_.write(job_.out / "report.html");
         out.complete();
         print_line(fmt::format("Look at {}", (job_.out / "report.html").string()));

@@ -44,6 +44,7 @@ TEST(LabelsFile, FaultsAreNamedWithTheirLine) {
     EXPECT_TRUE(fault("a.png,1\nb.png,\n").starts_with("t.csv, line 2: "));
     EXPECT_TRUE(fault("a.png,1\n\n\"b\n.png\",2\na.png,2\n").starts_with("t.csv, line 5: "));
     EXPECT_NE(fault("label,weight\n1,2\n").find("'file'"), std::string::npos);
+    EXPECT_NE(fault("image,MEL,NV\na,0,1\n").find("'label'"), std::string::npos);
     EXPECT_NE(fault("file,label\n"), "");
     EXPECT_NE(fault(""), "");
     EXPECT_NE(fault(std::string("a,1\0", 4)), "");

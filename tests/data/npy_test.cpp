@@ -1,5 +1,6 @@
 #include "data/npy.h"
 
+#include "data/patch_folder.h"
 #include "data/picture_stack.h"
 #include "tests/data/folder_fixture.h"
 
@@ -9,6 +10,7 @@ namespace patchforge {
 namespace {
 
 using Bytes = std::vector<std::uint8_t>;
+using NpyFolderTest = FolderTest;
 
 /// A file of version 1 as numpy.save writes it, whose values are `values`.
 template <class T>
@@ -71,13 +73,51 @@ TEST(Npy, HeadersAreTakenApartOrRefused) {
                                       {"|u1', 'x': 'y", "(2,)"}}) {
         EXPECT_TRUE(refused(type, shape).starts_with("x: ")) << type << " " << shape;
     }
-    std::string columns = npy<std::uint8_t>("|u1", "(1, 2)", {1, 2});
-    columns.replace(columns.find("False"), 5, "True ");
-    EXPECT_NE(error_of([&] { NpyArray(bytes_of(columns), "x"); }).find("column by column"),
-              std::string::npos);
+    EXPECT_NE(refused("<U1", "(2,)").find("numpy.unique"), std::string::npos);
     const std::string whole = npy<std::uint8_t>("|u1", "(2,)", {1, 2});
     for (std::size_t size = 0; size < whole.size(); ++size) {
         EXPECT_NE(error_of([&] { NpyArray(bytes_of(whole).first(size), "x"); }), "") << size;
+    }
+}
+
+TEST(Npy, ColumnByColumn) {
+    // numpy.asfortranarray([[[1, 2, 3], [4, 5, 6]], [[7, 8, 9], [10, 11, 12]]])
+    std::string file =
+        npy<std::uint16_t>("<u2", "(2, 2, 3)", {1, 7, 4, 10, 2, 8, 5, 11, 3, 9, 6, 12});
+    file.replace(file.find("False"), 5, "True ");
+    NpyArray array(bytes_of(file), "x");
+    Bytes levels(12);
+    array.levels(0, levels);
+    EXPECT_EQ(levels, (Bytes{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}));
+    array.levels(6, std::span(levels).first(2));
+    EXPECT_EQ(levels[1], 8);
+}
+
+TEST_F(NpyFolderTest, LabelsInAColumnAreLabelsAndADamagedArrayIsOneOfMany) {
+    write_text(folder_ / "x.npy", npy<std::uint8_t>("|u1", "(2, 2, 2)", {1, 2, 3, 4, 5, 6, 7, 8}));
+    write_text(folder_ / "y.npy", npy<std::uint8_t>("|u1", "(2, 1)", {3, 8}));
+    EXPECT_EQ(scan_patch_folder(folder_).class_names, (std::vector<std::string>{"3", "8"}));
+    write_text(folder_ / "y.npy", npy<std::uint8_t>("|u1", "(2, 2)", {0, 1, 1, 0}));
+    EXPECT_NE(error_of([&] { scan_patch_folder(folder_); }).find("not one label for each picture"),
+              std::string::npos);
+    std::filesystem::remove(folder_ / "y.npy");
+    write_text(folder_ / "x.npy", npy<std::uint8_t>("<c8", "(1,)", {1, 2, 3, 4, 5, 6, 7, 8}));
+    EXPECT_NE(error_of([&] { scan_patch_folder(folder_); }).find("'<c8'"), std::string::npos);
+    write_text(folder_ / "z.npy", npy<std::uint8_t>("|u1", "(2, 2)", {1, 2, 3, 4}));
+    EXPECT_EQ(scan_patch_folder(folder_).entries.size(), 2u); // one of them is found damaged later
+}
+
+TEST(Npy, HalfPrecision) {
+    // 0, 1, 0.5, the smallest above 0, 1/3 as numpy.float16 has it
+    const std::string file = npy<std::uint16_t>("<f2", "(5,)", {0, 0x3c00, 0x3800, 1, 0x3555});
+    NpyArray array(bytes_of(file), "x");
+    Bytes levels(5);
+    array.levels(0, levels);
+    EXPECT_EQ(levels, (Bytes{0, 255, 128, 0, 85}));
+    for (const std::uint16_t bad : {0x7c00, 0x7e00, 0xbc00}) { // infinity, NaN, -1
+        const std::string wrong = npy<std::uint16_t>("<f2", "(1,)", {bad});
+        NpyArray one(bytes_of(wrong), "x");
+        EXPECT_NE(error_of([&] { one.levels(0, std::span(levels).first(1)); }), "") << bad;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <map>
+#include <sys/stat.h>
 
 namespace patchforge {
 namespace {
@@ -335,13 +336,19 @@ TEST_F(PatchFolderTest, WhatPatchforgeWroteIntoTheSetIsNoClass) {
     write_text(folder_ / "attacked/.patchforge", "patchforge attack\nfile attack.csv\n");
     touch("attacked/pgd/0.png");
     touch("other/a.png");
-    write_text(folder_ / "other/params.json", "{\"size\": 3}\n"); // somebody else's
+    write_text(folder_ / "other/params.json", "{\"size\": 3}\n");         // somebody else's
+    ASSERT_EQ(::mkfifo((folder_ / "real/params.json").c_str(), 0600), 0); // waits for nobody
+    ASSERT_EQ(::mkfifo((folder_ / "real/.patchforge").c_str(), 0600), 0);
     const PatchFolder folder = scan_patch_folder(folder_);
     EXPECT_EQ(folder.class_names, (std::vector<std::string>{"fake", "other", "real"}));
     EXPECT_EQ(folder.entries.size(), 3u);
     auto reasons = ignored_reasons(folder);
     EXPECT_EQ(reasons["what `patchforge train gan` wrote, no class"], 1);
     EXPECT_EQ(reasons["what `patchforge attack` wrote, no class"], 1);
+    EXPECT_NE(error_of([&] {
+                  scan_patch_folder(folder_ / "runs/gan");
+              }).find("`patchforge train gan` wrote"),
+              std::string::npos);
 }
 
 TEST_F(PatchFolderTest, ClassesAreThoseOfAllParts) {

@@ -212,14 +212,16 @@ FuzzTarget npy_target() {
     add("|u1", "(4, 5)", 20);
     add("|u1", "(4, 5, 3)", 60);
     add("<f4", "(2, 3)", 24); // of bytes 1: a number near 0
+    add(">f2", "(2, 3)", 12);
+    target.corpus.push_back(file_with("|u1", "(4, 5)", 20, "True"));
     for (const char* type : {"|i1", "<i2", ">i2", "<i4", "<u2", ">u4"}) { // 1, 257, ...
         add(type, "(3,)", static_cast<std::size_t>(3 * (type[2] - '0')));
     }
     target.damaged = {
         file_with("<i8", "(3,)", 24), // numbers that are no class
-        file_with("<u8", "(3,)", 24),           file_with("<f8", "(3,)", 24),
-        file_with("|u1", "(4, 5)", 20, "True"), file_with("|u1", "(0,)", 0),
-        file_with("|u1", "(2, 4, 5, 3)", 120),  file_with("|u1", "(99999999, 99999999)", 10)};
+        file_with("<u8", "(3,)", 24),          file_with("<f8", "(3,)", 24),
+        file_with("<U1", "(3,)", 12),          file_with("|u1", "(0,)", 0),
+        file_with("|u1", "(2, 4, 5, 3)", 120), file_with("|u1", "(99999999, 99999999)", 10)};
     add("|b1", "(1, 2, 2)", 4);
     target.read = [](const FuzzBytes& bytes) {
         if (read_npy_header(bytes, "fuzz").sizes.size() == 1) {

@@ -8,6 +8,7 @@ is made again, trainings with --resume where there is a run: it must end with 0 
 bytes, but for those that hold times. A call that ends before its kill does not count.
 """
 import argparse
+import glob
 import hashlib
 import os
 import random
@@ -20,7 +21,7 @@ import tempfile
 import time
 
 # Times and paths stand in these: they must be there.
-TIMED = re.compile(r"(log\.txt|timing\.json|report\.html|evaluation\.html|attack\.(json|csv)|metric-.*\.jsonl|params\.json|"
+TIMED = re.compile(r"(log\.txt|timing\.json|report\.html|evaluation\.html|privacy\.html|attack\.(json|csv)|metric-.*\.jsonl|params\.json|"
                    r".*\.log|.*\.done|sweep\.(csv|md)|ensemble\.json|\.patchforge)$")
 # One for each start of a training.
 COUNTED = re.compile(r"events\.out\.tfevents\.")
@@ -29,27 +30,39 @@ SMALL = ["--batch-size", "8", "--threads", "1"]
 GAN = ["train", "gan", "--data", "{set}", "--steps", "60", "--hidden-dim", "16", "--log-interval", "5",
        "--sample-interval", "20", "--checkpoint-interval", "5", "--eval-interval", "20", "--eval-count", "20"] + SMALL
 CLASSIFIER = ["train", "classifier", "--data", "{set}", "--preset", "plain", "--epochs", "6", "--hidden-dims", "16"] + SMALL
+TRANSLATION = ["train", "translate", "--data", "{folder}", "--steps", "20", "--width", "4", "--blocks", "1", "--log-interval", "2",
+               "--sample-interval", "8", "--checkpoint-interval", "3"] + SMALL
 VERBS = {
     "train gan": GAN + ["--out", "{out}"],
     "train classifier": CLASSIFIER + ["--out", "{out}"],
     "train ensemble": CLASSIFIER + ["--ensemble", "2", "--out", "{out}"],
     "train detector": ["train", "detector", "--model", "{classifier}", "--data", "{set}", "--epochs", "3",
                        "--hidden-dims", "16", "--out", "{out}"] + SMALL,
+    "train translate": TRANSLATION + ["--out", "{out}"],
     "tissue": ["tissue", "{out}", "--patients", "6", "--patches", "30", "--size", "12", "--threads", "1"],
     "pack": ["pack", "{folder}", "--out", "{out}/a.pfs"],
     "generate": ["generate", "--run", "{gan}", "--out", "{out}", "--count", "100", "--grid", "{out}.png"],
+    "release": ["generate", "--run", "{gan}", "--release", "{out}", "--count", "100"],
+    "translate": ["translate", "{folder}", "--run", "{translation}", "--from-pictures", "--out", "{out}"],
+    "project": ["project", "{picture}", "--run", "{gan}", "--data", "{set}", "--count", "2", "--own", "2", "--starts", "4", "--steps",
+                "60", "--out", "{out}"],
+    "privacy": ["privacy", "--run", "{gan}", "--data", "{set}", "--count", "40", "--fakes", "60", "--search-patches", "6",
+                "--search-steps", "20", "--out", "{out}"],
     "attack": ["attack", "--model", "{classifier}", "--data", "{set}", "--method", "fgsm,pgd", "--steps", "5", "--eps",
                "4/255,8/255", "--save", "--out", "{out}"],
     "evade": ["evade", "--generator", "{gan}", "--models", "{classifier}", "--data", "{set}", "--count", "200", "--out", "{out}"],
     "evaluate": ["evaluate", "--data", "{set}", "--generated", "{fakes}", "--out", "{out}"],
     "latent": ["latent", "interpolate", "--run", "{gan}", "--out", "{out}/a.png"],
+    "latent groups": ["latent", "arithmetic", "--run", "{gan}", "--model", "{classifier}", "--confidence", "0", "--draws", "400",
+                      "--save-groups", "{out}/groups", "--out", "{out}/a.png"],
+    "import": ["import", "{weights}", "--generator", "--out", "{out}/a.safetensors"],
     "study": ["study", "--run", "{gan}", "--data", "{set}", "--count", "20", "--out", "{out}/a.html"],
     "classify": ["classify", "{folder}", "--model", "{classifier}", "--csv", "{out}/a.csv"],
     "sweep": ["sweep", "{sweep}", "--set", "data={set}", "--out", "{out}"],
     "tour": ["tour", "--data", "{set}", "--preset", "default", "--steps", "20", "--epochs", "2", "--count", "50", "--out", "{out}"],
 }
-MADE_BEFORE = {"pack", "latent", "study", "classify"}  # they write a file into a folder that is there
-RESUMED = {"train gan", "train classifier", "train ensemble", "train detector"}
+MADE_BEFORE = {"pack", "latent", "latent groups", "import", "study", "classify"}  # they write a file into a folder that is there
+RESUMED = {"train gan", "train translate", "train classifier", "train ensemble", "train detector"}
 SWEEP = """{"commands": ["train gan --data {data} --steps 10 --hidden-dim 8 --batch-size 8 --checkpoint-interval 3",
 "generate --run {out} --count 20 --out {out}/fakes"], "seeds": [0, 1], "figures": {"loss": "metrics.csv g_loss"}}"""
 
@@ -78,16 +91,19 @@ class Kills:
     def __init__(self, program, work, seed):
         self.program, self.work, self.random = os.path.abspath(program), work, random.Random(seed)
         self.environment = dict(os.environ, XDG_CACHE_HOME=os.path.join(work, "cache"), OPENBLAS_NUM_THREADS="1")
-        self.names = {name: os.path.join(work, name) for name in ("folder", "gan", "classifier", "fakes")}
+        self.names = {name: os.path.join(work, name) for name in ("folder", "gan", "translation", "classifier", "fakes")}
         self.names["set"] = os.path.join(work, "set.pfs")
         self.names["sweep"] = os.path.join(work, "s.json")
         with open(self.names["sweep"], "w") as file:
             file.write(SWEEP)
         for call in (["tissue", "{folder}", "--patients", "6", "--patches", "12", "--size", "10"],
                      ["pack", "{folder}", "--out", "{set}"],
-                     GAN + ["--out", "{gan}"], CLASSIFIER + ["--out", "{classifier}"],
+                     GAN + ["--test-patients", "2", "--out", "{gan}"], TRANSLATION + ["--out", "{translation}"], CLASSIFIER + ["--out", "{classifier}"],
                      ["generate", "--run", "{gan}", "--out", "{fakes}", "--count", "72"]):
             self.must(self.words(call, ""))
+        self.names["weights"] = sorted(glob.glob(os.path.join(self.names["gan"], "checkpoints", "*", "generator.safetensors")))[0]
+        patient = os.path.join(self.names["folder"], sorted(os.listdir(self.names["folder"]))[0], "0")
+        self.names["picture"] = os.path.join(patient, sorted(os.listdir(patient))[0])
 
     def words(self, call, out):
         return [self.program] + [re.sub(r"\{(\w+)\}", lambda m: {**self.names, "out": out}.get(m[1], m[0]), word)

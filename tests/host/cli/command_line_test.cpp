@@ -127,6 +127,8 @@ TEST_F(ConfigFile, Refusals) {
     refuses("stepz = 3\n", "stepz: there is no such option; did you mean steps?");
     refuses("inputs = a.png\n", "inputs: there is no such option");
     refuses("config = other.toml\n", "config: there is no such option");
+    refuses("\xff\xfen", "not text in UTF-8");
+    refuses("a\n", "'a': is no line");
     refuses("preset = wheat\n", "--preset: 'wheat' is not known; use one of plain, rye");
     refuses("[bake]\nsteps = 3\n", "bake: sections are not read");
     refuses("seed = 3\nrate = 1\nseed = 3\n", "seed: stands twice");

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 
@@ -181,6 +183,47 @@ TEST(BroughtIn, MetadataSaysIt) {
     EXPECT_NE(refusal([&] { brought(file, {}); }).find("one of mean and std"), std::string::npos);
     file.metadata["std"] = "small";
     EXPECT_NE(refusal([&] { brought(file, {}); }).find("'small' for std"), std::string::npos);
+}
+
+TEST(BroughtIn, OtherPrecisionsBecomeFloat32) {
+    const std::vector<float> right = {1, -2, 0.5f, 0.25f};
+    const auto with = [](const char* dtype, const auto& values) {
+        TensorFile file = file_of({{"0.bias", {2}}});
+        const auto* first = reinterpret_cast<const std::byte*>(values.data());
+        file.tensors.push_back({"0.weight", dtype, {2, 2}, {first, first + sizeof values}});
+        return file;
+    };
+    const ModelReading reading{"2>2", {}, {}, {}};
+    for (const TensorFile& file :
+         {with("F16", std::array<std::uint16_t, 4>{0x3c00, 0xc000, 0x3800, 0x3400}),
+          with("BF16", std::array<std::uint16_t, 4>{0x3f80, 0xc000, 0x3f00, 0x3e80}),
+          with("F64", std::array<double, 4>{1, -2, 0.5, 0.25})}) {
+        const BroughtIn model = brought(file, reading);
+        const auto values = f32(model.file.at("0.weight"));
+        EXPECT_TRUE(std::ranges::equal(values, right)) << file.tensors[1].dtype;
+    }
+    const TensorFile large = with("F64", std::array<double, 4>{1e300, 1, 1, 1});
+    EXPECT_NE(refusal([&] { brought(large, reading); }).find("too large for float32"),
+              std::string::npos);
+}
+
+TEST(BroughtIn, FactsThatCannotBeAreRefused) {
+    TensorFile file = file_of({{"0.bias", {2}}, {"0.weight", {2, 6}}});
+    const auto with = [&](const char* key, const char* value) {
+        TensorFile changed = file;
+        changed.metadata = {{"network", "3x2x1; linear 6>2"}, {"mean", "0.5"}, {"std", "0.5"}};
+        changed.metadata[key] = value;
+        return refusal([&] {
+            const BroughtIn model = brought(changed, {});
+            ClassifierFormat::read(model.file, model.shape, changed.name);
+        });
+    };
+    EXPECT_EQ(with("classes", "[\"a\",\"b\"]"), "");
+    EXPECT_NE(with("classes", "[\"a\",\"a\"]").find("a name of its own"), std::string::npos);
+    EXPECT_NE(with("classes", "[\"\",\"a\"]").find("a name of its own"), std::string::npos);
+    EXPECT_NE(with("std", "0.5,0,0.5").find("pixels are divided by it"), std::string::npos);
+    EXPECT_NE(with("std", "-1").find("pixels are divided by it"), std::string::npos);
+    EXPECT_NE(with("network", "6x1x1; linear 6>2"), "");
 }
 
 TEST(BroughtIn, OptionsThatNoFileNeededAreRefused) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <cstring>
@@ -58,6 +59,30 @@ TEST_F(RunFolderTest, KeepsParametersInOrder) {
         "    \"lr\": 0.0002,\n    \"preset\": \"seed-b10\",\n    \"drop_last\": false\n  }\n}\n");
     EXPECT_EQ(read_run_kind(path_), "train gan");
     EXPECT_EQ(read_parameters(path_), parameters);
+}
+
+TEST_F(RunFolderTest, PathsOfAnyBytesAreParameters) {
+    const Parameters odd{{"data", std::string("x\xff\n\"")}};
+    RunFolder::create(path_, "train gan", odd);
+    EXPECT_EQ(read_parameters(path_), (Parameters{{"data", std::string("x\\xFF\n\"")}}));
+    RunFolder::resume(path_, "train gan", odd, {});
+}
+
+TEST_F(RunFolderTest, WaitsForNoPipe) {
+    create();
+    ASSERT_EQ(::mkfifo((path_ / "report.html").c_str(), 0600), 0);
+    EXPECT_NE(message_of<std::runtime_error>([&] { resume(); }).find("report.html"),
+              std::string::npos);
+}
+
+TEST_F(RunFolderTest, WhatAKilledCallLeftOfOlderCheckpointsGoes) {
+    RunFolder run = create();
+    for (const int step : {1, 2, 3}) {
+        run.write_checkpoint(step, {}, 3);
+    }
+    run.remove_older_checkpoints(3, 2);
+    EXPECT_EQ(list_checkpoints(path_).size(), 2u);
+    EXPECT_EQ(list_checkpoints(path_).front().step, 2);
 }
 
 TEST_F(RunFolderTest, RefusesFoldersThatHoldSomething) {
