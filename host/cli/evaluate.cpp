@@ -165,6 +165,7 @@ void run(Call call) {
         throw std::invalid_argument(
             "--out: missing; weights have no folder of their own, name one for the results");
     }
+    refuse_pipes(out);
     if (!is_run_folder(out)) {
         OutputFolder::check(out, "evaluate", {}, Earlier::kept);
     }

@@ -138,8 +138,9 @@ details { border: 1px solid var(--line); border-radius: .5rem; padding: .5rem .9
   .cards tr { background: var(--panel); border: 1px solid var(--line); border-radius: .5rem;
     padding: .4rem .8rem; margin-bottom: .7rem; }
   .cards td { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .15rem 0;
-    text-align: right; white-space: normal; min-width: 0; }
-  .cards td::before { content: attr(data-name); color: var(--soft); text-align: left; }
+    text-align: right; white-space: normal; min-width: 0; overflow-wrap: anywhere; }
+  .cards td::before { content: attr(data-name); color: var(--soft); text-align: left;
+    overflow-wrap: break-word; }
   .cards td:first-child { font-weight: 600; border-bottom: 1px solid var(--line); }
   .wide th:first-child, .wide td:first-child { position: sticky; left: 0;
     background: var(--paper); background-clip: padding-box; }

@@ -24,6 +24,7 @@
 #include "host/privacy/latent_recovery.h"
 #include "host/privacy/privacy_report.h"
 #include "host/ranks/shared_rows.h"
+#include "host/run/output_folder.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
@@ -308,6 +309,7 @@ void describe(Options& options, PrivacyJob& job) {
 
 Privacy run_privacy(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job) {
     check_ranges(job);
+    refuse_pipes(job.out.empty() ? job.run : job.out);
     return Session(set, generated, job).measure();
 }
 
