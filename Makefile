@@ -167,7 +167,7 @@ CUDA_LIBRARY := $(if $(HAVE_CUDA),$B/libcuda.a,$B/kernels/no_cuda/no_cuda.cpp.o)
 CUDA_LINK := $(if $(HAVE_CUDA),-L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt)
 LINK = $(CXX) $(CXXFLAGS) -o $@ -Wl,--start-group $(filter %.o %.a,$^) -Wl,--end-group $(LIBRARIES)
 # Linked again when it shall hold CUDA kernels and does not, or the other way round.
-$(shell [ "$$(cat $B/cuda.txt 2>/dev/null)" = "$(HAVE_CUDA)" ] || echo "$(HAVE_CUDA)" > $B/cuda.txt)
+$(shell mkdir -p $B; [ -e $B/cuda.txt ] && [ "$$(cat $B/cuda.txt)" = "$(HAVE_CUDA)" ] || echo "$(HAVE_CUDA)" > $B/cuda.txt)
 $B/patchforge: $B/host/cli/main.cpp.o $B/libhost.a $B/libdata.a $(CUDA_LIBRARY) $B/libkernels.a $B/cuda.txt
 	$(LINK) $(CUDA_LINK)
 # Always without CUDA: what the tests run, so that they need not wait for nvcc.

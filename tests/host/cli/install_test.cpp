@@ -79,6 +79,16 @@ class Installed : public ::testing::Test {
     TemporaryFolder folder_;
 };
 
+// As the container file and a machine without nvcc do it: what stands for the kernels of CUDA is said by a file of its own.
+TEST(Build, BeginsWithNothing) {
+    const TemporaryFolder folder;
+    const std::string build = (folder.path() / "b").string();
+    const Outcome outcome =
+        shell("make -n --no-print-directory NVCC= B=" + build + " " + build + "/patchforge");
+    EXPECT_EQ(outcome.status, 0) << outcome.text.substr(
+        outcome.text.size() < 400 ? 0 : outcome.text.size() - 400);
+}
+
 TEST_F(Installed, ProgramPagesAndLicenceComeAndGo) {
     const Outcome program = shell("'" + (root() / "bin/patchforge").string() + "' --version");
     EXPECT_EQ(program.text, version_text() + "\n");
