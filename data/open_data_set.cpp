@@ -109,8 +109,15 @@ fs::path default_cache_folder() {
     if (base && base[0] == '/') {
         return fs::path(base) / "patchforge";
     }
-    if (const char* home = std::getenv("HOME"); home && home[0] != '\0') {
-        return fs::path(home) / ".cache" / "patchforge";
+    // Users of services and of containers have a home that is not there or not theirs.
+    const auto writable = [](const fs::path& folder) {
+        return ::access(folder.c_str(), W_OK | X_OK) == 0;
+    };
+    if (const char* home = std::getenv("HOME"); home && home[0] == '/') {
+        const fs::path cache = fs::path(home) / ".cache";
+        if (writable(cache) || writable(cache / "patchforge") || writable(home)) {
+            return cache / "patchforge";
+        }
     }
     // Others may write to this one, too; make_cache_folder trusts a folder of ours alone.
     std::error_code error;

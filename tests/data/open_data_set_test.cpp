@@ -152,6 +152,14 @@ TEST_F(OpenDataSetTest, TheCacheFolderFollowsTheEnvironment) {
     EXPECT_EQ(default_cache_folder(), fs::path("/some/where/patchforge"));
     setenv("XDG_CACHE_HOME", "relative", 1);
     EXPECT_NE(default_cache_folder(), fs::path("relative/patchforge"));
+    unsetenv("XDG_CACHE_HOME");
+    const char* home = std::getenv("HOME");
+    const std::string own = home ? home : "";
+    setenv("HOME", folder_.c_str(), 1);
+    EXPECT_EQ(default_cache_folder(), folder_ / ".cache/patchforge");
+    setenv("HOME", (folder_ / "none").c_str(), 1); // as of nobody
+    EXPECT_NE(default_cache_folder().string().find("patchforge-cache-"), std::string::npos);
+    home ? setenv("HOME", own.c_str(), 1) : unsetenv("HOME");
     before ? setenv("XDG_CACHE_HOME", saved.c_str(), 1) : unsetenv("XDG_CACHE_HOME");
 }
 
