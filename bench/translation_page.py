@@ -18,12 +18,17 @@ PAGES = {
     "translate": ("Pictures from pictures", [
         ("Super-resolution", "sr", "--mode super-resolution --steps 2000"),
         ("Pairs: the stain", "stain", "--preset stain --steps 600"),
-        ("A short cycle", "cycle", "--preset cycle --steps 300 --judges 1"),
+        ("A cycle that may change colours", "cycle",
+         "--preset cycle --steps 1000 --lambda-identity 0.1 --lambda-cycle 5 --judges 1"),
     ]),
     "refine": ("Drawings made to look real", [
         ("Held more firmly", "held", "--preset refine --steps 1000 --judges 1"),
         ("Held less firmly, at twice the rate", "loose",
          "--preset refine --steps 700 --judges 1 --lambda-l1 0.3 --lr 1e-3"),
+        ("Judged by pieces of 16 pixels", "refine1",
+         "--preset refine --steps 1200 --layers-d 1 --lambda-l1 0.5 --lr 1e-3 --judges 1"),
+        ("Judged by pieces of 16 pixels, held twice as firmly as the default", "refine2",
+         "--preset refine --steps 1000 --layers-d 1 --lambda-l1 2 --lr 1e-3 --judges 1"),
     ]),
 }
 
