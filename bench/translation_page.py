@@ -3,6 +3,7 @@
 
     bench/translation_page.py translate IDC LIST     super-resolution, pairs, a cycle
     bench/translation_page.py refine IDC LIST        drawings made to look real
+    bench/translation_page.py refine_pieces IDC LIST the same before a discriminator that sees 16 pixels a side
 
 IDC: a folder or set of real patches; LIST: a file of the patients to hold out. Environment: PROGRAM (build/patchforge),
 WORK (build/translations), THREADS (1). Runs that have ended are not repeated, interrupted ones go on; with WRITE_ONLY=1
@@ -25,16 +26,18 @@ PAGES = {
         ("Held more firmly", "held", "--preset refine --steps 1000 --judges 1"),
         ("Held less firmly, at twice the rate", "loose",
          "--preset refine --steps 700 --judges 1 --lambda-l1 0.3 --lr 1e-3"),
-        ("Judged by pieces of 16 pixels", "refine1",
+    ]),
+    "refine_pieces": ("Drawings made to look real, judged by smaller pieces", [
+        ("Held half as firmly", "refine1",
          "--preset refine --steps 1200 --layers-d 1 --lambda-l1 0.5 --lr 1e-3 --judges 1"),
-        ("Judged by pieces of 16 pixels, held twice as firmly as the default", "refine2",
+        ("Held twice as firmly", "refine2",
          "--preset refine --steps 1000 --layers-d 1 --lambda-l1 2 --lr 1e-3 --judges 1"),
     ]),
 }
 
 
 def command_of(options, page, work, idc, held_out):
-    drawn = ["--data", str(work / "tissue.pfs"), "--target", idc] if page == "refine" else ["--data", idc]
+    drawn = ["--data", str(work / "tissue.pfs"), "--target", idc] if page.startswith("refine") else ["--data", idc]
     return ["train", "translate", *drawn, "--test-patients", held_out, *options.split()]
 
 
@@ -73,7 +76,7 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     title, runs = PAGES[page]
     train = not os.environ.get("WRITE_ONLY")
-    if train and page == "refine" and not (work / "tissue.pfs").exists():
+    if train and page.startswith("refine") and not (work / "tissue.pfs").exists():
         subprocess.run([program, "tissue", str(work / "tissue"), "--patients", "40", "--patches", "100"], check=True)
         subprocess.run([program, "pack", str(work / "tissue"), "--out", str(work / "tissue.pfs")], check=True)
     for _, folder, options in runs:
@@ -87,7 +90,7 @@ def main():
                         os.environ.get("THREADS", "1"), "--out", str(out), *resume], check=True)
     about = (f"Written by bench/translation_page.py from the results of the runs, seed 0 alone. Patients held out: those of "
              f"{pathlib.Path(held_out).name}. What the words mean: [translate.md](../translate.md).")
-    drawn = "Drawings: `patchforge tissue --patients 40 --patches 100`." if page == "refine" else ""
+    drawn = "Drawings: `patchforge tissue --patients 40 --patches 100`." if page.startswith("refine") else ""
     text = "\n\n".join([f"# {title}, measured", about,
                         *(run_text(name, options, work / folder, drawn) for name, folder, options in runs)])
     path = pathlib.Path("docs/measured") / f"{page}.md"
