@@ -78,6 +78,7 @@ def main():
 Written by bench/ranks.py with {version}, {datetime.date.today()}, on {os.cpu_count()} cores of
 {model.group(1) if model else "an unknown CPU"}; median (least–most) of {options.rounds} interleaved rounds; the GAN iteration at batch 64, 3 x 50 x 50.
 The formula is 2 (N - 1) x 4 bytes a parameter (docs/scale.md); what is sent besides is the padding of tensors and running statistics.
+Ranks of one machine keep large perceptrons in memory that they share and send nothing of them; two machines send the formula's bytes.
 
 | networks | who | ms an iteration | of the first | MB sent | formula, MB |
 |---|---|--:|--:|--:|--:|

@@ -125,8 +125,8 @@ ClassifierTrainer::ClassifierTrainer(Backend& backend, const ClassifierOptions& 
     });
     optimiser_.schedule_rate(
         options.rates.over(static_cast<std::uint64_t>(batches_per_epoch()), total_steps()));
-    optimiser_.sum_over(sharding, {&model_.network()});
     model_.network().initialise(options.seed, 2);
+    optimiser_.sum_over(sharding, {&model_.network()}, (adversarial() ? 2 : 1) * batch_);
     if (options.ema > 0) {
         average_ = std::make_unique<ClassifierModel>(backend, model_.network().shape(), format);
         average_->network().load_weights(model_.network().weights(), "the averaged network");

@@ -157,8 +157,8 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
         d_inputs_ = DeviceArray<float>(backend, rows * inputs);
     }
     if (sharding.cut()) {
-        optimiser_g_.sum_over(sharding, {&generator_, &discriminator_});
-        optimiser_d_.sum_over(sharding, {&generator_, &discriminator_});
+        optimiser_g_.sum_over(sharding, {&generator_, &discriminator_}, batch);
+        optimiser_d_.sum_over(sharding, {&generator_, &discriminator_}, 2 * batch);
         batch_latent_ = DeviceArray<float>(backend, options.batch_size * options.latent_dim);
     }
     set_reference_rows(patches);

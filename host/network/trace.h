@@ -44,6 +44,7 @@ class Trace {
     // is theirs. For chains of Linear layers without dropout, whose rows know nothing of each other.
     void keep_rows(std::int64_t first, std::int64_t count);
 
+    Matrix<const float> input() const { return input_; } // of the last forward pass
     // Output of a layer in the last forward pass, [B, outputs], before what is appended to it.
     Matrix<float> output(std::int64_t layer) const { return outputs_[layer]; }
     // The epilogue that made it.
@@ -72,9 +73,9 @@ class Trace {
     void backward_input(Matrix<float> d_input, const Epilogue& previous = {},
                         std::int64_t from = -1);
     // Gradients of all parameters, laid out as Network::all(), added when `accumulate`; d_input too
-    // if not empty.
+    // if not empty. Without `gradients` those of values alone.
     // `complete` is told the first of the gradients that nothing is added to any more, with all behind it, as
-    // layer after layer is done.
+    // layer after layer is done and its gradient() is what its weights' come from.
     void backward_gradients(Vector<float> gradients, bool accumulate, Matrix<float> d_input = {},
                             const Epilogue& previous = {},
                             const std::function<void(std::int64_t first)>& complete = {});

@@ -112,6 +112,10 @@ std::function<void(bool first)> waiting(Ranks& ranks) {
 
 } // namespace
 
+void agree_on_devices(Backend& backend, Ranks& ranks) {
+    agree(backend, ranks);
+}
+
 std::unique_ptr<Exchange> make_exchange(Backend& backend, Ranks* ranks, const ShardTree& tree,
                                         std::int64_t room) {
     if (!ranks || ranks->size() == 1) {

@@ -24,9 +24,13 @@ class Exchange {
     virtual void finish() = 0;
 };
 
+// Agrees on what computes: std::runtime_error says what to do when it does not fit together. Every rank calls it, or
+// make_exchange, which does.
+void agree_on_devices(Backend& backend, Ranks& ranks);
+
 // Between processes that hold shards as `tree` says, or null for one process alone. `room`: floats that may
 // be on their way at once. Every rank calls it, for the same sums in the same order; the first call agrees on
-// what computes, and std::runtime_error says what to do when it does not fit together.
+// devices.
 std::unique_ptr<Exchange> make_exchange(Backend& backend, Ranks* ranks, const ShardTree& tree,
                                         std::int64_t room);
 

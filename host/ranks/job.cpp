@@ -79,6 +79,13 @@ class MpiRanks final : public Ranks {
         MPI_Comm_rank(MPI_COMM_WORLD, &rank_);
         MPI_Comm_size(MPI_COMM_WORLD, &size_);
         name_ = fmt::format("rank {} of {} on {}", rank_, size_, machine_name());
+        MPI_Comm here = MPI_COMM_NULL;
+        int local = 0;
+        check(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here),
+              "MPI_Comm_split_type");
+        MPI_Comm_size(here, &local);
+        MPI_Comm_free(&here);
+        one_machine_ = local == size_;
         if (size_ != launch.size) {
             throw std::runtime_error(fmt::format(
                 "{} started {} processes and MPI knows of {}; {}", launch.launcher, launch.size,
@@ -96,6 +103,7 @@ class MpiRanks final : public Ranks {
     int rank() const override { return rank_; }
     int size() const override { return size_; }
     std::string name() const override { return name_; }
+    bool one_machine() const override { return one_machine_; }
     std::unique_ptr<Message> send(const void* bytes, std::size_t count, int to, Tag tag) override {
         const std::lock_guard lock(one_at_a_time);
         MPI_Request request = MPI_REQUEST_NULL;
@@ -127,6 +135,7 @@ class MpiRanks final : public Ranks {
   private:
     int rank_ = 0;
     int size_ = 1;
+    bool one_machine_ = false;
     std::string name_;
 };
 

@@ -25,6 +25,9 @@ class Ranks {
     virtual int size() const = 0;
     virtual std::string name() const = 0; // "rank 2 of 4 on node7", for people
 
+    // Whether all of them are processes of one machine.
+    virtual bool one_machine() const = 0;
+
     // A message on its way.
     class Message {
       public:

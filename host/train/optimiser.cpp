@@ -15,10 +15,23 @@ std::array<Vector<float>, 2> moved_by_passes(const Network& network) {
             network.singular_vectors()};
 }
 
+std::vector<ShardFactors::Layer> linear_layers(const Network& network) {
+    std::vector<ShardFactors::Layer> layers;
+    for (std::int64_t l = 0; l < network.layer_count(); ++l) {
+        const Matrix<float> weight = network.weight(l);
+        layers.push_back({{}, {}, weight.rows, weight.columns});
+        if (network.shape().layers[static_cast<std::size_t>(l)].trained) {
+            layers.back().weight = weight.flat();
+            layers.back().bias = network.bias(l);
+        }
+    }
+    return layers;
+}
+
 } // namespace
 
 Optimiser::Optimiser(Network& network, const OptimiserOptions& options, bool adds_terms)
-    : network_(network), options_(options) {
+    : network_(network), options_(options), adds_terms_(adds_terms) {
     const std::int64_t size = network.all().value.size;
     if (adds_terms || options.history > 0 || options.weight_decay > 0 || !network.plain()) {
         gradients_ = DeviceArray<float>(network.backend(), size);
@@ -28,7 +41,8 @@ Optimiser::Optimiser(Network& network, const OptimiserOptions& options, bool add
     }
 }
 
-void Optimiser::sum_over(const Sharding& sharding, std::vector<Network*> running) {
+void Optimiser::sum_over(const Sharding& sharding, std::vector<Network*> running,
+                         std::int64_t maximum_rows) {
     if (!sharding.cut()) {
         return;
     }
@@ -41,6 +55,18 @@ void Optimiser::sum_over(const Sharding& sharding, std::vector<Network*> running
         }
     }
     Backend& backend = network_.backend();
+    // A historical average is a state that ranks do not share.
+    if (statistics == 0 && !adds_terms_ && options_.history == 0 && network_.plain_chain() &&
+        backend.reads_host_memory()) {
+        if (sharding.rank_count() > 1) {
+            agree_on_devices(backend, *sharding.ranks);
+        }
+        factors_ = ShardFactors::make(backend, sharding, network_.all(), linear_layers(network_),
+                                      maximum_rows);
+        if (factors_) {
+            return;
+        }
+    }
     statistics_ = DeviceArray<float>(backend, statistics);
     sum_ = std::make_unique<ShardSum>(backend, sharding, network_.all().value.size + statistics);
 }
@@ -59,9 +85,11 @@ Adam Optimiser::adam(StepCount count) const {
 
 void Optimiser::step(Iterations& iterations, std::int64_t rows, StepCount count,
                      const std::function<ShardPass(std::int64_t rows)>& of_shard) {
-    if (sum_) {
+    if (factors_) {
+        step_of_factors(iterations, rows, count, of_shard);
+    } else if (sum_) {
         sum_shards(iterations, rows, of_shard);
-        update(sum_->total().part(0, network_.all().value.size), count);
+        update(0, sum_->total().part(0, network_.all().value.size), count);
     } else {
         step(of_shard(rows), count);
     }
@@ -76,7 +104,29 @@ void Optimiser::step(const ShardPass& whole, StepCount count) {
     if (whole.terms) {
         whole.terms(gradients_.view());
     }
-    update(gradients_.view(), count);
+    update(0, gradients_.view(), count);
+}
+
+void Optimiser::step_of_factors(Iterations& iterations, std::int64_t rows, StepCount count,
+                                const std::function<ShardPass(std::int64_t rows)>& of_shard) {
+    for (const Shard& shard : iterations.shards(rows)) {
+        iterations.enter(shard);
+        Trace& pass = *of_shard(shard.rows).pass;
+        std::int64_t layer = network_.layer_count();
+        pass.backward_gradients({}, false, {}, {}, [&](std::int64_t) {
+            --layer; // of a chain, from the last one on
+            const Matrix<const float> x =
+                layer > 0 ? Matrix<const float>(pass.output(layer - 1)) : pass.input();
+            factors_->put(shard.number, layer, pass.gradient(layer), x);
+        });
+    }
+    std::vector<double> shares;
+    for (const Shard& shard : filled_shards(rows, iterations.source().rows_of_shard())) {
+        shares.push_back(shard.share);
+    }
+    factors_->update(shares, [&](std::int64_t first, Vector<float> gradients) {
+        update(first, gradients, count);
+    });
 }
 
 void Optimiser::sum_shards(Iterations& iterations, std::int64_t rows,
@@ -127,7 +177,7 @@ void Optimiser::step_together(const std::vector<Optimiser*>& all, Iterations& it
         }
     }
     for (Optimiser* one : all) {
-        one->update(one->sum_ ? one->sum_->total() : one->gradients_.view(), count);
+        one->update(0, one->sum_ ? one->sum_->total() : one->gradients_.view(), count);
     }
 }
 
@@ -150,19 +200,20 @@ void Optimiser::copy_statistics(Vector<float> saved, Direction direction) {
     }
 }
 
-void Optimiser::update(Vector<float> gradients, StepCount count) {
+void Optimiser::update(std::int64_t first, Vector<float> gradients, StepCount count) {
     Backend& backend = network_.backend();
-    const AdamTensor all = network_.all();
+    const AdamTensor part = network_.all().part(first, gradients.size);
     if (options_.weight_decay > 0) {
-        backend.weighted_sum(gradients, gradients, 1, all.value,
+        backend.weighted_sum(gradients, gradients, 1, part.value,
                              static_cast<float>(options_.weight_decay), {}, 0);
     }
     if (mean_.size() > 0) {
         const auto twice = static_cast<float>(2 * options_.history);
-        backend.running_mean(mean_.view(), all.value, count);
-        backend.weighted_sum(gradients, gradients, 1, all.value, twice, mean_.view(), -twice);
+        const Vector<float> mean = mean_.view().part(first, gradients.size);
+        backend.running_mean(mean, part.value, count);
+        backend.weighted_sum(gradients, gradients, 1, part.value, twice, mean, -twice);
     }
-    backend.adam(all, gradients, adam(count));
+    backend.adam(part, gradients, adam(count));
 }
 
 } // namespace patchforge

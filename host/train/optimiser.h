@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/network/trace.h"
+#include "host/ranks/shard_factors.h"
 #include "host/train/iterations.h"
 #include "host/train/shard_sum.h"
 
@@ -38,8 +39,10 @@ class Optimiser {
     Optimiser(Network& network, const OptimiserOptions& options, bool adds_terms);
 
     // Before the first step, where batches are cut. `running`: the networks whose running statistics change
-    // in the passes of a step; they must outlive the optimiser.
-    void sum_over(const Sharding& sharding, std::vector<Network*> running);
+    // in the passes of a step; they must outlive the optimiser. `maximum_rows`: of a shard's pass. The weights
+    // have begun as they are to begin, on all ranks alike.
+    void sum_over(const Sharding& sharding, std::vector<Network*> running,
+                  std::int64_t maximum_rows);
 
     // Of a whole run, known when its length is.
     void schedule_rate(const RateSchedule& schedule) { options_.schedule = schedule; }
@@ -63,7 +66,7 @@ class Optimiser {
     Vector<float> gradients(const Shard& shard);
 
     Adam adam(StepCount count) const;
-    bool fused() const { return gradients_.size() == 0 && !sum_; }
+    bool fused() const { return gradients_.size() == 0 && !sum_ && !factors_; }
     // The mean of all weights so far; empty without historical averaging.
     DeviceArray<float>& mean() { return mean_; }
     const DeviceArray<float>& mean() const { return mean_; }
@@ -71,17 +74,23 @@ class Optimiser {
   private:
     void sum_shards(Iterations& iterations, std::int64_t rows,
                     const std::function<ShardPass(std::int64_t rows)>& of_shard);
-    void update(Vector<float> gradients, StepCount count);
+    void step_of_factors(Iterations& iterations, std::int64_t rows, StepCount count,
+                         const std::function<ShardPass(std::int64_t rows)>& of_shard);
+    // Of the parameters from `first` on.
+    void update(std::int64_t first, Vector<float> gradients, StepCount count);
     // The running statistics of all `running_`, side by side.
     enum class Direction { save, restore };
     void copy_statistics(Vector<float> saved, Direction direction);
 
     Network& network_;
     OptimiserOptions options_;
+    bool adds_terms_;
     DeviceArray<float> gradients_; // empty: they go straight into Adam
     DeviceArray<float> mean_;
     std::vector<Network*> running_;
-    std::unique_ptr<ShardSum> sum_; // of gradients, then of running statistics; null: not cut
+    // Where batches are cut, one of the two:
+    std::unique_ptr<ShardFactors> factors_;
+    std::unique_ptr<ShardSum> sum_; // of gradients, then of running statistics
     DeviceArray<float> statistics_; // before the step
 };
 

@@ -50,7 +50,7 @@ void TranslationTrainer::sum_over_shards() {
         networks.push_back(&player.network);
     }
     for (Player& player : players_) {
-        player.optimiser.sum_over(iterations_.sharding(), networks);
+        player.optimiser.sum_over(iterations_.sharding(), networks, 2 * batch_);
     }
 }
 

@@ -123,6 +123,13 @@ void CpuBackend::affine(Vector<float> y, Vector<const float> x, float scale, flo
 void CpuBackend::weighted_sum(Vector<float> y, Vector<const float> a, float wa,
                               Vector<const float> b, float wb, Vector<const float> c, float wc) {
     for_pieces(y.size, piece, [&](std::int64_t first, std::int64_t count) {
+        if (b.data && !c.data) { // what sums of gradients are: in vectors, with the same roundings
+#pragma GCC ivdep                // y is a or b, or lies apart
+            for (std::int64_t i = first; i < first + count; ++i) {
+                y.data[i] = wa * a.data[i] + wb * b.data[i] + 0.0f;
+            }
+            return;
+        }
         for (std::int64_t i = first; i < first + count; ++i) {
             float sum = wa * a.data[i];
             sum += b.data ? wb * b.data[i] : 0.0f;

@@ -116,6 +116,7 @@ class RanksTest : public ::testing::Test {
             {"gan",
              {"--steps", "9", "--log-interval", "3", "--checkpoint-interval", "4", "--norm-g",
               "batch", "--hidden-dim", "24"}},
+            {"gan of much memory", {"--steps", "5", "--hidden-dim", "640"}},
             {"gan stack",
              {"--preset", "stack", "--latent-dim", "6", "--condition-dim", "3", "--steps", "4",
               "--stage-1-steps", "3", "--log-interval", "2"}},

@@ -59,6 +59,7 @@ class TakingTurns final : public Ranks {
     int rank() const override { return own_.rank(); }
     int size() const override { return own_.size(); }
     std::string name() const override { return own_.name(); }
+    bool one_machine() const override { return own_.one_machine(); }
     std::unique_ptr<Message> send(const void* bytes, std::size_t count, int to, Tag tag) override {
         return own_.send(bytes, count, to, tag);
     }

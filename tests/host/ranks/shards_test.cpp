@@ -136,9 +136,9 @@ TEST(ShardTree, RanksHoldNeighboursAndEachHasOne) {
 
 // What rank 0 ends with; every rank must hold the same files.
 template <class Train>
-Result trained(int ranks, int shards, const Train& train) {
+Result trained(int ranks, int shards, const Train& train, bool one_machine = true) {
     std::vector<Result> results(static_cast<std::size_t>(ranks));
-    testing::ThreadRanks(ranks).run([&](Ranks& own) {
+    testing::ThreadRanks(ranks, one_machine).run([&](Ranks& own) {
         results[static_cast<std::size_t>(own.rank())] = train(Sharding{shards, &own});
     });
     for (const Result& one : results) {
@@ -228,6 +228,33 @@ TEST(Shards, PoolsHoldTheSameBytesOnAnyNumberOfRanks) {
             EXPECT_TRUE(on(ranks) == one) << mode_name(mode) << " on " << ranks << " ranks";
         }
     }
+}
+
+// Networks that are large enough for pages of their own: ranks of one machine share them and send nothing, others sum
+// gradients by messages, and the bytes are those of one process.
+TEST(Shards, RanksThatShareMemoryEndInTheBytesOfThoseThatSendMessages) {
+    GanOptions options = gan_options();
+    options.hidden_dims = {901, 707};
+    const auto gan = [&](const Sharding& sharding) { return gan_of(options, sharding); };
+    ClassifierOptions with_decay = classifier_options();
+    with_decay.hidden_dims = {901, 707};
+    with_decay.weight_decay = 0.01;
+    set_adversarial_method(with_decay.adversarial, "pgd-2");
+    const auto classifier = [&](const Sharding& sharding) {
+        return trained_classifier(with_decay, *make_cpu_backend({.threads = 1}), sharding);
+    };
+    const auto compare = [](const auto& train) {
+        const Result one = trained(1, 4, train);
+        const std::int64_t before = bytes_of_sums_sent();
+        for (const int ranks : {2, 3, 4}) {
+            EXPECT_TRUE(trained(ranks, 4, train) == one) << ranks << " ranks";
+        }
+        EXPECT_EQ(bytes_of_sums_sent(), before);
+        EXPECT_TRUE(trained(2, 4, train, false) == one);
+        EXPECT_GT(bytes_of_sums_sent(), before);
+    };
+    compare(gan);
+    compare(classifier);
 }
 
 // What a run in one piece does, a cut one does within rounding, where nothing is drawn for rows.
@@ -333,27 +360,38 @@ TEST(Shards, ABatchThatCannotBeCutIsRefused) {
 }
 
 TEST(Shards, ARankThatFailsOrIsSilentEndsTheOthers) {
-    const auto failing = [](bool silent) {
+    const auto failing = [](bool silent, bool shares_memory) {
+        GanOptions options = gan_options();
+        if (shares_memory) {
+            options.hidden_dims = {901, 707};
+        }
         testing::ThreadRanks(3).run(
             [&](Ranks& own) {
+                if (own.rank() == 1 && shares_memory) {
+                    testing::trained_gan(options, *make_cpu_backend({.threads = 1}), {4, &own},
+                                         Placement::automatic, 2);
+                }
                 if (own.rank() == 1) {
                     if (!silent) {
                         throw std::runtime_error("the disk is gone");
                     }
                     return;
                 }
-                gan_of(gan_options(), {4, &own});
+                gan_of(options, {4, &own});
             },
-            0.3);
+            shares_memory ? 2 : 0.3);
     };
     for (const bool silent : {false, true}) {
-        try {
-            failing(silent);
-            ADD_FAILURE();
-        } catch (const std::runtime_error& error) {
-            EXPECT_NE(std::string(error.what()).find(silent ? "nothing came" : "the disk is gone"),
-                      std::string::npos)
-                << error.what();
+        for (const bool shares_memory : {false, true}) {
+            try {
+                failing(silent, shares_memory);
+                ADD_FAILURE();
+            } catch (const std::runtime_error& error) {
+                EXPECT_NE(
+                    std::string(error.what()).find(silent ? "nothing came" : "the disk is gone"),
+                    std::string::npos)
+                    << error.what();
+            }
         }
     }
 }

@@ -17,7 +17,8 @@ namespace patchforge::testing {
 
 class ThreadRanks {
   public:
-    explicit ThreadRanks(int size) : size_(size) {}
+    explicit ThreadRanks(int size, bool one_machine = true)
+        : size_(size), one_machine_(one_machine) {}
 
     // Calls `job` in a thread for each rank; the first exception is thrown again, after it was told
     // to the other ranks. `patience` in seconds.
@@ -88,6 +89,7 @@ class ThreadRanks {
         One(ThreadRanks& all, int rank) : all_(all), rank_(rank) {}
         int rank() const override { return rank_; }
         int size() const override { return all_.size_; }
+        bool one_machine() const override { return all_.one_machine_; }
         std::string name() const override { return "rank " + std::to_string(rank_); }
         std::unique_ptr<Message> send(const void* bytes, std::size_t count, int to,
                                       Tag tag) override {
@@ -113,6 +115,7 @@ class ThreadRanks {
     };
 
     int size_;
+    bool one_machine_;
     std::mutex mutex_;
     std::map<Route, std::deque<std::vector<std::byte>>> boxes_;
     std::atomic<std::int64_t> bytes_sent_ = 0;
