@@ -68,6 +68,9 @@ class Reading {
             read(std::move(path));
         }
         add_empty_classes();
+        if (found_.empty()) { // the layout fits none, which the caller says
+            return;
+        }
         if (!options_.labels.empty()) {
             apply_labels();
         }

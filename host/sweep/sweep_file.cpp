@@ -172,7 +172,7 @@ std::vector<Variant> Reader::variants() const {
                 assign(entry, point, key, value);
                 point.name +=
                     fmt::format("{}{} {}", point.name.empty() ? "" : ", ",
-                                key.substr(key.find_first_not_of('-')),
+                                key.substr(std::min(key.find_first_not_of('-'), key.size())),
                                 value.is_string() ? value.get<std::string>() : value.dump());
                 crossed.push_back(std::move(point));
             }

@@ -441,6 +441,19 @@ TEST_F(PatchFolderTest, ClassesAndPatientsFromATable) {
               std::string::npos);
 }
 
+TEST_F(PatchFolderTest, ALayoutThatFitsNoPictureIsSaidBeforeATableIsAsked) {
+    touch("a.png");
+    write_text(folder_ / "labels.csv", "a.png,cat\n");
+    FolderOptions options{.layout = Layout::class_folders};
+    options.labels = folder_ / "labels.csv";
+    EXPECT_NE(error_of([&] { scan_patch_folder(folder_, options); }).find("fits the layout"),
+              std::string::npos);
+    options.labels.clear();
+    options.patient_pattern = "(.)";
+    EXPECT_NE(error_of([&] { scan_patch_folder(folder_, options); }).find("fits the layout"),
+              std::string::npos);
+}
+
 TEST_F(PatchFolderTest, NamesThatAreNotUtf8AreWrittenOut) {
     touch("caf\xe9/1.png");
     touch("two\nlines/1.png");

@@ -447,7 +447,9 @@ std::vector<FuzzTarget> host_fuzz_targets() {
         [](const FuzzFile& file) {
             read_sweep({file.path(), file.folder() / "out", {{"data", "x"}}, {}});
         },
-        {"[]", "{\"figures\": 1}", "{\"what\": 1}", "{\"commands\": [\"a {b}\"]}",
+        {"[]",
+         "{\"commands\": \"a\", \"grid\": {\"--\": [1]}, \"figures\": {\"l\": \"metrics.csv g\"}}",
+         "{\"figures\": 1}", "{\"what\": 1}", "{\"commands\": [\"a {b}\"]}",
          "{\"commands\": [\"a \\\"b\"], \"figures\": {\"l\": \"metrics.csv\"}}",
          "{\"commands\": \"a\", \"figures\": {\"l\": \"a.txt g\"}}",
          "{\"commands\": \"a\", \"variants\": {\"!\": \"\", \"x\": \"\", \"X\": \"\"}}",
