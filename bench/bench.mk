@@ -50,6 +50,10 @@ bench-robustness: $B/patchforge-cpu ## robust accuracy beside foolbox and torcha
 	$(PEER_PYTHON) bench/peers/robustness.py --program $B/patchforge-cpu --out docs/measured/attack_robustness.md
 .PHONY: bench-robustness
 
+bench-memory: $B/bench/trace_memory ## memory of a pass through the named networks
+	$B/bench/trace_memory --out docs/measured/trace_memory.md
+.PHONY: bench-memory
+
 bench-precision: $B/bench/precision $(RUN_PROGRAM) ## products against float64 and a GAN's losses, in every --precision
 	@mkdir -p docs/measured
 	@[ -e $(STAND_IN).done ] || { rm -rf $(STAND_IN); \

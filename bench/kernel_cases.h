@@ -56,7 +56,7 @@ struct Inputs {
           first_moment(backend, pixels * hidden, copies, 100),
           second_moment(backend, pixels * hidden, copies, 120), bias(backend, 3 * pixels, 1, 140),
           statistics(backend, 2 * hidden), statistics_of_maps(backend, 24 * batch),
-          totals(backend, 2), sums(backend, 48 * batch), steps(backend, 1),
+          totals(backend, 2), sums(backend, 120 * batch), steps(backend, 1),
           bytes(backend, 2048 * pixels), levels(backend, batch * pixels), rows(backend, 2 * batch),
           labels(backend, 2048), order(backend, batch) {
         std::vector<std::uint8_t> values(static_cast<std::size_t>(bytes.size()));

@@ -66,6 +66,17 @@ std::vector<Case> map_cases(Backend& backend, const Inputs& in, std::int64_t bat
                             in.bias.vector(0, maps.channels), {}, false);
                     }};
     };
+    const auto curvature = [=, &backend, &in](const char* name, const MapSets& sets) {
+        return Case{name, 32 * x + 104 * planes, 0, [=, &backend, &in](std::int64_t i) {
+                        backend.normalise_maps_curvature(
+                            in.wide_out.matrix(i, batch, pixels), in.narrow_out.vector(i, 12),
+                            {in.sums.data(), sets.curvature_sums(batch)},
+                            in.wide.matrix(i, batch, pixels), in.wide.matrix(i + 1, batch, pixels),
+                            in.wide.matrix(i + 2, batch, pixels),
+                            {in.statistics_of_maps.data(), 2, sets.count(batch)}, sets,
+                            in.bias.vector(0, maps.channels));
+                    }};
+    };
     const RandomStream random = {.seed = 3, .purpose = 161, .draw = {}};
     const auto modulation = [=, &in](std::int64_t i) {
         return Modulation{in.narrow.matrix(i, batch, 2 * maps.channels),
@@ -79,6 +90,16 @@ std::vector<Case> map_cases(Backend& backend, const Inputs& in, std::int64_t bat
         normalise("normalise_maps, instance", instances),
         normalise_gradient("normalise_maps_gradient, batch", batchwise),
         normalise_gradient("normalise_maps_gradient, instance", instances),
+        {"normalise_maps_tangent, instance", 20 * x + 32 * planes, 0,
+         [=, &backend, &in](std::int64_t i) {
+             backend.normalise_maps_tangent(
+                 in.wide_out.matrix(i, batch, pixels), {in.sums.data(), instances.sums(batch)},
+                 in.wide.matrix(i, batch, pixels), in.wide.matrix(i + 1, batch, pixels),
+                 {in.statistics_of_maps.data(), 2, instances.count(batch)}, instances,
+                 in.bias.vector(0, maps.channels));
+         }},
+        curvature("normalise_maps_curvature, batch", batchwise),
+        curvature("normalise_maps_curvature, instance", instances),
         {"normalise_maps_by", 8 * x, 0,
          [=, &backend, &in](std::int64_t i) {
              backend.normalise_maps_by(

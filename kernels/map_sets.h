@@ -37,6 +37,9 @@ struct MapSets {
     std::int64_t sums(std::int64_t batch) const {
         return 2 * (batch * extent.channels + count(batch));
     }
+    std::int64_t curvature_sums(std::int64_t batch) const {
+        return 5 * (batch * extent.channels + count(batch));
+    }
 
     // std::invalid_argument when sets do not divide the batch or the channels, or have a single
     // element, which has no variance: 1x1 maps one by one, or a last batch of one row.

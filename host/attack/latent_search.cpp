@@ -7,7 +7,7 @@ namespace patchforge {
 LatentSearch::LatentSearch(const Network& generator, LatentObjective& objective,
                            const LatentSearchOptions& options)
     : backend_(generator.backend()), generator_(generator), objective_(objective),
-      options_(options), pass_(generator, batch),
+      options_(options), pass_(generator, batch, {.training = false}),
       adam_(backend_, batch * generator.shape().inputs(), options.learning_rate) {
     const std::int64_t width = generator.shape().inputs();
     const std::int64_t pixels = generator.shape().outputs();

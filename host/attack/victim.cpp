@@ -55,7 +55,8 @@ MeanLogits::MeanLogits(std::vector<const ClassifierModel*> members, std::int64_t
                             first.channels, first.height, first.width, first.class_count(),
                             other.channels, other.height, other.width, other.class_count()));
         }
-        passes_.emplace_back(member->network(), capacity, backward);
+        passes_.emplace_back(member->network(), capacity,
+                             TraceUse{.training = false, .backward = backward});
     }
     scaled_ = DeviceArray<float>(backend(), capacity * pixels());
     if (!is_plain()) {

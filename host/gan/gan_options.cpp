@@ -271,9 +271,9 @@ void GanOptions::validate() const {
     together(lambda_gp > 0 && r1 > 0, "--lambda-gp, --r1", "one wants slopes of 1, the other of 0");
     together(penalises_slope() && !piecewise_linear, "--lambda-gp or --r1, --activation-d",
              "the penalty's gradient is worked out for relu and leaky_relu");
-    together(penalises_slope() && normalisation_d != Normalisation::none,
-             "--lambda-gp or --r1, --norm-d",
-             "the penalty is on each row's slope, which normalisation makes the batch's");
+    together(penalises_slope() && normalisation_d == Normalisation::virtual_batch,
+             "--lambda-gp or --r1, --norm-d virtual",
+             "the second derivative through reference rows is not known here; take --norm-d batch");
     together(penalises_slope() && closeness_columns > 0,
              "--lambda-gp or --r1, --minibatch-discrimination",
              "the penalty is on each row's slope, which other rows must not change");

@@ -137,7 +137,8 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
         head_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
     }
     if (average_ && options.ema_statistics > 0) {
-        average_pass_ = std::make_unique<Trace>(average_.network(), statistics_rows, false);
+        average_pass_ = std::make_unique<Trace>(average_.network(), statistics_rows,
+                                                TraceUse{.backward = false});
     }
     if (options.penalises_slope()) {
         between_ = DeviceArray<float>(backend, options.r1 > 0 ? 0 : batch * pixels_);
@@ -149,6 +150,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     if (options.feature_matching) {
         const auto& layers = discriminator_.shape().layers;
         feature_means_ = DeviceArray<float>(backend, 3 * layers[layers.size() - 2].outputs);
+        discriminator_pass_.keep(discriminator_.layer_count() - 2);
         ones_ = DeviceArray<float>(backend, batch);
         backend.fill(ones_.view(), 1);
     }

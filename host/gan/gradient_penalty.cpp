@@ -18,7 +18,8 @@ const Network& penalised(const Network& discriminator) {
 
 GradientPenalty::GradientPenalty(const Network& discriminator, std::int64_t maximum_rows,
                                  std::int64_t pixels)
-    : network_(&penalised(discriminator)), pixels_(pixels), pass_(discriminator, maximum_rows),
+    : network_(&penalised(discriminator)), pixels_(pixels),
+      pass_(discriminator, maximum_rows, {.everything = true}),
       tangent_(discriminator, maximum_rows),
       input_gradient_(discriminator.backend(), maximum_rows * discriminator.shape().inputs()),
       row_values_(discriminator.backend(), maximum_rows) {
@@ -31,7 +32,7 @@ void GradientPenalty::add_gradient(Vector<float> gradients, Vector<float> penalt
                                    Matrix<const float> input, float weight, Slope slope) {
     Backend& backend = network_->backend();
     const Matrix<float> g = input_gradient_.matrix(input.rows, input.columns);
-    pass_.forward(input);
+    pass_.forward(input, {.batch_statistics = true});
     for (const int head : network_->shape().heads()) {
         const Matrix<float> d = pass_.gradient(head);
         backend.fill(d.flat(), 1.0f / static_cast<float>(d.columns));

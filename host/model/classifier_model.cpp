@@ -96,7 +96,7 @@ NetworkShape classifier_shape(const ClassifierFormat& format,
 
 ClassifierModel::ClassifierModel(Backend& backend, NetworkShape shape, ClassifierFormat format)
     : network_(backend, std::move(shape)), format_(std::move(format)),
-      pass_(network_, batch_, false) {
+      pass_(network_, batch_, TraceUse{.backward = false}) {
     const NetworkShape& built = network_.shape();
     if (built.inputs() != format_.pixels() || built.outputs() != format_.outputs() ||
         built.layers.back().activation != Activation::identity || format_.class_count() < 2) {
@@ -108,6 +108,9 @@ ClassifierModel::ClassifierModel(Backend& backend, NetworkShape shape, Classifie
     }
     bytes_ = DeviceArray<std::uint8_t>(backend, batch_ * pixels());
     scaled_ = DeviceArray<float>(backend, batch_ * pixels());
+    if (network_.layer_count() > 1) {
+        pass_.keep(network_.layer_count() - 2); // the features
+    }
 }
 
 fs::path ClassifierModel::weights_file(const fs::path& path) {

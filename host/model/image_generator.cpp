@@ -51,7 +51,8 @@ GeneratorFormat GeneratorFormat::read(const TensorFile& file, std::int64_t outpu
 }
 
 ImageGenerator::ImageGenerator(Network& network, GeneratorFormat format)
-    : network_(&network), format_(std::move(format)), pass_(network, batch_, false),
+    : network_(&network), format_(std::move(format)),
+      pass_(network, batch_, TraceUse{.training = false, .backward = false}),
       latent_(network.backend(), batch_ * network.shape().inputs()) {}
 
 std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t seed, Purpose purpose,

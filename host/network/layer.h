@@ -52,6 +52,9 @@ class Layer {
     // y = epilogue(layer(x)). x [i] is the value of source i. An identity epilogue alone is given
     // where applies_epilogue() is false.
     virtual bool applies_epilogue() const { return false; }
+    // Whether its backward operations read x for more than the derivative of what made it. Values that
+    // no layer reads again are not kept for the way back.
+    virtual bool backward_reads_input() const { return true; }
     virtual void forward(Backend& backend, Matrix<float> y,
                          const std::vector<Matrix<const float>>& x, Vector<const float> weight,
                          Vector<const float> bias, const Epilogue& epilogue,

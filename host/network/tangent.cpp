@@ -25,15 +25,14 @@ std::string why_none(const LayerShape& layer) {
     }
     switch (layer.normalisation) {
     case Normalisation::none:
-        break;
     case Normalisation::batch:
-    case Normalisation::virtual_batch:
-        return "normalises by other rows, so that the slope of a row is none of its own; leave "
-               "norm= out, or write spectral in its place";
     case Normalisation::instance:
     case Normalisation::group:
-        return "normalises, which has no second derivative here; leave norm= out, or write "
-               "spectral in its place";
+        break;
+    case Normalisation::virtual_batch:
+        return "normalises by reference rows, which has no second derivative here; take "
+               "norm=batch, "
+               "instance or group, or spectral in its place";
     }
     if (layer.closeness_columns > 0) {
         return "compares rows, so that the slope of a row is none of its own; leave closeness= out";
@@ -76,6 +75,11 @@ Tangent::Tangent(const Network& network, std::int64_t maximum_rows)
         }
         if (kept.read) {
             kept.tangent = DeviceArray<float>(backend, maximum_rows * layer.outputs);
+        }
+        if (layer.normalisation != Normalisation::none) {
+            kept.before = DeviceArray<float>(backend, maximum_rows * layer.outputs);
+        }
+        if (kept.read || kept.before.size() > 0) {
             room = std::max(room, rule_of(*kept.layer)->tangent_room(maximum_rows));
         }
         if (layer.spectral) {
@@ -87,9 +91,10 @@ Tangent::Tangent(const Network& network, std::int64_t maximum_rows)
     }
 }
 
-void Tangent::add_gradients(Vector<float> gradients, const Trace& pass, Matrix<const float> input,
+void Tangent::add_gradients(Vector<float> gradients, Trace& pass, Matrix<const float> input,
                             Matrix<const float> direction) {
     Backend& backend = network_->backend();
+    std::vector<Matrix<const float>> normalised(memory_.size());
     for (std::int64_t l = 0; l < network_->layer_count(); ++l) {
         const LayerMemory& kept = memory_[static_cast<std::size_t>(l)];
         std::vector<Matrix<const float>> x, dx;
@@ -102,15 +107,28 @@ void Tangent::add_gradients(Vector<float> gradients, const Trace& pass, Matrix<c
         if (shape(l).trained && shape(l).has_weights()) {
             add_weight_gradient(l, gradients, pass, dx.front());
         }
-        if (!kept.read) {
+        const bool normalises = kept.before.size() > 0;
+        if (!kept.read && !normalises) {
             continue;
         }
         const Matrix<float> t = kept.tangent.matrix(input.rows, shape(l).outputs);
-        rule_of(*kept.layer)->tangent(backend, t, dx, x, pass.weight_of(l), room_.view());
+        const Matrix<float> before =
+            normalises ? kept.before.matrix(input.rows, shape(l).outputs) : t;
+        rule_of(*kept.layer)->tangent(backend, before, dx, x, pass.weight_of(l), room_.view());
+        if (normalises) {
+            normalised[static_cast<std::size_t>(l)] = before;
+        }
+        if (!kept.read) {
+            continue;
+        }
+        if (normalises) {
+            pass.normalise_tangent(l, t, before);
+        }
         if (!pass.epilogue(l).is_identity()) {
             backend.activation_gradient(t, t, pass.output(l), pass.epilogue(l));
         }
     }
+    pass.backward_curvature(gradients, normalised);
 }
 
 void Tangent::add_weight_gradient(std::int64_t layer, Vector<float> gradients, const Trace& pass,

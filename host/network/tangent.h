@@ -19,11 +19,12 @@ class Tangent {
     // layer and says what to take instead. Empty: there is nothing in the way.
     static std::string why_none(const NetworkShape& shape);
 
-    // `pass` went forward over `input` [B, inputs] outside of training, then back to it by backward_input,
-    // from gradients by the heads that do not depend on the weights. With g [B, inputs] what that gave,
-    // the gradient of sum(direction * g) by all parameters is added to `gradients`, laid out as
-    // Network::all(); direction [B, inputs] is a constant.
-    void add_gradients(Vector<float> gradients, const Trace& pass, Matrix<const float> input,
+    // `pass`, one with TraceUse::everything, went forward over `input` [B, inputs] outside of training, where
+    // batches are normalised by their own statistics, then back to it by backward_input, from gradients
+    // by the heads that do not depend on the weights. With g [B, inputs] what that gave, the gradient of
+    // sum(direction * g) by all parameters is added to `gradients`, laid out as Network::all(); direction
+    // [B, inputs] is a constant. The gradients that `pass` holds are lost.
+    void add_gradients(Vector<float> gradients, Trace& pass, Matrix<const float> input,
                        Matrix<const float> direction);
 
   private:
@@ -31,6 +32,7 @@ class Tangent {
         LayerPointer layer{};
         bool read = false;           // by another layer
         DeviceArray<float> tangent;  // [B, outputs] of its value, where it is read
+        DeviceArray<float> before;   // [B, outputs] of what it normalises
         DeviceArray<float> d_weight; // by weights that were divided by their largest singular value
     };
 

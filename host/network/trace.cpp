@@ -3,89 +3,27 @@
 #include <algorithm>
 #include <stdexcept>
 
-#include "host/network/layers/kinds.h"
-
 namespace patchforge {
-
-Trace::Trace(const Network& network, std::int64_t maximum_rows, bool backward)
-    : network_(&network), memory_(network.shape().layers.size()),
-      outputs_(network.shape().layers.size()), epilogues_(network.shape().layers.size()),
-      starts_(network.shape().heads()) {
-    starts_.pop_back(); // the last layer
-    const auto take = [&](DeviceArray<float>& array, std::int64_t columns) {
-        array = DeviceArray<float>(network.backend(), maximum_rows * columns);
-    };
-    std::int64_t widest = 0;
-    for (std::int64_t l = 0; l < network.layer_count(); ++l) {
-        const LayerShape& layer = shape(l);
-        LayerMemory& kept = memory(l);
-        layers_.push_back(layer.layer ? layer.layer : linear_layer(layer.inputs, layer.outputs));
-        take(kept.output, layer.outputs);
-        widest = std::max({widest, layer.outputs, layer.inputs});
-        if (backward) {
-            take(kept.gradient, layer.outputs);
-        }
-        if (layer.normalisation != Normalisation::none) {
-            const std::int64_t channels = layer.out().channels;
-            take(kept.before_normalisation, layer.outputs);
-            kept.statistics = DeviceArray<float>(
-                network.backend(), of_maps(l)
-                                       ? 2 * std::max(maximum_groups, maximum_rows) * channels
-                                       : maximum_groups * 2 * layer.outputs);
-            if (of_maps(l)) {
-                kept.sums = DeviceArray<double>(
-                    network.backend(), std::max(sets_of(l, maximum_rows).sums(maximum_rows),
-                                                2 * (maximum_rows + maximum_groups) * channels));
-            }
-            kept.unwanted = DeviceArray<float>(network.backend(), 2 * channels);
-            if (layer.normalisation == Normalisation::batch && of_maps(l) && layer.has_weights() &&
-                computes(l).applies_epilogue()) {
-                kept.folded_weight =
-                    DeviceArray<float>(network.backend(), layer.spectral_matrix().size());
-                kept.folded_bias = DeviceArray<float>(network.backend(), channels);
-            }
-        }
-        if (const std::int64_t sums = computes(l).sums(maximum_rows); sums > kept.sums.size()) {
-            kept.sums = DeviceArray<double>(network.backend(), sums);
-        }
-        if (layer.spectral) {
-            const std::int64_t size = layer.spectral_matrix().size();
-            kept.spectral_weight = DeviceArray<float>(network.backend(), size);
-            kept.sigma = DeviceArray<float>(network.backend(), 1);
-            if (backward) {
-                kept.spectral_gradient = DeviceArray<float>(network.backend(), size);
-            }
-        }
-        if (computes(l).backward_at_once() && layer.has_weights() && kept.unwanted.size() == 0) {
-            kept.unwanted = DeviceArray<float>(network.backend(), layer.out().channels);
-        }
-        if (layer.closeness_columns > 0) {
-            const std::int64_t numbers = layer.closeness_columns * layer.closeness_size;
-            take(kept.closeness_features, numbers);
-            take(kept.closeness, layer.closeness_columns);
-            take(kept.width, layer.width());
-            if (backward) {
-                take(kept.width_gradient, layer.width());
-                take(kept.features_gradient, numbers);
-                take(kept.through_features, layer.outputs);
-            }
-        }
-    }
-    if (backward && (!network.shape().is_chain() || network.shape().heads().size() > 1)) {
-        take(added_, widest);
-    }
-}
 
 void Trace::start_from(std::int64_t layer) {
     starts_.push_back(static_cast<int>(layer));
-    const DeviceArray<float>& gradient = memory(layer).gradient;
-    if (gradient.size() > steering_.size()) {
-        steering_ = DeviceArray<float>(network_->backend(), gradient.size());
+    plan_values();
+}
+
+void Trace::keep(std::int64_t layer) {
+    kept_.push_back(layer);
+    plan_values();
+}
+
+Matrix<float> Trace::output(std::int64_t layer) const {
+    if (!memory(layer).stays) {
+        throw std::logic_error("Trace::output: of a layer whose output does not stay");
     }
+    return made(layer);
 }
 
 Matrix<float> Trace::gradient(std::int64_t layer) const {
-    return memory_.at(static_cast<std::size_t>(layer)).gradient.matrix(rows_, shape(layer).outputs);
+    return rows_of(memory(layer).gradient, shape(layer).outputs);
 }
 
 Matrix<const float> Trace::value(int source) const {
@@ -93,9 +31,8 @@ Matrix<const float> Trace::value(int source) const {
         return input_;
     }
     const LayerShape& layer = shape(source);
-    return layer.closeness_columns > 0
-               ? memory_[static_cast<std::size_t>(source)].width.matrix(rows_, layer.width())
-               : output(source);
+    return layer.closeness_columns > 0 ? rows_of(memory(source).width, layer.width())
+                                       : made(source);
 }
 
 std::vector<Matrix<const float>> Trace::inputs_of(std::int64_t layer) const {
@@ -111,10 +48,14 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
     if (dropout.groups > maximum_groups) {
         throw std::logic_error("Trace::forward: more groups than there is room for");
     }
+    if (dropout.training && !use_.training) {
+        throw std::logic_error("Trace::forward: has no room for training");
+    }
     input_ = input;
     rows_ = input.rows;
     groups_ = dropout.groups;
     training_ = dropout.training;
+    batch_statistics_ = dropout.batch_statistics;
     momentum_ = dropout.momentum;
     pictures_ = {dropout.picture_seed, static_cast<std::uint32_t>(Purpose::picture_noise),
                  dropout.picture};
@@ -124,7 +65,7 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
         const bool last = l + 1 == network_->layer_count();
         Matrix<float>& y = outputs_[static_cast<std::size_t>(l)];
         Epilogue& epilogue = epilogues_[static_cast<std::size_t>(l)];
-        y = last && !output.empty() ? output : memory(l).output.matrix(rows_, layer.outputs);
+        y = last && !output.empty() ? output : rows_of(memory(l).output, layer.outputs);
         epilogue = {layer.activation,
                     layer.slope,
                     dropout.training ? layer.dropout : 0.0f,
@@ -140,8 +81,7 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
         }
         const bool normalised = layer.normalisation != Normalisation::none && !folds(l);
         const bool fused = !normalised && computes(l).applies_epilogue();
-        const Matrix<float> z =
-            normalised ? memory(l).before_normalisation.matrix(rows_, layer.outputs) : y;
+        const Matrix<float> z = normalised ? before_normalisation(l) : y;
         computes(l).forward(backend, z, inputs_of(l), weight_of(l),
                             folds(l) ? memory(l).folded_bias.view() : network_->bias(l),
                             fused ? epilogue : Epilogue{}, pass_of(l));
@@ -224,7 +164,7 @@ void Trace::backward(const Backward& pass) {
             ++readers_[static_cast<std::size_t>(source + 1)];
         }
     }
-    if (pass.from == network_->layer_count() - 1) {
+    if (pass.from == network_->layer_count() - 1 && !pass.tangents) {
         for (const int start : starts_) {
             ++readers_[static_cast<std::size_t>(start + 1)];
             ++collected_[static_cast<std::size_t>(start + 1)];
@@ -233,13 +173,19 @@ void Trace::backward(const Backward& pass) {
     for (std::int64_t l = pass.from; l >= 0; --l) {
         const auto value = static_cast<std::size_t>(l + 1);
         if (l < pass.from && collected_[value] == 0) {
-            continue; // nothing above leads here, or nothing below is asked for
+            if (!pass.tangents || !bends(l)) {
+                continue; // nothing above leads here, or nothing below is asked for
+            }
+            backend.fill(gradient(l).flat(), 0);
         }
         if (readers_[value] > 1 && !epilogue(l).is_identity()) {
-            backend.activation_gradient(gradient(l), gradient(l), output(l), epilogue(l));
+            backend.activation_gradient(gradient(l), gradient(l), made(l), epilogue(l));
         }
         if (shape(l).normalisation != Normalisation::none) {
             normalise_gradient(l, pass);
+        }
+        if (pass.tangents && bends(l)) {
+            add_curvature(l, pass);
         }
         if (computes(l).backward_at_once()) {
             backward_at_once(l, pass);
@@ -270,7 +216,7 @@ void Trace::parameter_gradients(std::int64_t layer, const Backward& pass) {
     Backend& backend = network_->backend();
     const Vector<float> target = gradient_of(network_->weight(layer).flat());
     const bool apart = shape(layer).spectral && pass.accumulate;
-    const Vector<float> d_weight = apart ? memory(layer).spectral_gradient.view() : target;
+    const Vector<float> d_weight = apart ? memory(layer).spectral_gradient : target;
     if (apart) {
         backend.fill(d_weight, 0);
     }
@@ -299,7 +245,7 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
     const Matrix<float> own = gradient(layer);
     const Matrix<float> target = !wanted ? own : source < 0 ? pass.d_input : gradient(source);
     Layer::Gradients gradients;
-    gradients.dx = !wanted || first ? target : added_.matrix(rows_, target.columns);
+    gradients.dx = !wanted || first ? target : rows_of(added_, target.columns);
     gradients.accumulate = pass.accumulate && !pass.gradients.empty();
     if (shape(layer).has_weights()) {
         const Vector<float> weight = network_->weight(layer).flat();
@@ -312,7 +258,7 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
     if (sources.size() > 1) {
         const Matrix<float> second = gradient(sources[1]);
         steers_alone = collected_[static_cast<std::size_t>(sources[1] + 1)]++ == 0;
-        gradients.d_second = steers_alone ? second : steering_.matrix(rows_, second.columns);
+        gradients.d_second = steers_alone ? second : rows_of(steering_, second.columns);
     }
     computes(layer).backward(backend, gradients, own, inputs_of(layer), weight_of(layer),
                              !wanted || readers_[value] > 1 ? Epilogue{}
@@ -326,7 +272,7 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
         const Vector<float> all = gradient(sources[1]).flat();
         backend.weighted_sum(all, all, 1, gradients.d_second.flat(), 1, {}, 0);
     } else if (sources.size() > 1 && !epilogue(sources[1]).is_identity()) {
-        backend.activation_gradient(gradients.d_second, gradients.d_second, output(sources[1]),
+        backend.activation_gradient(gradients.d_second, gradients.d_second, made(sources[1]),
                                     epilogue(sources[1]));
     }
 }
@@ -348,13 +294,13 @@ void Trace::pass_down(std::int64_t layer, const Backward& pass) {
         const bool first = collected_[value]++ == 0;
         const Matrix<const float> x = this->value(source);
         if (source >= 0 && shape(source).closeness_columns > 0) { // read by one layer alone
-            computed.input_gradient(backend, memory(source).width_gradient.matrix(rows_, x.columns),
-                                    i, gradient(layer), weight, {}, {}, pass_of(layer));
+            computed.input_gradient(backend, rows_of(memory(source).width_gradient, x.columns), i,
+                                    gradient(layer), weight, {}, {}, pass_of(layer));
             closeness_gradient(source, pass);
             continue;
         }
         const Matrix<float> target = source < 0 ? pass.d_input : gradient(source);
-        const Matrix<float> dx = first ? target : added_.matrix(rows_, x.columns);
+        const Matrix<float> dx = first ? target : rows_of(added_, x.columns);
         const Epilogue previous = !alone       ? Epilogue{}
                                   : source < 0 ? pass.previous
                                                : epilogue(source);

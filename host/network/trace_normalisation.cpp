@@ -23,7 +23,8 @@ MapSets Trace::sets_of(std::int64_t layer, std::int64_t rows) const {
 }
 
 bool Trace::folds(std::int64_t layer) const {
-    return !training_ && memory_[static_cast<std::size_t>(layer)].folded_weight.size() > 0;
+    return !training_ && !batch_statistics_ &&
+           memory_[static_cast<std::size_t>(layer)].folded_weight.size() > 0;
 }
 
 // The weights as maps of the layer's outputs: what evaluation does to a channel's pixels it does to its
@@ -52,8 +53,8 @@ void Trace::fold(std::int64_t layer) {
 
 void Trace::normalise_maps(std::int64_t layer) {
     Backend& backend = network_->backend();
-    const Matrix<float> y = output(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, shape(layer).outputs);
+    const Matrix<float> y = made(layer);
+    const Matrix<float> z = before_normalisation(layer);
     const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
     const Epilogue& epilogue = epilogues_[static_cast<std::size_t>(layer)];
     const bool batch = shape(layer).normalisation == Normalisation::batch;
@@ -63,28 +64,79 @@ void Trace::normalise_maps(std::int64_t layer) {
         return;
     }
     const MapSets sets = sets_of(layer, group_rows());
-    backend.normalise_maps(y, memory(layer).statistics.matrix(2, sets.count(rows_)),
-                           batch ? RunningStatistics{network_->running_statistics(layer), momentum_}
-                                 : RunningStatistics{},
-                           memory(layer).sums.view().part(0, sets.sums(rows_)), z, sets, scale,
-                           shift, epilogue);
+    backend.normalise_maps(
+        y, statistics_of(layer),
+        batch && training_ ? RunningStatistics{network_->running_statistics(layer), momentum_}
+                           : RunningStatistics{},
+        memory(layer).sums.view().part(0, sets.sums(rows_)), z, sets, scale, shift, epilogue);
 }
 
 void Trace::normalise_maps_gradient(std::int64_t layer, Vector<float> d_scale,
                                     Vector<float> d_shift, bool accumulate) {
     Backend& backend = network_->backend();
     const Matrix<float> d = gradient(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, shape(layer).outputs);
+    const Matrix<float> z = before_normalisation(layer);
     if (shape(layer).normalisation == Normalisation::batch && !by_own_statistics(layer)) {
         backend.normalise_maps_by_gradient(d, d, z, network_->running_statistics(layer),
                                            sets_of(layer, rows_), network_->scale(layer), {});
         return;
     }
     const MapSets sets = sets_of(layer, group_rows());
-    backend.normalise_maps_gradient(d, d_scale, d_shift,
-                                    memory(layer).sums.view().part(0, sets.sums(rows_)), d, z,
-                                    memory(layer).statistics.matrix(2, sets.count(rows_)), sets,
-                                    network_->scale(layer), {}, accumulate);
+    backend.normalise_maps_gradient(
+        d, d_scale, d_shift, memory(layer).sums.view().part(0, sets.sums(rows_)), d, z,
+        statistics_of(layer), sets, network_->scale(layer), {}, accumulate);
+}
+
+Matrix<float> Trace::statistics_of(std::int64_t layer) const {
+    return memory(layer).statistics.matrix(2, sets_of(layer, group_rows()).count(rows_));
+}
+
+bool Trace::bends(std::int64_t layer) const {
+    const Normalisation by = shape(layer).normalisation;
+    return by == Normalisation::instance || by == Normalisation::group ||
+           (by == Normalisation::batch && by_own_statistics(layer));
+}
+
+void Trace::normalise_tangent(std::int64_t layer, Matrix<float> ty, Matrix<const float> t) {
+    Backend& backend = network_->backend();
+    const Vector<float> scale = network_->scale(layer);
+    if (!bends(layer)) {
+        backend.normalise_maps_by_gradient(ty, t, {}, network_->running_statistics(layer),
+                                           sets_of(layer, rows_), scale, {});
+        return;
+    }
+    backend.normalise_maps_tangent(ty, memory(layer).sums.view(), t, before_normalisation(layer),
+                                   statistics_of(layer), sets_of(layer, group_rows()), scale);
+}
+
+void Trace::add_curvature(std::int64_t layer, const Backward& pass) {
+    const Vector<float> scale = network_->scale(layer);
+    network_->backend().normalise_maps_curvature(
+        gradient(layer),
+        scale.empty() || !shape(layer).trained
+            ? Vector<float>{}
+            : Vector<float>{network_->gradient_of(pass.gradients, scale.data), scale.size},
+        memory(layer).sums.view(), rows_of(memory(layer).normalised_gradient, shape(layer).outputs),
+        pass.tangents->at(static_cast<std::size_t>(layer)), before_normalisation(layer),
+        statistics_of(layer), sets_of(layer, group_rows()), scale);
+}
+
+// Above the last layer that bends there is nothing to add.
+void Trace::backward_curvature(Vector<float> gradients,
+                               const std::vector<Matrix<const float>>& tangents) {
+    Backward pass;
+    pass.from = network_->layer_count() - 1;
+    while (pass.from >= 0 && !bends(pass.from)) {
+        --pass.from;
+    }
+    if (pass.from < 0) {
+        return;
+    }
+    pass.gradients = gradients;
+    pass.accumulate = true;
+    pass.tangents = &tangents;
+    network_->backend().fill(gradient(pass.from).flat(), 0);
+    backward(pass);
 }
 
 void Trace::normalise(std::int64_t layer) {
@@ -94,8 +146,8 @@ void Trace::normalise(std::int64_t layer) {
     }
     Backend& backend = network_->backend();
     const LayerShape& l = shape(layer);
-    const Matrix<float> y = output(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, l.outputs);
+    const Matrix<float> y = made(layer);
+    const Matrix<float> z = before_normalisation(layer);
     const Matrix<float> running = network_->running_statistics(layer);
     const Vector<float> scale = network_->scale(layer), shift = network_->shift(layer);
     const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
@@ -116,6 +168,9 @@ void Trace::normalise(std::int64_t layer) {
         const Matrix<float> now = statistics.row_range(2 * group, 2);
         backend.normalise(y.row_range(group * rows, rows), now, z.row_range(group * rows, rows),
                           rows, scale, shift);
+        if (!training_) {
+            continue;
+        }
         // PyTorch keeps the unbiased variance.
         const auto n = static_cast<float>(rows);
         const float unbiased = rows > 1 ? n / (n - 1) : 1.0f;
@@ -132,16 +187,16 @@ void Trace::append_closeness(std::int64_t layer) {
     const LayerShape& l = shape(layer);
     LayerMemory& kept = memory(layer);
     const Matrix<float> features =
-        kept.closeness_features.matrix(rows_, l.closeness_columns * l.closeness_size);
-    const Matrix<float> closeness = kept.closeness.matrix(rows_, l.closeness_columns);
-    const Matrix<float> width = kept.width.matrix(rows_, l.width());
-    backend.linear_forward(features, output(layer), network_->closeness_weight(layer), {}, {});
+        rows_of(kept.closeness_features, l.closeness_columns * l.closeness_size);
+    const Matrix<float> closeness = rows_of(kept.closeness, l.closeness_columns);
+    const Matrix<float> width = rows_of(kept.width, l.width());
+    backend.linear_forward(features, made(layer), network_->closeness_weight(layer), {}, {});
     const std::int64_t rows = group_rows();
     for (std::int64_t group = 0; group < groups_; ++group) {
         backend.minibatch_closeness(closeness.row_range(group * rows, rows),
                                     features.row_range(group * rows, rows));
     }
-    backend.copy_columns(width, 0, output(layer), 0, l.outputs);
+    backend.copy_columns(width, 0, made(layer), 0, l.outputs);
     backend.copy_columns(width, l.outputs, closeness, 0, l.closeness_columns);
 }
 
@@ -158,18 +213,23 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     };
     const Vector<float> d_scale = wanted(network_->scale(layer), 0);
     const Vector<float> d_shift = wanted(network_->shift(layer), 1);
-    if (!gradients.empty() && !training_ && l.normalisation == Normalisation::batch) {
+    if (!gradients.empty() && !training_ && !batch_statistics_ &&
+        l.normalisation == Normalisation::batch) {
         throw std::logic_error("Trace: gradients of parameters are those of a training pass");
     }
     if (folds(layer)) {
         return; // the weights take it down
+    }
+    if (!memory(layer).normalised_gradient.empty() && !pass.tangents) {
+        backend.copy(memory(layer).normalised_gradient.data, gradient(layer).data,
+                     static_cast<std::size_t>(gradient(layer).size()) * sizeof(float));
     }
     if (of_maps(layer) || (!by_own_statistics(layer) && l.normalisation == Normalisation::batch)) {
         normalise_maps_gradient(layer, d_scale, d_shift, accumulate && !gradients.empty());
         return;
     }
     const Matrix<float> d = gradient(layer);
-    const Matrix<float> z = memory(layer).before_normalisation.matrix(rows_, l.outputs);
+    const Matrix<float> z = before_normalisation(layer);
     const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
     const bool virtual_batch = l.normalisation == Normalisation::virtual_batch;
     const std::int64_t parts = virtual_batch ? 1 : groups_;
@@ -189,11 +249,11 @@ void Trace::closeness_gradient(std::int64_t layer, const Backward& pass) {
     const LayerShape& l = shape(layer);
     LayerMemory& kept = memory(layer);
     const std::int64_t numbers = l.closeness_columns * l.closeness_size;
-    const Matrix<float> d_width = kept.width_gradient.matrix(rows_, l.width());
-    const Matrix<float> d_closeness = kept.closeness.matrix(rows_, l.closeness_columns);
-    const Matrix<float> features = kept.closeness_features.matrix(rows_, numbers);
-    const Matrix<float> d_features = kept.features_gradient.matrix(rows_, numbers);
-    const Matrix<float> through = kept.through_features.matrix(rows_, l.outputs);
+    const Matrix<float> d_width = rows_of(kept.width_gradient, l.width());
+    const Matrix<float> d_closeness = rows_of(kept.closeness, l.closeness_columns);
+    const Matrix<float> features = rows_of(kept.closeness_features, numbers);
+    const Matrix<float> d_features = rows_of(kept.features_gradient, numbers);
+    const Matrix<float> through = rows_of(kept.through_features, l.outputs);
     const Matrix<float> d = gradient(layer);
     const Matrix<float> weight = network_->closeness_weight(layer);
     // The closeness itself is not needed any more: its place takes its gradient.
@@ -207,12 +267,12 @@ void Trace::closeness_gradient(std::int64_t layer, const Backward& pass) {
     if (!gradients.empty()) {
         backend.linear_weight_gradient(
             {network_->gradient_of(gradients, weight.data), weight.rows, weight.columns}, {},
-            d_features, output(layer), pass.accumulate);
+            d_features, made(layer), pass.accumulate);
     }
     backend.copy_columns(d, 0, d_width, 0, l.outputs);
     backend.linear_input_gradient(through, d_features, weight, {}, {});
     backend.weighted_sum(d.flat(), d.flat(), 1, through.flat(), 1, {}, 0);
-    backend.activation_gradient(d, d, output(layer), epilogue(layer));
+    backend.activation_gradient(d, d, made(layer), epilogue(layer));
 }
 
 } // namespace patchforge

@@ -39,7 +39,7 @@ std::vector<float> discriminator_scores(Backend& backend, const std::filesystem:
     }
     const std::int64_t count = images.count();
     const std::vector<std::int64_t> order = PhiloxSequence(seed).sample(count, count);
-    Trace pass(network, batch, false);
+    Trace pass(network, batch, {.training = false, .backward = false});
     DeviceArray<float> seen(backend, batch * pixels);
     DeviceArray<std::int32_t> seen_labels(backend, batch);
     ClassColumns columns;

@@ -41,7 +41,9 @@ PictureDistance::PictureDistance(Backend& backend, std::span<const std::uint8_t>
     if (options_.features) {
         const std::int64_t width = options_.features->feature_count();
         target_features_ = options_.features->features(targets);
-        pass_ = std::make_unique<Trace>(options_.features->network(), batch);
+        pass_ = std::make_unique<Trace>(options_.features->network(), batch,
+                                        TraceUse{.training = false});
+        pass_->keep(options_.features->network().layer_count() - 2);
         for (DeviceArray<float>* array : {&scaled_, &d_scaled_}) {
             *array = DeviceArray<float>(backend, batch * pixels);
         }

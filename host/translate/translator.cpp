@@ -19,7 +19,8 @@ constexpr std::int64_t batch = 16;
 
 struct Translator::Sized {
     Sized(Backend& backend, NetworkShape shape, const TensorFile& weights)
-        : network(backend, std::move(shape)), pass(network, batch, false),
+        : network(backend, std::move(shape)),
+          pass(network, batch, TraceUse{.training = false, .backward = false}),
           in(backend, batch * network.shape().inputs()) {
         network.load_weights(weights, weights.name);
     }

@@ -197,6 +197,13 @@ class CpuBackend final : public Backend {
     void normalise_maps_by_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
                                     Matrix<const float> statistics, const MapSets& sets,
                                     Vector<const float> scale, const Epilogue& previous) override;
+    void normalise_maps_tangent(Matrix<float> ty, Vector<double> sums, Matrix<const float> t,
+                                Matrix<const float> x, Matrix<const float> statistics,
+                                const MapSets& sets, Vector<const float> scale) override;
+    void normalise_maps_curvature(Matrix<float> dx, Vector<float> d_scale, Vector<double> sums,
+                                  Matrix<const float> dy, Matrix<const float> t,
+                                  Matrix<const float> x, Matrix<const float> statistics,
+                                  const MapSets& sets, Vector<const float> scale) override;
 
     // minibatch.cpp
     void minibatch_closeness(Matrix<float> o, Matrix<const float> m) override;

@@ -165,4 +165,83 @@ void CpuBackend::normalise_maps_by_gradient(Matrix<float> dx, Matrix<const float
     });
 }
 
+void CpuBackend::normalise_maps_tangent(Matrix<float> ty, Vector<double>, Matrix<const float> t,
+                                        Matrix<const float> x, Matrix<const float> statistics,
+                                        const MapSets& sets, Vector<const float> scale) {
+    const std::int64_t plane = sets.extent.plane();
+    const auto elements = static_cast<double>(sets.elements());
+    pool_.parallel_for(sets.count(x.rows), [&](std::int64_t set) {
+        const float mean = statistics.data[set];
+        const double inverse = inverse_deviation(statistics.data[statistics.columns + set]);
+        double of_set[2] = {}; // sums of t and of t (x - mean)
+        for_planes(sets, set, [&](std::int64_t, std::int64_t, std::int64_t first) {
+            vector_.moments_of_gradient(t.data + first, x.data + first, plane, mean, of_set);
+        });
+        const double shift = -inverse * of_set[0] / elements;
+        const double slope = -inverse * inverse * inverse * of_set[1] / elements;
+        for_planes(sets, set, [&](std::int64_t, std::int64_t c, std::int64_t first) {
+            const double factor = scale.empty() ? 1.0 : double{scale.data[c]};
+            vector_.standardise_gradient(ty.data + first, t.data + first, x.data + first, plane,
+                                         mean, static_cast<float>(factor * inverse),
+                                         static_cast<float>(factor * shift),
+                                         static_cast<float>(factor * slope));
+        });
+    });
+}
+
+// sums [B, C, 5]: of dy, dy N, t, t N and dy t over each plane.
+void CpuBackend::normalise_maps_curvature(Matrix<float> dx, Vector<float> d_scale,
+                                          Vector<double> sums, Matrix<const float> dy,
+                                          Matrix<const float> t, Matrix<const float> x,
+                                          Matrix<const float> statistics, const MapSets& sets,
+                                          Vector<const float> scale) {
+    const std::int64_t channels = sets.extent.channels;
+    const std::int64_t plane = sets.extent.plane();
+    const auto elements = static_cast<double>(sets.elements());
+    pool_.parallel_for(sets.count(x.rows), [&](std::int64_t set) {
+        const float mean = statistics.data[set];
+        const float inverse = inverse_deviation(statistics.data[statistics.columns + set]);
+        const auto scale_of = [&](std::int64_t c) { return scale.empty() ? 1.0f : scale.data[c]; };
+        double means[5] = {}; // of g, g N, t, t N and g t over the set
+        for_planes(sets, set, [&](std::int64_t row, std::int64_t c, std::int64_t first) {
+            double* const of_plane = sums.data + 5 * (row * channels + c);
+            std::fill(of_plane, of_plane + 5, 0.0);
+            vector_.moments_of_gradient(dy.data + first, x.data + first, plane, mean, of_plane);
+            vector_.moments_of_gradient(t.data + first, x.data + first, plane, mean, of_plane + 2);
+            of_plane[1] *= inverse;
+            of_plane[3] *= inverse;
+            for (std::int64_t i = first; i < first + plane; ++i) {
+                of_plane[4] += double{dy.data[i]} * t.data[i];
+            }
+            for (const int k : {0, 1, 4}) {
+                means[k] += scale_of(c) * of_plane[k] / elements;
+            }
+            means[2] += of_plane[2] / elements;
+            means[3] += of_plane[3] / elements;
+        });
+        const auto slope = static_cast<float>(
+            inverse * (means[4] - means[0] * means[2] - means[1] * means[3])); // mean of g T
+        const auto mean_g = static_cast<float>(means[0]), mean_gn = static_cast<float>(means[1]);
+        const auto mean_t = static_cast<float>(means[2]), mean_tn = static_cast<float>(means[3]);
+        for_planes(sets, set, [&](std::int64_t row, std::int64_t c, std::int64_t first) {
+            double* const of_plane = sums.data + 5 * (row * channels + c);
+            of_plane[0] = inverse * (of_plane[4] - means[2] * of_plane[0] - means[3] * of_plane[1]);
+            const float factor = scale_of(c);
+            for (std::int64_t i = first; i < first + plane; ++i) {
+                const float normalised = (x.data[i] - mean) * inverse;
+                const float of_t = (t.data[i] - mean_t - normalised * mean_tn) * inverse;
+                const float of_g = (factor * dy.data[i] - mean_g - normalised * mean_gn) * inverse;
+                dx.data[i] -= (normalised * slope + mean_gn * of_t + mean_tn * of_g) * inverse;
+            }
+        });
+    });
+    for (std::int64_t c = 0; c < d_scale.size; ++c) {
+        double of_scale = d_scale.data[c];
+        for (std::int64_t row = 0; row < x.rows; ++row) {
+            of_scale += sums.data[5 * (row * channels + c)];
+        }
+        d_scale.data[c] = static_cast<float>(of_scale);
+    }
+}
+
 } // namespace patchforge

@@ -197,6 +197,13 @@ class CudaBackend : public Backend {
     void normalise_maps_by_gradient(Matrix<float> dx, Matrix<const float> dy, Matrix<const float> x,
                                     Matrix<const float> statistics, const MapSets& sets,
                                     Vector<const float> scale, const Epilogue& previous) override;
+    void normalise_maps_tangent(Matrix<float> ty, Vector<double> sums, Matrix<const float> t,
+                                Matrix<const float> x, Matrix<const float> statistics,
+                                const MapSets& sets, Vector<const float> scale) override;
+    void normalise_maps_curvature(Matrix<float> dx, Vector<float> d_scale, Vector<double> sums,
+                                  Matrix<const float> dy, Matrix<const float> t,
+                                  Matrix<const float> x, Matrix<const float> statistics,
+                                  const MapSets& sets, Vector<const float> scale) override;
 
     // minibatch.cu
     void minibatch_closeness(Matrix<float> o, Matrix<const float> m) override;
@@ -348,6 +355,12 @@ class CudaBackend : public Backend {
     Precision precision_of(std::int64_t rows) const {
         return rows >= rounded_from_rows ? precision_ : Precision::float32;
     }
+
+    // normalise_maps.cu: what a gradient through sets' statistics needs of their planes and of them.
+    void sum_map_gradient(Vector<double> sums, Vector<float> d_scale, Vector<float> d_shift,
+                          Matrix<const float> dy, Matrix<const float> x,
+                          Matrix<const float> statistics, const MapSets& sets,
+                          Vector<const float> scale, bool accumulate);
 
     // linear_cublas.cu: the operations of linear layers with cuBLAS's products.
     void cublas_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,

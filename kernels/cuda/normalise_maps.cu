@@ -15,17 +15,14 @@
 // A plane is summed by a block, or by a warp where it is short.
 #include <algorithm>
 
-#include "kernels/cuda/column_sum.h"
 #include "kernels/cuda/cuda_backend.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/epilogue.h"
 #include "kernels/cuda/instructions.h"
-#include "kernels/cuda/plane_sum.h"
+#include "kernels/cuda/map_sums.h"
 
 namespace patchforge::cuda {
 namespace {
-
-constexpr unsigned most_rows_of_grid = 65535;
 
 // sums[2 p], sums[2 p + 1] = those of plane p.
 __device__ auto store_pairs(double* sums) {
@@ -40,10 +37,6 @@ __device__ std::int64_t first_of_set(const MapSets& sets, std::int64_t row, int 
     return (row / sets.rows * sets.rows * sets.extent.channels +
             channel / sets.channels * sets.channels) *
            sets.extent.plane();
-}
-
-__device__ float inverse_deviation(float variance) {
-    return 1.0f / sqrtf(normalisation_epsilon + variance);
 }
 
 template <unsigned warps>
@@ -87,23 +80,6 @@ __global__ void __launch_bounds__(reduction_block)
     sum_over_planes<warps>(planes, plane, storage, terms, store_pairs(sums));
 }
 
-// Adds the sums of plane at(m) times weight(m) over the members m = 0 ... of a set or a channel; the
-// warps of a block take every eighth.
-template <class Plane, class Weight>
-__device__ void sum_over_members(double (&value)[2], const double* sums, int members, bool inside,
-                                 ColumnSumStorage<2>& storage, const Plane& at,
-                                 const Weight& weight) {
-    value[0] = value[1] = 0.0;
-    if (inside) {
-        for (int m = static_cast<int>(threadIdx.x / 32); m < members; m += warps_per_block) {
-            const double* of_plane = sums + 2 * at(m);
-            value[0] += weight(m) * of_plane[0];
-            value[1] += weight(m) * of_plane[1];
-        }
-    }
-    sum_over_warps(value, storage);
-}
-
 // A block owns 32 sets that lie side by side in a picture, and every gridDim.y-th part of the batch:
 // all of them in their order where statistics run.
 __global__ void __launch_bounds__(reduction_block)
@@ -125,7 +101,7 @@ __global__ void __launch_bounds__(reduction_block)
             [&](int m) {
                 return first_plane + m / sets.channels * sets.extent.channels + m % sets.channels;
             },
-            [](int) { return 1.0; });
+            [](int, int) { return 1.0; });
         if (writes) {
             const double distance = value[0] / elements; // of the mean from the origin
             const double squares = value[1] / elements - distance * distance;
@@ -166,7 +142,7 @@ __global__ void __launch_bounds__(reduction_block)
                 return (part * sets.rows + m / sets.channels) * channels + s * sets.channels +
                        m % sets.channels;
             },
-            [&](int m) {
+            [&](int m, int) {
                 return scale == nullptr ? 1.0 : scale[s * sets.channels + m % sets.channels];
             });
         if (s < across && threadIdx.x < 32) {
@@ -178,22 +154,10 @@ __global__ void __launch_bounds__(reduction_block)
             static_cast<int>((blockIdx.x - blocks_of_sets) * columns_per_block + threadIdx.x % 32);
         sum_over_members(
             value, sums, static_cast<int>(rows), c < channels, storage,
-            [&](int m) { return std::int64_t{m} * channels + c; }, [](int) { return 1.0; });
+            [&](int m) { return std::int64_t{m} * channels + c; }, [](int, int) { return 1.0; });
         if (c < channels && threadIdx.x < 32) {
             d_shift[c] = static_cast<float>((accumulate ? d_shift[c] : 0.0) + value[0]);
             d_scale[c] = static_cast<float>((accumulate ? d_scale[c] : 0.0) + value[1]);
-        }
-    }
-}
-
-// Calls body(element of the row, channel) for the elements of a thread's quad that lie in the row.
-template <class Body>
-__device__ void for_quad_of_row(unsigned first, unsigned columns, unsigned plane,
-                                const Body& body) {
-    PATCHFORGE_UNROLL
-    for (unsigned i = 0; i < 4; ++i) {
-        if (first + i < columns) {
-            body(i, static_cast<int>((first + i) / plane));
         }
     }
 }
@@ -263,25 +227,6 @@ __global__ void __launch_bounds__(256)
     }
 }
 
-LaunchShape plane_shape(std::int64_t planes, std::int64_t plane, Stream stream, const char* name,
-                        double bytes, double operations) {
-    return {.grid = blocks_for_planes(planes, plane),
-            .block = reduction_block,
-            .shared_bytes = sizeof(BlockSumStorage<2>),
-            .stream = stream,
-            .name = name,
-            .work = {bytes, operations}};
-}
-
-LaunchShape element_shape(Matrix<const float> x, Stream stream, const char* name, double bytes,
-                          double operations) {
-    return {.grid = {blocks_for(x.columns, 4 * 256),
-                     static_cast<unsigned>(std::min<std::int64_t>(x.rows, most_rows_of_grid))},
-            .stream = stream,
-            .name = name,
-            .work = {bytes, operations}};
-}
-
 } // namespace
 
 void CudaBackend::normalise_maps(Matrix<float> y, Matrix<float> statistics,
@@ -295,8 +240,8 @@ void CudaBackend::normalise_maps(Matrix<float> y, Matrix<float> statistics,
     const std::int64_t parts = x.rows / sets.rows;
     const bool runs = !running.values.empty();
     launch(sets.extent.plane() >= plane_of_block ? map_moments_kernel<8> : map_moments_kernel<1>,
-           plane_shape(planes, sets.extent.plane(), stream_, "map_moments",
-                       4.0 * x.size() + 16.0 * planes, 4.0 * x.size()),
+           plane_shape<2>(planes, sets.extent.plane(), stream_, "map_moments",
+                          4.0 * x.size() + 16.0 * planes, 4.0 * x.size()),
            sums.data, x.data, sets, planes);
     launch(
         map_statistics_kernel,
@@ -328,20 +273,19 @@ void CudaBackend::normalise_maps_by(Matrix<float> y, Matrix<const float> x,
         epilogue);
 }
 
-void CudaBackend::normalise_maps_gradient(Matrix<float> dx, Vector<float> d_scale,
-                                          Vector<float> d_shift, Vector<double> sums,
-                                          Matrix<const float> dy, Matrix<const float> x,
-                                          Matrix<const float> statistics, const MapSets& sets,
-                                          Vector<const float> scale, const Epilogue& previous,
-                                          bool accumulate) {
-    sets.validate(x.rows);
+// sums = those of every plane, then those of every set; d_scale and d_shift, unless empty.
+void CudaBackend::sum_map_gradient(Vector<double> sums, Vector<float> d_scale,
+                                   Vector<float> d_shift, Matrix<const float> dy,
+                                   Matrix<const float> x, Matrix<const float> statistics,
+                                   const MapSets& sets, Vector<const float> scale,
+                                   bool accumulate) {
     const std::int64_t planes = x.rows * sets.extent.channels;
     const std::int64_t count = sets.count(x.rows);
     double* const totals = sums.data + 2 * planes;
     launch(sets.extent.plane() >= plane_of_block ? map_gradient_sums_kernel<8>
                                                  : map_gradient_sums_kernel<1>,
-           plane_shape(planes, sets.extent.plane(), stream_, "map_gradient_sums",
-                       8.0 * x.size() + 16.0 * planes + 8.0 * count, 5.0 * x.size()),
+           plane_shape<2>(planes, sets.extent.plane(), stream_, "map_gradient_sums",
+                          8.0 * x.size() + 16.0 * planes + 8.0 * count, 5.0 * x.size()),
            sums.data, dy.data, x.data, statistics.data, sets, planes, count);
     launch(map_totals_kernel,
            {.grid = blocks_for(sets.across(), columns_per_block) *
@@ -356,12 +300,23 @@ void CudaBackend::normalise_maps_gradient(Matrix<float> dx, Vector<float> d_scal
                      8.0 * planes}},
            totals, d_scale.data_or_null(), d_shift.data_or_null(), sums.data, scale.data_or_null(),
            sets, x.rows, accumulate);
+}
+
+void CudaBackend::normalise_maps_gradient(Matrix<float> dx, Vector<float> d_scale,
+                                          Vector<float> d_shift, Vector<double> sums,
+                                          Matrix<const float> dy, Matrix<const float> x,
+                                          Matrix<const float> statistics, const MapSets& sets,
+                                          Vector<const float> scale, const Epilogue& previous,
+                                          bool accumulate) {
+    sets.validate(x.rows);
+    sum_map_gradient(sums, d_scale, d_shift, dy, x, statistics, sets, scale, accumulate);
+    const std::int64_t count = sets.count(x.rows);
     const bool vectors = quad_access(x.columns, {dx.data, dy.data, x.data});
     launch(vectors ? map_gradient_kernel<true> : map_gradient_kernel<false>,
            element_shape(x, stream_, "map_gradient",
                          12.0 * x.size() + 24.0 * count + 4.0 * scale.size, 10.0 * x.size()),
-           dx.data, dy.data, x.data, statistics.data, totals, scale.data_or_null(), sets, x.rows,
-           previous);
+           dx.data, dy.data, x.data, statistics.data, sums.data + 2 * x.rows * sets.extent.channels,
+           scale.data_or_null(), sets, x.rows, previous);
 }
 
 void CudaBackend::normalise_maps_by_gradient(Matrix<float> dx, Matrix<const float> dy,

@@ -58,6 +58,26 @@ struct NormaliseMapsOperations {
                                             Matrix<const float> x, Matrix<const float> statistics,
                                             const MapSets& sets, Vector<const float> scale,
                                             const Epilogue& previous) = 0;
+
+    // How y before its epilogue changes where x changes along t, statistics included: with N the
+    // normalised x and means over the set, which may have a single element here,
+    //     ty = scale[c] T    T = (t - mean(t) - N mean(t N)) / sqrt(v + 1e-5).
+    // ty may be t, not x.
+    virtual void normalise_maps_tangent(Matrix<float> ty, Vector<double> sums,
+                                        Matrix<const float> t, Matrix<const float> x,
+                                        Matrix<const float> statistics, const MapSets& sets,
+                                        Vector<const float> scale) = 0;
+
+    // The gradient of <dy, ty> by x and scale, for constants dy and t, added to dx and d_scale (which
+    // may be empty): with g = scale[c] dy, G made of g as T is of t, and means over the set
+    //     dx -= (N mean(g T) + mean(g N) T + mean(t N) G) / sqrt(v + 1e-5)    d_scale[c] += sum of dy T.
+    // docs/derivations/gradient_penalty.md derives it. dx is none of dy, t and x. `sums` is room for
+    // sets.curvature_sums(B) numbers.
+    virtual void normalise_maps_curvature(Matrix<float> dx, Vector<float> d_scale,
+                                          Vector<double> sums, Matrix<const float> dy,
+                                          Matrix<const float> t, Matrix<const float> x,
+                                          Matrix<const float> statistics, const MapSets& sets,
+                                          Vector<const float> scale) = 0;
 };
 
 } // namespace patchforge

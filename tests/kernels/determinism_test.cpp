@@ -276,6 +276,18 @@ class EveryOperation {
             add_plane("normalise_maps_gradient", dx);
             add_plane("normalise_maps_gradient, scale", d_scale);
             add_plane("normalise_maps_gradient, shift", d_shift);
+            const auto more = GuardedArray<double>::output(backend_, sets.curvature_sums(rows));
+            const Floats tangent = output(rows * columns);
+            backend_.normalise_maps_tangent(tangent.matrix(rows, columns), more.view(),
+                                            dy.matrix(rows, columns), x.matrix(rows, columns),
+                                            statistics.matrix(2, count), sets, scale.view());
+            backend_.normalise_maps_curvature(
+                dx.matrix(rows, columns), d_scale.view(), more.view(), dy.matrix(rows, columns),
+                tangent.matrix(rows, columns), x.matrix(rows, columns), statistics.matrix(2, count),
+                sets, scale.view());
+            add_plane("normalise_maps_tangent", tangent);
+            add_plane("normalise_maps_curvature", dx);
+            add_plane("normalise_maps_curvature, scale", d_scale);
         }
         const Floats d_film = output(rows * 2 * channels), d_strength = output(channels);
         const Floats dx = output(rows * columns);

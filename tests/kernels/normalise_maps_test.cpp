@@ -213,6 +213,71 @@ TEST_P(NormaliseMapsTest, Gradient) {
     }
 }
 
+TEST_P(NormaliseMapsTest, Tangent) {
+    for (const Case& c : cases()) {
+        for (const bool affine : {true, false}) {
+            SCOPED_TRACE(describe(c.name, c.batch, "affine", affine));
+            const Problem p(backend(), c, 441, affine);
+            p.forward(p.output(), p.x_device);
+            const oracle::DoubleMatrix expected =
+                oracle::normalise_maps_tangent({p.rows, p.columns, p.x}, {p.rows, p.columns, p.dy},
+                                               p.sets, oracle::to_double(p.scale));
+            const auto tangent = [&](const Floats& ty, const Floats& t) {
+                backend().normalise_maps_tangent(p.of(ty), p.sums.view(), p.of(t), p.of(p.x_device),
+                                                 p.statistics_view(), p.sets,
+                                                 p.scale_device.view());
+            };
+            const Floats ty = p.output();
+            tangent(ty, p.dy_device);
+            expect_close(ty.values(), expected.values, 4e-5, "ty");
+            const Floats in_place = Floats::changing(backend(), p.dy, p.shift_of_memory);
+            tangent(in_place, in_place);
+            EXPECT_EQ(in_place.values(), ty.values());
+        }
+    }
+}
+
+// Against differences of <dy, tangent>.
+TEST_P(NormaliseMapsTest, Curvature) {
+    for (const Case& c : cases()) {
+        for (const bool affine : {true, false}) {
+            SCOPED_TRACE(describe(c.name, c.batch, "affine", affine));
+            const Problem p(backend(), c, 451, affine);
+            p.forward(p.output(), p.x_device);
+            const std::int64_t channels = affine ? p.sets.extent.channels : 0;
+            const std::vector<float> t = random_values(455, p.rows * p.columns);
+            const Floats t_device = Floats::input(backend(), t, p.shift_of_memory);
+            const auto sums =
+                GuardedArray<double>::output(backend(), p.sets.curvature_sums(p.rows));
+            const Floats dx = Floats::changing(backend(), std::vector<float>(p.x.size(), 0.5f),
+                                               p.shift_of_memory);
+            const Floats d_scale = Floats::changing(
+                backend(), std::vector<float>(static_cast<std::size_t>(channels), 0.25f), 1);
+            backend().normalise_maps_curvature(p.of(dx), d_scale.view(), sums.view(),
+                                               p.of(p.dy_device), p.of(t_device), p.of(p.x_device),
+                                               p.statistics_view(), p.sets, p.scale_device.view());
+
+            oracle::DoubleMatrix x(p.rows, p.columns, p.x);
+            const oracle::DoubleMatrix along(p.rows, p.columns, t);
+            auto scale = oracle::to_double(p.scale);
+            const auto loss = [&] {
+                return dot(p.dy, oracle::normalise_maps_tangent(x, along, p.sets, scale).values);
+            };
+            const auto without = [](std::vector<float> numbers, float start) {
+                for (float& number : numbers) {
+                    number -= start;
+                }
+                return numbers;
+            };
+            // Second derivatives of sets of two numbers reach some hundreds.
+            expect_slopes(
+                x.values, without(dx.values(), 0.5f), loss, 1e-4, "x",
+                [](std::size_t) { return 1.0; }, 60);
+            expect_slopes(scale, without(d_scale.values(), 0.25f), loss, 4e-5, "scale");
+        }
+    }
+}
+
 // A map far from zero keeps its digits; a constant one becomes its channel's shift.
 TEST_P(NormaliseMapsTest, LargeMeansAndConstantMaps) {
     const Case c{"instance", 2, {{2, 5, 7}, 1, 1}};

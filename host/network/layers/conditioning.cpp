@@ -20,6 +20,7 @@ class Channels final : public LinearLayer {
     std::string text() const override {
         return fmt::format("channels {} {}", first_, out_.channels);
     }
+    bool backward_reads_input() const override { return false; }
     Extent out() const override { return out_; }
     bool is_module() const override { return false; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,

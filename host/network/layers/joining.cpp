@@ -13,6 +13,7 @@ class Add final : public LinearLayer {
     explicit Add(Extent extent) : extent_(extent) {}
 
     std::string text() const override { return "add"; }
+    bool backward_reads_input() const override { return false; }
     Extent out() const override { return extent_; }
     std::size_t sources() const override { return 2; }
     bool is_module() const override { return false; }
@@ -37,6 +38,7 @@ class Concatenation final : public LinearLayer {
     Concatenation(Extent first, Extent second) : first_(first), second_(second) {}
 
     std::string text() const override { return "concat"; }
+    bool backward_reads_input() const override { return false; }
     Extent out() const override {
         return {first_.channels + second_.channels, first_.height, first_.width};
     }
@@ -64,6 +66,7 @@ class View final : public LinearLayer {
     explicit View(Extent extent) : extent_(extent) {}
 
     std::string text() const override { return "view " + extent_.text(); }
+    bool backward_reads_input() const override { return false; }
     Extent out() const override { return extent_; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
                  Vector<const float>, Vector<const float>, const Epilogue&,

@@ -28,6 +28,7 @@ class Pooling final : public Layer, public TangentRule {
         return text + (pool_.ceil_mode ? " ceil" : "");
     }
     Extent out() const override { return pool_.out(); }
+    bool backward_reads_input() const override { return pool_.kind == PoolKind::maximum; }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
                  Vector<const float>, Vector<const float>, const Epilogue&,
                  const LayerPass&) const override {

@@ -17,6 +17,7 @@ class Resampling final : public LinearLayer {
     }
 
     std::string text() const override { return text_; }
+    bool backward_reads_input() const override { return false; }
     Extent out() const override { return rule_.out(); }
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
                  Vector<const float>, Vector<const float>, const Epilogue&,

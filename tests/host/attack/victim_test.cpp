@@ -44,7 +44,7 @@ class VictimTest : public ::testing::TestWithParam<const char*> {
     // The network itself, on inputs that were not scaled.
     std::vector<float> network_answers(const ClassifierModel& model, const std::vector<float>& x) {
         const std::int64_t rows = static_cast<std::int64_t>(x.size()) / model.pixels();
-        Trace pass(model.network(), rows, false);
+        Trace pass(model.network(), rows, {.backward = false});
         const DeviceArray<float> input = on_device(x);
         const Matrix<float> out = pass.forward(input.matrix(rows, model.pixels()));
         std::vector<float> host(static_cast<std::size_t>(out.size()));

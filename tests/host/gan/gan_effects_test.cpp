@@ -257,7 +257,7 @@ TEST_F(GanTricks, ConditionalNetworksAreToldTheClass) {
     EXPECT_EQ(trainer.discriminator().shape().inputs(), pixels + 2);
     trainer.run(400);
     // Same codes, other class: darker and brighter pictures.
-    Trace pass(trainer.generator(), 2, false);
+    Trace pass(trainer.generator(), 2, {.backward = false});
     DeviceArray<float> codes(backend(), 14);
     const std::vector<float> host = {0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1};
     codes.upload(host.data(), 14);

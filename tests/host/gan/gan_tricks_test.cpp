@@ -259,14 +259,15 @@ TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
         EXPECT_THROW(options.validate(), std::invalid_argument);
     };
     refused([](GanOptions& o) { o.lambda_gp = 10, o.activation_d = Activation::tanh; });
-    refused([](GanOptions& o) { o.lambda_gp = 10, o.normalisation_d = Normalisation::batch; });
+    refused(
+        [](GanOptions& o) { o.lambda_gp = 10, o.normalisation_d = Normalisation::virtual_batch; });
     refused([](GanOptions& o) { o.lambda_gp = 10, o.closeness_columns = 8; });
     refused([](GanOptions& o) {
         o.closeness_columns = 8, o.normalisation_d = Normalisation::virtual_batch;
     });
     refused([](GanOptions& o) { o.batch_size = 1, o.normalisation_g = Normalisation::batch; });
     refused([](GanOptions& o) { o.lambda_gp = 10, o.r1 = 1; });
-    refused([](GanOptions& o) { o.r1 = 1, o.normalisation_d = Normalisation::batch; });
+    refused([](GanOptions& o) { o.r1 = 1, o.normalisation_d = Normalisation::virtual_batch; });
     refused([](GanOptions& o) { o.one_fake = o.feature_matching = true; });
     refused([](GanOptions& o) { o.ema_warmup = true; });
     refused(

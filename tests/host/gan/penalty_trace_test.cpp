@@ -4,6 +4,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 
@@ -54,8 +55,10 @@ class PenaltyTrace : public testing::BackendTest {
             if (network.shape().layers[static_cast<std::size_t>(l)].has_weights()) {
                 all.push_back(network.weight(l).flat());
             }
-            if (!network.bias(l).empty()) {
-                all.push_back(network.bias(l));
+            for (const Vector<float> one : {network.bias(l), network.scale(l), network.shift(l)}) {
+                if (!one.empty()) {
+                    all.push_back(one);
+                }
             }
         }
         return all;
@@ -68,20 +71,24 @@ TEST_P(PenaltyTrace, ThreeStepsFollowPyTorch) {
     const nlohmann::json trace = nlohmann::json::parse(file);
     const std::int64_t rows = trace["rows"];
     for (const nlohmann::json& run : trace["runs"]) {
-        SCOPED_TRACE(run["kind"].dump());
+        SCOPED_TRACE(run["kind"].dump() + run["network"].dump());
         const bool r1 = run["kind"] == "r1";
-        Network d(backend(), network_shape_from_description(trace["network"]));
+        Network d(backend(), network_shape_from_description(run["network"]));
         d.initialise(0, 1);
         for (std::size_t k = 0; k < tensors(d).size(); ++k) {
+            const auto& scales = run["scales"];
+            const double start = std::count(scales.begin(), scales.end(), k) > 0 ? 1 : 0;
             std::vector<float> numbers;
             for (std::int64_t i = 0; i < tensors(d)[k].size; ++i) {
                 numbers.push_back(static_cast<float>(
-                    0.3 * std::cos(0.5 * static_cast<double>(i) + static_cast<double>(k))));
+                    start + 0.3 * std::cos(0.5 * static_cast<double>(i) + static_cast<double>(k))));
             }
             upload(tensors(d)[k], numbers);
         }
-        upload_unit(d.spectral_u(0), 1.0, 0.4);
-        upload_unit(d.spectral_v(0), 0.8, 0.1);
+        if (d.shape().layers.front().spectral) {
+            upload_unit(d.spectral_u(0), 1.0, 0.4);
+            upload_unit(d.spectral_v(0), 0.8, 0.1);
+        }
 
         const std::int64_t pixels = d.shape().inputs();
         DeviceArray<float> samples(backend(), 2 * rows * pixels), between(backend(), rows * pixels);

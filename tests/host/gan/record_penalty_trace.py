@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Records penalty_trace.json: three steps of a discriminator with convolutions, a residual sum and
-spectral normalisation under WGAN-GP and under R1, in PyTorch in float64, for penalty_trace_test.cpp to
-follow. The penalty's gradient is PyTorch's own, by torch.autograd.grad with create_graph.
+"""Records penalty_trace.json: three steps of discriminators with convolutions, a residual sum and
+normalisation (spectral; of batches, pictures and groups) under WGAN-GP and under R1, in PyTorch in
+float64, for penalty_trace_test.cpp to follow. The penalty's gradient is PyTorch's own, by
+torch.autograd.grad with create_graph.
 
     python3 tests/host/gan/record_penalty_trace.py > tests/host/gan/penalty_trace.json
 """
@@ -9,22 +10,33 @@ import json
 import math
 
 import torch
-from torch.nn.functional import avg_pool2d, conv2d, leaky_relu, linear, softplus
+from torch.nn.functional import (avg_pool2d, batch_norm, conv2d, group_norm, instance_norm,
+                                 leaky_relu, linear, softplus)
 
 ROWS, STEPS, RATE, SLOPE = 3, 3, 0.01, 0.2
 IN = (3, 9, 8)
-SHAPES = [(4, 3, 4, 4), (4,), (4, 4, 3, 3), (4,), (1, 16)]
-TEXT = ("3x9x8; conv 3>4 k4 s2 p1 spectral leaky_relu as=half; conv 4>4 k3 p1 leaky_relu; add half "
-        "leaky_relu; pool average k2; linear 16>1 nobias")
+# In the order of the layers: weight, bias, scale, shift.
+PLAIN = {"text": "3x9x8; conv 3>4 k4 s2 p1 spectral leaky_relu as=half; conv 4>4 k3 p1 leaky_relu; "
+                 "add half leaky_relu; pool average k2; linear 16>1 nobias",
+         "shapes": [(4, 3, 4, 4), (4,), (4, 4, 3, 3), (4,), (1, 16)], "scales": []}
+# No bias where a mean is taken away at once: its gradient is rounding, of which Adam makes whole steps.
+NORMALISED = {"text": "3x9x8; conv 3>4 k4 s2 p1 leaky_relu as=half; conv 4>4 k3 p1 nobias "
+                      "norm=group:2 leaky_relu; conv 4>4 k3 p1 nobias norm=instance leaky_relu; conv "
+                      "4>4 k3 p1 nobias norm=batch; add half leaky_relu; pool average k2; linear 16>1 "
+                      "nobias",
+              "shapes": [(4, 3, 4, 4), (4,), (4, 4, 3, 3), (4,), (4,), (4, 4, 3, 3), (4, 4, 3, 3),
+                         (4,), (4,), (1, 16)],
+              "scales": [3, 7]}
 
 
 def wave(count, frequency, phase):
     return torch.sin(frequency * torch.arange(count, dtype=torch.float64) + phase)
 
 
-def weights():
-    return [(0.3 * torch.cos(0.5 * torch.arange(math.prod(shape), dtype=torch.float64) + k))
-            .reshape(shape).requires_grad_() for k, shape in enumerate(SHAPES)]
+def weights(network):
+    return [(0.3 * torch.cos(0.5 * torch.arange(math.prod(shape), dtype=torch.float64) + k)
+             + (k in network["scales"])).reshape(shape).requires_grad_()
+            for k, shape in enumerate(network["shapes"])]
 
 
 class Spectral:
@@ -44,14 +56,25 @@ class Spectral:
         return weight / (self.u @ matrix @ self.v)
 
 
+def normalised(p, x):
+    """Patches and fakes come in one at a time, each a batch of its own."""
+    half = leaky_relu(conv2d(x, p[0], p[1], stride=2, padding=1), SLOPE)
+    h = leaky_relu(group_norm(conv2d(half, p[2], padding=1), 2, p[3], p[4]), SLOPE)
+    h = leaky_relu(instance_norm(conv2d(h, p[5], padding=1)), SLOPE)
+    h = batch_norm(conv2d(h, p[6], padding=1), None, None, p[7], p[8], True)
+    return linear(avg_pool2d(leaky_relu(h + half, SLOPE), 2).flatten(1), p[9])
+
+
 def discriminate(p, spectral, x, training):
+    if spectral is None:
+        return torch.cat([normalised(p, part) for part in x.split(ROWS)])
     half = leaky_relu(conv2d(x, spectral(p[0], training), p[1], stride=2, padding=1), SLOPE)
     h = leaky_relu(leaky_relu(conv2d(half, p[2], p[3], padding=1), SLOPE) + half, SLOPE)
     return linear(avg_pool2d(h, 2).flatten(1), p[4])
 
 
-def train(kind, weight):
-    p, spectral = weights(), Spectral(4, 48)
+def train(network, kind, weight):
+    p, spectral = weights(network), Spectral(4, 48) if network is PLAIN else None
     adam = torch.optim.Adam(p, lr=RATE, betas=(0.5, 0.999))
     numbers = ROWS * math.prod(IN)
     real = wave(numbers, 0.7, 0.3).reshape(ROWS, *IN)
@@ -78,10 +101,12 @@ def train(kind, weight):
         steps.append({"loss": loss.item(), "penalty": penalty.item(),
                       "gradient_norms": [t.grad.norm().item() for t in p]})
         adam.step()
-    return {"kind": kind, "weight": weight, "steps": steps,
+    return {"network": network["text"], "scales": network["scales"], "kind": kind, "weight": weight,
+            "steps": steps,
             "end": [[float(f"{v:.9g}") for v in t.detach().reshape(-1).tolist()] for t in p]}
 
 
 torch.set_default_dtype(torch.float64)
-print(json.dumps({"torch": torch.__version__, "network": TEXT, "rows": ROWS, "lr": RATE,
-                  "runs": [train("wgan-gp", 10.0), train("r1", 2.0)]}))
+print(json.dumps({"torch": torch.__version__, "rows": ROWS, "lr": RATE,
+                  "runs": [train(network, kind, weight) for network in (PLAIN, NORMALISED)
+                           for kind, weight in (("wgan-gp", 10.0), ("r1", 2.0))]}))
