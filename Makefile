@@ -78,7 +78,7 @@ $B/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) -c $< -o $@
 %/data/jpeg.cpp.o %/tests/data/jpeg_test.cpp.o: BASE += $(if $(JPEG),-DPATCHFORGE_JPEG)
-%/data/plain_png.cpp.o: BASE += $(if $(DEFLATE),-DPATCHFORGE_DEFLATE)
+%/data/plain_png.cpp.o %/data/crc.cpp.o: BASE += $(if $(DEFLATE),-DPATCHFORGE_DEFLATE)
 
 $B/host/ranks/job.cpp.o: BASE += $(if $(MPI_FLAGS),-DPATCHFORGE_MPI $(MPI_FLAGS:-I%=-isystem %))
 

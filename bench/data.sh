@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # How fast patches are read: packing a folder of PNG files, and starting a training on a set of the full data set's size
-# (277,524 patches of 3 x 50 x 50, as links to fewer files), as a page.
+# (277,524 patches of 3 x 50 x 50, hard links to fewer files), as a page.
 #
 #     bench/data.sh [OUT.md]          FILES=20000 PATCHES=277524 ROUNDS=5 WORK=build/bench_data PROGRAM=build/patchforge
 set -euo pipefail
@@ -49,7 +49,7 @@ for number, file in zip(range(patches), itertools.cycle(files)):
     if number % 1000 < 2:
         for name in "01":
             (work / "full" / patient / name).mkdir(parents=True, exist_ok=True)
-    (folder / f"{patient}_idx5_x{number % 1000}_y1_class{label}.png").symlink_to(file.resolve())
+    (folder / f"{patient}_idx5_x{number % 1000}_y1_class{label}.png").hardlink_to(file)
 LINKS
 full=$("$program" pack "$work/full" --out "$work/full.pfs" | sed -n 's/^\(in .*\)/\1/p')
 start=$(starting | summary)
@@ -63,7 +63,7 @@ start=$(starting | summary)
     echo "|---|--:|"
     echo "| packing $files PNG files of 3 x 50 x 50, one thread, patches/s | $one |"
     echo "| the same, a thread a core | $all |"
-    echo "| packing $patches files (links to those), a thread a core | $full |"
+    echo "| packing $patches files (hard links to those), a thread a core | $full |"
     echo "| start of a training on $patches packed patches to the end of its first iteration, s | $start |"
 } > "$out.aside"
 mv "$out.aside" "$out"

@@ -246,7 +246,7 @@ void AtomicFile::seek(std::uint64_t offset) {
     position_ = offset;
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(OnDisk on_disk) {
     if (stream_) {
         const int status = ::close(descriptor_);
         descriptor_ = -1;
@@ -256,7 +256,7 @@ void AtomicFile::commit() {
         return;
     }
     // Filesystems may report a full disk only here.
-    if (::fsync(descriptor_) != 0) {
+    if (on_disk == OnDisk::at_commit && ::fsync(descriptor_) != 0) {
         fail(target_, "bring the file to the disk", errno);
     }
     if (::rename(temporary_.c_str(), target_.c_str()) != 0) {
@@ -264,6 +264,9 @@ void AtomicFile::commit() {
     }
     ::close(descriptor_);
     descriptor_ = -1;
+    if (on_disk == OnDisk::later) {
+        return;
+    }
     // The rename itself lives in the folder. Some filesystems cannot sync folders: not an error.
     const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder >= 0) {
@@ -297,10 +300,23 @@ void remove_own_temporaries() {
     }
 }
 
-void write_file_atomically(const fs::path& path, std::span<const std::uint8_t> bytes) {
+void bring_to_disk(const fs::path& folder) {
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const int status = descriptor < 0 ? -1 : ::syncfs(descriptor);
+    const int error = errno;
+    if (descriptor >= 0) {
+        ::close(descriptor);
+    }
+    if (status != 0) {
+        fail(folder, "bring its files to the disk", error);
+    }
+}
+
+void write_file_atomically(const fs::path& path, std::span<const std::uint8_t> bytes,
+                           OnDisk on_disk) {
     AtomicFile file(path);
     file.write(bytes);
-    file.commit();
+    file.commit(on_disk);
 }
 
 void write_file_atomically(const fs::path& path, std::string_view text) {

@@ -8,11 +8,18 @@
 
 namespace patchforge {
 
+/// When a file that was committed is there after a loss of power, too. Killed processes and full disks
+/// are no matter of this.
+enum class OnDisk {
+    at_commit, ///< for what cannot be made again: two waits for the disk a file
+    later, ///< of many files: when bring_to_disk() or the system does it; until then such a file may be lost or empty
+};
+
 /// A file that appears under its name whole or not at all.
 ///
 /// Bytes go to a temporary beside the target (`<name>.<pid>-<n>.partial`). `commit()` brings them
-/// to the disk (fsync), renames the temporary over the target and syncs the folder. Without
-/// `commit()` the destructor removes the temporary and whatever stood under the name stays.
+/// to the disk (fsync), renames the temporary over the target and syncs the folder; with
+/// OnDisk::later it only renames. Without `commit()` the destructor removes the temporary and whatever stood under the name stays.
 /// A target that is a symbolic link is followed: the file it points to is replaced.
 /// A process that is killed leaves the temporary, never a broken target; the next process that makes
 /// a file in that folder takes the temporary back.
@@ -40,7 +47,7 @@ class AtomicFile {
     std::uint64_t position() const { return position_; }
 
     /// Call once, last.
-    void commit();
+    void commit(OnDisk on_disk = OnDisk::at_commit);
 
   private:
     std::filesystem::path target_;
@@ -52,8 +59,13 @@ class AtomicFile {
 };
 
 /// A whole file in one call. The folder of `path` must exist.
-void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes);
+void write_file_atomically(const std::filesystem::path& path, std::span<const std::uint8_t> bytes,
+                           OnDisk on_disk = OnDisk::at_commit);
 void write_file_atomically(const std::filesystem::path& path, std::string_view text);
+
+/// All files within a folder that were committed with OnDisk::later, and whatever else the file system
+/// has not written yet (syncfs). Throws as AtomicFile does.
+void bring_to_disk(const std::filesystem::path& folder);
 
 /// Removes the temporaries in a folder that processes left which are no more.
 void remove_abandoned_temporaries(const std::filesystem::path& folder);

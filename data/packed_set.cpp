@@ -1,6 +1,7 @@
 #include "data/packed_set.h"
 
 #include "data/class_match.h"
+#include "data/crc.h"
 #include "data/escape.h"
 #include "data/file_kind.h"
 #include "data/mapped_file.h"
@@ -8,7 +9,6 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <cstring>
@@ -21,11 +21,6 @@ namespace patchforge {
 using namespace packed_set_format;
 
 namespace {
-
-/// crc32 of zlib takes 32-bit lengths; crc32_z takes any.
-std::uint32_t checksum_of(const std::uint8_t* bytes, std::uint64_t count) {
-    return static_cast<std::uint32_t>(crc32_z(0, bytes, count));
-}
 
 /// Throws with the file's name and what is wrong with it. For files that are packed sets: only these
 /// may be written again.
@@ -111,7 +106,7 @@ void check_header(const Header& header, std::uint64_t size, const Complaint& com
         complain(fmt::format("written in format version {}, this patchforge reads version {}",
                              header.version, version));
     }
-    if (checksum_of(header.signature, header_bytes - 4) != header.checksum) {
+    if (crc_of(header.signature, header_bytes - 4) != header.checksum) {
         complain("damaged: the checksum of the header does not match");
     }
     if (header.version != version || header.section_entries != section_count) {
@@ -155,8 +150,7 @@ void check_sections(const Header& header, const std::uint8_t* file, const Compla
             complain(fmt::format("damaged: the gap before the {} is not zero",
                                  section_names_for_errors[s]));
         }
-        if (s != section_pixels &&
-            checksum_of(file + entry.offset, entry.bytes) != entry.checksum) {
+        if (s != section_pixels && crc_of(file + entry.offset, entry.bytes) != entry.checksum) {
             complain(fmt::format("damaged: the checksum of the {} does not match",
                                  section_names_for_errors[s]));
         }
@@ -297,7 +291,7 @@ PackedSet PackedSet::with_classes(std::span<const std::string> class_names) cons
 
 void PackedSet::verify() const {
     const auto bytes = static_cast<std::uint64_t>(count_ * pixels_per_patch());
-    if (checksum_of(pixels_, bytes) != pixels_checksum_) {
+    if (crc_of(pixels_, bytes) != pixels_checksum_) {
         Complaint{path_}("damaged: the checksum of the pixels does not match");
     }
 }

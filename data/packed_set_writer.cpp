@@ -1,9 +1,9 @@
 #include "data/packed_set_writer.h"
 
+#include "data/crc.h"
 #include "data/packed_set_format.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <cstring>
 #include <stdexcept>
@@ -62,8 +62,7 @@ PackedSetWriter::PackedSetWriter(const std::filesystem::path& path, int channels
 }
 
 void PackedSetWriter::write_buffer() {
-    pixels_checksum_ =
-        static_cast<std::uint32_t>(crc32_z(pixels_checksum_, buffer_.data(), buffer_.size()));
+    pixels_checksum_ = crc_of(buffer_.data(), buffer_.size(), pixels_checksum_);
     file_.write(buffer_);
     buffer_.clear();
 }
@@ -115,8 +114,7 @@ void PackedSetWriter::finish(std::span<const std::string> class_names,
             (file_.position() + section_alignment - 1) / section_alignment * section_alignment;
         file_.write(std::string(start - file_.position(), '\0'));
         file_.write(bytes, count);
-        const auto checksum = crc32_z(0, static_cast<const Bytef*>(bytes), count);
-        header.sections[section] = {start, count, static_cast<std::uint32_t>(checksum), 0};
+        header.sections[section] = {start, count, crc_of(bytes, count), 0};
     };
     const auto add_integers = [&](Section section, const std::vector<std::int32_t>& values) {
         add(section, values.data(), values.size() * sizeof(std::int32_t));
@@ -134,8 +132,7 @@ void PackedSetWriter::finish(std::span<const std::string> class_names,
     add_strings(section_source_layout, string_table(layout_table));
 
     header.file_bytes = file_.position();
-    header.checksum = static_cast<std::uint32_t>(
-        crc32_z(0, reinterpret_cast<const Bytef*>(&header), header_bytes - 4));
+    header.checksum = crc_of(&header, header_bytes - 4);
     file_.seek(0);
     file_.write(&header, sizeof header);
     file_.commit();

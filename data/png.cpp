@@ -1,6 +1,5 @@
 #include "data/png.h"
 
-#include "data/atomic_file.h"
 #include "data/plain_png.h"
 
 #include <fmt/format.h>
@@ -282,8 +281,8 @@ std::vector<std::uint8_t> encode_png(const Image& image, int compression) {
     return std::move(encoder.output);
 }
 
-void write_png(const std::filesystem::path& path, const Image& image) {
-    write_file_atomically(path, encode_png(image));
+void write_png(const std::filesystem::path& path, const Image& image, OnDisk on_disk) {
+    write_file_atomically(path, encode_png(image), on_disk);
 }
 
 } // namespace patchforge

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "data/atomic_file.h"
 #include "data/picture.h"
 
 #include <cstdint>
@@ -28,6 +29,7 @@ PictureSize png_size(std::span<const std::uint8_t> head, const std::string& name
 std::vector<std::uint8_t> encode_png(const Image& image, int compression = 6);
 
 /// encode_png to a file that appears whole or not at all.
-void write_png(const std::filesystem::path& path, const Image& image);
+void write_png(const std::filesystem::path& path, const Image& image,
+               OnDisk on_disk = OnDisk::at_commit);
 
 } // namespace patchforge

@@ -172,16 +172,20 @@ void run(Call call) {
                               latents.begin() + last * generator.latent_dim()},
                              first);
         // Compressing and writing take longer than making them.
-        for_each_parallel(
-            folders.empty() ? 0 : last - first, call.device.backend.threads, [&](std::int64_t i) {
-                if (SharedRows::mine(first + i)) {
-                    write_png(file_of(first + i), images[static_cast<std::size_t>(i)]);
-                }
-            });
+        for_each_parallel(folders.empty() ? 0 : last - first, call.device.backend.threads,
+                          [&](std::int64_t i) {
+                              if (SharedRows::mine(first + i)) {
+                                  write_png(file_of(first + i), images[static_cast<std::size_t>(i)],
+                                            OnDisk::later);
+                              }
+                          });
         if (!call.grid.empty()) {
             std::move(images.begin(), images.end(), std::back_inserter(shown));
         }
         bar.update(last);
+    }
+    if (!folders.empty()) { // each rank its own pictures, before the list says that they are whole
+        bring_to_disk(fakes);
     }
     if (!call.grid.empty() && SharedRows::writes()) {
         write_png(call.grid, image_grid(shown, call.nrow));

@@ -151,10 +151,11 @@ void run(const Call& call) {
         for (std::size_t i = first; i < end; ++i) {
             const std::filesystem::path file = out.path() / (all[i].name + ".png");
             std::filesystem::create_directories(file.parent_path());
-            write_png(file, made[i - first]);
+            write_png(file, made[i - first], OnDisk::later);
         }
         bar.update(static_cast<std::int64_t>(end));
     }
+    bring_to_disk(out.path());
     out.complete();
     print_line(fmt::format("{} pictures in {}", all.size(), call.out));
     if (!faults.empty()) {

@@ -14,9 +14,10 @@
 namespace patchforge {
 namespace {
 
-// Sum of (scale * p + 1)^3 over `count` products, in four sums side by side, as one alone would wait
-// for itself.
-double sum_of_cubes(const double* products, std::int64_t count, double scale) {
+// Sum of (scale * p + 1)^3 over `count` products, in float64 whatever these are in, in four sums side by side, as one
+// alone would wait for itself.
+template <class Number>
+double sum_of_cubes(const Number* products, std::int64_t count, double scale) {
     double sums[4] = {};
     const auto cube = [&](std::int64_t i) {
         const double base = products[i] * scale + 1;
@@ -44,37 +45,45 @@ struct OwnSums {
     double all() const { return diagonal + 2 * above; }
 };
 
-OwnSums own_sums(const std::vector<double>& x, std::int64_t n, std::int64_t d) {
-    std::vector<double> products(n * n);
+template <class Number>
+OwnSums own_sums(const std::vector<Number>& x, std::int64_t n, std::int64_t d) {
+    std::vector<Number> products(n * n);
     multiply_by_own_transpose(products.data(), x.data(), n, d);
     OwnSums sums;
     for (std::int64_t i = 0; i < n; ++i) {
-        const double* const row = products.data() + i * n + i;
+        const Number* const row = products.data() + i * n + i;
         sums.diagonal += sum_of_cubes(row, 1, 1 / static_cast<double>(d));
         sums.above += sum_of_cubes(row + 1, n - i - 1, 1 / static_cast<double>(d));
     }
     return sums;
 }
 
-double cross_sum(const std::vector<double>& x, std::int64_t m, const std::vector<double>& y,
+template <class Number>
+double cross_sum(const std::vector<Number>& x, std::int64_t m, const std::vector<Number>& y,
                  std::int64_t n, std::int64_t d) {
-    std::vector<double> products(m * n);
+    std::vector<Number> products(m * n);
     multiply_transposed(products.data(), x.data(), y.data(), m, n, d);
     return sum_of_cubes(products.data(), m * n, 1 / static_cast<double>(d));
+}
+
+// Of x[rows, d] and y[other_rows, d].
+template <class Number>
+KernelDiscrepancy discrepancy(const std::vector<Number>& x, const std::vector<Number>& y,
+                              std::int64_t rows, std::int64_t other_rows, std::int64_t d) {
+    const OwnSums xx = own_sums(x, rows, d), yy = own_sums(y, other_rows, d);
+    const double m = static_cast<double>(rows), n = static_cast<double>(other_rows);
+    const double cross = 2 * cross_sum(x, rows, y, other_rows, d) / (m * n);
+    return {2 * xx.above / (m * (m - 1)) + 2 * yy.above / (n * (n - 1)) - cross,
+            xx.all() / (m * m) + yy.all() / (n * n) - cross};
 }
 
 } // namespace
 
 KernelDiscrepancy kernel_discrepancy(const Features& first, const Features& second) {
     check_pair(first, second, 2);
-    const std::int64_t d = first.dimension;
-    const std::vector<double> x(first.values.begin(), first.values.end());
-    const std::vector<double> y(second.values.begin(), second.values.end());
-    const OwnSums xx = own_sums(x, first.count, d), yy = own_sums(y, second.count, d);
-    const double m = static_cast<double>(first.count), n = static_cast<double>(second.count);
-    const double cross = 2 * cross_sum(x, first.count, y, second.count, d) / (m * n);
-    return {2 * xx.above / (m * (m - 1)) + 2 * yy.above / (n * (n - 1)) - cross,
-            xx.all() / (m * m) + yy.all() / (n * n) - cross};
+    return discrepancy(std::vector<double>(first.values.begin(), first.values.end()),
+                       std::vector<double>(second.values.begin(), second.values.end()), first.count,
+                       second.count, first.dimension);
 }
 
 KernelDistance kernel_distance(const Features& reference, const Features& generated,
@@ -93,8 +102,9 @@ KernelDistance kernel_distance(const Features& reference, const Features& genera
         PhiloxSequence random(options.seed, subset);
         const auto from_reference = random.sample(reference.count, result.subset_size);
         const auto from_generated = random.sample(generated.count, result.subset_size);
-        estimates[subset] = kernel_discrepancy(take_rows(reference, from_reference),
-                                               take_rows(generated, from_generated))
+        estimates[subset] = discrepancy(take_rows(reference, from_reference).values,
+                                        take_rows(generated, from_generated).values,
+                                        result.subset_size, result.subset_size, reference.dimension)
                                 .unbiased;
     });
     result.mean = std::accumulate(estimates.begin(), estimates.end(), 0.0) / result.subsets;

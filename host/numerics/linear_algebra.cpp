@@ -51,6 +51,17 @@ void accumulate_transposed_product(double* out, const double* a, const double* b
     cblas_dgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, k, 1.0, a, m, b, n, 1.0, out, n);
 }
 
+void multiply_transposed(float* out, const float* a, const float* b, std::int64_t m, std::int64_t n,
+                         std::int64_t k) {
+    hold_to_one_thread();
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0f, a, k, b, k, 0.0f, out, n);
+}
+
+void multiply_by_own_transpose(float* out, const float* a, std::int64_t n, std::int64_t k) {
+    hold_to_one_thread();
+    cblas_ssyrk(CblasRowMajor, CblasUpper, CblasNoTrans, n, k, 1.0f, a, k, 0.0f, out, n);
+}
+
 void multiply(float* out, const float* a, const float* b, std::int64_t m, std::int64_t n,
               std::int64_t k) {
     hold_to_one_thread();

@@ -24,7 +24,10 @@ void multiply(double* out, const double* a, const double* b, std::int64_t m, std
 void accumulate_transposed_product(double* out, const double* a, const double* b, std::int64_t m,
                                    std::int64_t n, std::int64_t k);
 
-// The same in float32, for networks: out[m,n] = a[m,k] b[k,n]
+// The same in float32, for networks and the products of many rows.
+void multiply_transposed(float* out, const float* a, const float* b, std::int64_t m, std::int64_t n,
+                         std::int64_t k);
+void multiply_by_own_transpose(float* out, const float* a, std::int64_t n, std::int64_t k);
 void multiply(float* out, const float* a, const float* b, std::int64_t m, std::int64_t n,
               std::int64_t k);
 

@@ -288,8 +288,11 @@ void OutputFolder::append(const std::string& line) {
 }
 
 void OutputFolder::hear(const fs::path& made) {
-    const fs::path path =
-        real_path(made.parent_path().empty() ? "." : made.parent_path()) / made.filename();
+    if (made.parent_path() != heard_in_.first || heard_in_.second.empty()) {
+        heard_in_ = {made.parent_path(),
+                     real_path(made.parent_path().empty() ? "." : made.parent_path())};
+    }
+    const fs::path path = heard_in_.second / made.filename();
     if (is_within(path, path_)) {
         const std::string name = path.lexically_relative(path_).string();
         std::error_code ignored; // what was there before and is in no list is somebody else's

@@ -77,6 +77,8 @@ class OutputFolder {
     std::filesystem::path aside_; // empty: none
     FolderLock lock_;
     std::set<std::string> made_; // relative to path_
+    // The folder of the file heard of last, as it was named and without links: thousands of files follow each other in one.
+    std::pair<std::filesystem::path, std::filesystem::path> heard_in_;
     bool complete_ = false;
     NewFileListener listener_; // the last to be made, the first to go
 };

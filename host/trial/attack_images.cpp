@@ -59,7 +59,7 @@ SavedImages save_images(const fs::path& folder, const AttackResult& result, cons
             name = fmt::format("{:06}_{}", i, own.size() < 240 ? name : ".png");
         }
         const auto levels = patch_of(result, set, i);
-        write_png(within / name, image_of(levels, format));
+        write_png(within / name, image_of(levels, format), OnDisk::later);
         const Image back = read_picture(within / name, format.channels);
         ++saved.files;
         saved.changed_on_disk +=
@@ -69,6 +69,7 @@ SavedImages save_images(const fs::path& folder, const AttackResult& result, cons
             saved.outside_ball += std::abs(int{back.pixels[p]} - int{origin[p]}) > radius;
         }
     }
+    bring_to_disk(folder);
     return saved;
 }
 

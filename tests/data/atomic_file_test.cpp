@@ -49,6 +49,25 @@ TEST_F(AtomicFileTest, AnOlderFileStaysUntilCommit) {
     EXPECT_EQ(files(), 1);
 }
 
+TEST_F(AtomicFileTest, FilesThatGoToTheDiskLaterAppearWholeToo) {
+    const fs::path path = folder_ / "a.bin";
+    const std::vector<std::uint8_t> bytes{1, 2, 3};
+    write_file_atomically(path, "old");
+    {
+        AtomicFile file(path);
+        file.write(bytes);
+        EXPECT_EQ(read_text(path), "old");
+        file.commit(OnDisk::later);
+    }
+    EXPECT_EQ(read_text(path), "\1\2\3");
+    write_file_atomically(folder_ / "b.bin", bytes, OnDisk::later);
+    bring_to_disk(folder_);
+    EXPECT_EQ(files(), 2);
+    EXPECT_EQ(read_text(folder_ / "b.bin"), "\1\2\3");
+    const std::string error = error_of([&] { bring_to_disk(folder_ / "missing"); });
+    EXPECT_TRUE(error.starts_with((folder_ / "missing").string() + ": cannot bring")) << error;
+}
+
 TEST_F(AtomicFileTest, SeekingBackFillsAHeader) {
     const fs::path path = folder_ / "a.bin";
     AtomicFile file(path);
