@@ -89,7 +89,7 @@ $B/kernels/cpu/%.cpp.o: BASE += -O3 -fno-trapping-math
 # templates take long to optimise: -O0 saves 40 %), the host's thin loops and the tests. The evaluation's
 # loops over features and the operations stay at -O2.
 $B/host/cli/%.cpp.o: BASE += -O0
-$(foreach folder,attack classifier files gan model network options page privacy ranks run study sweep train trial,$(eval $B/host/$(folder)/%.cpp.o: BASE += -O1))
+$(foreach folder,attack classifier files gan model network options page privacy ranks run session study sweep train trial,$(eval $B/host/$(folder)/%.cpp.o: BASE += -O1))
 $B/simt/tests/host/%.cpp.o $B/simt/tests/data/%.cpp.o: BASE += -O0
 $B/simt/tests/kernels/%.cpp.o $B/simt/tests/oracle/%.cpp.o: BASE += -O1
 

@@ -4,8 +4,6 @@
 #include "host/cli/json_output.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
-#include "host/ranks/job.h"
-#include "host/ranks/shared_rows.h"
 #include "host/trial/attack_job.h"
 
 namespace patchforge {
@@ -14,25 +12,21 @@ Verb attack_verb() {
     struct Call {
         DataOptions data;
         AttackJob job;
-        JsonOutput json;
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "attack", .summary = "forge images that fool a classifier"};
     describe_data(verb.options, call->data.usually(Part::test));
     describe(verb.options, call->job);
-    call->json.describe(verb.options);
     verb.examples = {"attack --model runs/classifier --data patches --method fgsm,pgd --out attack",
                      "attack --models runs/plain,runs/hardened --data patches --eps 4/255,8/255"};
-    verb.in_ranks = true;
-    verb.run = [call] {
+    verb.shares_rows = true;
+    answer_in_json(verb, [call](const Tell& tell) {
         call->job.validate();
-        const SharedRows shared(job_ranks());
-        call->json.begin();
         std::string document;
         call->job.document = &document;
         run_attack_job(open_set(call->data, call->job.device.backend.threads), call->job);
-        call->json.write(document);
-    };
+        tell(document);
+    });
     return verb;
 }
 

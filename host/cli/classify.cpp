@@ -18,7 +18,6 @@
 #include "host/model/classifier_members.h"
 #include "host/options/device_options.h"
 #include "host/page/figure_text.h"
-#include "host/ranks/job.h"
 #include "host/ranks/shared_rows.h"
 
 namespace patchforge {
@@ -32,7 +31,6 @@ struct Call {
     std::vector<std::string> pictures;
     std::string csv;
     std::int64_t show = 20;
-    JsonOutput json;
 };
 
 struct Pictures {
@@ -74,9 +72,7 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
                           set.pixels() + set.count() * set.pixels_per_patch());
 }
 
-void run(Call& call) {
-    const SharedRows shared(job_ranks());
-    call.json.begin();
+void run(Call& call, const Tell& tell) {
     const auto backend = call.device.make();
     const auto members = load_members(*backend, call.model, call.reading);
     call.reading.refuse_unheeded();
@@ -180,7 +176,7 @@ void run(Call& call) {
         document["called"][format.class_names[k]] = counts[k];
     }
     document["pictures"] = std::move(rows);
-    call.json.write(json_text(document));
+    tell(json_text(document));
     if (!faults.empty()) {
         throw std::runtime_error(fmt::format("{} of {} not classified: {}", faults.size(),
                                              call.pictures.size(), fmt::join(faults, "\n  ")));
@@ -201,13 +197,12 @@ Verb classify_verb() {
     options.group("Output");
     options.text("csv", call->csv, "FILE", "file for the whole table");
     options.number("show", call->show, {0, 1000000000}, "rows printed");
-    call->json.describe(options);
+    answer_in_json(verb, [call](const Tell& tell) { run(*call, tell); });
     describe(options, call->device);
     verb.examples = {
         "classify patch.png --model runs/classifier",
         "classify fakes other.pfs --model runs/classifier --csv verdicts.csv --show 5"};
-    verb.in_ranks = true;
-    verb.run = [call] { run(*call); };
+    verb.shares_rows = true;
     return verb;
 }
 

@@ -19,6 +19,7 @@
 #include "host/cli/standard_streams.h"
 #include "host/cli/verb.h"
 #include "host/ranks/job.h"
+#include "host/ranks/shared_rows.h"
 #include "host/run/interrupt.h"
 #include "host/run/version.h"
 
@@ -169,6 +170,7 @@ void Line::run() {
                 fmt::format("{}: is required: {}", option.flag(), option.help));
         }
     }
+    const SharedRows shared(verb.shares_rows ? job_ranks() : nullptr);
     verb.run();
 }
 
@@ -310,7 +312,7 @@ int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
         if (help.app->parsed()) {
             print_help(app, help, lines);
         } else {
-            if (job_ranks() && !called->verb.in_ranks) {
+            if (job_ranks() && !called->verb.in_ranks && !called->verb.shares_rows) {
                 throw std::invalid_argument(
                     fmt::format("{}: is work for one process; start it without mpirun and srun",
                                 called->verb.name));

@@ -210,8 +210,7 @@ Finding precisions() {
             ""};
 }
 
-void run(JsonOutput& json) {
-    json.begin();
+void run(const Tell& tell) {
     const Finding graphics = gpu();
     int problems = 0;
     nlohmann::ordered_json findings = nlohmann::ordered_json::array();
@@ -229,7 +228,7 @@ void run(JsonOutput& json) {
     }
     print_line(problems == 0 ? "No problems found."
                              : fmt::format("{} to fix, see above.", problems));
-    json.write(json_text({{"findings", findings}, {"problems", problems}}));
+    tell(json_text({{"findings", findings}, {"problems", problems}}));
 }
 
 } // namespace
@@ -239,9 +238,7 @@ Verb doctor_verb() {
               .summary =
                   "what this machine offers, which device is taken, and how to fix problems"};
     verb.examples = {"doctor", "doctor > machine.txt"};
-    auto json = std::make_shared<JsonOutput>();
-    json->describe(verb.options);
-    verb.run = [json] { run(*json); };
+    answer_in_json(verb, run);
     return verb;
 }
 

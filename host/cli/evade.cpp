@@ -13,19 +13,16 @@ Verb evade_verb() {
     struct Call {
         DataOptions data;
         EvasionJob job;
-        JsonOutput json;
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "evade", .summary = "ask classifiers about generated fakes"};
     describe_data(verb.options, call->data.usually(Part::test), DataNeed::optional);
     describe(verb.options, call->job);
-    call->json.describe(verb.options);
     verb.examples = {"evade --generator runs/gan --models runs/classifier --data patches",
                      "evade --generator runs/gan --models runs/a,runs/b --search target=1 "
                      "--against runs/b --out evasion"};
-    verb.run = [call] {
+    answer_in_json(verb, [call](const Tell& tell) {
         call->job.validate();
-        call->json.begin();
         std::string document;
         call->job.document = &document;
         std::optional<PackedSet> set;
@@ -33,8 +30,8 @@ Verb evade_verb() {
             set = open_set(call->data, call->job.device.backend.threads);
         }
         run_evasion(set ? &*set : nullptr, call->job);
-        call->json.write(document);
-    };
+        tell(document);
+    });
     return verb;
 }
 

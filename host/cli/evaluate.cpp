@@ -22,11 +22,10 @@
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
 #include "host/page/report.h"
-#include "host/ranks/job.h"
 #include "host/ranks/shared_rows.h"
-#include "host/run/output_folder.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
+#include "host/session/session.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {
@@ -51,7 +50,6 @@ struct Call {
     std::int64_t tstr_epochs = 15;
     bool real_or_fake = false;
     std::int64_t real_or_fake_iterations = 400;
-    std::shared_ptr<JsonOutput> json = std::make_shared<JsonOutput>();
 };
 
 // What is measured, and where it came from.
@@ -151,8 +149,7 @@ void settle_split(Call& call, const PackedSet& set) {
     call.split_seed = held_out.seed;
 }
 
-void run(Call call) {
-    const SharedRows shared(job_ranks());
+void run(Call call, const Tell& tell) {
     if (call.run.empty() == call.generated.empty()) {
         throw std::invalid_argument("--run, --generated: give one of them, a GAN's run folder or a "
                                     "folder of generated PNG files");
@@ -166,10 +163,8 @@ void run(Call call) {
             "--out: missing; weights have no folder of their own, name one for the results");
     }
     refuse_pipes(out);
-    if (!is_run_folder(out)) {
-        OutputFolder::check(out, "evaluate", {}, Earlier::kept);
-    }
-    call.json->begin();
+    const ResultsPlace place{.verb = "evaluate", .out = out};
+    place.check();
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     settle_split(call, set);
     if (call.tstr && call.test_patients == 0) {
@@ -234,10 +229,7 @@ void run(Call call) {
     if (!SharedRows::writes()) {
         return;
     }
-    std::optional<OutputFolder> folder; // a run's own folder has its list in the run
-    if (!is_run_folder(out)) {
-        folder.emplace(out, "evaluate", OutputFolder::Inputs(), Earlier::kept);
-    }
+    Session session(place);
     std::vector<MetricResult> lines = evaluation.lines();
     if (taught) {
         fmt::print("\n{}", synthetic_training_table(*taught));
@@ -278,15 +270,11 @@ void run(Call call) {
                      {"features of", call.features},
                      {"seed", std::to_string(call.seed)},
                      {"device", backend->description()}});
-    report.write(std::filesystem::path(out) / "evaluation.html");
-    if (folder) {
-        folder->complete();
-    }
-    fmt::print("Look at {}/evaluation.html\n", out);
-    call.json->write(json_text({{"generated", fakes.source},
-                                {"n_generated", generated.count()},
-                                {"n_reference", training.count()},
-                                {"measures", measures}}));
+    session.complete(report, "evaluation.html");
+    tell(json_text({{"generated", fakes.source},
+                    {"n_generated", generated.count()},
+                    {"n_reference", training.count()},
+                    {"measures", measures}}));
 }
 
 } // namespace
@@ -319,7 +307,7 @@ Verb evaluate_verb() {
         .number("tstr_epochs", call->tstr_epochs, {1, 100000},
                 "passes of that classifier over its patches")
         .beside("tstr");
-    call->json->describe(options);
+    answer_in_json(verb, [call](const Tell& tell) { run(*call, tell); });
     options.toggle("real_or_fake", call->real_or_fake,
                    "train small networks to tell fakes from real patches, beside real from real");
     options
@@ -333,8 +321,7 @@ Verb evaluate_verb() {
     verb.examples = {"evaluate --run runs/gan --data patches",
                      "evaluate --generated fakes --data patches --features runs/classifier "
                      "--test-patients 20 --tstr --out results"};
-    verb.in_ranks = true;
-    verb.run = [call] { run(*call); };
+    verb.shares_rows = true;
     return verb;
 }
 

@@ -18,10 +18,9 @@
 #include "host/options/device_options.h"
 #include "host/page/image_grid.h"
 #include "host/privacy/data_card.h"
-#include "host/ranks/job.h"
 #include "host/ranks/shared_rows.h"
-#include "host/run/output_folder.h"
 #include "host/run/progress.h"
+#include "host/session/session.h"
 
 namespace patchforge {
 
@@ -87,11 +86,13 @@ void run(Call call) {
         throw std::invalid_argument(
             "--run, --weights: give one of them, a run folder or a generator's .safetensors file");
     }
-    const SharedRows shared(job_ranks());
-    const OutputFolder::Inputs inputs = {
-        {"--run", call.run}, {"--weights", call.weights}, {"--latents", call.latents}};
-    if (!call.out.empty() && SharedRows::writes()) {
-        OutputFolder::check(call.out, "generate", inputs, Earlier::removed);
+    const ResultsPlace place{
+        .verb = "generate",
+        .out = call.out,
+        .inputs = {{"--run", call.run}, {"--weights", call.weights}, {"--latents", call.latents}},
+        .earlier = Earlier::removed};
+    if (place.writes()) {
+        place.check();
     }
     const auto backend = call.device.make();
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run, call.checkpoint);
@@ -128,10 +129,7 @@ void run(Call call) {
         }
     }
 
-    std::optional<OutputFolder> out;
-    if (!call.out.empty() && SharedRows::writes()) {
-        out.emplace(call.out, "generate", inputs, Earlier::removed);
-    }
+    Session session(place);
     // With --class, each class into a folder of its own, so that readers find labels.
     const std::vector<std::int32_t> classes = generator.classes_of(latents);
     std::vector<std::filesystem::path> folders;
@@ -190,15 +188,13 @@ void run(Call call) {
     if (!call.grid.empty() && SharedRows::writes()) {
         write_png(call.grid, image_grid(shown, call.nrow));
     }
-    if (out) {
-        if (releases) {
-            for (std::int64_t i = 0; i < count; ++i) {
-                ++release.fakes[folder_of(i).lexically_relative(call.out).string()];
-            }
-            write_data_card(call.out, release);
+    if (releases && session.writes()) {
+        for (std::int64_t i = 0; i < count; ++i) {
+            ++release.fakes[folder_of(i).lexically_relative(call.out).string()];
         }
-        out->complete();
+        write_data_card(call.out, release);
     }
+    session.complete();
     print_line(fmt::format("{} fakes of {}{}{}{}{}", count, loaded.weights().string(),
                            call.out.empty() ? "" : " in ", call.out,
                            call.grid.empty() ? "" : ", grid ", call.grid));
@@ -239,7 +235,7 @@ Verb generate_verb() {
     verb.examples = {"generate --run runs/gan --out fakes --count 1000 --seed 1",
                      "generate --run runs/conditional --class all --out fakes --grid fakes.png",
                      "generate --run runs/gan --release release --count 2000"};
-    verb.in_ranks = true;
+    verb.shares_rows = true;
     verb.run = [call] { run(*call); };
     return verb;
 }

@@ -260,8 +260,7 @@ nlohmann::ordered_json json_of(const std::string& path, const Facts& facts) {
     return document;
 }
 
-void run(const std::string& path, const ModelReading& reading, JsonOutput& json) {
-    json.begin();
+void run(const std::string& path, const ModelReading& reading, const Tell& tell) {
     const Facts facts = describe(path, reading);
     reading.refuse_unheeded();
     std::size_t widest = 0;
@@ -271,7 +270,7 @@ void run(const std::string& path, const ModelReading& reading, JsonOutput& json)
     for (const auto& [name, value] : facts) {
         print_line(fmt::format("{:<{}}  {}", terminal_text(name), widest, terminal_text(value)));
     }
-    json.write(json_text(json_of(path, facts)));
+    tell(json_text(json_of(path, facts)));
 }
 
 } // namespace
@@ -280,16 +279,14 @@ Verb info_verb() {
     struct Call {
         std::string path;
         ModelReading reading;
-        JsonOutput json;
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "info", .summary = "say what a file or folder is, and its facts"};
     verb.options.argument("path", call->path,
                           "patches, .pfs, .safetensors, a checkpoint, a run, results");
     verb.examples = {"info runs/gan", "info set.pfs"};
-    call->json.describe(verb.options);
+    answer_in_json(verb, [call](const Tell& tell) { run(call->path, call->reading, tell); });
     describe(verb.options, call->reading);
-    verb.run = [call] { run(call->path, call->reading, call->json); };
     return verb;
 }
 

@@ -6,8 +6,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <utility>
 
 namespace patchforge {
 
@@ -18,41 +20,42 @@ namespace {
         "standard output: cannot be written to: {}; check where it goes", std::strerror(errno)));
 }
 
-} // namespace
-
-JsonOutput::~JsonOutput() {
-    if (output_ >= 0) {
-        ::close(output_);
-    }
-}
-
-void JsonOutput::describe(Options& options) {
-    options
-        .toggle("json", wanted_,
-                "one JSON document on standard output, everything else on standard error")
-        .unrecorded();
-}
-
-void JsonOutput::begin() {
-    if (!wanted_) {
-        return;
-    }
+// Whatever is printed from here on goes to standard error. What was standard output.
+int part_standard_output() {
     std::fflush(stdout);
-    output_ = ::dup(STDOUT_FILENO);
-    if (output_ < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    const int output = ::dup(STDOUT_FILENO);
+    if (output < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
         refuse();
     }
+    return output;
 }
 
-void JsonOutput::write(const std::string& document) {
-    const std::string text = document + '\n';
-    for (std::size_t done = 0; output_ >= 0 && done < text.size();) {
-        const ssize_t count = ::write(output_, text.data() + done, text.size() - done);
+void write_all(int output, const std::string& text) {
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t count = ::write(output, text.data() + done, text.size() - done);
         if (count < 0 && errno != EINTR) {
             refuse();
         }
         done += count > 0 ? static_cast<std::size_t>(count) : 0;
     }
+}
+
+} // namespace
+
+void answer_in_json(Verb& verb, std::function<void(const Tell&)> work) {
+    const auto wanted = std::make_shared<bool>(false);
+    verb.options
+        .toggle("json", *wanted,
+                "one JSON document on standard output, everything else on standard error")
+        .unrecorded();
+    verb.run = [wanted, work = std::move(work)] {
+        if (!*wanted) {
+            work([](const std::string&) {});
+            return;
+        }
+        const int output = part_standard_output();
+        work([output](const std::string& document) { write_all(output, document + '\n'); });
+    };
 }
 
 std::string json_text(const nlohmann::ordered_json& document) {

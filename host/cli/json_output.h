@@ -1,34 +1,21 @@
 // --json: results for programs on standard output, all that is said to people on standard error.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
-#include "host/options/options.h"
+#include "host/cli/verb.h"
 
 namespace patchforge {
 
-class JsonOutput {
-  public:
-    JsonOutput() = default;
-    ~JsonOutput();
-    JsonOutput(const JsonOutput&) = delete;
-    JsonOutput& operator=(const JsonOutput&) = delete;
+// Gets the document of a result, as text.
+using Tell = std::function<void(const std::string&)>;
 
-    // Adds --json.
-    void describe(Options& options);
-    bool wanted() const { return wanted_; }
-    // Call it before anything is printed: with --json what is printed from here on goes to standard
-    // error.
-    void begin();
-    // With --json: the document and a line end, on what was standard output. Throws
-    // std::runtime_error when it cannot be written.
-    void write(const std::string& document);
-
-  private:
-    bool wanted_ = false;
-    int output_ = -1; // what was standard output
-};
+// Sets what the verb runs and adds --json: with it, what is printed goes to standard error, and what
+// `work` tells to what was standard output, with a line end. Throws std::runtime_error when that cannot
+// be written to.
+void answer_in_json(Verb& verb, std::function<void(const Tell&)> work);
 
 // Indented; bytes that are not UTF-8 are replaced.
 std::string json_text(const nlohmann::ordered_json& document);

@@ -7,8 +7,6 @@
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/privacy/privacy_job.h"
-#include "host/ranks/job.h"
-#include "host/ranks/shared_rows.h"
 
 namespace patchforge {
 
@@ -16,31 +14,24 @@ Verb privacy_verb() {
     struct Call {
         DataOptions data;
         PrivacyJob job;
-        JsonOutput json;
     };
     auto call = std::make_shared<Call>();
     Verb verb{.name = "privacy",
               .summary = "measure what a released GAN gives away of those that it was trained on"};
     describe_data(verb.options, call->data);
     describe(verb.options, call->job);
-    call->json.describe(verb.options);
     verb.examples = {"privacy --run runs/gan --data patches",
                      "privacy --run runs/gan --data patches --features runs/classifier --json"};
-    verb.in_ranks = true;
-    verb.run = [call] {
-        const SharedRows shared(job_ranks());
-        call->json.begin();
+    verb.shares_rows = true;
+    answer_in_json(verb, [call](const Tell& tell) {
         const int threads = call->job.device.backend.threads;
         const PackedSet set = open_set(call->data, threads);
         std::optional<PackedSet> generated;
         if (!call->job.generated.empty()) {
             generated = open_all_parts(call->job.generated, call->data, threads);
         }
-        const Privacy privacy = run_privacy(set, generated ? &*generated : nullptr, call->job);
-        if (SharedRows::writes()) {
-            call->json.write(json_text(privacy.json()));
-        }
-    };
+        tell(json_text(run_privacy(set, generated ? &*generated : nullptr, call->job).json()));
+    });
     return verb;
 }
 

@@ -16,10 +16,10 @@
 #include "host/gan/gan_run.h"
 #include "host/options/data_options.h"
 #include "host/page/report.h"
-#include "host/run/output_folder.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/session/session.h"
 #include "host/translate/translate_family.h"
 #include "host/translate/translate_report.h"
 #include "host/trial/attack_job.h"
@@ -79,7 +79,8 @@ bool translate_pictures(const Call& call, const PackedSet& set, const fs::path& 
 }
 
 void run(const Call& call) {
-    OutputFolder::check(call.out, "tour", {{"--data", call.data.data}}, Earlier::aside);
+    const ResultsPlace place{"tour", call.out, {{"--data", call.data.data}}, Earlier::aside};
+    place.check();
     heading("data");
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     const bool squares = set.height() == set.width() && set.height() >= 16;
@@ -97,7 +98,7 @@ void run(const Call& call) {
     }
     GanRunOptions gan_run;
     gan.validate();
-    OutputFolder folder(call.out, "tour", {{"--data", call.data.data}}, Earlier::aside);
+    Session session(place);
     const fs::path out = (fs::path(call.out) / "").parent_path(); // without a slash at its end
     write_parameters(out,
                      encode_parameters("tour", {{"data", set.path().string()},
@@ -208,7 +209,7 @@ void run(const Call& call) {
     }
 
     page.write(out / "report.html");
-    folder.complete();
+    session.complete();
     const Metrics metrics = read_metrics(gan_run.run.out / "metrics.csv");
     heading("what came out");
     for (const std::string& sentence : verdict) {

@@ -14,9 +14,9 @@
 #include "host/cli/verbs.h"
 #include "host/options/device_options.h"
 #include "host/page/image_grid.h"
-#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/session/session.h"
 #include "host/translate/picture_pairs.h"
 #include "host/translate/translator.h"
 
@@ -93,11 +93,14 @@ void run(const Call& call) {
         throw std::invalid_argument(fmt::format(
             "--run {}: is a run of `{}`; give one of `train translate`", call.run, kind));
     }
-    OutputFolder::Inputs inputs{{"--run", call.run}};
+    ResultsPlace place{.verb = "translate",
+                       .out = call.out,
+                       .inputs = {{"--run", call.run}},
+                       .earlier = Earlier::removed};
     for (const std::string& picture : call.pictures) {
-        inputs.emplace_back("pictures", picture);
+        place.inputs.emplace_back("pictures", picture);
     }
-    OutputFolder::check(call.out, "translate", inputs, Earlier::removed);
+    place.check();
     const Parameters parameters = read_parameters(call.run);
     const TranslateOptions options = restored<TranslateOptions>(parameters);
     const auto backend = call.device.make();
@@ -137,7 +140,7 @@ void run(const Call& call) {
         throw std::runtime_error(faults.front());
     }
     check_names(all);
-    OutputFolder out(call.out, "translate", inputs, Earlier::removed);
+    Session session(place);
     ProgressBar bar("translate", std::ssize(all), "pictures");
     constexpr std::size_t at_once = 256;
     for (std::size_t first = 0; first < all.size(); first += at_once) {
@@ -149,14 +152,14 @@ void run(const Call& call) {
         }
         const std::vector<Image> made = translator.translate(sources);
         for (std::size_t i = first; i < end; ++i) {
-            const std::filesystem::path file = out.path() / (all[i].name + ".png");
+            const std::filesystem::path file = place.out / (all[i].name + ".png");
             std::filesystem::create_directories(file.parent_path());
             write_png(file, made[i - first], OnDisk::later);
         }
         bar.update(static_cast<std::int64_t>(end));
     }
-    bring_to_disk(out.path());
-    out.complete();
+    bring_to_disk(place.out);
+    session.complete();
     print_line(fmt::format("{} pictures in {}", all.size(), call.out));
     if (!faults.empty()) {
         throw std::runtime_error(fmt::format("{} of {} not translated: {}", faults.size(),

@@ -18,6 +18,7 @@ struct Verb {
     std::vector<Preset> presets{};       // what --preset takes; empty: no such option
     std::string standard_preset{};       // without --preset
     bool in_ranks = false;               // may be the work of several processes
+    bool shares_rows = false;            // so, and rows that all need are shared among them
     std::function<void()> run{};         // after the options were set
 };
 

@@ -11,7 +11,6 @@
 #include <stdexcept>
 #include <utility>
 
-#include "data/atomic_file.h"
 #include "data/class_match.h"
 #include "data/split.h"
 #include "host/classifier/classifier_options.h"
@@ -28,6 +27,7 @@
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
+#include "host/session/session.h"
 
 namespace patchforge {
 
@@ -105,9 +105,9 @@ Suspects suspects_of(const PackedSet& set, const Split& split, const PrivacyJob&
     return suspects;
 }
 
-class Session {
+class Audit {
   public:
-    Session(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job)
+    Audit(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job)
         : set_(set), job_(job), split_(split_of(set, job)), backend_(job.device.make()),
           generator_(*backend_, job.run, job.checkpoint) {
         const GeneratorFormat& format = generator_.images().format();
@@ -184,7 +184,7 @@ class Session {
     ImageSet fakes_;
 };
 
-FeatureExtractor Session::extractor() {
+FeatureExtractor Audit::extractor() {
     if (job_.features.empty()) {
         return random_extractor(suspects_.images.shape, job_.seed, job_.device.backend.threads);
     }
@@ -198,7 +198,7 @@ FeatureExtractor Session::extractor() {
     return classifier_extractor(*classifier_);
 }
 
-void Session::search() {
+void Audit::search() {
     if (job_.search_patches == 0) {
         privacy_.left_out.emplace_back("The generator was not searched (--search-patches 0).");
         return;
@@ -216,7 +216,7 @@ void Session::search() {
                              rows, privacy_.pixels, found);
 }
 
-void Session::ask_discriminator() {
+void Audit::ask_discriminator() {
     const fs::path weights = generator_.weights().parent_path() / "discriminator.safetensors";
     if (!fs::exists(weights)) {
         privacy_.left_out.emplace_back(
@@ -242,7 +242,7 @@ void Session::ask_discriminator() {
                    spread_rows(0, suspects_.images.count(), suspects_.images.count()), scores);
 }
 
-void Session::teach() {
+void Audit::teach() {
     if (job_.tstr_epochs == 0) {
         privacy_.left_out.emplace_back("No classifier was taught (--tstr-epochs 0).");
         return;
@@ -259,7 +259,7 @@ void Session::teach() {
                                      [](const std::string& what) { print_line(what); });
 }
 
-std::vector<std::pair<std::string, std::string>> Session::settings() const {
+std::vector<std::pair<std::string, std::string>> Audit::settings() const {
     return {{"generator", generator_.weights().string()},
             {"its content", privacy_.generator},
             {"fakes", privacy_.given ? job_.generated : fmt::format("{} drawn", job_.fakes)},
@@ -270,14 +270,13 @@ std::vector<std::pair<std::string, std::string>> Session::settings() const {
             {"program", version_text()}};
 }
 
-void Session::write() {
-    const fs::path out = job_.out.empty() ? job_.run : job_.out;
-    fs::create_directories(out);
+void Audit::write() {
+    Session session({.verb = "privacy", .out = job_.out.empty() ? job_.run : job_.out});
     fmt::print("{}", privacy_table(privacy_));
-    write_file_atomically(out / "privacy.json", dumped(privacy_.json(), 1) + "\n");
-    privacy_page(privacy_, suspects_, fakes_, generator_.weights().string(), settings())
-        .write(out / "privacy.html");
-    fmt::print("Look at {}/privacy.html\n", out.string());
+    session.write("privacy.json", dumped(privacy_.json(), 1) + "\n");
+    session.complete(
+        privacy_page(privacy_, suspects_, fakes_, generator_.weights().string(), settings()),
+        "privacy.html");
 }
 
 } // namespace
@@ -310,7 +309,7 @@ void describe(Options& options, PrivacyJob& job) {
 Privacy run_privacy(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job) {
     check_ranges(job);
     refuse_pipes(job.out.empty() ? job.run : job.out);
-    return Session(set, generated, job).measure();
+    return Audit(set, generated, job).measure();
 }
 
 } // namespace patchforge

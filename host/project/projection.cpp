@@ -8,7 +8,6 @@
 #include <nlohmann/json.hpp>
 #include <stdexcept>
 
-#include "data/atomic_file.h"
 #include "data/picture.h"
 #include "host/attack/latent_search.h"
 #include "host/files/json_file.h"
@@ -16,7 +15,6 @@
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
 #include "host/project/picture_distance.h"
-#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
 #include "kernels/shuffle.h"
@@ -47,9 +45,9 @@ std::vector<std::uint8_t> read_of_size(const std::string& path, const GeneratorF
         .pixels;
 }
 
-class Session {
+class Search {
   public:
-    explicit Session(const ProjectionJob& job)
+    explicit Search(const ProjectionJob& job)
         : job_(job), backend_(job.device.make()), loaded_(*backend_, job.generator, job.checkpoint),
           format_(loaded_.images().format()),
           pixels_(std::int64_t{format_.channels} * format_.height * format_.width) {
@@ -97,7 +95,7 @@ class Session {
     std::vector<Projected> results_;
 };
 
-void Session::collect(const PackedSet* set) {
+void Search::collect(const PackedSet* set) {
     if (!job_.mask.empty()) {
         mask_ = read_of_size(job_.mask, format_);
         if (std::ranges::count(mask_, 0) == std::ssize(mask_)) {
@@ -147,7 +145,7 @@ void Session::collect(const PackedSet* set) {
     }
 }
 
-double Session::levels_apart(std::size_t target, const std::uint8_t* picture) const {
+double Search::levels_apart(std::size_t target, const std::uint8_t* picture) const {
     const std::uint8_t* const wanted =
         targets_.bytes.data() + target * static_cast<std::size_t>(pixels_);
     double sum = 0;
@@ -162,7 +160,7 @@ double Session::levels_apart(std::size_t target, const std::uint8_t* picture) co
     return std::sqrt(sum / static_cast<double>(count));
 }
 
-std::vector<Projected> Session::project() {
+std::vector<Projected> Search::project() {
     ImageGenerator& images = loaded_.images();
     const std::int64_t width = images.latent_dim();
     const auto row = static_cast<std::size_t>(width);
@@ -217,7 +215,7 @@ std::vector<Projected> Session::project() {
     return results_;
 }
 
-std::vector<Image> Session::row_of(std::size_t target) const {
+std::vector<Image> Search::row_of(std::size_t target) const {
     const auto size = static_cast<std::size_t>(pixels_);
     const auto wanted = std::span(targets_.bytes).subspan(target * size, size);
     const auto found = std::span(found_).subspan(target * size, size);
@@ -232,7 +230,7 @@ std::vector<Image> Session::row_of(std::size_t target) const {
 }
 
 // Means of the groups, and what may be concluded from them.
-std::string Session::verdict() const {
+std::string Search::verdict() const {
     const auto mean_of = [&](const std::string& group) {
         double sum = 0;
         std::int64_t count = 0;
@@ -262,7 +260,7 @@ std::string Session::verdict() const {
     return text;
 }
 
-void Session::write() const {
+void Search::write() const {
     std::vector<std::vector<std::string>> rows;
     for (const Projected& result : results_) {
         rows.push_back({result.group, result.name, fmt::format("{:.2f}", result.levels),
@@ -280,7 +278,7 @@ void Session::write() const {
     if (job_.out.empty()) {
         return;
     }
-    OutputFolder out(job_.out, "project", job_.inputs(), Earlier::removed);
+    Session session(job_.place());
     nlohmann::json json = {{"program", version_text()}, {"generator", loaded_.weights().string()},
                            {"starts", job_.starts},     {"steps", job_.steps},
                            {"prior", job_.prior},       {"seed", job_.seed},
@@ -318,23 +316,24 @@ void Session::write() const {
                                              std::ssize(codes_) / std::ssize(results_)};
     const std::vector<Tensor> codes = {make_f32("latents", shape, codes_.data())};
     write_safetensors(job_.out / "codes.safetensors", codes);
-    write_file_atomically(job_.out / "projection.json", dumped(json, 1) + "\n");
-    report.write(job_.out / "report.html");
-    out.complete();
-    fmt::print("Look at {}/report.html; patchforge generate --latents {}/codes.safetensors makes "
-               "the pictures again\n",
-               job_.out.string(), job_.out.string());
+    session.write("projection.json", dumped(json, 1) + "\n");
+    session.complete(report, "report.html",
+                     fmt::format("; patchforge generate --latents {}/codes.safetensors makes the "
+                                 "pictures again",
+                                 job_.out.string()));
 }
 
 } // namespace
 
-OutputFolder::Inputs ProjectionJob::inputs() const {
-    OutputFolder::Inputs inputs = {
-        {"--run", generator}, {"--mask", mask}, {"--features", features}};
+ResultsPlace ProjectionJob::place() const {
+    ResultsPlace place{.verb = "project",
+                       .out = out,
+                       .inputs = {{"--run", generator}, {"--mask", mask}, {"--features", features}},
+                       .earlier = Earlier::removed};
     for (const std::string& picture : pictures) {
-        inputs.emplace_back("pictures", picture);
+        place.inputs.emplace_back("pictures", picture);
     }
-    return inputs;
+    return place;
 }
 
 void ProjectionJob::validate() const {
@@ -347,9 +346,7 @@ void ProjectionJob::validate() const {
         throw std::invalid_argument(
             fmt::format("--starts {}: give 1, 2, 4, 8, 16, 32 or {}", starts, LatentSearch::batch));
     }
-    if (!out.empty()) {
-        OutputFolder::check(out, "project", inputs(), Earlier::removed);
-    }
+    place().check();
 }
 
 void describe(Options& options, ProjectionJob& job) {
@@ -380,11 +377,11 @@ void describe(Options& options, ProjectionJob& job) {
 
 std::vector<Projected> run_projection(const PackedSet* set, const ProjectionJob& job) {
     job.validate();
-    Session session(job);
-    session.collect(set);
-    std::vector<Projected> results = session.project();
-    session.write();
-    session.name_faults();
+    Search search(job);
+    search.collect(set);
+    std::vector<Projected> results = search.project();
+    search.write();
+    search.name_faults();
     return results;
 }
 

@@ -11,7 +11,7 @@
 #include "data/packed_set.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
-#include "host/run/output_folder.h"
+#include "host/session/session.h"
 
 namespace patchforge {
 
@@ -33,7 +33,7 @@ struct ProjectionJob {
     DeviceOptions device;
 
     void validate() const; // std::invalid_argument naming the option
-    OutputFolder::Inputs inputs() const;
+    ResultsPlace place() const;
 };
 
 void describe(Options& options, ProjectionJob& job);

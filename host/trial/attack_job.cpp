@@ -6,7 +6,6 @@
 #include <stdexcept>
 
 #include "host/trial/attack_table.h"
-#include "host/trial/output_folder.h"
 
 namespace patchforge {
 
@@ -29,12 +28,12 @@ std::vector<fs::path> AttackJob::save_folders() const {
     return folders;
 }
 
-OutputFolder::Inputs AttackJob::inputs() const {
-    OutputFolder::Inputs inputs;
+ResultsPlace AttackJob::place() const {
+    ResultsPlace place{.verb = "attack", .out = out, .mark = "attack.json"};
     for (const std::string& model : models()) {
-        inputs.emplace_back("--model", model);
+        place.inputs.emplace_back("--model", model);
     }
-    return inputs;
+    return place;
 }
 
 double AttackJob::largest_epsilon() const {
@@ -201,10 +200,7 @@ void AttackJob::validate() const {
     if (transfer && *std::max_element(epsilons.begin(), epsilons.end()) <= 0) {
         refuse("--transfer: no budget of --eps is above 0; give one, e.g. 8/255");
     }
-    check_output_folder(out, "attack.json");
-    if (!out.empty()) {
-        OutputFolder::check(out, "attack", inputs(), Earlier::kept);
-    }
+    place().check();
 }
 
 } // namespace patchforge

@@ -11,7 +11,7 @@
 #include "host/attack/attack_options.h"
 #include "host/model/brought_in.h"
 #include "host/options/device_options.h"
-#include "host/run/output_folder.h"
+#include "host/session/session.h"
 
 namespace patchforge {
 
@@ -46,7 +46,7 @@ struct AttackJob {
     std::filesystem::path save_folder(const AttackMethod& method, double epsilon,
                                       double lambda) const;
     std::vector<std::filesystem::path> save_folders() const; // of all of them
-    OutputFolder::Inputs inputs() const;                     // what must not lie in `out`
+    ResultsPlace place() const;                              // `out` and what must not lie in it
 
     double largest_epsilon() const;
     // Why the evaluation is not checked; empty: it is.

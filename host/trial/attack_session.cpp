@@ -10,7 +10,6 @@
 #include <optional>
 #include <stdexcept>
 
-#include "data/atomic_file.h"
 #include "host/files/json_file.h"
 #include "host/page/chart.h"
 #include "host/page/report.h"
@@ -36,9 +35,9 @@ constexpr std::int64_t sanity_count = 128;
 constexpr int sheet_rows = 8;
 
 // Console, report and files of one job.
-class Session {
+class Trial {
   public:
-    Session(const PackedSet& set, const AttackJob& job)
+    Trial(const PackedSet& set, const AttackJob& job)
         : job_(job), backend_(job.device.make()),
           chosen_(choose_rows(set, job.models(), job.rows, job.count)),
           report_("Attack on " + job.victims.front().front(),
@@ -88,7 +87,7 @@ class Session {
         print_line(table_text(columns, rows));
         report_.table(caption, columns, rows);
     }
-    void finish();
+    void finish(Session& session);
 
     const AttackJob& job_;
     std::unique_ptr<Backend> backend_;
@@ -103,9 +102,9 @@ class Session {
     nlohmann::ordered_json json_ = nlohmann::ordered_json::object();
 };
 
-void Session::run_method(
-    const LoadedVictim& victim, const ClassifierModel* detector, const AttackMethod& method,
-    const std::function<void(const AttackResult&, const AttackSummary&)>& each) {
+void Trial::run_method(const LoadedVictim& victim, const ClassifierModel* detector,
+                       const AttackMethod& method,
+                       const std::function<void(const AttackResult&, const AttackSummary&)>& each) {
     const AttackOptions options = options_of(method);
     AttackRunner runner(victim.members(), detector, chosen_.set, options, print_line);
     for (const auto& [epsilon, lambda] : job_.budgets(method)) {
@@ -120,7 +119,7 @@ void Session::run_method(
     }
 }
 
-void Session::remember(const LoadedVictim& victim, const AttackResult& result) {
+void Trial::remember(const LoadedVictim& victim, const AttackResult& result) {
     if (result.epsilon != job_.largest_epsilon() || job_.options.targeted()) {
         return;
     }
@@ -132,7 +131,7 @@ void Session::remember(const LoadedVictim& victim, const AttackResult& result) {
     }
 }
 
-void Session::attack_one() {
+void Trial::attack_one() {
     Report tables("");
     for (const AttackMethod* method : job_.methods) {
         const std::size_t first = summaries_.size();
@@ -193,7 +192,7 @@ void Session::attack_one() {
     report_.verdict(text, held);
 }
 
-void Session::attack_with_detector() {
+void Trial::attack_with_detector() {
     report_.subsection("With a detector in front");
     std::vector<std::vector<std::string>> rows;
     const std::vector<std::int32_t> on_clean = detector_->predictions(chosen_.set.levels);
@@ -235,32 +234,32 @@ void Session::attack_with_detector() {
     print_line("(c) joint adaptive attack on classifier and detector:");
 }
 
-void Session::add_chart(const std::optional<Chart>& chart, const char* file, const char* caption) {
+void Trial::add_chart(const std::optional<Chart>& chart, const char* file, const char* caption) {
     if (!chart) {
         return;
     }
     report_.chart(chart_svg(*chart), caption);
-    if (!job_.out.empty() && SharedRows::writes()) {
+    if (job_.place().writes()) {
         write_chart(job_.out / file, *chart);
     }
 }
 
-void Session::add_curves() {
+void Trial::add_curves() {
     add_chart(robustness_curve(summaries_, format().class_count()), "curve.svg",
               "Share of all patches that are right and stay right.");
     add_chart(distance_curve(summaries_), "distance.svg",
               "What success costs in distance: a point for each lambda, the largest on the left.");
 }
 
-void Session::show(const AttackResult& result, const std::string& attack,
-                   const LoadedVictim& victim) {
+void Trial::show(const AttackResult& result, const std::string& attack,
+                 const LoadedVictim& victim) {
     const std::string on = victims_.size() > 1 ? " on " + victim.name : "";
     report_.sheet(attack_sheet(result, chosen_.set, format(), sheet_rows),
                   fmt::format("{}{}, eps {}, in the 8 bits of a file", attack, on,
                               epsilon_text(result.epsilon)));
 }
 
-void Session::check_sanity() {
+void Trial::check_sanity() {
     const std::string reason = job_.why_unchecked();
     if (!reason.empty()) {
         const std::string line = "The checks of this evaluation were left out: " + reason;
@@ -299,7 +298,7 @@ void Session::check_sanity() {
     }
 }
 
-void Session::compare_defences() {
+void Trial::compare_defences() {
     std::vector<Kept> kept;
     std::vector<std::string> columns = {"model", "clean acc"};
     std::vector<std::vector<std::string>> rows;
@@ -356,7 +355,7 @@ void Session::compare_defences() {
           columns, rows);
 }
 
-void Session::transfer() {
+void Trial::transfer() {
     std::vector<std::vector<std::int32_t>> clean;
     for (const LoadedVictim& victim : victims_) {
         clean.push_back(
@@ -371,8 +370,8 @@ void Session::transfer() {
     }
 }
 
-void Session::transfer(const AttackMethod& method, double epsilon,
-                       const std::vector<std::vector<std::int32_t>>& clean) {
+void Trial::transfer(const AttackMethod& method, double epsilon,
+                     const std::vector<std::vector<std::int32_t>>& clean) {
     std::vector<std::string> columns = {"forged on \\ tested on"};
     for (const LoadedVictim& victim : victims_) {
         columns.push_back(victim.name);
@@ -420,13 +419,10 @@ void Session::transfer(const AttackMethod& method, double epsilon,
     table(caption, columns, rows);
 }
 
-void Session::run() {
-    std::optional<OutputFolder> out;
-    if (!job_.out.empty() && SharedRows::writes()) {
-        out.emplace(job_.out, "attack", job_.inputs(), Earlier::kept);
-        for (const fs::path& folder : job_.save ? job_.save_folders() : std::vector<fs::path>()) {
-            out->empty(folder);
-        }
+void Trial::run() {
+    Session session(job_.place());
+    for (const fs::path& folder : job_.save ? job_.save_folders() : std::vector<fs::path>()) {
+        session.empty(folder);
     }
     print_line(fmt::format("Device: {}", backend_->description()));
     print_line(fmt::format("Patches: {} ({})", chosen_.set.count(), chosen_.how));
@@ -448,13 +444,10 @@ void Session::run() {
         attack_one();
     }
     check_sanity();
-    finish();
-    if (out) {
-        out->complete();
-    }
+    finish(session);
 }
 
-void Session::finish() {
+void Trial::finish(Session& session) {
     std::vector<std::pair<std::string, std::string>> facts = {
         {"patches", fmt::format("{} ({})", chosen_.set.count(), chosen_.how)},
         {"device", backend_->description()},
@@ -480,20 +473,16 @@ void Session::finish() {
     if (job_.document) {
         *job_.document = text;
     }
-    if (job_.out.empty() || !SharedRows::writes()) {
-        return;
-    }
-    write_file_atomically(job_.out / "attack.json", text + "\n");
-    write_file_atomically(job_.out / "attack.csv", summaries_csv(summaries_));
-    report_.write(job_.out / "report.html");
-    print_line(fmt::format("Look at {}", (job_.out / "report.html").string()));
+    session.write("attack.json", text + "\n");
+    session.write("attack.csv", summaries_csv(summaries_));
+    session.complete(report_);
 }
 
 } // namespace
 
 void run_attack_job(const PackedSet& set, const AttackJob& job) {
     job.validate();
-    Session(set, job).run();
+    Trial(set, job).run();
 }
 
 } // namespace patchforge

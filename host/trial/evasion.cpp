@@ -9,7 +9,6 @@
 #include <optional>
 #include <stdexcept>
 
-#include "data/atomic_file.h"
 #include "data/class_match.h"
 #include "data/escape.h"
 #include "host/attack/latent_search.h"
@@ -19,14 +18,13 @@
 #include "host/model/load_generator.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
-#include "host/run/output_folder.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
+#include "host/session/session.h"
 #include "host/trial/attack_rows.h"
 #include "host/trial/attack_table.h"
 #include "host/trial/evasion_page.h"
 #include "host/trial/loaded_victim.h"
-#include "host/trial/output_folder.h"
 #include "host/trial/searched_distance.h"
 
 namespace patchforge {
@@ -58,9 +56,9 @@ std::vector<std::uint8_t> fakes_of_class(const std::vector<std::uint8_t>& fakes,
     return chosen;
 }
 
-class Session {
+class Evasion {
   public:
-    Session(const PackedSet* set, const EvasionJob& job)
+    Evasion(const PackedSet* set, const EvasionJob& job)
         : job_(job), backend_(job.device.make()), loaded_(*backend_, job.generator, job.checkpoint),
           report_("Do fakes fool classifiers?",
                   fmt::format("{} fakes of {} before {} classifiers.", job.count, job.generator,
@@ -116,7 +114,7 @@ class Session {
     std::vector<Image> first_ones(const std::vector<std::uint8_t>& bytes) const;
     void show(const Group& group);
     PictureSheet some_of_each() const;
-    void finish();
+    void finish(Session& session);
     const ClassifierFormat& format() const { return models_.front().format(); }
     const std::vector<std::string>& classes() const { return format().class_names; }
 
@@ -136,7 +134,7 @@ class Session {
     Report report_;
 };
 
-void Session::gather(const PackedSet* set) {
+void Evasion::gather(const PackedSet* set) {
     ImageGenerator& generator = loaded_.images();
     const std::vector<float> latents = generator.latents(job_.count, job_.seed);
     const std::vector<std::int32_t> made_as = generator.classes_of(latents);
@@ -161,13 +159,13 @@ void Session::gather(const PackedSet* set) {
 }
 
 // Its number among the models' classes; -1: they know none of that name.
-std::int32_t Session::class_named(const std::string& name) const {
+std::int32_t Evasion::class_named(const std::string& name) const {
     const auto found = std::ranges::find(classes(), name);
     return found == classes().end() ? -1 : static_cast<std::int32_t>(found - classes().begin());
 }
 
 // As many of each class as there are fakes, evenly spaced, or all.
-void Session::gather_real(const PackedSet& set) {
+void Evasion::gather_real(const PackedSet& set) {
     std::vector<std::string> seeing = job_.models;
     if (detector_) {
         seeing.push_back(job_.detector);
@@ -201,7 +199,7 @@ void Session::gather_real(const PackedSet& set) {
 }
 
 // As many real patches as fakes, evenly spaced. Where patients are not known every patch is one.
-void Session::tell_apart(const PackedSet& set, const std::vector<std::int32_t>& rows) {
+void Evasion::tell_apart(const PackedSet& set, const std::vector<std::int32_t>& rows) {
     std::vector<std::uint8_t> bytes;
     std::vector<std::int32_t> patients;
     for (const std::int64_t i : evenly_spaced(std::ssize(rows), job_.count)) {
@@ -223,7 +221,7 @@ void Session::tell_apart(const PackedSet& set, const std::vector<std::int32_t>& 
 }
 
 // As many as there are fakes: every pixel uniform, drawn a thousand patches at a time.
-void Session::gather_noise() {
+void Evasion::gather_noise() {
     constexpr std::int64_t at_once = 1000;
     const std::int64_t pixels = format().pixels();
     DeviceArray<float> drawn(*backend_, std::min(job_.count, at_once) * pixels);
@@ -241,7 +239,7 @@ void Session::gather_noise() {
     groups_.push_back(std::move(group));
 }
 
-EvasionRow Session::count(const Group& group, std::size_t model,
+EvasionRow Evasion::count(const Group& group, std::size_t model,
                           std::span<const float> logits) const {
     const std::vector<float> p = softmax_of(logits, format().class_count());
     const std::size_t width = classes().size();
@@ -264,7 +262,7 @@ EvasionRow Session::count(const Group& group, std::size_t model,
     return row;
 }
 
-void Session::show(const Group& group) {
+void Evasion::show(const Group& group) {
     std::vector<std::vector<std::int32_t>> answers;
     for (std::size_t m = 0; m < models_.size(); ++m) {
         const std::vector<float> logits = mean_logits(models_[m].models, group.bytes);
@@ -295,7 +293,7 @@ void Session::show(const Group& group) {
     agreement_.push_back({group.name, std::to_string(count), share(unanimous), share(stopped)});
 }
 
-void Session::search() {
+void Evasion::search() {
     const auto found_model = std::find(job_.models.begin(), job_.models.end(), job_.search_against);
     const auto against = static_cast<std::size_t>(
         found_model == job_.models.end() ? 0 : found_model - job_.models.begin());
@@ -338,7 +336,7 @@ void Session::search() {
 }
 
 // At most eight.
-std::vector<Image> Session::first_ones(const std::vector<std::uint8_t>& bytes) const {
+std::vector<Image> Evasion::first_ones(const std::vector<std::uint8_t>& bytes) const {
     const ClassifierFormat& of = format();
     const std::int64_t all = std::ssize(bytes) / of.pixels();
     std::vector<Image> pictures;
@@ -348,7 +346,7 @@ std::vector<Image> Session::first_ones(const std::vector<std::uint8_t>& bytes) c
     return pictures;
 }
 
-PictureSheet Session::some_of_each() const {
+PictureSheet Evasion::some_of_each() const {
     PictureSheet sheet{
         .rows = {}, .column_names = {}, .row_names = {}, .scale = sheet_scale(format().width)};
     for (const Group& group : groups_) {
@@ -358,7 +356,7 @@ PictureSheet Session::some_of_each() const {
     return sheet;
 }
 
-void Session::finish() {
+void Evasion::finish(Session& session) {
     std::vector<std::string> columns = {"patches", "model", "count"};
     for (const std::string& name : classes()) {
         columns.push_back("called " + name);
@@ -452,17 +450,13 @@ void Session::finish() {
     if (job_.document) {
         *job_.document = dumped(json, 2);
     }
-    if (!job_.out.empty()) {
-        OutputFolder out(job_.out, "evade", {}, Earlier::kept);
-        write_file_atomically(job_.out / "evasion.csv", csv);
-        write_file_atomically(job_.out / "evasion.json", dumped(json, 2) + "\n");
-        report_.write(job_.out / "report.html");
-        out.complete();
-        print_line(fmt::format("Look at {}", (job_.out / "report.html").string()));
-    }
+    session.write("evasion.csv", csv);
+    session.write("evasion.json", dumped(json, 2) + "\n");
+    session.complete(report_);
 }
 
-std::vector<EvasionRow> Session::run() {
+std::vector<EvasionRow> Evasion::run() {
+    Session session(job_.place());
     print_line(fmt::format("Device: {}", backend_->description()));
     if (!real_.empty()) {
         print_line("Real patches: " + real_);
@@ -473,7 +467,7 @@ std::vector<EvasionRow> Session::run() {
     if (job_.search_target >= 0) {
         search();
     }
-    finish();
+    finish(session);
     return rows_;
 }
 
@@ -484,7 +478,7 @@ std::vector<EvasionRow> run_evasion(const PackedSet* set, const EvasionJob& job)
     if (job.real_or_fake && !set) {
         throw std::invalid_argument("--real-or-fake: wants real patches; give --data");
     }
-    return Session(set, job).run();
+    return Evasion(set, job).run();
 }
 
 } // namespace patchforge

@@ -12,6 +12,7 @@
 #include "data/packed_set.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
+#include "host/session/session.h"
 
 namespace patchforge {
 
@@ -44,6 +45,7 @@ struct EvasionJob {
     ModelReading reading;                        // of models that do not say their network
     DeviceOptions device;
 
+    ResultsPlace place() const;
     void validate() const; // std::invalid_argument naming the option
 };
 

@@ -5,7 +5,6 @@
 #include <stdexcept>
 
 #include "host/trial/evasion.h"
-#include "host/trial/output_folder.h"
 
 namespace patchforge {
 
@@ -59,6 +58,10 @@ void describe(Options& options, EvasionJob& job) {
     describe(options, job.device);
 }
 
+ResultsPlace EvasionJob::place() const {
+    return {.verb = "evade", .out = out, .mark = "evasion.json"};
+}
+
 void EvasionJob::validate() const {
     const auto refuse = [](const std::string& what) { throw std::invalid_argument(what); };
     check_ranges(*this);
@@ -74,7 +77,7 @@ void EvasionJob::validate() const {
     if (std::adjacent_find(sorted.begin(), sorted.end()) != sorted.end()) {
         refuse("--models: one of them stands twice; give each once");
     }
-    check_output_folder(out, "evasion.json");
+    place().check();
 }
 
 } // namespace patchforge

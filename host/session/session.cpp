@@ -1,0 +1,74 @@
+#include "host/session/session.h"
+
+#include <fmt/format.h>
+
+#include <stdexcept>
+#include <utility>
+
+#include "data/atomic_file.h"
+#include "host/model/classifier_members.h"
+#include "host/ranks/shared_rows.h"
+#include "host/run/parameters_file.h"
+#include "host/run/progress.h"
+
+namespace patchforge {
+
+namespace fs = std::filesystem;
+
+bool ResultsPlace::writes() const {
+    return !out.empty() && SharedRows::writes();
+}
+
+void ResultsPlace::check() const {
+    const bool run = is_run_folder(out);
+    if (out.empty() || (run && mark.empty() && earlier == Earlier::kept)) {
+        return;
+    }
+    if (!mark.empty() && (run || fs::is_directory(member_folder(out, 0)))) {
+        throw std::invalid_argument(fmt::format(
+            "--out {}: is the folder of a training run; name another one", out.string()));
+    }
+    if (!mark.empty() && fs::exists(out / "report.html") && !fs::exists(out / mark)) {
+        throw std::invalid_argument(fmt::format(
+            "--out {}: holds the report of something else; name another folder", out.string()));
+    }
+    OutputFolder::check(out, verb, inputs, earlier);
+}
+
+Session::Session(ResultsPlace place) : place_(std::move(place)) {
+    if (!writes()) {
+        return;
+    }
+    place_.check();
+    if (!is_run_folder(place_.out)) {
+        folder_.emplace(place_.out, place_.verb, place_.inputs, place_.earlier);
+    }
+}
+
+void Session::empty(const fs::path& folder) {
+    if (folder_) {
+        folder_->empty(folder);
+    }
+}
+
+void Session::write(const std::string& name, const std::string& text) const {
+    if (writes()) {
+        write_file_atomically(place_.out / name, text);
+    }
+}
+
+void Session::complete(const Report& page, const std::string& name, const std::string& more) {
+    if (writes()) {
+        page.write(place_.out / name);
+        complete();
+        print_line(fmt::format("Look at {}{}", (place_.out / name).string(), more));
+    }
+}
+
+void Session::complete() {
+    if (folder_) {
+        folder_->complete();
+    }
+}
+
+} // namespace patchforge
