@@ -147,6 +147,9 @@ void Line::run() {
     FileOptions file;
     if (!config.empty()) {
         file = naming(config, [&] { return read_config(config, verb.options, own); });
+        if (file.record) { // what it lacks is as it was before there was such an option
+            preset.clear();
+        }
         naming(config, [&] { take(file.given, own, "preset"); });
     }
     take(given, own, "preset");

@@ -19,12 +19,15 @@ bool ResultsPlace::writes() const {
     return !out.empty() && SharedRows::writes();
 }
 
+bool ResultsPlace::within_run() const {
+    return mark.empty() && earlier == Earlier::kept && is_run_folder(out);
+}
+
 void ResultsPlace::check() const {
-    const bool run = is_run_folder(out);
-    if (out.empty() || (run && mark.empty() && earlier == Earlier::kept)) {
+    if (out.empty() || within_run()) {
         return;
     }
-    if (!mark.empty() && (run || fs::is_directory(member_folder(out, 0)))) {
+    if (!mark.empty() && (is_run_folder(out) || fs::is_directory(member_folder(out, 0)))) {
         throw std::invalid_argument(fmt::format(
             "--out {}: is the folder of a training run; name another one", out.string()));
     }
@@ -40,7 +43,7 @@ Session::Session(ResultsPlace place) : place_(std::move(place)) {
         return;
     }
     place_.check();
-    if (!is_run_folder(place_.out)) {
+    if (!place_.within_run()) {
         folder_.emplace(place_.out, place_.verb, place_.inputs, place_.earlier);
     }
 }

@@ -23,14 +23,15 @@ struct ResultsPlace {
 
     // Whether this process writes anything there.
     bool writes() const;
+    // Whether results are added to a run's folder, whose list is the run's.
+    bool within_run() const;
     // Before anything is loaded. Errors of OutputFolder; std::invalid_argument for somebody else's report.
     void check() const;
 };
 
 class Session {
   public:
-    // Opens the folder where this process writes: its lock is held as long as the session. A run's folder
-    // has its list in the run.
+    // Opens the folder where this process writes, but for a run's: its lock is held as long as the session.
     explicit Session(ResultsPlace place);
 
     bool writes() const { return place_.writes(); }
