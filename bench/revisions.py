@@ -7,6 +7,7 @@ before. Rows are those that both have.
 """
 import argparse
 import datetime
+import functools
 import json
 import math
 import os
@@ -25,7 +26,7 @@ def call(words):
     return done.stdout
 
 
-def bench(build, name, options, folder):
+def bench(name, build, options, folder):
     """Milliseconds of each row, by its name."""
     lines = folder / "lines.json"
     call([build / "bench" / name, "--batches", BATCHES, "--seconds", options.seconds, "--threads", options.threads, "--json", lines])
@@ -38,21 +39,27 @@ def bench(build, name, options, folder):
 
 
 def classifier(build, options, folder):
-    """Milliseconds of a step, the epochs' scores included: a whole `train classifier`."""
+    """Milliseconds of a step, the epochs' scores included: a whole `train classifier` by the options of before."""
     rows = {}
-    for batch, epochs in ((32, 8), (100, 12)):
-        run = folder / "run"
+    for batch, epochs in ((32, 60), (100, 90)):
+        run, record = folder / "run", folder / f"params.{batch}.json"
         subprocess.run(["rm", "-rf", run], check=True)
         call([build / "patchforge-cpu", "train", "classifier", "--data", folder / "set.pfs", "--out", run, "--device", "cpu",
-              "--threads", options.threads, "--batch-size", batch, "--epochs", epochs, "--seed", 0])
-        seconds = json.loads((run / "timing.json").read_text())["training_seconds"]
-        rows[f"classifier step, batch {batch}"] = seconds * 1e3 / (epochs * math.ceil(640 / batch))
+              "--threads", options.threads, "--batch-size", batch, "--epochs", epochs, *(["--config", record] if build == options.after else [])])
+        if build == options.before:
+            record.write_bytes((run / "params.json").read_bytes())
+        timing = json.loads((run / "timing.json").read_text())
+        rows[f"classifier step, batch {batch}"] = timing["training_seconds"] * 1e3 / timing["steps"]
     return rows
 
 
-def measure(build, options, folder):
-    return {**bench(build, "iteration", options, folder), **classifier(build, options, folder),
-            **bench(build, "attack_steps", options, folder)}
+def measure(part, options, folder):
+    """Runs of `part` in turn: those of the one build, those of the other."""
+    before, after = [part(options.before, options, folder)], []
+    for _ in range(options.rounds):
+        after.append(part(options.after, options, folder))
+        before.append(part(options.before, options, folder))
+    return before, after
 
 
 def processor():
@@ -72,28 +79,24 @@ def main():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
     versions = [call([build / "patchforge-cpu", "--version"]).strip() for build in (options.before, options.after)]
-    before, after = [], []
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         program = options.before / "patchforge-cpu"
         call([program, "tissue", folder / "tissue", "--patients", 8, "--patches", 80])
         call([program, "pack", folder / "tissue", "--out", folder / "set.pfs"])
-        for _ in range(options.rounds):
-            before.append(measure(options.before, options, folder))
-            after.append(measure(options.after, options, folder))
-        before.append(measure(options.before, options, folder))
+        parts = (functools.partial(bench, "iteration"), classifier, functools.partial(bench, "attack_steps"))
+        measured = [measure(part, options, folder) for part in parts]
     rows, ratios = [], []
-    for name in before[0]:
-        if name not in after[0]:
-            continue
-        a, b = ([run[name] for run in runs] for runs in (before, after))
-        ratios.append(statistics.median(b) / statistics.median(a))
-        rows.append(f"| {name} | {statistics.median(a):.3f} ({min(a):.3f} to {max(a):.3f}) | {statistics.median(b):.3f} "
-                    f"({min(b):.3f} to {max(b):.3f}) | {ratios[-1]:.3f} |")
+    for before, after in measured:
+        for name in (name for name in before[0] if name in after[0]):
+            a, b = ([run[name] for run in runs] for runs in (before, after))
+            ratios.append(statistics.median(b) / statistics.median(a))
+            rows.append(f"| {name} | {statistics.median(a):.3f} ({min(a):.3f} to {max(a):.3f}) | {statistics.median(b):.3f} "
+                        f"({min(b):.3f} to {max(b):.3f}) | {ratios[-1]:.3f} |")
     mean = math.exp(statistics.fmean(map(math.log, ratios)))
     text = ["# Two revisions, interleaved", "",
-            f"{versions[0]} before, {versions[1]} after; {datetime.date.today()}, {processor()}, {options.threads} threads. Milliseconds: the "
-            f"median of {len(before)} and {len(after)} runs in turn, and from the smallest to the largest. A step of PGD is a share of a whole "
+            f"Written by bench/revisions.py: {versions[0]} before, {versions[1]} after; {datetime.date.today()}, {processor()}, {options.threads} threads. Milliseconds: the "
+            f"median of {options.rounds + 1} and {options.rounds} runs in turn, and from the smallest to the largest. A step of PGD is a share of a whole "
             "attack, whose start a longer attack spreads over more steps.", "",
             "| row | before | after | after / before |", "|---|---|---|---|", *rows, "",
             f"Geometric mean of the ratios: {mean:.3f}; the slowest row {max(ratios):.3f}, the fastest {min(ratios):.3f}.", ""]
