@@ -17,6 +17,37 @@ __device__ inline float inverse_deviation(float variance) {
     return 1.0f / sqrtf(normalisation_epsilon + variance);
 }
 
+// Where plane p begins, and the statistics of its set.
+struct PlaneOfSet {
+    std::int64_t first;
+    double mean, inverse; // of the deviation
+};
+
+__device__ inline PlaneOfSet plane_of_set(const MapSets& sets, const float* statistics,
+                                          std::int64_t count, std::int64_t p) {
+    const int channels = sets.extent.channels;
+    const std::int64_t set = sets.of(p / channels, static_cast<int>(p % channels));
+    return {p * static_cast<int>(sets.extent.plane()), statistics[set],
+            inverse_deviation(statistics[count + set])};
+}
+
+// Of the planes of set s of a part of the batch, the m-th.
+__device__ inline std::int64_t member_plane(const MapSets& sets, std::int64_t part, int s, int m) {
+    return (part * sets.rows + m / sets.channels) * sets.extent.channels + s * sets.channels +
+           m % sets.channels;
+}
+
+// sums[values p], ... = those of plane p.
+template <int values>
+__device__ auto store_sums(double* sums) {
+    return [=](std::int64_t p, const double(&value)[values]) {
+        PATCHFORGE_UNROLL
+        for (int k = 0; k < values; ++k) {
+            sums[values * p + k] = value[k];
+        }
+    };
+}
+
 // Adds the sums k of plane at(m) times weight(m, k) over the members m = 0 ... of a set or a channel; the
 // warps of a block take every eighth.
 template <int values, class Plane, class Weight>

@@ -24,14 +24,6 @@
 namespace patchforge::cuda {
 namespace {
 
-// sums[2 p], sums[2 p + 1] = those of plane p.
-__device__ auto store_pairs(double* sums) {
-    return [=](std::int64_t p, const double(&value)[2]) {
-        sums[2 * p] = value[0];
-        sums[2 * p + 1] = value[1];
-    };
-}
-
 // Where the set's first element lies: its sums are about that one, so that none is small beside them.
 __device__ std::int64_t first_of_set(const MapSets& sets, std::int64_t row, int channel) {
     return (row / sets.rows * sets.rows * sets.extent.channels +
@@ -55,7 +47,7 @@ __global__ void __launch_bounds__(reduction_block)
             value[1] += d * d;
         };
     };
-    sum_over_planes<warps>(planes, plane, storage, terms, store_pairs(sums));
+    sum_over_planes<warps>(planes, plane, storage, terms, store_sums<2>(sums));
 }
 
 template <unsigned warps>
@@ -66,18 +58,14 @@ __global__ void __launch_bounds__(reduction_block)
     auto& storage = shared<BlockSumStorage<2>>();
     const int plane = static_cast<int>(sets.extent.plane());
     const auto terms = [&](std::int64_t p) {
-        const int channels = sets.extent.channels;
-        const std::int64_t set = sets.of(p / channels, static_cast<int>(p % channels));
-        const double mean = statistics[set];
-        const double inverse = inverse_deviation(statistics[count + set]);
-        const std::int64_t first = p * plane;
+        const PlaneOfSet at = plane_of_set(sets, statistics, count, p);
         return [=](int i, double(&value)[2]) {
-            const double g = dy[first + i];
+            const double g = dy[at.first + i];
             value[0] += g;
-            value[1] += g * ((x[first + i] - mean) * inverse);
+            value[1] += g * ((x[at.first + i] - at.mean) * at.inverse);
         };
     };
-    sum_over_planes<warps>(planes, plane, storage, terms, store_pairs(sums));
+    sum_over_planes<warps>(planes, plane, storage, terms, store_sums<2>(sums));
 }
 
 // A block owns 32 sets that lie side by side in a picture, and every gridDim.y-th part of the batch:
@@ -138,10 +126,7 @@ __global__ void __launch_bounds__(reduction_block)
             static_cast<int>(blockIdx.x % blocks_of_part * columns_per_block + threadIdx.x % 32);
         sum_over_members(
             value, sums, static_cast<int>(sets.rows) * sets.channels, s < across, storage,
-            [&](int m) {
-                return (part * sets.rows + m / sets.channels) * channels + s * sets.channels +
-                       m % sets.channels;
-            },
+            [&](int m) { return member_plane(sets, part, s, m); },
             [&](int m, int) {
                 return scale == nullptr ? 1.0 : scale[s * sets.channels + m % sets.channels];
             });

@@ -55,14 +55,10 @@ __global__ void __launch_bounds__(reduction_block)
     auto& storage = shared<BlockSumStorage<5>>();
     const int plane = static_cast<int>(sets.extent.plane());
     const auto terms = [&](std::int64_t p) {
-        const int channels = sets.extent.channels;
-        const std::int64_t set = sets.of(p / channels, static_cast<int>(p % channels));
-        const double mean = statistics[set];
-        const double inverse = inverse_deviation(statistics[count + set]);
-        const std::int64_t first = p * plane;
+        const PlaneOfSet at = plane_of_set(sets, statistics, count, p);
         return [=](int i, double(&value)[5]) {
-            const double g = dy[first + i], tangent = t[first + i];
-            const double normalised = (x[first + i] - mean) * inverse;
+            const double g = dy[at.first + i], tangent = t[at.first + i];
+            const double normalised = (x[at.first + i] - at.mean) * at.inverse;
             value[0] += g;
             value[1] += g * normalised;
             value[2] += tangent;
@@ -70,13 +66,7 @@ __global__ void __launch_bounds__(reduction_block)
             value[4] += g * tangent;
         };
     };
-    sum_over_planes<warps>(planes, plane, storage, terms,
-                           [=](std::int64_t p, const double(&value)[5]) {
-                               PATCHFORGE_UNROLL
-                               for (int k = 0; k < 5; ++k) {
-                                   sums[5 * p + k] = value[k];
-                               }
-                           });
+    sum_over_planes<warps>(planes, plane, storage, terms, store_sums<5>(sums));
 }
 
 // A block owns 32 sets that lie side by side in a picture.
@@ -86,7 +76,6 @@ __global__ void __launch_bounds__(reduction_block)
     begin_kernel();
     auto& storage = shared<ColumnSumStorage<5>>();
     const int across = sets.across();
-    const int channels = sets.extent.channels;
     const std::int64_t blocks_of_part = (across + columns_per_block - 1) / columns_per_block;
     const std::int64_t part = blockIdx.x / blocks_of_part;
     const int s =
@@ -94,10 +83,7 @@ __global__ void __launch_bounds__(reduction_block)
     double value[5];
     sum_over_members(
         value, sums, static_cast<int>(sets.rows) * sets.channels, s < across, storage,
-        [&](int m) {
-            return (part * sets.rows + m / sets.channels) * channels + s * sets.channels +
-                   m % sets.channels;
-        },
+        [&](int m) { return member_plane(sets, part, s, m); },
         [&](int m, int k) {
             return scale == nullptr || k == 2 || k == 3
                        ? 1.0

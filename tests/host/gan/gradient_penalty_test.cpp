@@ -258,9 +258,14 @@ struct LayeredCase {
 
 class LayeredPenaltyTest : public testing::BackendTest {
   protected:
-    static constexpr std::int64_t rows = 2;
+    void check_all(std::vector<LayeredCase>& cases, std::int64_t rows) {
+        for (LayeredCase& c : cases) {
+            SCOPED_TRACE(c.text);
+            check(c, rows);
+        }
+    }
 
-    void check(LayeredCase& c, std::int64_t rows = LayeredPenaltyTest::rows) {
+    void check(LayeredCase& c, std::int64_t rows) {
         const NetworkShape shape = network_shape_from_description(c.text);
         Network network(backend(), shape);
         network.initialise(seed, 1);
@@ -376,10 +381,7 @@ TEST_P(LayeredPenaltyTest, IsTheDerivativeOfTheSlopes) {
          "max k2 s3; view 27x1x1; 27>6 leaky_relu; 6>1",
          32, Slope::zero},
     };
-    for (LayeredCase& c : cases) {
-        SCOPED_TRACE(c.text);
-        check(c);
-    }
+    check_all(cases, 2);
 }
 
 // Normalisation bends: a weight changes the slope through the statistics of all that lies above it, too.
@@ -401,10 +403,7 @@ TEST_P(LayeredPenaltyTest, IsTheDerivativeThroughNormalisation) {
          "leaky_relu; linear 48>1",
          12, Slope::zero},
     };
-    for (LayeredCase& c : cases) {
-        SCOPED_TRACE(c.text);
-        check(c, 3);
-    }
+    check_all(cases, 3);
 }
 
 // Every sum has its order.
