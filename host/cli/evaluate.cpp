@@ -162,7 +162,6 @@ void run(Call call, const Tell& tell) {
         throw std::invalid_argument(
             "--out: missing; weights have no folder of their own, name one for the results");
     }
-    refuse_pipes(out);
     const ResultsPlace place{.verb = "evaluate", .out = out};
     place.check();
     const PackedSet set = open_set(call.data, call.device.backend.threads);

@@ -11,6 +11,8 @@
 #include <stdexcept>
 #include <utility>
 
+#include "host/files/json_file.h"
+
 namespace patchforge {
 
 namespace {
@@ -59,7 +61,7 @@ void answer_in_json(Verb& verb, std::function<void(const Tell&)> work) {
 }
 
 std::string json_text(const nlohmann::ordered_json& document) {
-    return document.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    return dumped(document, 2);
 }
 
 } // namespace patchforge

@@ -1,12 +1,13 @@
 #include "host/files/checksum.h"
 
 #include <fmt/format.h>
-#include <zlib.h>
 
 #include <cstring>
 #include <optional>
 #include <string>
 #include <string_view>
+
+#include "data/crc.h"
 
 namespace patchforge {
 
@@ -26,11 +27,9 @@ std::optional<std::size_t> place_of(std::span<const std::byte> file, std::size_t
 }
 
 std::string checksum_of(std::span<const std::byte> file, std::size_t place) {
-    const auto* bytes = reinterpret_cast<const Bytef*>(file.data());
     const std::size_t rest = place + digits;
-    uLong sum = crc32_z(0, bytes, place);
-    sum = crc32_z(sum, reinterpret_cast<const Bytef*>(no_checksum), digits);
-    return fmt::format("{:08x}", crc32_z(sum, bytes + rest, file.size() - rest));
+    const std::uint32_t before = crc_of(no_checksum, digits, crc_of(file.data(), place));
+    return fmt::format("{:08x}", crc_of(file.data() + rest, file.size() - rest, before));
 }
 
 } // namespace

@@ -192,8 +192,8 @@ Matrix<const float> GanTrainer::shown(std::int64_t rows, std::int64_t step) {
 }
 
 // Behind the backward pass of the others, whose singular vectors this pass moves and whose columns of
-// classes nobody reads any more. Noise, translation and
-// dropout are those of the patch with its own class: the class alone differs.
+// classes nobody reads any more. Noise, translation and dropout are those of the patch with its own class:
+// the class alone differs.
 void GanTrainer::add_wrong_pairs(Vector<float> gradients, Vector<float> metric, std::int64_t rows,
                                  std::int64_t draw) {
     const StepCount count = iterations_.row_count(options_.n_critic, draw);

@@ -23,7 +23,6 @@
 #include "host/privacy/latent_recovery.h"
 #include "host/privacy/privacy_report.h"
 #include "host/ranks/shared_rows.h"
-#include "host/run/output_folder.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
@@ -32,6 +31,10 @@
 namespace patchforge {
 
 namespace {
+
+ResultsPlace place_of(const PrivacyJob& job) {
+    return {.verb = "privacy", .out = job.out.empty() ? job.run : job.out};
+}
 
 namespace fs = std::filesystem;
 
@@ -271,7 +274,7 @@ std::vector<std::pair<std::string, std::string>> Audit::settings() const {
 }
 
 void Audit::write() {
-    Session session({.verb = "privacy", .out = job_.out.empty() ? job_.run : job_.out});
+    Session session(place_of(job_));
     fmt::print("{}", privacy_table(privacy_));
     session.write("privacy.json", dumped(privacy_.json(), 1) + "\n");
     session.complete(
@@ -308,8 +311,9 @@ void describe(Options& options, PrivacyJob& job) {
 
 Privacy run_privacy(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job) {
     check_ranges(job);
-    refuse_pipes(job.out.empty() ? job.run : job.out);
-    return Audit(set, generated, job).measure();
+    Audit audit(set, generated, job); // what is not a GAN's run is said first
+    place_of(job).check();
+    return audit.measure();
 }
 
 } // namespace patchforge

@@ -24,7 +24,11 @@ bool ResultsPlace::within_run() const {
 }
 
 void ResultsPlace::check() const {
-    if (out.empty() || within_run()) {
+    if (out.empty()) {
+        return;
+    }
+    refuse_pipes(out);
+    if (within_run()) {
         return;
     }
     if (!mark.empty() && (is_run_folder(out) || fs::is_directory(member_folder(out, 0)))) {
