@@ -31,16 +31,14 @@ double operations(const NetworkShape& d, const NetworkShape& g, bool one_fake) {
     return (one_fake ? 3 : 4) * of_g.all - of_g.first + 8 * of_d.all - 2 * of_d.first;
 }
 
-// Mean losses of D and G over iterations 17 to 32, to see that peers play the same game. Those of one
-// game differ by a fifth from another's.
-constexpr int games = 3;
+// Mean losses of D and G over iterations 17 to 32.
 struct EarlyLosses {
     double d = 0, g = 0;
     void add(GanTrainer& trainer) {
         trainer.run(16);
         for (const GanMetrics& metrics : trainer.run(16)) {
-            d += metrics.loss_d() / (16 * games);
-            g += metrics.loss_g / (16 * games);
+            d += metrics.loss_d() / (16 * early_games);
+            g += metrics.loss_g / (16 * early_games);
         }
     }
 };
@@ -123,7 +121,7 @@ void run(const Options& options) {
         for (const Way& way : ways) {
             EarlyLosses losses;
             std::unique_ptr<GanTrainer> trainer;
-            for (gan.seed = 1; gan.seed <= games; ++gan.seed) {
+            for (gan.seed = 1; gan.seed <= early_games; ++gan.seed) {
                 trainer.reset();
                 trainer = trainer_of(way, gan, rows);
                 if (!trainer) {

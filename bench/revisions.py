@@ -12,6 +12,7 @@ import json
 import math
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import tempfile
@@ -43,7 +44,7 @@ def classifier(build, options, folder):
     rows = {}
     for batch, epochs in ((32, 60), (100, 90)):
         run, record = folder / "run", folder / f"params.{batch}.json"
-        subprocess.run(["rm", "-rf", run], check=True)
+        shutil.rmtree(run, ignore_errors=True)
         call([build / "patchforge-cpu", "train", "classifier", "--data", folder / "set.pfs", "--out", run, "--device", "cpu",
               "--threads", options.threads, "--batch-size", batch, "--epochs", epochs, *(["--config", record] if build == options.after else [])])
         if build == options.before:

@@ -63,9 +63,10 @@ PicturePairs pairs_of(const PatchRows& patches, const TranslateOptions& options)
     return pairs;
 }
 
-Case make_case(Backend& backend, const std::string& name, std::int64_t batch,
+Case make_case(Backend& backend, const std::string& name, std::int64_t batch, std::uint64_t seed,
                const PatchRows& patches) {
     Case made{options_of(name, batch), {}, nullptr};
+    made.translate.seed = seed;
     if (name == "cycle") {
         PatchRows a = patches, b = patches;
         for (std::int32_t i = 0; i < patches.count; ++i) {
@@ -103,7 +104,7 @@ double operations(const TranslationTrainer& trainer) {
 }
 
 // Mean over iterations 17 to 32 of what all discriminators lose, and of what generators do, distances as they
-// are: to see that peers play the same game.
+// are.
 std::pair<double, double> early_losses(TranslationTrainer& trainer) {
     double d = 0, g = 0;
     trainer.run(16);
@@ -130,9 +131,16 @@ void run(const Options& options) {
     Table table(columns);
     std::vector<std::string> json;
     for (const std::int64_t batch : options.batches) {
-        const Case made = make_case(*backend, name, batch, patches.rows());
+        Case made;
+        double loss_d = 0, loss_g = 0;
+        for (int game = 1; game <= early_games; ++game) {
+            made =
+                make_case(*backend, name, batch, static_cast<std::uint64_t>(game), patches.rows());
+            const auto [of_d, of_g] = early_losses(*made.trainer);
+            loss_d += of_d / early_games;
+            loss_g += of_g / early_games;
+        }
         TranslationTrainer& trainer = *made.trainer;
-        const auto [loss_d, loss_g] = early_losses(trainer);
         const Timing timing = measure(*backend, options.seconds, [&](std::int64_t repeats) {
             for (; repeats > 0; repeats -= Iterations::maximum_run) {
                 trainer.run(std::min(repeats, Iterations::maximum_run));

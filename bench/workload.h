@@ -29,6 +29,10 @@ class Patches {
     PatchRows rows_;
 };
 
+// Peers play the same game when their losses of iterations 17 to 32 agree: means of so many games, as those
+// of one differ by a fifth from another's.
+constexpr int early_games = 3;
+
 // `count` random levels, the same in every run.
 std::vector<std::uint8_t> random_levels(std::int64_t count);
 
