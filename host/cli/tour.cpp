@@ -90,7 +90,9 @@ void run(const Call& call) {
             "{} are {} x {}; leave it out",
             set.path().string(), set.height(), set.width()));
     }
-    const std::string preset = !call.preset.empty() ? call.preset : squares ? "light" : "idc";
+    const std::string preset = !call.preset.empty() ? call.preset
+                               : squares            ? "light"
+                                                    : "components";
     GanOptions gan = gan_preset(preset);
     gan.seed = call.seed;
     if (call.steps > 0) {
@@ -251,7 +253,7 @@ Verb tour_verb() {
     options.custom(
         "preset", names,
         "of the GAN (without: light where the patches are squares of at least 16 pixels a side, "
-        "else idc)",
+        "else components)",
         [&preset = call->preset](const std::string& text) {
             (void)gan_preset(text); // refuses an unknown name
             preset = text;

@@ -227,7 +227,7 @@ TEST(Program, TourReplacesToursAlone) {
     ASSERT_EQ(made.status, 0) << made.text;
     ASSERT_TRUE(std::filesystem::exists(page));
     // One that fails leaves the complete one aside; one that ends takes its place.
-    EXPECT_NE(tour(folder / "tour", " --preset idc").status, 0);
+    EXPECT_NE(tour(folder / "tour", " --preset components").status, 0);
     EXPECT_TRUE(std::filesystem::exists(folder / "tour.earlier/report.html"));
     EXPECT_EQ(tour(folder / "tour").status, 0);
     EXPECT_TRUE(std::filesystem::exists(page));

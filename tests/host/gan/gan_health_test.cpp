@@ -140,7 +140,7 @@ TEST_P(OrdinaryRun, SaysNothing) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Presets, OrdinaryRun, ::testing::Values("default", "idc"),
+INSTANTIATE_TEST_SUITE_P(Presets, OrdinaryRun, ::testing::Values("default", "components"),
                          [](const auto& info) { return std::string(info.param); });
 
 // Each threshold by itself.
