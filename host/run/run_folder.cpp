@@ -257,8 +257,9 @@ RunFolder RunFolder::resume(const fs::path& path, const std::string& kind,
     const std::string difference = parameter_difference(read_parameters(path), parameters, rules);
     if (!difference.empty()) {
         throw std::invalid_argument(
-            fmt::format("{}: the run began with other parameters:\n{}ask for "
-                        "the same, or start a run in another folder",
+            fmt::format("{0}: the run began with other parameters:\n{1}ask for the same (--config "
+                        "{0}/params.json does, whatever presets are today), or start a run in "
+                        "another folder",
                         path.string(), difference));
     }
     RunFolder run(path);

@@ -184,6 +184,8 @@ TEST_F(RunFolderTest, ResumeShowsWhatDiffers) {
     const std::string message = message_of<std::invalid_argument>([&] { resume(changed); });
     EXPECT_NE(message.find("lr: 0.0002 -> 0.001"), std::string::npos) << message;
     EXPECT_NE(message.find("drop_last: false -> (absent)"), std::string::npos) << message;
+    EXPECT_NE(message.find("--config " + (path_ / "params.json").string()), std::string::npos)
+        << message;
     EXPECT_EQ(message.find("epochs"), std::string::npos) << message;
     EXPECT_EQ(message.find("batch_size"), std::string::npos) << message;
     EXPECT_EQ(read_parameters(path_), parameters);
