@@ -89,7 +89,8 @@ $B/kernels/cpu/%.cpp.o: BASE += -O3 -fno-trapping-math
 # templates take long to optimise: -O0 saves 40 %), the host's thin loops and the tests. The evaluation's
 # loops over features and the operations stay at -O2.
 $B/host/cli/%.cpp.o: BASE += -O0
-$(foreach folder,attack classifier files gan model network options page privacy ranks run session study sweep train trial,$(eval $B/host/$(folder)/%.cpp.o: BASE += -O1))
+THIN_ROOMS := attack classifier files gan model network options page privacy ranks run session study sweep train trial
+$(THIN_ROOMS:%=$B/host/%/%.cpp.o): BASE += -O1
 $B/simt/tests/host/%.cpp.o $B/simt/tests/data/%.cpp.o: BASE += -O0
 $B/simt/tests/kernels/%.cpp.o $B/simt/tests/oracle/%.cpp.o: BASE += -O1
 
@@ -286,7 +287,7 @@ lint: ## clang-tidy (warnings are errors) and the layout
 clean: ## remove what was built
 	rm -rf $B
 
-include tests/tests.mk bench/bench.mk kernels/cuda/check.mk
+include host/precompiled.mk tests/tests.mk bench/bench.mk kernels/cuda/check.mk
 
 # Not what stands in the builds of other revisions.
 -include $(shell find $B -path $B/same-bytes -prune -o -name '*.d' -print 2>/dev/null)

@@ -1,0 +1,23 @@
+# Headers of other libraries that most sources include, compiled once for each level of effort: half a second less a
+# source. ccache cannot look into them, so that with it, as by `make PRECOMPILED=`, every source reads them anew.
+
+PRECOMPILED ?= $(if $(findstring ccache,$(realpath $(shell command -v $(firstword $(CXX))))),,yes)
+ifneq ($(PRECOMPILED),)
+PRECOMPILED_FLAGS := $(filter-out -MMD -MP,$(BASE))
+# $(1): name, $(2): header, $(3): flags, as those of the objects $(4)
+define PRECOMPILED_RULE
+$B/precompiled/$(1).h: $(2)
+	@mkdir -p $$(@D) && cp $$< $$@
+$B/precompiled/$(1).h.gch: $B/precompiled/$(1).h host/precompiled.h
+	$$(CXX) $(PRECOMPILED_FLAGS) $(3) -x c++-header $$< -o $$@
+$(4): BASE += -include $B/precompiled/$(1).h
+$(4): | $B/precompiled/$(1).h.gch
+endef
+host_objects = $(filter $(addprefix $B/host/,$(addsuffix /%,$(1))),$(HOST_OBJECTS))
+$(eval $(call PRECOMPILED_RULE,O0,host/precompiled.h,-O0,$(call host_objects,cli)))
+$(eval $(call PRECOMPILED_RULE,O1,host/precompiled.h,-O1,$(call host_objects,$(THIN_ROOMS))))
+$(eval $(call PRECOMPILED_RULE,O2,host/precompiled.h,,$(filter-out $(call host_objects,cli $(THIN_ROOMS)),$(HOST_OBJECTS)) $(DATA_OBJECTS)))
+test_objects = $(patsubst %,$B/simt/%.o,$(wildcard $(1)))
+$(eval $(call PRECOMPILED_RULE,tests-O0,tests/precompiled.h,-O0 $(SIMT_FLAGS),$(call test_objects,tests/data/*.cpp tests/host/*/*.cpp)))
+$(eval $(call PRECOMPILED_RULE,tests-O1,tests/precompiled.h,-O1 $(SIMT_FLAGS),$(call test_objects,tests/kernels/*.cpp tests/oracle/*.cpp)))
+endif

@@ -1,0 +1,6 @@
+// What most tests include of other libraries: compiled once (host/precompiled.mk).
+
+#include "host/precompiled.h"
+
+#include <fstream>
+#include <gtest/gtest.h>
