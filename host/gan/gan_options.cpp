@@ -68,13 +68,26 @@ void describe(Options& options, GanOptions& gan) {
     options.number("stage_1_steps", gan.stage_1_steps, {0, 1000000000000},
                    "of --mode stack: iterations of the first stage (0: as many as the second's)");
     options.number("latent_dim", gan.latent_dim, {1, 65536}, "numbers in a latent code");
-    options.text("network", gan.network, "NAME",
-                 fmt::format("convolutional networks by name: {} (without: multilayer perceptrons)",
-                             fmt::join(named_gans(), ", ")));
-    options
-        .text("network_g", gan.network_g, "TEXT",
-              "the generator's layers as docs/formats.md says, from latent codes to tanh")
-        .beside("network_d");
+    Option& network =
+        options.text("network", gan.network, "NAME",
+                     fmt::format("convolutional networks by name: {} (without: multilayer "
+                                 "perceptrons)",
+                                 fmt::join(named_gans(), ", ")));
+    network.set = [&gan, set = network.set](const std::string& text) {
+        set(text);
+        if (!text.empty()) {
+            gan.network_g = gan.network_d = ""; // of a preset
+        }
+    };
+    Option& texts = options.text("network_g", gan.network_g, "TEXT",
+                                 "the generator's layers as docs/formats.md says, from latent "
+                                 "codes to tanh");
+    texts.beside("network_d").set = [&gan, set = texts.set](const std::string& text) {
+        set(text);
+        if (!text.empty()) {
+            gan.network = ""; // of a preset
+        }
+    };
     options
         .text("network_d", gan.network_d, "TEXT",
               "the discriminator's layers, from pictures to one number")

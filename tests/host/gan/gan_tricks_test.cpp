@@ -278,6 +278,15 @@ TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
     for (const Preset& preset : gan_presets()) {
         EXPECT_NO_THROW(gan_preset(preset.name).validate()) << preset.name;
     }
+    // Texts take the place of a preset's networks, and a name that of texts.
+    GanOptions gan = gan_preset("tissue");
+    Options options;
+    describe(options, gan);
+    options.find("network_g")->set("5>12 tanh");
+    options.find("network_d")->set("12>1");
+    EXPECT_EQ(gan.network, "");
+    options.find("network")->set("light");
+    EXPECT_EQ(gan.network_g + gan.network_d, "");
     for (const std::string& name : gan_loss_names()) {
         GanOptions options;
         choose_loss(options, name);
