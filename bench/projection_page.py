@@ -69,7 +69,7 @@ def main():
     text = "\n\n".join([
         "# The nearest pictures that a generator can make, measured",
         f"Written by bench/projection_page.py with {found['program']}: a search of {found['starts']} starts and {found['steps']} steps a "
-        f"picture, prior {found['prior']:g}, seed {found['seed']}. The generator: `--network {asked.get('network') or 'none'}`, "
+        f"picture, prior {found['prior']:g}, then {found['polish']} steps of the best without prior, seed {found['seed']}. The generator: `--network {asked.get('network') or 'none'}`, "
         f"{'told the class, ' if asked.get('conditional') else ''}{asked.get('steps')} iterations, on other patients than the "
         "real patches'. What the words mean: [projection.md](../projection.md).",
         found["verdict"],

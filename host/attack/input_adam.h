@@ -4,13 +4,16 @@
 #include <cstdint>
 
 #include "kernels/backend.h"
+#include "kernels/rate_schedule.h"
 
 namespace patchforge {
 
 class InputAdam {
   public:
     InputAdam() = default;
-    InputAdam(Backend& backend, std::int64_t size, double learning_rate);
+    // `schedule`: of the rate, in steps since restart().
+    InputAdam(Backend& backend, std::int64_t size, double learning_rate,
+              const RateSchedule& schedule = {});
 
     // Forgets the moments and the steps so far.
     void restart();
@@ -20,6 +23,7 @@ class InputAdam {
   private:
     Backend* backend_ = nullptr;
     double learning_rate_ = 0;
+    RateSchedule schedule_;
     DeviceArray<float> first_moment_, second_moment_, unused_metric_;
     DeviceArray<std::uint64_t> step_number_;
 };

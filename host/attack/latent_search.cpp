@@ -8,7 +8,11 @@ LatentSearch::LatentSearch(const Network& generator, LatentObjective& objective,
                            const LatentSearchOptions& options)
     : backend_(generator.backend()), generator_(generator), objective_(objective),
       options_(options), pass_(generator, batch, {.training = false}),
-      adam_(backend_, batch * generator.shape().inputs(), options.learning_rate) {
+      adam_(backend_, batch * generator.shape().inputs(), options.learning_rate,
+            {.shape =
+                 options.rate_falls ? RateSchedule::Shape::cosine : RateSchedule::Shape::constant,
+             .end = static_cast<std::uint64_t>(options.steps)}),
+      first_(backend_, 1) {
     const std::int64_t width = generator.shape().inputs();
     const std::int64_t pixels = generator.shape().outputs();
     for (DeviceArray<float>* array : {&z_, &d_z_, &zero_}) {
@@ -33,7 +37,9 @@ void LatentSearch::enqueue_step() {
     const Matrix<float> z = z_.matrix(batch, width);
     const Matrix<float> unit = pixels_.matrix(batch, pixels);
     const Matrix<float> d_unit = d_pixels_.matrix(batch, pixels);
-    const Matrix<float> picture = pass_.forward(z);
+    DropoutSource evaluation;
+    evaluation.picture = {.step = first_.data()};
+    const Matrix<float> picture = pass_.forward(z, evaluation);
     backend_.affine(unit.flat(), picture.flat(), 0.5f, 0.5f); // objectives take [0, 1]
     objective_.gradient(d_unit, unit);
     backend_.affine(d_unit.flat(), d_unit.flat(), 0.5f, 0);
@@ -64,6 +70,8 @@ std::vector<float> LatentSearch::run(const std::vector<float>& start,
         const std::int64_t rows = std::min(batch, count - first);
         backend_.fill(z_.view(), 0);
         z_.upload(start.data() + first * width, rows * width);
+        const auto number = static_cast<std::uint64_t>(first);
+        first_.upload(&number, 1);
         objective_.begin(first, rows);
         adam_.restart();
         step_->replay(options_.steps);

@@ -1,7 +1,8 @@
 // Latent codes whose pictures come near to what somebody wants: minimises
 //     objective(G(z)) + prior * ||z||^2 / latent size
 // over z by Adam. The gradient runs through the generator, which does not change. The prior keeps
-// codes as likely as those that the generator was trained on.
+// codes as likely as those that the generator was trained on. Noise in the generator's maps is held: code i
+// is searched for under that of picture i, as ImageGenerator makes it.
 #pragma once
 
 #include <cstdint>
@@ -19,6 +20,7 @@ struct LatentSearchOptions {
     std::int64_t steps = 200;
     double learning_rate = 0.05;
     double prior = 0.001;
+    bool rate_falls = false; // to 0 at the last step, as a cosine
     // Columns behind so many numbers say a class and stay as they are; 0: all columns move.
     std::int64_t numbers = 0;
     bool in_unit_box = false; // every number stays in [-1, 1], where codes were drawn from there
@@ -49,6 +51,7 @@ class LatentSearch {
     DeviceArray<float> z_, d_z_, zero_;
     DeviceArray<float> moves_; // 1 where a column moves, 0 where it stays; empty: all move
     DeviceArray<float> pixels_, d_pixels_;
+    DeviceArray<std::uint64_t> first_; // number of the first row's picture
     std::unique_ptr<Recording> step_;
 };
 

@@ -74,6 +74,7 @@ class Search {
     }
 
   private:
+    void polish(const LatentSearchOptions& options);
     double levels_apart(std::size_t target, const std::uint8_t* picture) const;
     std::vector<Image> row_of(std::size_t target) const;
     Image image_of(std::span<const std::uint8_t> bytes) const {
@@ -131,9 +132,10 @@ void Search::collect(const PackedSet* set) {
             targets_.add("real", std::string(set->name(row)), set->patch(row));
         }
     }
-    // Seeds of the search begin at job_.seed; those of these pictures lie far from them.
-    const std::vector<std::uint8_t> own =
-        loaded_.images().bytes(loaded_.images().latents(job_.own, job_.seed + 0x9E3779B97F4A7C15u));
+    // Seeds of the search begin at job_.seed; those of these pictures lie far from them. Their noise is
+    // that under which they will be searched for.
+    const std::vector<std::uint8_t> own = loaded_.images().bytes(
+        loaded_.images().latents(job_.own, job_.seed + 0x9E3779B97F4A7C15u), targets_.count());
     for (std::int64_t i = 0; i < job_.own; ++i) {
         targets_.add("own", fmt::format("own {}", i + 1),
                      std::span(own).subspan(static_cast<std::size_t>(i * pixels_),
@@ -162,57 +164,87 @@ double Search::levels_apart(std::size_t target, const std::uint8_t* picture) con
 
 std::vector<Projected> Search::project() {
     ImageGenerator& images = loaded_.images();
-    const std::int64_t width = images.latent_dim();
-    const auto row = static_cast<std::size_t>(width);
-    const std::int64_t numbers = width - std::ssize(format_.classes);
+    const auto width = static_cast<std::size_t>(images.latent_dim());
+    const auto pixels = static_cast<std::size_t>(pixels_);
+    const auto starts = static_cast<std::size_t>(job_.starts);
+    LatentSearchOptions options{.steps = job_.steps,
+                                .learning_rate = job_.rate,
+                                .prior = job_.prior,
+                                .numbers = images.latent_dim() - std::ssize(format_.classes),
+                                .in_unit_box = format_.latent == "uniform"};
     PictureDistance objective(*backend_, targets_.bytes, pixels_, job_.starts, LatentSearch::batch,
                               {classifier_.get(), job_.features_weight, mask_});
-    LatentSearch search(loaded_.network(), objective,
-                        {.steps = job_.steps,
-                         .learning_rate = job_.rate,
-                         .prior = job_.prior,
-                         .numbers = numbers,
-                         .in_unit_box = format_.latent == "uniform"});
     // The same starts for every picture, of each class in turn.
-    const std::vector<float> starts = images.latents(job_.starts, job_.seed);
-    const std::vector<std::uint8_t> began = images.bytes(starts);
+    const std::vector<float> drawn = images.latents(job_.starts, job_.seed);
+    const std::vector<std::uint8_t> began = images.bytes(drawn);
     std::vector<float> all;
     for (std::int64_t t = 0; t < targets_.count(); ++t) {
-        all.insert(all.end(), starts.begin(), starts.end());
+        all.insert(all.end(), drawn.begin(), drawn.end());
     }
-    ProgressBar bar("project", targets_.count() * job_.starts, "codes");
-    const std::vector<float> found = search.run(all, [&](std::int64_t done) { bar.update(done); });
-    for (std::size_t t = 0; t < static_cast<std::size_t>(targets_.count()); ++t) {
-        const auto first = found.begin() + static_cast<std::ptrdiff_t>(
-                                               t * static_cast<std::size_t>(job_.starts) * row);
-        const std::vector<float> codes(first, first + job_.starts * width);
-        const std::vector<std::uint8_t> pictures = images.bytes(codes);
+    ProgressBar bar("project", std::ssize(all) / images.latent_dim(), "codes");
+    const std::vector<float> searched =
+        LatentSearch(loaded_.network(), objective, options).run(all, [&](std::int64_t done) {
+            bar.update(done);
+        });
+    for (std::size_t t = 0; t < targets_.names.size(); ++t) {
+        const auto first = searched.begin() + static_cast<std::ptrdiff_t>(t * starts * width);
+        const std::vector<float> codes(first, first + static_cast<std::ptrdiff_t>(starts * width));
+        const std::vector<std::uint8_t> pictures =
+            images.bytes(codes, static_cast<std::int64_t>(t * starts));
+        const auto target = std::span(targets_.bytes).subspan(t * pixels, pixels);
         std::vector<std::uint8_t> wanted;
-        const auto target =
-            std::span(targets_.bytes)
-                .subspan(t * static_cast<std::size_t>(pixels_), static_cast<std::size_t>(pixels_));
-        for (std::int64_t s = 0; s < job_.starts; ++s) {
+        for (std::size_t s = 0; s < starts; ++s) {
             wanted.insert(wanted.end(), target.begin(), target.end());
         }
         const std::vector<double> distances = objective.distances(pictures, wanted);
         const auto best =
             static_cast<std::size_t>(std::ranges::min_element(distances) - distances.begin());
-        const float* const code = codes.data() + best * row;
+        const float* const code = codes.data() + best * width;
         codes_.insert(codes_.end(), code, code + width);
-        const std::uint8_t* const picture =
-            pictures.data() + best * static_cast<std::size_t>(pixels_);
-        found_.insert(found_.end(), picture, picture + pixels_);
-        Projected result{targets_.groups[t], targets_.names[t], levels_apart(t, picture), 1e9, 0};
-        for (std::int64_t s = 0; s < job_.starts; ++s) {
+    }
+    found_ = images.bytes(codes_);
+    if (job_.polish > 0) {
+        options.steps = job_.polish;
+        options.prior = 0;
+        options.rate_falls = true;
+        polish(options);
+    }
+    for (std::size_t t = 0; t < targets_.names.size(); ++t) {
+        Projected result{targets_.groups[t], targets_.names[t],
+                         levels_apart(t, found_.data() + t * pixels), 1e9, 0};
+        for (std::size_t s = 0; s < starts; ++s) {
             result.nearest_start =
-                std::min(result.nearest_start, levels_apart(t, began.data() + s * pixels_));
+                std::min(result.nearest_start, levels_apart(t, began.data() + s * pixels));
         }
-        for (std::int64_t n = 0; n < numbers; ++n) {
-            result.code_square += double{code[n]} * code[n] / static_cast<double>(numbers);
+        const float* const code = codes_.data() + t * width;
+        for (std::int64_t n = 0; n < options.numbers; ++n) {
+            result.code_square += double{code[n]} * code[n] / static_cast<double>(options.numbers);
         }
         results_.push_back(result);
     }
     return results_;
+}
+
+// The best codes go on; one that ends farther away stays as it was.
+void Search::polish(const LatentSearchOptions& options) {
+    const auto pixels = static_cast<std::size_t>(pixels_);
+    PictureDistance objective(*backend_, targets_.bytes, pixels_, 1, LatentSearch::batch,
+                              {classifier_.get(), job_.features_weight, mask_});
+    ProgressBar bar("polish", targets_.count(), "codes");
+    const std::vector<float> codes =
+        LatentSearch(loaded_.network(), objective, options).run(codes_, [&](std::int64_t done) {
+            bar.update(done);
+        });
+    const std::vector<std::uint8_t> pictures = loaded_.images().bytes(codes);
+    const std::vector<double> before = objective.distances(found_, targets_.bytes);
+    const std::vector<double> after = objective.distances(pictures, targets_.bytes);
+    const std::size_t width = codes.size() / after.size();
+    for (std::size_t t = 0; t < after.size(); ++t) {
+        if (after[t] < before[t]) {
+            std::copy_n(codes.data() + t * width, width, codes_.data() + t * width);
+            std::copy_n(pictures.data() + t * pixels, pixels, found_.data() + t * pixels);
+        }
+    }
 }
 
 std::vector<Image> Search::row_of(std::size_t target) const {
@@ -279,10 +311,15 @@ void Search::write() const {
         return;
     }
     Session session(job_.place());
-    nlohmann::json json = {{"program", version_text()}, {"generator", loaded_.weights().string()},
-                           {"starts", job_.starts},     {"steps", job_.steps},
-                           {"prior", job_.prior},       {"seed", job_.seed},
-                           {"verdict", verdict()},      {"pictures", nlohmann::json::array()}};
+    nlohmann::json json = {{"program", version_text()},
+                           {"generator", loaded_.weights().string()},
+                           {"starts", job_.starts},
+                           {"steps", job_.steps},
+                           {"polish", job_.polish},
+                           {"prior", job_.prior},
+                           {"seed", job_.seed},
+                           {"verdict", verdict()},
+                           {"pictures", nlohmann::json::array()}};
     PictureSheet sheet{{}, {"picture", "nearest", "difference"}, {}, 2};
     for (std::size_t t = 0; t < results_.size(); ++t) {
         const Projected& result = results_[t];
@@ -297,8 +334,9 @@ void Search::write() const {
         write_png(job_.out / fmt::format("nearest_{:04}.png", t), sheet.rows.back()[1]);
     }
     Report report("The nearest picture that the generator can make",
-                  fmt::format("{}: {} starts of {} steps a picture, seed {}.",
-                              loaded_.weights().string(), job_.starts, job_.steps, job_.seed));
+                  fmt::format("{}: {} starts of {} steps a picture, {} more of the best, seed {}.",
+                              loaded_.weights().string(), job_.starts, job_.steps, job_.polish,
+                              job_.seed));
     report.lead(verdict());
     report.section("Pictures");
     report.sheet(sheet, "What was asked for (white where it was free), the nearest picture, and "
@@ -367,6 +405,9 @@ void describe(Options& options, ProjectionJob& job) {
         .beside("features");
     options.number("starts", job.starts, {1, 64}, "codes that the search begins with, a picture");
     options.number("steps", job.steps, {1, 1000000}, "of Adam");
+    options.number(
+        "polish", job.polish, {0, 1000000},
+        "further steps of the best code, at a rate that falls to 0 and without the prior");
     options.number("lr", job.rate, {1e-6, 10}, "of Adam");
     options.number("prior", job.prior, {0, 1000},
                    "weight of ||z||^2 / latent size, which keeps codes likely");

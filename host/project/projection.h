@@ -1,6 +1,6 @@
 // The nearest picture that a generator can make to a given one: a photograph, a scribble, or a part of
-// one. Many starts, Adam on the code with its prior, the best is kept; docs/projection.md says what
-// that teaches.
+// one. Many starts, Adam on the code with its prior; the best goes on without it. docs/projection.md says
+// what that teaches.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +26,8 @@ struct ProjectionJob {
     double features_weight = 0.1;
     std::int64_t starts = 32; // codes that the search begins with, a picture
     std::int64_t steps = 300;
+    std::int64_t polish =
+        500;            // further steps of the best code, without prior, at a rate that falls
     double rate = 0.05; // Adam's
     double prior = 0.001;
     std::uint64_t seed = 0;

@@ -11,8 +11,16 @@ constexpr std::int64_t change_metric = 0;
 constexpr std::int64_t metrics_of_d = 1;
 constexpr std::int64_t metrics_of_r = metrics_of_d + DiscriminatorMetrics::count;
 
-const std::vector<std::string> names = {"l1",     "d_loss_real", "d_loss_fake",   "D_real",
-                                        "D_fake", "d_accuracy",  "g_adversarial", "D_fake_after"};
+constexpr std::int64_t label_metric = metrics_of_r + GeneratorMetrics::count;
+
+std::vector<std::string> names(bool keeps_labels) {
+    std::vector<std::string> names = {"l1",     "d_loss_real", "d_loss_fake",   "D_real",
+                                      "D_fake", "d_accuracy",  "g_adversarial", "D_fake_after"};
+    if (keeps_labels) {
+        names.push_back("label");
+    }
+    return names;
+}
 
 // Other orders than the drawings', or the same pictures would meet in every epoch of equal sets.
 constexpr std::uint64_t order_of_real = 0x9e3779b97f4a7c15;
@@ -22,9 +30,9 @@ constexpr std::uint64_t order_of_history = 0xc2b2ae3d27d4eb4f;
 
 RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
                              const PatchRows& drawings, const PatchRows& real,
-                             const Sharding& sharding)
-    : TranslationTrainer(backend, options, drawings, Placement::resident, sharding, names, true,
-                         options.refiner_steps),
+                             const Sharding& sharding, const ClassifierModel* classifier)
+    : TranslationTrainer(backend, options, drawings, Placement::resident, sharding,
+                         names(classifier != nullptr), true, options.refiner_steps),
       extent_{drawings.channels, drawings.height, drawings.width},
       real_(backend, real,
             {options.batch_size, true, 1, options.seed ^ order_of_real, Placement::resident,
@@ -46,6 +54,15 @@ RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
     for (DeviceArray<float>* one : {&drawn_, &given_, &made_, &d_made_}) {
         *one = DeviceArray<float>(backend, batch_ * extent_.size());
     }
+    if (classifier) {
+        called_ = std::make_unique<WhiteBoxVictim>(std::vector{classifier}, batch_);
+        for (DeviceArray<float>* one : {&unit_, &d_unit_}) {
+            *one = DeviceArray<float>(backend, batch_ * extent_.size());
+        }
+        for (DeviceArray<std::int32_t>* one : {&row_, &label_}) {
+            *one = DeviceArray<std::int32_t>(backend, batch_);
+        }
+    }
     std::vector<float> pictures;
     for (std::int64_t i = 0; i < options.pool; ++i) {
         const std::uint8_t* picture =
@@ -61,7 +78,10 @@ RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
 }
 
 void RefineTrainer::make(std::int64_t draw, int slot) {
-    iterations_.gather(batch_of(drawn_), {}, draw, slot, PixelRange::signed_unit);
+    iterations_.gather(batch_of(drawn_), row_.view(), draw, slot, PixelRange::signed_unit);
+    if (called_) {
+        backend_.gather_labels(label_.view(), iterations_.source().labels(), row_.view());
+    }
     augment(batch_of(given_), batch_of(drawn_), extent_, static_cast<std::uint32_t>(draw),
             draws_of_augmentation());
     pass_->forward(batch_of(given_), {true, options_.seed, 0, iterations_.row_count(), 1},
@@ -134,10 +154,23 @@ void RefineTrainer::refiner_step(std::int64_t draw, std::int64_t batch, bool mak
                        options_.lambda_adversarial);
         judged_->backward_input(d_made);
         l1_term(d_made, iterations_.metrics(change_metric), made, given, options_.lambda_l1, rows_);
+        if (called_) {
+            label_term(d_made, made);
+        }
         backend_.activation_gradient(pass_->output_gradient(), d_made, made,
                                      pass_->epilogue(refiner_->network.layer_count() - 1));
         return ShardPass{pass_.get()};
     });
+}
+
+void RefineTrainer::label_term(Matrix<float> d_made, Matrix<const float> made) {
+    const Matrix<float> unit = batch_of(unit_), d_unit = batch_of(d_unit_);
+    backend_.affine(unit.flat(), made.flat(), 0.5f, 0.5f);
+    called_->gradient(d_unit, rows_.view(), unit, label_.view(), {});
+    backend_.column_mean(iterations_.metrics(label_metric), rows_.matrix(batch_, 1));
+    const auto weight = options_.lambda_label / static_cast<double>(batch_);
+    backend_.weighted_sum(d_made.flat(), d_made.flat(), 1, d_unit.flat(),
+                          static_cast<float>(weight / 2), {}, 0);
 }
 
 void RefineTrainer::enqueue(const IterationPattern& pattern) {

@@ -13,10 +13,15 @@
 // is shown as many pictures, none of them twice, as half a batch; after that each y of the iteration
 // takes, by a coin, the place of a picture of it drawn by lot (kernels/operations/picture_pool.h). Of a batch that is
 // cut, every rank keeps the same history, and D is shown the half of y and the half from the history of all shards.
+//
+// With --classifier R's loss has a third term, lambda_label times the cross-entropy of a drawing's class by
+// that classifier, which stays as it is (as in Hoffman et al. 2018, CyCADA): what says the class may not be
+// painted over, while colours that the classifier does not read may move.
 #pragma once
 
 #include <memory>
 
+#include "host/attack/victim.h"
 #include "host/translate/translation_trainer.h"
 #include "host/translate/whole_batch.h"
 
@@ -25,8 +30,11 @@ namespace patchforge {
 class RefineTrainer : public TranslationTrainer {
   public:
     // Pictures of one size, at least a batch of each; they lie on the device. options must be valid.
+    // `classifier`: of the drawings' labels, [0, 1] pixels of their size; null without --classifier.
+    // It must outlive this.
     RefineTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& drawings,
-                  const PatchRows& real, const Sharding& sharding = {});
+                  const PatchRows& real, const Sharding& sharding = {},
+                  const ClassifierModel* classifier = nullptr);
 
     // What D was last shown, [2 B, P]: real pictures, made ones, earlier ones.
     std::vector<float> shown() const;
@@ -47,6 +55,8 @@ class RefineTrainer : public TranslationTrainer {
     void discriminator_step(std::int64_t batch, int slot);
     // `makes`: y first.
     void refiner_step(std::int64_t draw, std::int64_t batch, bool makes, int slot);
+    // Adds the gradient of the label's term by y.
+    void label_term(Matrix<float> d_made, Matrix<const float> made);
     // Half a batch of the history.
     void recall(Matrix<float> earlier);
 
@@ -56,12 +66,15 @@ class RefineTrainer : public TranslationTrainer {
     Player* discriminator_;
     std::unique_ptr<Trace> pass_;
     std::unique_ptr<Trace> judged_;
-    DeviceArray<float> drawn_;  // [B, P], before they are turned
-    DeviceArray<float> given_;  // [B, P]
-    DeviceArray<float> made_;   // [B, P]
-    DeviceArray<float> d_made_; // [B, P]
-    DeviceArray<float> seen_;   // [2 B, P]
-    DeviceArray<float> rows_;   // [B]
+    DeviceArray<float> drawn_;               // [B, P], before they are turned
+    DeviceArray<float> given_;               // [B, P]
+    DeviceArray<float> made_;                // [B, P]
+    DeviceArray<float> d_made_;              // [B, P]
+    DeviceArray<float> seen_;                // [2 B, P]
+    DeviceArray<float> rows_;                // [B]
+    std::unique_ptr<WhiteBoxVictim> called_; // the classifier; null: none
+    DeviceArray<float> unit_, d_unit_;       // [B, P], of pictures in [0, 1]
+    DeviceArray<std::int32_t> row_, label_;  // [B]
     WholeBatch all_made_;
     DeviceArray<float> shown_;           // [whole batch, P]: y, and pictures of the history
     DeviceArray<float> history_;         // [--pool, P]

@@ -94,8 +94,8 @@ void describe(Options& options, TranslateOptions& o) {
          {"resnet", GeneratorKind::resnet},
          {"resnet-small", GeneratorKind::resnet_small},
          {"refiner", GeneratorKind::refiner}},
-        "network that makes pictures; edsr is super-resolution's, refiner "
-        "that of --mode refine");
+        "network that makes pictures; edsr is super-resolution's, refiner that of --mode refine, "
+        "which takes unet, too");
     options.number("width", o.width, {1, 1024}, "channels of its first layer");
     options.number("blocks", o.blocks, {1, 64},
                    "its residual blocks (edsr, the resnets, the refiner)");
@@ -103,6 +103,10 @@ void describe(Options& options, TranslateOptions& o) {
     options.number("width_d", o.width_d, {1, 1024}, "channels of the discriminator's first layer");
     options.number("layers_d", o.layers_d, {1, 3},
                    "its size: each answer sees 16, 34 or 70 pixels a side");
+    options.toggle(
+        "spectral_d", o.spectral_d,
+        "divide its weights by their largest singular value, and normalise nothing else in "
+        "it");
 
     options.group("Training");
     options.choice<bool>("gan_mode", o.least_squares, {{"bce", false}, {"lsgan", true}},
@@ -117,6 +121,15 @@ void describe(Options& options, TranslateOptions& o) {
     options.number("pool", o.pool, {0, 100000},
                    "fakes kept, which the discriminators of a cycle are shown half the time (0: "
                    "none); refine: half of every batch of fakes comes from them");
+    options
+        .text("classifier", o.classifier, "FOLDER|FILE",
+              "refine: a classifier of the drawings' classes, which is to call refined ones what "
+              "they were drawn as")
+        .changeable(); // its hash may not
+    options
+        .number("lambda_label", o.lambda_label, {0, 1e6},
+                "weight of the cross-entropy of that class")
+        .beside("classifier");
     options.number("refiner_steps", o.refiner_steps, {1, 100},
                    "refine: steps of the refiner, each on a batch of its own, to one of the "
                    "discriminator");
@@ -151,10 +164,12 @@ void TranslateOptions::validate() const {
            enlarges ? "--generator: --mode super-resolution enlarges, which edsr alone does"
                     : "--generator edsr: enlarges; use unet, resnet or resnet-small");
     const bool refines = mode == TranslationMode::refine;
-    refuse(refines != (generator == GeneratorKind::refiner),
-           refines ? "--generator: --mode refine begins with drawings as they are, which refiner "
-                     "alone does"
-                   : "--generator refiner: belongs to --mode refine; use another");
+    refuse(refines && generator != GeneratorKind::refiner && generator != GeneratorKind::unet,
+           "--generator: --mode refine begins with drawings as they are, which refiner and unet "
+           "alone do");
+    refuse(!refines && generator == GeneratorKind::refiner,
+           "--generator refiner: belongs to --mode refine; use another");
+    refuse(!refines && !classifier.empty(), "--classifier: belongs to --mode refine; leave it out");
     refuse(refines && target.empty(),
            "--target: --mode refine needs real pictures to make those of --data look like; name "
            "their folder or set");
@@ -185,7 +200,14 @@ const std::vector<Preset>& translate_presets() {
         {"stain", {{"mode", "paired"}, {"pairs", "stain"}}},
         {"edges", {{"mode", "paired"}, {"pairs", "edges"}}},
         {"low-resolution", {{"mode", "paired"}, {"pairs", "low-resolution"}}},
-        {"cycle", {{"mode", "cycle"}, {"steps", "1200"}}},
+        // Looser than the paper's: with its weights colours move and little else does in so short a time.
+        {"cycle",
+         {{"mode", "cycle"},
+          {"steps", "2000"},
+          {"layers_d", "1"},
+          {"lr", "5e-4"},
+          {"lambda_cycle", "5"},
+          {"lambda_identity", "0.1"}}},
         // As the paper has it, for a GPU: six blocks are its number for small pictures. The rates of its
         // epochs from 99 on are those of its code: (200 - epoch) / 101.
         {"cycle-paper",

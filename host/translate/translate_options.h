@@ -40,7 +40,8 @@ struct TranslateOptions {
     int blocks = 3; // residual blocks of edsr, the resnets and the refiner
     double dropout = 0;
     int width_d = 16;
-    int layers_d = 2; // of a PatchGAN: its answers see 16, 34 or 70 pixels a side
+    int layers_d = 2;        // of a PatchGAN: its answers see 16, 34 or 70 pixels a side
+    bool spectral_d = false; // spectral normalisation in place of its own
 
     // The losses.
     bool least_squares = false; // instead of cross-entropy
@@ -49,6 +50,8 @@ struct TranslateOptions {
     double lambda_cycle = 10;
     double lambda_identity = 0.5; // times lambda_cycle
     std::int64_t pool = 50;       // fakes kept for the discriminators of a cycle and of refinement
+    std::string classifier{}; // of the drawings' classes, which refinement then keeps; empty: none
+    double lambda_label = 1;  // of the cross-entropy of their class by it
     std::int64_t refiner_steps = 1; // of the refiner to each of its discriminator
 
     // The optimiser.

@@ -53,10 +53,12 @@ colour_table(const std::string& caption,
     return table;
 }
 
-Judge::Judge(Backend& backend, const PatchRows& patches, std::uint64_t seed, std::int64_t classes) {
+Judge::Judge(Backend& backend, const PatchRows& patches, std::uint64_t seed, std::int64_t classes,
+             double stain_jitter) {
     ClassifierOptions options = classifier_preset("cnn");
     options.epochs = 5;
     options.seed = seed;
+    options.stain_jitter = stain_jitter;
     ClassifierFormat format{patches.channels, patches.height, patches.width, {}};
     for (std::int64_t label = 0; label < classes; ++label) {
         format.class_names.push_back(std::to_string(label));

@@ -28,8 +28,10 @@ colour_table(const std::string& caption,
 // A cnn with the recipe of --preset cnn, in fewer epochs.
 class Judge {
   public:
-    // Trained on patches of labels 0 ... classes - 1.
-    Judge(Backend& backend, const PatchRows& patches, std::uint64_t seed, std::int64_t classes = 2);
+    // Trained on patches of labels 0 ... classes - 1, under stains that reach so far (--stain-jitter of
+    // classifiers).
+    Judge(Backend& backend, const PatchRows& patches, std::uint64_t seed, std::int64_t classes = 2,
+          double stain_jitter = 0);
 
     // Class logits [count, classes].
     std::vector<float> answers(const std::vector<Image>& pictures) const;

@@ -3,10 +3,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 #include <set>
 #include <stdexcept>
 
 #include "data/class_match.h"
+#include "data/escape.h"
 #include "data/resample.h"
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/real_or_fake.h"
@@ -66,6 +68,28 @@ std::vector<std::uint8_t> halved_bytes(const std::vector<Image>& pictures) {
     return bytes;
 }
 
+// null: none is asked for.
+std::unique_ptr<ClassifierModel> classifier_of(Backend& backend, const TranslateOptions& options,
+                                               const PackedSet& drawings) {
+    if (options.classifier.empty()) {
+        return nullptr;
+    }
+    auto classifier = ClassifierModel::load(backend, options.classifier);
+    const std::int64_t pixels =
+        std::int64_t{drawings.channels()} * drawings.height() * drawings.width();
+    const auto names = drawings.class_names();
+    if (classifier->pixels() != pixels ||
+        !std::ranges::equal(classifier->format().class_names, names) ||
+        std::ranges::count(drawings.labels(), -1) > 0) {
+        throw std::invalid_argument(fmt::format(
+            "--classifier {}: knows {} of {} pixels, the drawings are {} of {} pixels, each with a "
+            "class; train one on them (train classifier --data ...)",
+            options.classifier, terminal_list(classifier->format().class_names),
+            classifier->pixels(), terminal_list(names), pixels));
+    }
+    return classifier;
+}
+
 std::string text_of(const ScoreInterval& score, const char* value = "{:.3f} [{:.3f}, {:.3f}]") {
     return fmt::format(fmt::runtime(value), score.value, score.interval.low, score.interval.high);
 }
@@ -75,13 +99,19 @@ class Refine final : public TranslationTask {
     Refine(Backend& backend, const TranslateSets& sets, const TranslateOptions& options,
            const Sharding& sharding)
         : backend_(backend), sets_(sets_of(sets, options)),
-          trainer_(backend, options, sets_.train, sets_.real_train, sharding) {}
+          classifier_(classifier_of(backend, options, *sets.set)),
+          trainer_(backend, options, sets_.train, sets_.real_train, sharding, classifier_.get()) {}
 
     TranslationTrainer& trainer() override { return trainer_; }
     std::string about() const override {
         return fmt::format("{} drawings and {} real pictures, {} and {} held out ({})",
                            sets_.train.used(), sets_.real_train.used(), sets_.test.used(),
                            sets_.real_test.used(), sets_.how);
+    }
+    std::map<std::string, std::string> facts() const override {
+        return classifier_
+                   ? std::map<std::string, std::string>{{"classifier_hash", classifier_->hash()}}
+                   : std::map<std::string, std::string>{};
     }
     std::vector<TranslationSheet> sheets() override;
     TranslationResults measure(TrainingRun& run) override;
@@ -99,6 +129,7 @@ class Refine final : public TranslationTask {
 
     Backend& backend_;
     Sets sets_;
+    std::unique_ptr<ClassifierModel> classifier_; // null: without --classifier
     RefineTrainer trainer_;
     std::vector<Image> drawn_, refined_; // held out, in measure()
 };
@@ -222,7 +253,8 @@ void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
         std::vector<float> of_real{}; // logits, summed over the judges
         double drawn_right = 0, refined_right = 0;
     };
-    const auto taught = [&](const char* by, const std::vector<Image>& pictures) {
+    const auto taught = [&](const char* by, const std::vector<Image>& pictures,
+                            double stain_jitter = 0) {
         Taught result{by};
         OwnedPatches patches;
         append(patches, pictures, 0);
@@ -237,7 +269,8 @@ void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
         };
         for (std::uint64_t number = 0; number < judges; ++number) {
             run.log(fmt::format("Training classifier {} of {} on {}", number + 1, judges, by));
-            const Judge judge(backend_, patches.rows(sets_.train), seed + number, classes);
+            const Judge judge(backend_, patches.rows(sets_.train), seed + number, classes,
+                              stain_jitter);
             result.drawn_right += share_right(judge, drawn_);
             result.refined_right += share_right(judge, refined_);
             const std::vector<float> answers = judge.answers(real);
@@ -247,16 +280,30 @@ void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
         return result;
     };
     const Taught by_drawn = taught("drawings", train);
+    // A picture whose colours have moved is another one to classifiers that never saw other stains.
+    std::optional<Taught> by_stained;
+    if (sets_.train.channels == 3) {
+        by_stained = taught("drawings under other stains", train, 0.2);
+    }
     const Taught by_refined = taught("refined drawings", translator().translate(train));
 
-    results.tables.push_back(
-        {fmt::format("Called what they were drawn as, share of {} held-out drawings",
-                     drawn_.size()),
-         {"classifiers trained on", "drawings", "refined"},
-         {{"drawings", fmt::format("{:.3f}", by_drawn.drawn_right),
-           fmt::format("{:.3f}", by_drawn.refined_right)},
-          {"refined drawings", fmt::format("{:.3f}", by_refined.drawn_right),
-           fmt::format("{:.3f}", by_refined.refined_right)}}});
+    TranslationResults::Table kept{
+        fmt::format("Called what they were drawn as, share of {} held-out drawings", drawn_.size()),
+        {"classifiers trained on", "drawings", "refined"},
+        {}};
+    const auto add_row = [&](const Taught& by) {
+        kept.rows.push_back({by.by, fmt::format("{:.3f}", by.drawn_right),
+                             fmt::format("{:.3f}", by.refined_right)});
+    };
+    add_row(by_drawn);
+    if (by_stained) {
+        add_row(*by_stained);
+    }
+    add_row(by_refined);
+    results.tables.push_back(kept);
+    if (by_stained) {
+        results.figures["labels_survive_stained"] = by_stained->refined_right;
+    }
     results.figures["labels_right_drawn"] = by_drawn.drawn_right;
     results.figures["labels_survive"] = by_drawn.refined_right;
     results.figures["labels_survive_taught"] = by_refined.refined_right;

@@ -1,16 +1,19 @@
 // Projection into a generator's pictures: its distance and gradient, what the search finds, edits.
 #include "host/project/projection.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
 #include <filesystem>
 #include <stdexcept>
 
+#include "data/picture.h"
 #include "data/png.h"
 #include "host/attack/latent_search.h"
 #include "host/files/safetensors.h"
 #include "host/model/image_generator.h"
+#include "host/network/network_shape.h"
 #include "host/project/picture_distance.h"
 #include "tests/host/attack/attacked_models.h"
 #include "tests/host/temporary_folder.h"
@@ -152,6 +155,39 @@ TEST(ProjectionTest, FindsTheGeneratorsOwnPicturesAgainAndNotAScribble) {
     const TensorFile codes = read_safetensors(folder / "out" / "codes.safetensors");
     EXPECT_EQ(codes.at("latents").shape, (std::vector<std::int64_t>{4, 6}));
     EXPECT_EQ(run_projection(nullptr, job)[0].levels, results[0].levels) << "not deterministic";
+}
+
+// The prior pulls codes away from the picture that they are asked for; noise in the maps is that of the
+// picture's number, in the search and in what is shown.
+TEST(ProjectionTest, PolishingLeavesNothingOfOwnPicturesWhateverThePriorAndTheNoise) {
+    const TemporaryFolder folder;
+    ProjectionJob job = job_of(folder);
+    const auto backend = make_backend("cpu");
+    Network noisy(*backend, network_shape_from_description(
+                                "6>20; view 1x4x5; conv 1>4 k3 p1 as=a; noise 0.3 leaky_relu; "
+                                "conv 4>1 k3 p1 tanh"));
+    noisy.initialise(5, 0);
+    TensorFile weights = noisy.weights();
+    plain.write(weights);
+    write_safetensors(job.generator, weights.tensors, weights.metadata);
+    job.prior = 0.05;
+    job.polish = 0;
+    const std::vector<Projected> searched = run_projection(nullptr, job);
+    job.polish = 300;
+    const std::vector<Projected> polished = run_projection(nullptr, job);
+    for (std::size_t i = 0; i < polished.size(); ++i) {
+        EXPECT_GT(searched[i].levels, 1.5) << i;
+        EXPECT_LT(polished[i].levels, 0.7) << i; // rounding to levels alone is 0.3
+    }
+    // `generate --latents` makes them again under the same noise.
+    const TensorFile codes = read_safetensors(folder / "out" / "codes.safetensors");
+    const std::span<const float> latents = f32(codes.at("latents"));
+    ImageGenerator generator(noisy, plain);
+    const std::vector<Image> images = generator.images({latents.begin(), latents.end()});
+    for (std::size_t i = 0; i < images.size(); ++i) {
+        EXPECT_EQ(images[i].pixels,
+                  read_picture(folder / "out" / fmt::format("nearest_{:04}.png", i), 1).pixels);
+    }
 }
 
 TEST(ProjectionTest, WhatTheMaskLeavesFreeIsNotAskedFor) {

@@ -9,6 +9,7 @@
 
 #include "host/files/safetensors.h"
 #include "host/translate/translate_networks.h"
+#include "tests/host/attack/attacked_models.h"
 #include "tests/host/train/random_patches.h"
 #include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
@@ -187,6 +188,60 @@ TEST_P(RefineTrainerTest, ResumesToTheSameBytes) {
         EXPECT_EQ(second.run(8 - cut), std::vector(metrics.begin() + cut, metrics.end()));
         EXPECT_TRUE(second.checkpoint() == whole.checkpoint());
     }
+}
+
+// Drawings of two classes and a classifier of them that is not trained: its answers are wrong at first, and
+// only the label's term turns them.
+TEST_P(RefineTrainerTest, AClassifierKeepsTheLabel) {
+    const testing::RandomPatches drawings(1, 10, 1, 8, 8, 2), real(2, 7, 1, 8, 8);
+    const auto classifier = testing::random_model(backend(), testing::format_of(1, 8, 8, 2), 41);
+    TranslateOptions options = small_game();
+    options.learning_rate = 0.02;
+    options.lambda_l1 = 0;
+    options.steps = 30;
+    const auto cross_entropy = [&](double weight) {
+        options.lambda_label = weight;
+        RefineTrainer trainer(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+        EXPECT_EQ(trainer.metric_names().back(), "label");
+        return trainer.run(30).back().back();
+    };
+    const double left = cross_entropy(0), kept = cross_entropy(20);
+    EXPECT_GT(left, 0.1);
+    EXPECT_LT(kept, 0.75 * left);
+}
+
+// The first iteration is one of drawings as they are: its label term is the classifier's cross-entropy of them.
+TEST_P(RefineTrainerTest, TheLabelTermBeginsAsThatOfDrawings) {
+    const testing::RandomPatches drawings(1, 5, 3, 10, 10, 2), real(2, 7, 3, 10, 10);
+    const auto classifier = testing::random_model(backend(), testing::format_of(3, 10, 10, 2), 41);
+    TranslateOptions options = small_game(); // the five drawings are a batch
+    options.flips = false;
+    RefineTrainer trainer(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+    const std::vector<float> logits = classifier->logits(drawings.bytes);
+    double expected = 0;
+    for (std::size_t i = 0; i < 5; ++i) {
+        const double right = logits[2 * i + static_cast<std::size_t>(drawings.labels[i])];
+        const double wrong = logits[2 * i + static_cast<std::size_t>(1 - drawings.labels[i])];
+        expected += std::log1p(std::exp(wrong - right)) / 5;
+    }
+    EXPECT_NEAR(trainer.run(1).front().back(), expected, 1e-5);
+}
+
+TEST_P(RefineTrainerTest, ResumesWithEveryOption) {
+    const testing::RandomPatches drawings(1, 11, 3, 16, 16, 2), real(2, 7, 3, 16, 16);
+    const auto classifier = testing::random_model(backend(), testing::format_of(3, 16, 16, 2), 41);
+    TranslateOptions options = small_game();
+    options.generator = GeneratorKind::unet;
+    options.spectral_d = true;
+    RefineTrainer whole(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+    const auto metrics = whole.run(6);
+    EXPECT_EQ(metrics.front().front(), 0); // it begins as the identity, too
+    RefineTrainer first(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+    first.run(2);
+    RefineTrainer second(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+    testing::restore(second, first.checkpoint());
+    EXPECT_EQ(second.run(4), std::vector(metrics.begin() + 2, metrics.end()));
+    EXPECT_TRUE(second.checkpoint() == whole.checkpoint());
 }
 
 } // namespace
