@@ -24,7 +24,7 @@ std::int64_t rows_together(const std::vector<const ClassifierModel*>& members,
         weights += shape.parameter_count();
         for (const LayerShape& layer : shape.layers) {
             of_row += 2 * layer.outputs; // and their gradients
-            if (layer.closeness_columns > 0 || (layer.layer && layer.layer->backward_at_once()) ||
+            if ((layer.layer && layer.layer->backward_at_once()) ||
                 layer.normalisation == Normalisation::virtual_batch) {
                 return capacity;
             }

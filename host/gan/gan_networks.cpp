@@ -78,9 +78,8 @@ NetworkShape discriminator_shape(const GanOptions& options, std::int64_t pixels,
     }
     build.add_hidden(widths_or(options.hidden_dims_d, options.hidden_dims));
     if (options.closeness_columns > 0) {
-        build.shape.layers.back().closeness_columns = options.closeness_columns;
-        build.shape.layers.back().closeness_size = options.closeness_size;
-        build.width += options.closeness_columns;
+        append_closeness(build.shape, options.closeness_columns, options.closeness_size);
+        build.width = build.shape.outputs();
         build.module += 1;
     }
     build.add_linear(1, true, Activation::identity);

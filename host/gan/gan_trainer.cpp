@@ -149,8 +149,9 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     }
     if (options.feature_matching) {
         const auto& layers = discriminator_.shape().layers;
-        feature_means_ = DeviceArray<float>(backend, 3 * layers[layers.size() - 2].outputs);
-        discriminator_pass_.keep(discriminator_.layer_count() - 2);
+        feature_means_ = DeviceArray<float>(
+            backend, 3 * layers[static_cast<std::size_t>(last_hidden())].outputs);
+        discriminator_pass_.keep(last_hidden());
         ones_ = DeviceArray<float>(backend, batch);
         backend.fill(ones_.view(), 1);
     }
@@ -271,7 +272,7 @@ ShardPass GanTrainer::generator_pass(std::int64_t rows, int slot) {
     std::int64_t from = discriminator_.layer_count() - 1;
     if (options_.feature_matching) {
         match_features(rows);
-        from -= 1;
+        from = last_hidden();
     }
     if (d_inputs_.size() == 0) {
         discriminator_pass_.backward_input(generator_pass_.output_gradient(),
@@ -375,7 +376,7 @@ void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from)
 // L = mean over the H features of (mean over fakes - mean over patches)^2, so each fake's feature j
 // has the gradient 2 / (H B) * difference j: a rank-one product with a column of ones.
 void GanTrainer::match_features(std::int64_t rows) {
-    const std::int64_t hidden = discriminator_.layer_count() - 2;
+    const std::int64_t hidden = last_hidden();
     const Matrix<float> features = discriminator_pass_.output(hidden);
     const std::int64_t width = features.columns;
     const Vector<float> means = feature_means_.view();

@@ -138,6 +138,13 @@ class GanTrainer {
     void add_gradient_penalty(Vector<float> gradients, std::int64_t rows, StepCount draw);
     // From D's last hidden layer: the difference of the means over fakes and over patches.
     void match_features(std::int64_t rows);
+    // That layer, without what follows it.
+    std::int64_t last_hidden() const {
+        const std::int64_t before = discriminator_.layer_count() - 2;
+        const bool follows =
+            discriminator_.shape().layers[static_cast<std::size_t>(before)].follows();
+        return follows ? before - 1 : before;
+    }
     // The gradient by the fakes, at the output of G's last Linear.
     void generator_output_gradient(std::int64_t rows, std::int64_t from);
 

@@ -22,9 +22,11 @@ inline Extent flat(std::int64_t numbers) {
 // What a pass lends its layers beside their operands.
 struct LayerPass {
     std::int64_t group_rows =
-        0;                 // the batch is parts of so many rows that know nothing of each other
-    RandomStream noise{};  // of pictures; the first row's draw, the others count on from there
-    Vector<double> sums{}; // room for Layer::sums(rows)
+        0;                   // the batch is parts of so many rows that know nothing of each other
+    RandomStream noise{};    // of pictures; the first row's draw, the others count on from there
+    Vector<double> sums{};   // room for Layer::sums(rows)
+    Vector<float> kept{};    // room for Layer::kept(rows), the same from forward() to backward()
+    Vector<float> scratch{}; // room for Layer::scratch(rows), of backward() alone
 };
 
 class Layer {
@@ -43,6 +45,11 @@ class Layer {
     // Weights that begin with one number each instead.
     virtual std::optional<float> first_weight() const { return {}; }
     virtual bool takes_bias() const { return true; }
+    // Behind the number of its module.
+    virtual std::string weight_name() const { return "weight"; }
+    // Whether it stands in the text as a word of the layer before, whose number and random streams it
+    // shares.
+    virtual bool follows() const { return false; }
     // The weights as the matrix whose largest singular value spectral normalisation divides by.
     virtual SpectralMatrix spectral_matrix() const;
     virtual double operations(std::int64_t rows) const; // a multiply-add counts two
@@ -82,13 +89,16 @@ class Layer {
     struct Gradients {
         Matrix<float> dx;        // times previous'(x[0]); may be dz
         Matrix<float> d_second;  // by source 1, if there is one
-        Vector<float> d_weight;  // if there are weights
+        Vector<float> d_weight;  // of layers with weights, unless nobody asked
         bool accumulate = false; // d_weight
     };
     virtual void backward(Backend& backend, const Gradients& gradients, Matrix<const float> dz,
                           const std::vector<Matrix<const float>>& x, Vector<const float> weight,
                           const Epilogue& previous, const LayerPass& pass) const;
-    virtual std::int64_t sums(std::int64_t) const { return 0; } // of so many rows: LayerPass::sums
+    // What LayerPass has room for, of so many rows.
+    virtual std::int64_t sums(std::int64_t) const { return 0; }
+    virtual std::int64_t kept(std::int64_t) const { return 0; }
+    virtual std::int64_t scratch(std::int64_t) const { return 0; }
 };
 
 using LayerPointer = std::shared_ptr<const Layer>;

@@ -69,10 +69,6 @@ Network::Network(Backend& backend, NetworkShape shape)
             place_linear(l);
             place_affine(l);
         }
-        if (layer.closeness_columns > 0) {
-            place(l, Role::closeness, layer.closeness_name(),
-                  {layer.closeness_columns * layer.closeness_size, layer.outputs});
-        }
     }
     trained_size_ = offset;
     for (std::size_t l = 0; l < shape_.layers.size(); ++l) {
@@ -101,8 +97,7 @@ Network::Network(Backend& backend, NetworkShape shape)
     second_moments_ = DeviceArray<float>(backend, trained_size_);
     for (std::int64_t l = 0; l < layer_count(); ++l) {
         const LayerShape& layer = shape_.layers[static_cast<std::size_t>(l)];
-        bool trains = (layer.trained && (layer.has_weights() || layer.has_affine())) ||
-                      layer.closeness_columns > 0;
+        bool trains = layer.trained && (layer.has_weights() || layer.has_affine());
         for (const int source : shape_.sources(l)) {
             trains = trains || (source >= 0 && trains_[static_cast<std::size_t>(source)]);
         }
@@ -137,13 +132,15 @@ void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
     for (std::int64_t layer = 0; layer < layer_count(); ++layer) {
         const LayerShape& shape = shape_.layers[static_cast<std::size_t>(layer)];
         const auto stream = [&](WeightUse use) {
-            return RandomStream{seed, purpose_of_weights(network_number, use, layer), {}};
+            return RandomStream{
+                seed, purpose_of_weights(network_number, use, shape_.number(layer)), {}};
         };
         if (shape.layer && shape.layer->first_weight()) {
             backend_->fill(weight(layer).flat(), *shape.layer->first_weight());
         } else if (shape.has_weights() && shape.deviation > 0) {
-            backend_->fill_normal(weight(layer).flat(), 0, shape.deviation,
-                                  stream(WeightUse::weight));
+            backend_->fill_normal(
+                weight(layer).flat(), 0, shape.deviation,
+                stream(shape.follows() ? WeightUse::closeness : WeightUse::weight));
             if (shape.bias) {
                 backend_->fill(bias(layer), 0);
             }
@@ -171,11 +168,6 @@ void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
                                          spectral_v(layer), w.flat(), shape.spectral_matrix(),
                                          first_power_iterations);
             backend_->synchronise(); // before the memory goes
-        }
-        if (shape.closeness_columns > 0) {
-            backend_->fill_normal(closeness_weight(layer).flat(), 0,
-                                  1.0f / std::sqrt(static_cast<float>(shape.outputs)),
-                                  stream(WeightUse::closeness));
         }
     }
     backend_->fill(first_moments_.view(), 0);
@@ -224,11 +216,6 @@ Vector<float> Network::shift(std::int64_t layer) const {
 
 Matrix<float> Network::running_statistics(std::int64_t layer) const {
     return {at(layer, Role::mean), 2, place(layer, Role::mean).size};
-}
-
-Matrix<float> Network::closeness_weight(std::int64_t layer) const {
-    const Place& weight = place(layer, Role::closeness);
-    return {at(layer, Role::closeness), weight.shape[0], weight.shape[1]};
 }
 
 AdamTensor Network::all() const {

@@ -44,7 +44,7 @@ class Network {
     const NetworkShape& shape() const { return shape_; }
     Backend& backend() const { return *backend_; }
     std::int64_t layer_count() const { return static_cast<std::int64_t>(shape_.layers.size()); }
-    // No normalisation and no minibatch discrimination: every parameter's gradient has one
+    // No normalisation and no layer that is trained by a gradient among others: every parameter's has one
     // contribution, which may go straight into Adam.
     bool plain() const;
     // A chain of Linear layers and their epilogues: a row knows nothing of other rows.
@@ -53,8 +53,7 @@ class Network {
     bool trains(std::int64_t layer) const { return trains_[static_cast<std::size_t>(layer)]; }
 
     // PyTorch's initialisation: weight and bias uniform in +-1/sqrt(fan in), each from its stream
-    // (purpose_of_weights). Normalisation begins with scale 1, shift 0, mean 0, variance 1; the
-    // matrix of minibatch discrimination is N(0, 1 / inputs).
+    // (purpose_of_weights). Normalisation begins with scale 1, shift 0, mean 0, variance 1.
     void initialise(std::uint64_t seed, std::uint32_t network_number);
 
     // Of a layer with weights; [first length, all others]. The bias may be empty.
@@ -71,8 +70,6 @@ class Network {
     // Of spectral normalisation: the singular vectors that follow the weights, of unit length.
     Vector<float> spectral_u(std::int64_t layer) const { return vector_at(layer, Role::u); }
     Vector<float> spectral_v(std::int64_t layer) const { return vector_at(layer, Role::v); }
-    // Of minibatch discrimination: [columns * size, outputs].
-    Matrix<float> closeness_weight(std::int64_t layer) const;
 
     // Everything that is trained, padding included (which stays zero).
     AdamTensor all() const;
@@ -103,7 +100,7 @@ class Network {
         std::int64_t offset = 0;
         std::int64_t size = 0;
     };
-    enum class Role { weight, bias, scale, shift, mean, variance, closeness, u, v, count };
+    enum class Role { weight, bias, scale, shift, mean, variance, u, v, count };
     const Place& place(std::int64_t layer, Role role) const;
     bool has(std::int64_t layer, Role role) const {
         return index_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(role)] >= 0;

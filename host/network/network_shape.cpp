@@ -4,9 +4,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <numeric>
 #include <stdexcept>
+
+#include "host/network/layers/kinds.h"
 
 namespace patchforge {
 
@@ -18,7 +21,7 @@ constexpr std::array<const char*, 5> activation_names = {"identity", "relu", "le
 } // namespace
 
 bool LayerShape::is_linear() const {
-    return has_weights() && weight_shape().size() == 2;
+    return has_weights() && weight_shape().size() == 2 && !follows();
 }
 
 std::vector<std::int64_t> LayerShape::weight_shape() const {
@@ -38,7 +41,6 @@ std::int64_t NetworkShape::parameter_count() const {
         if (layer.has_affine()) {
             count += 2 * channels;
         }
-        count += layer.closeness_columns * layer.closeness_size * layer.outputs;
     }
     return count;
 }
@@ -46,6 +48,12 @@ std::int64_t NetworkShape::parameter_count() const {
 std::vector<int> NetworkShape::sources(std::int64_t l) const {
     const std::vector<int>& from = layers[static_cast<std::size_t>(l)].from;
     return from.empty() ? std::vector<int>{static_cast<int>(l) - 1} : from;
+}
+
+std::int64_t NetworkShape::number(std::int64_t l) const {
+    return std::count_if(layers.begin(), layers.begin() + l + 1,
+                         [](const LayerShape& layer) { return !layer.follows(); }) -
+           1;
 }
 
 std::vector<int> NetworkShape::heads() const {
@@ -81,6 +89,19 @@ NetworkShape multilayer_perceptron(std::int64_t inputs, const std::vector<std::i
     }
     shape.layers.push_back({width, outputs, output, slope, 0.0f, module});
     return shape;
+}
+
+void append_closeness(NetworkShape& shape, std::int64_t columns, std::int64_t size) {
+    LayerShape& before = shape.layers.back();
+    LayerShape closeness;
+    closeness.layer = closeness_layer(before.out(), columns, size);
+    closeness.inputs = before.outputs;
+    closeness.outputs = closeness.layer->out().size();
+    closeness.bias = false;
+    closeness.module_index = before.module_index;
+    closeness.deviation = 1.0f / std::sqrt(static_cast<float>(before.outputs));
+    closeness.name.swap(before.name); // later layers read it in that one's place
+    shape.layers.push_back(std::move(closeness));
 }
 
 const char* activation_name(Activation activation) {

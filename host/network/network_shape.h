@@ -15,8 +15,7 @@ namespace patchforge {
 // kernels/operations/normalise.h; everything else is kernels/operations/normalise_maps.h.
 enum class Normalisation { none, batch, virtual_batch, instance, group };
 
-// A layer with what follows it: activation(normalise(layer(x))), then dropout, then minibatch
-// discrimination, which appends its columns to the output.
+// A layer with what follows it: activation(normalise(layer(x))), then dropout.
 struct LayerShape {
     std::int64_t inputs = 0; // numbers that it reads and gives
     std::int64_t outputs = 0;
@@ -29,10 +28,6 @@ struct LayerShape {
     // false: weight, bias and what normalises are given once, and no step changes them: batches are
     // normalised by the running statistics in training, too.
     bool trained = true;
-    // Minibatch discrimination (kernels/operations/minibatch.h): columns appended, and numbers a
-    // column is made of. 0: none.
-    std::int64_t closeness_columns = 0;
-    std::int64_t closeness_size = 0;
     LayerPointer layer{}; // what computes; none: Linear
     // Layers whose values it reads, input -1; none: the layer before.
     std::vector<int> from{};
@@ -45,9 +40,8 @@ struct LayerShape {
     std::string name{};    // that later layers read it by
 
     Extent out() const { return layer ? layer->out() : flat(outputs); }
-    std::int64_t width() const { return outputs + closeness_columns; } // the next layer's inputs
     bool plain() const {
-        return normalisation == Normalisation::none && closeness_columns == 0 && !spectral &&
+        return normalisation == Normalisation::none && !spectral &&
                !(layer && layer->backward_at_once());
     }
     bool has_affine() const {
@@ -58,12 +52,15 @@ struct LayerShape {
         return layer ? layer->spectral_matrix() : SpectralMatrix{1, outputs, inputs};
     }
     bool is_linear() const;
+    bool follows() const { return layer && layer->follows(); }
     // Whether it has weights, which it has unless `layer` is one without.
     bool has_weights() const { return !layer || !layer->weight_shape().empty(); }
     std::vector<std::int64_t> weight_shape() const;
     std::int64_t fan_in() const { return layer ? layer->fan_in() : inputs; }
 
-    std::string weight_name() const { return std::to_string(module_index) + ".weight"; }
+    std::string weight_name() const {
+        return std::to_string(module_index) + "." + (layer ? layer->weight_name() : "weight");
+    }
     std::string bias_name() const { return std::to_string(module_index) + ".bias"; }
     // Of the nn.BatchNorm behind the layer; of a learned matrix that nn.Sequential has no module
     // for.
@@ -72,9 +69,6 @@ struct LayerShape {
     }
     std::string spectral_name(const char* vector) const { // "u", "v", as nn.utils.spectral_norm
         return weight_name() + "_" + vector;
-    }
-    std::string closeness_name() const {
-        return std::to_string(module_index) + ".closeness_weight";
     }
 };
 
@@ -87,6 +81,8 @@ struct NetworkShape {
     std::int64_t parameter_count() const; // of what is trained
     // What layer l reads: -1 the input, else a layer.
     std::vector<int> sources(std::int64_t l) const;
+    // Of its random streams and in messages: that of the layer which it follows, if it does.
+    std::int64_t number(std::int64_t l) const;
     // The layers whose values are the network's: those that say so, then the last.
     std::vector<int> heads() const;
     // Each layer reads the one before alone.
@@ -101,6 +97,10 @@ struct NetworkShape {
 NetworkShape multilayer_perceptron(std::int64_t inputs, const std::vector<std::int64_t>& hidden,
                                    std::int64_t outputs, Activation hidden_activation, float slope,
                                    bool dropout_modules, float dropout, Activation output);
+
+// Behind the last layer: its values and so many columns of minibatch discrimination, of `size` numbers each
+// (layers/closeness.cpp), flat.
+void append_closeness(NetworkShape& shape, std::int64_t columns, std::int64_t size);
 
 // Names of activations as options and files spell them: "identity", "relu", "leaky_relu", "tanh",
 // "sigmoid". activation_from_name throws std::invalid_argument for others.

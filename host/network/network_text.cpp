@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <charconv>
 #include <functional>
 #include <map>
 #include <numeric>
@@ -48,45 +47,36 @@ const std::map<std::string, Parser>& parsers() {
     return table;
 }
 
-template <class T>
-bool read(const std::string& text, T& value) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    return error == std::errc() && end == text.data() + text.size();
-}
-
-template <class T>
-T number(const std::string& word, std::size_t from, T low, T high) {
-    T value{};
-    if (!read(word.substr(from), value) || !(value >= low && value <= high)) {
-        throw std::invalid_argument(fmt::format("bad number in '{}'", word));
-    }
-    return value;
-}
+// What words that follow a layer say of more than the layer.
+struct Beside {
+    bool placed = false; // its module has a number
+    std::int64_t closeness_columns = 0, closeness_size = 0;
+};
 
 // Words that may follow any layer.
-void read_common(LayerShape& layer, const std::string& word, bool& placed) {
+void read_common(LayerShape& layer, const std::string& word, Beside& beside) {
     const auto begins = [&](const char* prefix) { return word.starts_with(prefix); };
     if (word == "identity" || word == "relu" || word == "leaky_relu" || word == "tanh" ||
         word == "sigmoid") {
         layer.activation = activation_from_name(word);
     } else if (begins("slope=")) {
-        layer.slope = number<float>(word, 6, 1e-6f, 1.0f);
+        layer.slope = number_in<float>(word, 6, 1e-6f, 1.0f);
     } else if (begins("dropout=")) {
-        layer.dropout = number<float>(word, 8, 0.0f, 0.9999999f);
+        layer.dropout = number_in<float>(word, 8, 0.0f, 0.9999999f);
     } else if (word == "norm=batch") {
         layer.normalisation = Normalisation::batch;
     } else if (word == "norm=instance") {
         layer.normalisation = Normalisation::instance;
     } else if (begins("norm=group:")) {
         layer.normalisation = Normalisation::group;
-        layer.groups = number<int>(word, 11, 1, 65536);
+        layer.groups = number_in<int>(word, 11, 1, 65536);
     } else if (begins("norm=virtual:")) {
         layer.normalisation = Normalisation::virtual_batch;
-        layer.reference_rows = number<std::int64_t>(word, 13, 1, 65536);
+        layer.reference_rows = number_in<std::int64_t>(word, 13, 1, 65536);
     } else if (begins("closeness=") && word.find('x') != std::string::npos) {
         const std::size_t x = word.find('x');
-        layer.closeness_columns = number<std::int64_t>(word.substr(0, x), 10, 1, 65536);
-        layer.closeness_size = number<std::int64_t>(word, x + 1, 1, 65536);
+        beside.closeness_columns = number_in<std::int64_t>(word.substr(0, x), 10, 1, 65536);
+        beside.closeness_size = number_in<std::int64_t>(word, x + 1, 1, 65536);
     } else if (word == "fixed") {
         layer.trained = false;
     } else if (word == "noaffine") {
@@ -96,14 +86,14 @@ void read_common(LayerShape& layer, const std::string& word, bool& placed) {
     } else if (word == "head") {
         layer.head = true;
     } else if (begins("init=")) {
-        layer.deviation = number<float>(word, 5, 1e-6f, 10.0f);
+        layer.deviation = number_in<float>(word, 5, 1e-6f, 10.0f);
     } else if (word == "nobias") {
         layer.bias = false;
     } else if (begins("as=") && word.size() > 3) {
         layer.name = word.substr(3);
     } else if (begins("@")) {
-        layer.module_index = number<int>(word, 1, 0, 1000000);
-        placed = true;
+        layer.module_index = number_in<int>(word, 1, 0, 1000000);
+        beside.placed = true;
     } else {
         throw std::invalid_argument(fmt::format("unknown word '{}'", word));
     }
@@ -118,6 +108,7 @@ class Reader {
   public:
     NetworkShape read(const std::string& description) {
         std::istringstream items(description);
+        std::size_t place = 1;
         for (std::string item; std::getline(items, item, ';');) {
             std::istringstream stream(item);
             LayerWords words;
@@ -136,10 +127,10 @@ class Reader {
                 add(words);
             } catch (const std::invalid_argument& error) {
                 const std::size_t begin = item.find_first_not_of(' ');
-                throw std::invalid_argument(fmt::format("layer {} ({}): {}",
-                                                        shape_.layers.size() + 1,
-                                                        item.substr(begin), error.what()));
+                throw std::invalid_argument(
+                    fmt::format("layer {} ({}): {}", place, item.substr(begin), error.what()));
             }
+            ++place;
         }
         if (shape_.layers.empty()) {
             throw std::invalid_argument("no layer");
@@ -161,11 +152,7 @@ class Reader {
         throw std::invalid_argument(fmt::format("no layer before has as={}", name));
     }
     Extent extent_of(int value) const {
-        if (value < 0) {
-            return shape_.in;
-        }
-        const LayerShape& layer = shape_.layers[static_cast<std::size_t>(value)];
-        return layer.closeness_columns > 0 ? flat(layer.width()) : layer.out();
+        return value < 0 ? shape_.in : shape_.layers[static_cast<std::size_t>(value)].out();
     }
     void add(LayerWords& words) {
         LayerShape layer;
@@ -185,8 +172,8 @@ class Reader {
                 throw std::invalid_argument("what does it read? begin with the size of the "
                                             "pictures, e.g. 3x50x50;");
             }
-            shape_.in = flat(number<std::int64_t>(first.substr(0, first.find('>')), 0, 1,
-                                                  std::int64_t{1} << 24));
+            shape_.in = flat(number_in<std::int64_t>(first.substr(0, first.find('>')), 0, 1,
+                                                     std::int64_t{1} << 24));
         }
         read_sources(words, parser->first, layer);
         for (const int value : layer.from.empty() ? std::vector{last()} : layer.from) {
@@ -194,10 +181,10 @@ class Reader {
         }
         layer.layer = parser->second(words);
         layer.bias = layer.layer->takes_bias();
-        bool placed = false;
+        Beside beside;
         std::set<std::string> said;
         for (const std::string& word : words.words) {
-            read_common(layer, word, placed);
+            read_common(layer, word, beside);
             const bool activation = std::isalpha(static_cast<unsigned char>(word[0])) != 0 &&
                                     word.find('=') == std::string::npos && !is_switch(word);
             if (!said.insert(activation       ? "activation"
@@ -211,8 +198,16 @@ class Reader {
         layer.inputs = words.in[0].size();
         layer.outputs = layer.layer->out().size();
         check(layer);
-        count_modules(layer, placed);
+        count_modules(layer, beside.placed);
         shape_.layers.push_back(std::move(layer));
+        if (beside.closeness_columns > 0) {
+            if (shape_.layers.back().head) {
+                throw std::invalid_argument("head: nothing may follow what the network gives");
+            }
+            append_closeness(shape_, beside.closeness_columns, beside.closeness_size);
+            check_size(shape_.layers.back());
+            maps_.push_back(false);
+        }
     }
     int last() const { return static_cast<int>(shape_.layers.size()) - 1; }
     // from=NAME instead of the layer before; the second value of add, concat, film, augment and dot is their first word.
@@ -243,8 +238,9 @@ class Reader {
         for (std::size_t l = 0; l < readers.size(); ++l) {
             const LayerShape& layer = shape_.layers[l];
             const auto refuse = [&](const char* what) {
-                throw std::invalid_argument(
-                    fmt::format("layer {} ({}): {}", l + 1, layer.layer->text(), what));
+                throw std::invalid_argument(fmt::format(
+                    "layer {} ({}): {}", shape_.number(static_cast<std::int64_t>(l)) + 1,
+                    layer.layer->text(), what));
             };
             if (l + 1 < readers.size() && readers[l] == 0 && !layer.head) {
                 refuse("no layer reads it");
@@ -260,32 +256,29 @@ class Reader {
                     refuse("what steers it nothing else may read");
                 }
             }
-            if (layer.closeness_columns > 0 && readers[l] > 1) {
-                refuse("closeness=: one layer alone may read it");
-            }
         }
     }
-    void check(const LayerShape& layer) const {
-        const bool maps = layer.layer->out().plane() > 1;
+    static void check_size(const LayerShape& layer) {
         const std::vector<std::int64_t> lengths = layer.layer->weight_shape();
         const double weights =
             std::accumulate(lengths.begin(), lengths.end(), 1.0, std::multiplies<>());
-        const double closeness = static_cast<double>(layer.closeness_columns) *
-                                 static_cast<double>(layer.closeness_size) *
-                                 static_cast<double>(layer.outputs);
+        constexpr double most = 2147483647; // kernels count in int
+        if (static_cast<double>(layer.outputs) > most || weights > most) {
+            throw std::invalid_argument("it is too large: more than 2^31 numbers");
+        }
+    }
+    void check(const LayerShape& layer) const {
+        check_size(layer);
+        const bool maps = layer.layer->out().plane() > 1;
         const auto refuse = [](bool wrong, const char* what) {
             if (wrong) {
                 throw std::invalid_argument(what);
             }
         };
-        constexpr double most = 2147483647; // kernels count in int
-        refuse(static_cast<double>(layer.outputs) > most || weights > most || closeness > most,
-               "it is too large: more than 2^31 numbers");
         refuse(maps && layer.normalisation == Normalisation::virtual_batch,
                "virtual batches are for flat values; use norm=batch, instance or group");
         refuse(!maps && layer.normalisation == Normalisation::instance,
                "one number has no variance: norm=instance needs maps");
-        refuse(maps && layer.closeness_columns > 0, "closeness= is for flat values");
         refuse(layer.normalisation == Normalisation::group &&
                    layer.layer->out().channels % layer.groups != 0,
                "norm=group: the channels cannot be cut into so many groups");
@@ -306,8 +299,7 @@ class Reader {
         refuse(layer.spectral && !layer.trained, "spectral: fixed weights are what they are");
         refuse(layer.deviation > 0 && layer.layer->weight_shape().size() < 2,
                "init=: it has no weights");
-        refuse(layer.head && (layer.activation != Activation::identity || layer.dropout > 0 ||
-                              layer.closeness_columns > 0),
+        refuse(layer.head && (layer.activation != Activation::identity || layer.dropout > 0),
                "head: nothing may follow what the network gives");
     }
     // Layers that are typed without @k are counted as nn.Sequential does: a Flatten stands before a
@@ -348,80 +340,18 @@ class Reader {
 
 } // namespace
 
-bool read_extent(const std::string& text, Extent& extent) {
-    std::istringstream stream(text);
-    std::string part;
-    std::vector<int> lengths;
-    while (std::getline(stream, part, 'x')) {
-        int length = 0;
-        if (!read(part, length) || length < 1 || length > 65536) {
-            return false;
-        }
-        lengths.push_back(length);
-    }
-    if (lengths.size() != 3 || text.back() == 'x') {
-        return false;
-    }
-    extent = {lengths[0], lengths[1], lengths[2]};
-    if (std::int64_t{extent.channels} * extent.height * extent.width > (std::int64_t{1} << 24)) {
-        throw std::invalid_argument(fmt::format("{}: more than 2^24 numbers", text));
-    }
-    return true;
-}
+namespace {
 
-int LayerWords::number(const std::string& prefix, int otherwise) {
-    for (auto word = words.begin(); word != words.end(); ++word) {
-        int value = 0;
-        if (word->starts_with(prefix) && read(word->substr(prefix.size()), value)) {
-            words.erase(word);
-            if (value < 0 || value > 65536) {
-                throw std::invalid_argument(fmt::format("bad number behind {}", prefix));
-            }
-            return value;
-        }
-    }
-    return otherwise;
-}
-
-bool LayerWords::take(const std::string& word) {
-    const auto found = std::find(words.begin(), words.end(), word);
-    if (found == words.end()) {
-        return false;
-    }
-    words.erase(found);
-    return true;
-}
-
-double LayerWords::first_number(double low, double high, double otherwise) {
-    if (words.empty() || !(std::isdigit(static_cast<unsigned char>(words.front()[0])) != 0)) {
-        return otherwise;
-    }
-    const double value = patchforge::number<double>(words.front(), 0, low, high);
-    words.pop_front();
-    return value;
-}
-
-int LayerWords::channels(std::int64_t in) {
-    const std::string word = words.empty() ? "" : words.front();
-    const std::size_t arrow = word.find('>');
-    std::int64_t before = 0, after = 0;
-    if (arrow == std::string::npos || !read(word.substr(0, arrow), before) ||
-        !read(word.substr(arrow + 1), after) || before < 1 || after < 1 ||
-        after > (std::int64_t{1} << 24)) {
-        throw std::invalid_argument("it does not say 'inputs>outputs', each from 1 to 16777216");
-    }
-    if (before != in) {
-        throw std::invalid_argument(fmt::format("it says {}, but {} come in", before, in));
-    }
-    words.pop_front();
-    return static_cast<int>(after);
-}
-
-std::string layer_text(const NetworkShape& shape, std::int64_t l) {
+// followed: with the layer that follows it among its words, if there is one.
+std::string text_of(const NetworkShape& shape, std::int64_t l, bool followed) {
     const auto name_of = [&](int value) {
         return value < 0 ? "input" : shape.layers[static_cast<std::size_t>(value)].name;
     };
-    const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+    const LayerShape* const layers = shape.layers.data();
+    const LayerShape& layer = layers[l];
+    const LayerShape* const follower =
+        followed && l + 1 < std::ssize(shape.layers) && layers[l + 1].follows() ? &layers[l + 1]
+                                                                                : nullptr;
     const std::string own =
         layer.layer ? layer.layer->text() : fmt::format("{}>{}", layer.inputs, layer.outputs);
     // What a layer reads beside its first value stands behind the name of its kind.
@@ -459,20 +389,27 @@ std::string layer_text(const NetworkShape& shape, std::int64_t l) {
         text += fmt::format(" norm=group:{}", layer.groups);
         break;
     }
-    if (layer.closeness_columns > 0) {
-        text += fmt::format(" closeness={}x{}", layer.closeness_columns, layer.closeness_size);
-    }
+    text += follower ? " " + follower->layer->text() : "";
     text += layer.trained ? "" : " fixed";
     text += layer.bias || (layer.layer && !layer.layer->takes_bias()) ? "" : " nobias";
     text += layer.affine ? "" : " noaffine";
     text += layer.spectral ? " spectral" : "";
     text += layer.deviation > 0 ? fmt::format(" init={}", layer.deviation) : "";
     text += layer.head ? " head" : "";
-    text += layer.name.empty() ? "" : " as=" + layer.name;
+    const std::string& name = follower ? follower->name : layer.name;
+    text += name.empty() ? "" : " as=" + name;
     if (layer.has_weights() || layer.normalisation != Normalisation::none) {
         text += fmt::format(" @{}", layer.module_index);
     }
     return text;
+}
+
+} // namespace
+
+std::string layer_text(const NetworkShape& shape, std::int64_t l) {
+    const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+    return layer.follows() ? layer.layer->text() + (layer.name.empty() ? "" : " as=" + layer.name)
+                           : text_of(shape, l, false);
 }
 
 std::string describe(const NetworkShape& shape) {
@@ -483,7 +420,9 @@ std::string describe(const NetworkShape& shape) {
         text = in.text();
     }
     for (std::int64_t l = 0; l < std::ssize(shape.layers); ++l) {
-        text += (text.empty() ? "" : "; ") + layer_text(shape, l);
+        if (!shape.layers[static_cast<std::size_t>(l)].follows()) {
+            text += (text.empty() ? "" : "; ") + text_of(shape, l, true);
+        }
     }
     return text;
 }

@@ -34,9 +34,6 @@ std::string why_none(const LayerShape& layer) {
                "norm=batch, "
                "instance or group, or spectral in its place";
     }
-    if (layer.closeness_columns > 0) {
-        return "compares rows, so that the slope of a row is none of its own; leave closeness= out";
-    }
     if (layer.activation == Activation::tanh || layer.activation == Activation::sigmoid) {
         return fmt::format("ends in {}, whose slope changes with its input; take relu or "
                            "leaky_relu",
@@ -51,7 +48,7 @@ std::string Tangent::why_none(const NetworkShape& shape) {
     for (std::size_t l = 0; l < shape.layers.size(); ++l) {
         const LayerShape& layer = shape.layers[l];
         if (const std::string reason = patchforge::why_none(layer); !reason.empty()) {
-            return fmt::format("layer {} ({}) {}", l + 1,
+            return fmt::format("layer {} ({}) {}", shape.number(static_cast<std::int64_t>(l)) + 1,
                                layer.layer ? layer.layer->text()
                                            : linear_layer(layer.inputs, layer.outputs)->text(),
                                reason);

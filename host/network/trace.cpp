@@ -27,12 +27,7 @@ Matrix<float> Trace::gradient(std::int64_t layer) const {
 }
 
 Matrix<const float> Trace::value(int source) const {
-    if (source < 0) {
-        return input_;
-    }
-    const LayerShape& layer = shape(source);
-    return layer.closeness_columns > 0 ? rows_of(memory(source).width, layer.width())
-                                       : made(source);
+    return source < 0 ? input_ : Matrix<const float>(made(source));
 }
 
 std::vector<Matrix<const float>> Trace::inputs_of(std::int64_t layer) const {
@@ -69,7 +64,8 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
         epilogue = {layer.activation,
                     layer.slope,
                     dropout.training ? layer.dropout : 0.0f,
-                    {dropout.seed, purpose_of_layer(dropout.purpose, l), dropout.draw}};
+                    {dropout.seed, purpose_of_layer(dropout.purpose, network_->shape().number(l)),
+                     dropout.draw}};
         if (layer.spectral) {
             backend.spectral_normalise(memory(l).spectral_weight.view(), memory(l).sigma.view(),
                                        network_->spectral_u(l), network_->spectral_v(l),
@@ -91,9 +87,6 @@ Matrix<float> Trace::forward(Matrix<const float> input, const DropoutSource& dro
         if (normalised ? !of_maps(l) : !fused && !epilogue.is_identity()) {
             backend.activate(y, y, epilogue);
         }
-        if (layer.closeness_columns > 0) {
-            append_closeness(l);
-        }
     }
     return outputs_.back();
 }
@@ -110,8 +103,10 @@ Vector<const float> Trace::unfolded_weight(std::int64_t layer) const {
 
 LayerPass Trace::pass_of(std::int64_t layer) {
     RandomStream noise = pictures_;
-    noise.purpose = purpose_of_layer(noise.purpose, layer);
-    return {group_rows(), noise, memory(layer).sums.view().part(0, computes(layer).sums(rows_))};
+    noise.purpose = purpose_of_layer(noise.purpose, network_->shape().number(layer));
+    const LayerMemory& own = memory(layer);
+    return {group_rows(), noise, own.sums.view().part(0, computes(layer).sums(rows_)), own.kept,
+            own.scratch};
 }
 
 void Trace::keep_rows(std::int64_t first, std::int64_t count) {
@@ -246,13 +241,10 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
     const Matrix<float> target = !wanted ? own : source < 0 ? pass.d_input : gradient(source);
     Layer::Gradients gradients;
     gradients.dx = !wanted || first ? target : rows_of(added_, target.columns);
-    gradients.accumulate = pass.accumulate && !pass.gradients.empty();
-    if (shape(layer).has_weights()) {
+    gradients.accumulate = pass.accumulate;
+    if (shape(layer).has_weights() && shape(layer).trained && !pass.gradients.empty()) {
         const Vector<float> weight = network_->weight(layer).flat();
-        const bool asked = !pass.gradients.empty() && shape(layer).trained;
-        gradients.d_weight =
-            asked ? Vector<float>{network_->gradient_of(pass.gradients, weight.data), weight.size}
-                  : memory(layer).unwanted.view();
+        gradients.d_weight = {network_->gradient_of(pass.gradients, weight.data), weight.size};
     }
     bool steers_alone = true; // no gradient of its own was there before
     if (sources.size() > 1) {
@@ -293,12 +285,6 @@ void Trace::pass_down(std::int64_t layer, const Backward& pass) {
         const bool alone = readers_[value] == 1;
         const bool first = collected_[value]++ == 0;
         const Matrix<const float> x = this->value(source);
-        if (source >= 0 && shape(source).closeness_columns > 0) { // read by one layer alone
-            computed.input_gradient(backend, rows_of(memory(source).width_gradient, x.columns), i,
-                                    gradient(layer), weight, {}, {}, pass_of(layer));
-            closeness_gradient(source, pass);
-            continue;
-        }
         const Matrix<float> target = source < 0 ? pass.d_input : gradient(source);
         const Matrix<float> dx = first ? target : rows_of(added_, x.columns);
         const Epilogue previous = !alone       ? Epilogue{}

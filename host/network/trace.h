@@ -59,8 +59,7 @@ class Trace {
     void keep_rows(std::int64_t first, std::int64_t count);
 
     Matrix<const float> input() const { return input_; } // of the last forward pass
-    // Output of a layer in the last forward pass, [B, outputs], before what is appended to it. It must be
-    // one that stays: the network's own, one with an activation or that a layer with weights reads, where
+    // Output of a layer in the last forward pass, [B, outputs]. It must be one that stays: the network's own, one with an activation or that a layer with weights reads, where
     // the trace has a way back, or one that keep() asked for; std::logic_error for others.
     Matrix<float> output(std::int64_t layer) const;
     // From here on the layer's output stays until the next forward pass. The values so far are lost.
@@ -120,20 +119,16 @@ class Trace {
         Vector<float> output;
         Vector<float> gradient;
         Vector<float>
-            before_normalisation;         // z [B, outputs]; where it may be, output takes its place
-        Vector<float> closeness_features; // m [B, columns * size]
-        Vector<float> closeness;          // o [B, columns]
-        Vector<float> width;              // output and closeness side by side
-        Vector<float> width_gradient;
-        Vector<float> features_gradient;   // by m
-        Vector<float> through_features;    // [B, outputs]
+            before_normalisation; // z [B, outputs]; where it may be, output takes its place
+        Vector<float> kept;       // of the layer: LayerPass::kept, scratch
+        Vector<float> scratch;
         Vector<float> spectral_gradient;   // by spectral_weight, before it is added to others
         Vector<float> normalised_gradient; // by what was normalised, in backward_input()
         bool stays = false;                // output, until the next forward pass
 
         DeviceArray<float> statistics;      // [groups, 2, outputs], or [2, sets] of maps
         DeviceArray<double> sums;           // of the normalisation of maps, or of the layer itself
-        DeviceArray<float> unwanted;        // gradients of parameters nobody asked for
+        DeviceArray<float> unwanted;        // gradients by scale and shift that nobody asked for
         DeviceArray<float> folded_weight;   // with the running statistics
         DeviceArray<float> folded_bias;     // [channels]
         DeviceArray<float> spectral_weight; // weights by their largest singular value
@@ -181,14 +176,10 @@ class Trace {
     void fold(std::int64_t layer);
     void normalise(std::int64_t layer);
     void normalise_maps(std::int64_t layer);
-    void append_closeness(std::int64_t layer);
     // Turns gradient(layer) into the gradient by the layer's own output.
     void normalise_gradient(std::int64_t layer, const Backward& pass);
     void normalise_maps_gradient(std::int64_t layer, Vector<float> d_scale, Vector<float> d_shift,
                                  bool accumulate);
-    // The gradient by a layer's output and what is appended to it, in width_gradient, becomes
-    // gradient(layer).
-    void closeness_gradient(std::int64_t layer, const Backward& pass);
     void backward(const Backward& pass);
     void parameter_gradients(std::int64_t layer, const Backward& pass);
     bool wants(int source, const Backward& pass) const; // its gradient

@@ -45,9 +45,6 @@ Trace::Trace(const Network& network, std::int64_t maximum_rows, const TraceUse& 
             kept.spectral_weight = DeviceArray<float>(backend, layer.spectral_matrix().size());
             kept.sigma = DeviceArray<float>(backend, 1);
         }
-        if (computes(l).backward_at_once() && layer.has_weights() && kept.unwanted.size() == 0) {
-            kept.unwanted = DeviceArray<float>(backend, layer.out().channels);
-        }
     }
     plan_values();
 }
@@ -63,7 +60,7 @@ bool Trace::output_stays(std::int64_t layer) const {
     if (!use_.backward) {
         return false;
     }
-    if (l.activation != Activation::identity || l.dropout > 0 || l.closeness_columns > 0) {
+    if (l.activation != Activation::identity || l.dropout > 0) {
         return true;
     }
     for (std::int64_t reader = layer + 1; reader < network_->layer_count(); ++reader) {
@@ -91,8 +88,10 @@ void Trace::plan_values() {
     std::vector<Vector<float>*> places;
     const auto take = [&](Vector<float>& place, std::int64_t size, std::int64_t first,
                           std::int64_t last) {
-        lifetimes.push_back({size, first, last});
-        places.push_back(&place);
+        if (size > 0) {
+            lifetimes.push_back({size, first, last});
+            places.push_back(&place);
+        }
     };
     const auto take_rows = [&](Vector<float>& place, std::int64_t columns, std::int64_t first,
                                std::int64_t last) {
@@ -119,13 +118,9 @@ void Trace::plan_values() {
         const std::int64_t last_reader = of.empty() ? l : of.back();
         const bool starts =
             l + 1 == layers || std::find(starts_.begin(), starts_.end(), l) != starts_.end();
-        const bool closeness = layer.closeness_columns > 0;
         kept.stays = output_stays(l);
         // Outputs and starts of the network stay whatever else runs.
-        take_rows(kept.output, layer.outputs, starts ? 0 : l,
-                  kept.stays  ? end
-                  : closeness ? l
-                              : last_reader);
+        take_rows(kept.output, layer.outputs, starts ? 0 : l, kept.stays ? end : last_reader);
         kept.before_normalisation = {};
         if (keeps_before_normalisation(l)) {
             take_rows(kept.before_normalisation, layer.outputs, l, end);
@@ -133,26 +128,14 @@ void Trace::plan_values() {
                 take_rows(kept.normalised_gradient, layer.outputs, 0, end);
             }
         }
-        if (closeness) {
-            const std::int64_t last = use_.backward ? end : l;
-            take_rows(kept.closeness_features, layer.closeness_columns * layer.closeness_size, l,
-                      last);
-            take_rows(kept.closeness, layer.closeness_columns, l, last);
-            take_rows(kept.width, layer.width(), l, use_.backward ? end : last_reader);
-        }
+        take(kept.kept, computes(l).kept(maximum_rows_), l, use_.backward ? end : l);
         if (!use_.backward) {
             continue;
         }
         const bool gradient_stays = starts || use_.everything;
         take_rows(kept.gradient, layer.outputs, gradient_stays ? 0 : back(last_reader),
                   gradient_stays ? end : back(l));
-        if (closeness) {
-            const std::int64_t step = back(last_reader);
-            take_rows(kept.width_gradient, layer.width(), step, step);
-            take_rows(kept.features_gradient, layer.closeness_columns * layer.closeness_size, step,
-                      step);
-            take_rows(kept.through_features, layer.outputs, step, step);
-        }
+        take(kept.scratch, computes(l).scratch(maximum_rows_), back(l), back(l));
         if (layer.spectral) {
             take(kept.spectral_gradient, layer.spectral_matrix().size(), back(l), back(l));
         }
@@ -178,12 +161,8 @@ void Trace::plan_values() {
         }
     }
     added_ = steering_ = {};
-    if (added.size > 0) {
-        take(added_, added.size, added.first, added.last);
-    }
-    if (steering.size > 0) {
-        take(steering_, steering.size, steering.first, steering.last);
-    }
+    take(added_, added.size, added.first, added.last);
+    take(steering_, steering.size, steering.first, steering.last);
 
     const MemoryPlan plan = plan_memory(lifetimes);
     values_ = DeviceArray<float>(network_->backend(), plan.size);

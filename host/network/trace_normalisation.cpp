@@ -1,4 +1,4 @@
-// What stands between a layer and its activation, and the closeness appended to it, forward and back.
+// What stands between a layer and its activation, forward and back.
 #include <stdexcept>
 
 #include "host/network/trace.h"
@@ -182,24 +182,6 @@ void Trace::normalise(std::int64_t layer) {
     }
 }
 
-void Trace::append_closeness(std::int64_t layer) {
-    Backend& backend = network_->backend();
-    const LayerShape& l = shape(layer);
-    LayerMemory& kept = memory(layer);
-    const Matrix<float> features =
-        rows_of(kept.closeness_features, l.closeness_columns * l.closeness_size);
-    const Matrix<float> closeness = rows_of(kept.closeness, l.closeness_columns);
-    const Matrix<float> width = rows_of(kept.width, l.width());
-    backend.linear_forward(features, made(layer), network_->closeness_weight(layer), {}, {});
-    const std::int64_t rows = group_rows();
-    for (std::int64_t group = 0; group < groups_; ++group) {
-        backend.minibatch_closeness(closeness.row_range(group * rows, rows),
-                                    features.row_range(group * rows, rows));
-    }
-    backend.copy_columns(width, 0, made(layer), 0, l.outputs);
-    backend.copy_columns(width, l.outputs, closeness, 0, l.closeness_columns);
-}
-
 void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     const Vector<float> gradients = pass.gradients;
     const bool accumulate = pass.accumulate;
@@ -241,38 +223,6 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
                                    virtual_batch ? l.reference_rows : rows, network_->scale(layer),
                                    accumulate || part > 0);
     }
-}
-
-void Trace::closeness_gradient(std::int64_t layer, const Backward& pass) {
-    const Vector<float> gradients = pass.gradients;
-    Backend& backend = network_->backend();
-    const LayerShape& l = shape(layer);
-    LayerMemory& kept = memory(layer);
-    const std::int64_t numbers = l.closeness_columns * l.closeness_size;
-    const Matrix<float> d_width = rows_of(kept.width_gradient, l.width());
-    const Matrix<float> d_closeness = rows_of(kept.closeness, l.closeness_columns);
-    const Matrix<float> features = rows_of(kept.closeness_features, numbers);
-    const Matrix<float> d_features = rows_of(kept.features_gradient, numbers);
-    const Matrix<float> through = rows_of(kept.through_features, l.outputs);
-    const Matrix<float> d = gradient(layer);
-    const Matrix<float> weight = network_->closeness_weight(layer);
-    // The closeness itself is not needed any more: its place takes its gradient.
-    backend.copy_columns(d_closeness, 0, d_width, l.outputs, l.closeness_columns);
-    const std::int64_t rows = group_rows();
-    for (std::int64_t group = 0; group < groups_; ++group) {
-        backend.minibatch_closeness_gradient(d_features.row_range(group * rows, rows),
-                                             d_closeness.row_range(group * rows, rows),
-                                             features.row_range(group * rows, rows));
-    }
-    if (!gradients.empty()) {
-        backend.linear_weight_gradient(
-            {network_->gradient_of(gradients, weight.data), weight.rows, weight.columns}, {},
-            d_features, made(layer), pass.accumulate);
-    }
-    backend.copy_columns(d, 0, d_width, 0, l.outputs);
-    backend.linear_input_gradient(through, d_features, weight, {}, {});
-    backend.weighted_sum(d.flat(), d.flat(), 1, through.flat(), 1, {}, 0);
-    backend.activation_gradient(d, d, made(layer), epilogue(layer));
 }
 
 } // namespace patchforge

@@ -2,27 +2,12 @@
 // throws std::invalid_argument with what is wrong.
 #pragma once
 
-#include <deque>
-#include <string>
-#include <vector>
+#include <algorithm>
 
 #include "host/network/layer.h"
+#include "host/network/layers/words.h"
 
 namespace patchforge {
-
-// The words of a layer that are still to be read, and the sizes of the values that it reads.
-struct LayerWords {
-    std::deque<std::string> words;
-    std::vector<Extent> in;
-
-    // Takes the first word that begins with `prefix`, if there is one: a whole number behind it.
-    int number(const std::string& prefix, int otherwise);
-    bool take(const std::string& word);
-    // Takes the first word, a number from low to high, if it is one.
-    double first_number(double low, double high, double otherwise);
-    // Takes a first word "3>16"; the left number must be what comes in.
-    int channels(std::int64_t in);
-};
 
 // dx *= previous'(x), of a layer whose operation does not do that itself.
 inline void pass_on(Backend& backend, Matrix<float> dx, Matrix<const float> x,
@@ -32,10 +17,16 @@ inline void pass_on(Backend& backend, Matrix<float> dx, Matrix<const float> x,
     }
 }
 
-// "3x50x50"; false for anything else.
-bool read_extent(const std::string& text, Extent& extent);
+// f(first row, rows) of each part of a batch that knows nothing of the others.
+template <class F>
+void for_groups(std::int64_t rows, const LayerPass& pass, F&& f) {
+    for (std::int64_t first = 0; first < rows; first += pass.group_rows) {
+        f(first, std::min(pass.group_rows, rows - first));
+    }
+}
 
 LayerPointer linear_layer(std::int64_t inputs, std::int64_t outputs);
+LayerPointer closeness_layer(Extent in, std::int64_t columns, std::int64_t size);
 LayerPointer parse_linear(LayerWords& words);
 LayerPointer parse_convolution(LayerWords& words);            // conv 3>16 k3 s2 p1 d1
 LayerPointer parse_depthwise(LayerWords& words);              // depthwise k3 s1 p1

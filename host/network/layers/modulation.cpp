@@ -1,7 +1,6 @@
 // Maps steered from outside, noise, and what a batch has in common (kernels/operations/modulate.h).
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <stdexcept>
 
 #include "host/network/layers/kinds.h"
@@ -40,12 +39,17 @@ class Modulated final : public Layer {
     void backward(Backend& backend, const Gradients& gradients, Matrix<const float> dz,
                   const std::vector<Matrix<const float>>& x, Vector<const float> weight,
                   const Epilogue& previous, const LayerPass& pass) const override {
-        backend.modulate_gradient(gradients.dx, gradients.d_second, gradients.d_weight, pass.sums,
-                                  dz, x[0], extent_, modulation(x, weight, pass), previous,
-                                  gradients.accumulate);
+        const bool asked = !gradients.d_weight.empty();
+        backend.modulate_gradient(gradients.dx, gradients.d_second,
+                                  asked ? gradients.d_weight : pass.scratch, pass.sums, dz, x[0],
+                                  extent_, modulation(x, weight, pass), previous,
+                                  asked && gradients.accumulate);
     }
     std::int64_t sums(std::int64_t rows) const override {
         return strength_ ? rows * extent_.channels : 0;
+    }
+    std::int64_t scratch(std::int64_t) const override { // the gradient that nobody asked for
+        return strength_ ? extent_.channels : 0;
     }
 
   private:
@@ -68,7 +72,7 @@ class Deviation final : public Layer {
     void forward(Backend& backend, Matrix<float> y, const std::vector<Matrix<const float>>& x,
                  Vector<const float>, Vector<const float>, const Epilogue&,
                  const LayerPass& pass) const override {
-        for_parts(y.rows, pass, [&](std::int64_t first, std::int64_t rows) {
+        for_groups(y.rows, pass, [&](std::int64_t first, std::int64_t rows) {
             backend.append_deviation(y.row_range(first, rows), x[0].row_range(first, rows), in_,
                                      group_);
         });
@@ -76,7 +80,7 @@ class Deviation final : public Layer {
     void input_gradient(Backend& backend, Matrix<float> dx, std::size_t, Matrix<const float> dz,
                         Vector<const float>, Matrix<const float> x, const Epilogue& previous,
                         const LayerPass& pass) const override {
-        for_parts(dx.rows, pass, [&](std::int64_t first, std::int64_t rows) {
+        for_groups(dx.rows, pass, [&](std::int64_t first, std::int64_t rows) {
             backend.append_deviation_gradient(dx.row_range(first, rows), dz.row_range(first, rows),
                                               x.row_range(first, rows), in_, group_);
         });
@@ -84,12 +88,6 @@ class Deviation final : public Layer {
     }
 
   private:
-    template <class F>
-    static void for_parts(std::int64_t rows, const LayerPass& pass, F&& f) {
-        for (std::int64_t first = 0; first < rows; first += pass.group_rows) {
-            f(first, std::min(pass.group_rows, rows - first));
-        }
-    }
     Extent in_;
     std::int64_t group_;
 };

@@ -42,6 +42,12 @@ const char* const steered =
     "leaky_relu "
     "as=block; 6>6 from=input as=other; film other from=block; noise tanh; conv 3>2 k3 p1; crop 3; "
     "linear 18>1";
+// Rows are compared, of maps and of numbers; what that gives is read twice.
+const char* const told_apart =
+    "2x3x3; conv 2>2 k3 p1 norm=batch tanh as=maps; conv 2>2 k3 p1 tanh closeness=3x2 as=told; "
+    "linear 21>4 tanh as=once; linear 18>4 from=maps closeness=2x2 as=again; linear 21>6 "
+    "from=told; "
+    "add again; concat once; 10>2";
 const char* const headed =
     "2x6x6; conv 2>3 k3 p1 spectral leaky_relu; transposed 3>4 k3 s2 p1 o1 spectral tanh as=seen; "
     "conv 4>1 k1 spectral head as=patch; conv 4>3 k4 s2 p1 from=seen spectral leaky_relu; "
@@ -330,6 +336,11 @@ TEST_P(GraphTest, SpectralNormalisationDeviationAndHeads) {
     check(headed, true);
     check(headed, true, 2);
     check(headed, false);
+}
+TEST_P(GraphTest, Compared) {
+    check(told_apart, true);
+    check(told_apart, true, 2);
+    check(told_apart, false);
 }
 
 // A picture's noise is a function of its number, whatever it is made beside.

@@ -7,10 +7,10 @@
 
 #include "host/files/safetensors.h"
 #include "host/network/trace.h"
+#include "tests/host/network/network_oracle.h"
 #include "tests/kernels/backends.h"
 #include "tests/oracle/activation.h"
 #include "tests/oracle/linear.h"
-#include "tests/oracle/minibatch.h"
 #include "tests/oracle/normalise.h"
 
 namespace patchforge {
@@ -21,19 +21,18 @@ using oracle::DoubleMatrix;
 constexpr std::uint64_t seed = 881;
 constexpr std::uint32_t purpose = 700;
 
-using Values = std::map<std::string, std::vector<double>>;
-
-DoubleMatrix rows_of(const DoubleMatrix& x, std::int64_t first, std::int64_t count) {
-    return {count, x.columns,
-            std::vector<double>(x.values.begin() + first * x.columns,
-                                x.values.begin() + (first + count) * x.columns)};
-}
+using testing::rows_of;
+using Values = testing::NetworkValues;
 
 // A training pass of `groups` groups.
 DoubleMatrix forward(const NetworkShape& shape, const Values& values, DoubleMatrix x,
                      std::int64_t groups) {
     for (std::size_t l = 0; l < shape.layers.size(); ++l) {
         const LayerShape& layer = shape.layers[l];
+        if (layer.follows()) {
+            x = testing::compared(layer, x, values, groups);
+            continue;
+        }
         DoubleMatrix z =
             oracle::linear(x, {layer.outputs, layer.inputs, values.at(layer.weight_name())},
                            values.at(layer.bias_name()))
@@ -57,30 +56,6 @@ DoubleMatrix forward(const NetworkShape& shape, const Values& values, DoubleMatr
                                 layer.dropout,
                                 {seed, purpose + static_cast<std::uint32_t>(l), {}}};
         x = oracle::activate(z, oracle::Epilogue(epilogue, 0));
-        if (layer.closeness_columns > 0) {
-            const DoubleMatrix m =
-                oracle::linear(x,
-                               {layer.closeness_columns * layer.closeness_size, layer.outputs,
-                                values.at(layer.closeness_name())},
-                               std::vector<double>(static_cast<std::size_t>(
-                                   layer.closeness_columns * layer.closeness_size)))
-                    .value;
-            DoubleMatrix wide(x.rows, layer.width());
-            const std::int64_t rows = x.rows / groups;
-            for (std::int64_t group = 0; group < groups; ++group) {
-                const DoubleMatrix o = oracle::minibatch_closeness(rows_of(m, group * rows, rows),
-                                                                   layer.closeness_columns);
-                for (std::int64_t r = 0; r < rows; ++r) {
-                    for (std::int64_t c = 0; c < layer.outputs; ++c) {
-                        wide(group * rows + r, c) = x(group * rows + r, c);
-                    }
-                    for (std::int64_t c = 0; c < layer.closeness_columns; ++c) {
-                        wide(group * rows + r, layer.outputs + c) = o(r, c);
-                    }
-                }
-            }
-            x = wide;
-        }
     }
     return x;
 }
@@ -108,9 +83,11 @@ class LayersTest : public testing::BackendTest {
         }
         shape.layers[2].module_index = 9;
         if (closeness > 0) {
-            shape.layers[1].closeness_columns = closeness;
-            shape.layers[1].closeness_size = 3;
-            shape.layers[2].inputs += closeness;
+            LayerShape last = shape.layers.back();
+            shape.layers.pop_back();
+            append_closeness(shape, closeness, 3);
+            last.inputs = shape.outputs();
+            shape.layers.push_back(last);
         }
         return shape;
     }
@@ -182,16 +159,14 @@ class LayersTest : public testing::BackendTest {
         for (std::int64_t l = 0; l < network.layer_count(); ++l) {
             const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
             compare(values[layer.weight_name()], place(network.weight(l).data), "weight");
-            compare(values[layer.bias_name()], place(network.bias(l).data), "bias");
+            if (layer.bias) {
+                compare(values[layer.bias_name()], place(network.bias(l).data), "bias");
+            }
             if (layer.normalisation != Normalisation::none) {
                 compare(values[layer.normalisation_name("weight")], place(network.scale(l).data),
                         "scale");
                 compare(values[layer.normalisation_name("bias")], place(network.shift(l).data),
                         "shift");
-            }
-            if (layer.closeness_columns > 0) {
-                compare(values[layer.closeness_name()], place(network.closeness_weight(l).data),
-                        "closeness weight");
             }
         }
         compare(x.values, host_d_input.data(), "input");

@@ -11,6 +11,7 @@
 #include "tests/oracle/condition.h"
 #include "tests/oracle/convolution.h"
 #include "tests/oracle/linear.h"
+#include "tests/oracle/minibatch.h"
 #include "tests/oracle/modulate.h"
 #include "tests/oracle/normalise_maps.h"
 #include "tests/oracle/pool.h"
@@ -156,6 +157,12 @@ inline DoubleMatrix layer_value(const LayerShape& layer, Extent in,
     return oracle::resample(rule).forward(x[0]);
 }
 
+inline DoubleMatrix rows_of(const DoubleMatrix& x, std::int64_t first, std::int64_t count) {
+    return {count, x.columns,
+            std::vector<double>(x.values.begin() + first * x.columns,
+                                x.values.begin() + (first + count) * x.columns)};
+}
+
 // Between layer and what it reads: noise and what steers maps, the deviation of a batch. Noise is that of
 // pictures 0, 1, ... of seed 0.
 inline bool is_modulation(const std::string& kind) {
@@ -170,10 +177,8 @@ inline DoubleMatrix modulated(const LayerShape& layer, std::int64_t number, Exte
         DoubleMatrix y(x[0].rows, layer.outputs);
         const std::int64_t rows = x[0].rows / groups;
         for (std::int64_t group = 0; group < groups; ++group) {
-            const auto first = x[0].values.begin() + group * rows * x[0].columns;
-            const DoubleMatrix part(rows, x[0].columns,
-                                    std::vector<double>(first, first + rows * x[0].columns));
-            const DoubleMatrix of_part = oracle::append_deviation(part, in, std::stoi(text.second));
+            const DoubleMatrix of_part = oracle::append_deviation(rows_of(x[0], group * rows, rows),
+                                                                  in, std::stoi(text.second));
             std::copy(of_part.values.begin(), of_part.values.end(),
                       y.values.begin() + group * rows * y.columns);
         }
@@ -184,6 +189,28 @@ inline DoubleMatrix modulated(const LayerShape& layer, std::int64_t number, Exte
     return oracle::modulate(
         x[0], in, x.size() > 1 ? x[1] : DoubleMatrix(0, 0), strength,
         {0, purpose_of_layer(static_cast<std::uint32_t>(Purpose::picture_noise), number), 0});
+}
+
+// Minibatch discrimination: x, and how close its rows are to the others of their group.
+inline DoubleMatrix compared(const LayerShape& layer, const DoubleMatrix& x,
+                             const NetworkValues& values, std::int64_t groups) {
+    const std::int64_t columns = layer.outputs - layer.inputs, rows = x.rows / groups;
+    const std::int64_t numbers = layer.weight_shape()[0];
+    const DoubleMatrix m =
+        oracle::linear(x, {numbers, layer.inputs, values.at(layer.weight_name())},
+                       std::vector<double>(static_cast<std::size_t>(numbers)))
+            .value;
+    DoubleMatrix wide(x.rows, layer.outputs);
+    for (std::int64_t group = 0; group < groups; ++group) {
+        const DoubleMatrix o = oracle::minibatch_closeness(rows_of(m, group * rows, rows), columns);
+        for (std::int64_t r = 0; r < rows; ++r) {
+            for (std::int64_t c = 0; c < layer.outputs; ++c) {
+                wide(group * rows + r, c) =
+                    c < layer.inputs ? x(group * rows + r, c) : o(r, c - layer.inputs);
+            }
+        }
+    }
+    return wide;
 }
 
 // The layer's weights by their singular value along the vectors that the file holds.
@@ -224,7 +251,7 @@ inline DoubleMatrix normalised(const LayerShape& layer, const DoubleMatrix& z,
     return y;
 }
 
-// The values of all layers. Without dropout and closeness (layers_test.cpp has those).
+// The values of all layers, without dropout (layers_test.cpp has it).
 inline std::vector<DoubleMatrix> layer_values(const NetworkShape& shape, NetworkValues values,
                                               const DoubleMatrix& input, bool training,
                                               std::int64_t groups = 1) {
@@ -241,8 +268,9 @@ inline std::vector<DoubleMatrix> layer_values(const NetworkShape& shape, Network
         if (layer.spectral) {
             divide_by_singular_value(layer, values);
         }
-        DoubleMatrix z = is_modulation(LayerText(layer.layer->text()).kind)
-                             ? modulated(layer, l, in, x, values, groups)
+        DoubleMatrix z = layer.follows() ? compared(layer, x[0], values, groups)
+                         : is_modulation(LayerText(layer.layer->text()).kind)
+                             ? modulated(layer, shape.number(l), in, x, values, groups)
                              : layer_value(layer, in, x, values);
         if (layer.normalisation != Normalisation::none) {
             z = normalised(layer, z, values, training && layer.trained, groups);

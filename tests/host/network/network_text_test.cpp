@@ -14,6 +14,7 @@ const std::vector<std::string> texts = {
     "64>256 relu @0; 256>7500 tanh @2",
     "100>256 leaky_relu slope=0.2 dropout=0.3 norm=batch @0; 256>1 sigmoid @4",
     "21>19 leaky_relu slope=0.1 norm=virtual:4 closeness=6x3 fixed @0; 25>1 identity @4",
+    "3x8x8; conv 3>4 k3 init=0.02 closeness=2x3 nobias as=a @0; 146>3 as=b; 146>3 from=a; add b",
     "3x50x50; conv 3>16 k3 p1 relu norm=batch nobias @0; pool max k2; 10000>2 identity @5",
     "3x49x49; conv 3>8 k4 s2 p1 d1; transposed 8>8 k4 s2 p1 o1; conv 8>8 k3 d2 as=a; pool average "
     "k3 s2 p1 ceil; pool global; "
@@ -163,8 +164,11 @@ TEST(NetworkText, Refusals) {
         {"3>4 norm=group:4", "use fewer groups"},
         {"3x8x8; conv 3>4 k3 norm=group:3", "cannot be cut"},
         {"3x8x8; conv 3>4 k3 norm=virtual:4", "for flat values"},
-        {"3x8x8; conv 3>4 k3 closeness=2x2", "for flat values"},
-        {"3>4 closeness=2x2 as=a; concat a; 12>2", "one layer alone may read it"},
+        {"3>4 closeness=2x2 head; 6>2", "nothing may follow"},
+        {"3>4 closeness=2x2; 6>2; 3>4 from=input", "layer 2 (6>2): no layer reads it"},
+        {"3>4 closeness=2x2; 6>5 slope=0", "layer 2 (6>5 slope=0): bad number"},
+        {"3>4 closeness=2x2 as=a; 6>2 as=a", "another layer has this name"},
+        {"65536>65536 closeness=65536x65536", "too large"},
         {"3x8x8; conv 3>4 k3; conv 3>5 k3 from=input", "layer 1 (conv 3>4 k3): no layer reads it"},
         {"3x8x8; pool max k2 fixed", "nothing that is trained"},
         {"3x8x8; film", "steered by what?"},
@@ -299,6 +303,13 @@ TEST(NetworkTable, SaysWhatALayerHoldsAndCosts) {
     EXPECT_EQ(facts[4].gives(), "2");
     EXPECT_EQ(facts[5].parameters, 3);
     EXPECT_EQ(facts[5].operations, 4);
+    const auto compared = layer_facts(network_shape_from_description(
+        "3>4 relu closeness=2x5 nobias as=a @0; 6>1; concat a; 7>1"));
+    EXPECT_EQ(compared[0].text, "3>4 relu nobias @0");
+    EXPECT_EQ(compared[1].text, "closeness=2x5 as=a");
+    EXPECT_EQ(compared[1].gives(), "6");
+    EXPECT_EQ(compared[1].parameters, 40);
+    EXPECT_EQ(compared[1].operations, 80);
     EXPECT_EQ(layer_facts(multilayer_perceptron(45, {33}, 1, Activation::relu, 0.2f, true, 0,
                                                 Activation::identity))[0]
                   .parameters,
