@@ -33,7 +33,7 @@ ifneq ($(JPEG),)
 LIBRARIES += -lturbojpeg
 endif
 
-# Common PNG files are inflated by libdeflate where its header is; `make DEFLATE=` builds without.
+# Common PNG files are read and written by libdeflate where its header is; `make DEFLATE=` builds without.
 DEFLATE ?= $(shell echo '\#include <libdeflate.h>' | $(CXX) -E -x c++ - > /dev/null 2>&1 && echo yes)
 ifneq ($(DEFLATE),)
 LIBRARIES += -ldeflate
@@ -78,13 +78,14 @@ $B/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) -c $< -o $@
 %/data/jpeg.cpp.o %/tests/data/jpeg_test.cpp.o: BASE += $(if $(JPEG),-DPATCHFORGE_JPEG)
-%/data/plain_png.cpp.o %/data/crc.cpp.o: BASE += $(if $(DEFLATE),-DPATCHFORGE_DEFLATE)
+%/data/deflate.cpp.o %/data/crc.cpp.o: BASE += $(if $(DEFLATE),-DPATCHFORGE_DEFLATE)
 
 $B/host/ranks/job.cpp.o: BASE += $(if $(MPI_FLAGS),-DPATCHFORGE_MPI $(MPI_FLAGS:-I%=-isystem %))
 
 # Loops over pixels that are not worth three versions. Nobody reads the exception flags of floating-point
 # numbers: without them, choices become selections.
 $B/kernels/cpu/%.cpp.o: BASE += -O3 -fno-trapping-math
+%/data/plain_png.cpp.o: BASE += -O3
 # What is compiled with less effort, because the machine's time goes elsewhere: the command line (CLI11's
 # templates take long to optimise: -O0 saves 40 %), the host's thin loops and the tests. The evaluation's
 # loops over features and the operations stay at -O2.
@@ -190,7 +191,7 @@ banner:
 	@echo "compiler       $$($(CXX) --version | head -1)"
 	@echo "nvcc           $(if $(HAVE_CUDA),$(CUDA_VERSION) ($(NVCC)),none: the program runs on the CPU alone)"
 	@echo "JPEG           $(if $(JPEG),read by TurboJPEG,not read: TurboJPEG (libturbojpeg0-dev) is not here)"
-	@echo "PNG            $(if $(DEFLATE),inflated by libdeflate,inflated by zlib: libdeflate (libdeflate-dev) is not here)"
+	@echo "PNG            $(if $(DEFLATE),by libdeflate,by zlib: libdeflate (libdeflate-dev) is not here)"
 	@echo "MPI            $(if $(MPI_FLAGS),$$(mpirun --version | head -1),none: one process; libopenmpi-dev and openmpi-bin are not here)"
 	@echo "NCCL           $(if $(HAVE_CUDA),for several ranks on GPUs: looked for at run time$(comma) calls $(if $(NCCL_HEADER),compared with $(NCCL_HEADER),not compared: nccl.h is not here),not asked for without CUDA)"
 	@echo "GPU            $(or $(GPU),none here)"

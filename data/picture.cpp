@@ -42,20 +42,24 @@ void check_channels(int channels) {
     }
 }
 
-Image planar(const std::uint8_t* interleaved, int width, int height, int samples, int channels) {
-    Image image{width, height, channels, {}};
-    const std::size_t plane = static_cast<std::size_t>(width) * height;
-    image.pixels.resize(plane * channels);
-    for (std::size_t i = 0; i < plane; ++i) {
-        const std::uint8_t* p = interleaved + i * samples;
-        if (channels == 1) {
-            image.pixels[i] = samples == 1 ? p[0] : grey_of(p[0], p[1], p[2]);
-            continue;
-        }
-        for (int c = 0; c < channels; ++c) {
-            image.pixels[c * plane + i] = p[samples == 1 ? 0 : c];
+void store_pixels(Image& image, std::size_t first, const std::uint8_t* interleaved,
+                  std::size_t count, int samples) {
+    const std::size_t plane = static_cast<std::size_t>(image.width) * image.height;
+    for (int c = 0; c < image.channels; ++c) {
+        std::uint8_t* const to = image.pixels.data() + c * plane + first;
+        const std::uint8_t* from = interleaved + (samples == 1 ? 0 : c);
+        const bool mixed = image.channels < samples;
+        for (std::size_t i = 0; i < count; ++i, from += samples) {
+            to[i] = mixed ? grey_of(from[0], from[1], from[2]) : from[0];
         }
     }
+}
+
+Image planar(const std::uint8_t* interleaved, int width, int height, int samples, int channels) {
+    Image image{width, height, channels, {}};
+    const std::size_t pixels = static_cast<std::size_t>(width) * height;
+    image.pixels.resize(pixels * channels);
+    store_pixels(image, 0, interleaved, pixels, samples);
     return image;
 }
 

@@ -75,6 +75,10 @@ Image decode_picture(std::span<const std::uint8_t> bytes, int channels, const st
 /// From the head of the file, without decoding. Throws PictureError.
 PictureSize read_picture_size(const std::filesystem::path& path);
 
+/// `count` pixels of interleaved samples, 1 (grey) or 3 (RGB) each, into the image's planes from pixel `first` on.
+void store_pixels(Image& image, std::size_t first, const std::uint8_t* interleaved,
+                  std::size_t count, int samples);
+
 /// Planes of `channels` from interleaved samples of 1 (grey) or 3 (RGB) a pixel.
 Image planar(const std::uint8_t* interleaved, int width, int height, int samples, int channels);
 

@@ -1,25 +1,17 @@
 #include "data/plain_png.h"
 
-#ifdef PATCHFORGE_DEFLATE
-#include <libdeflate.h>
+#include "data/crc.h"
+#include "data/deflate.h"
 
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
-#endif
 
 namespace patchforge {
-
-#ifdef PATCHFORGE_DEFLATE
 
 namespace {
 
 using Bytes = std::span<const std::uint8_t>;
-
-std::uint32_t big_endian(const std::uint8_t* bytes) {
-    return std::uint32_t{bytes[0]} << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
-}
 
 /// What the chunks of a plain file say; `packed` is the compressed rows.
 struct Content {
@@ -55,7 +47,7 @@ bool read_chunks(Bytes bytes, Content& content, std::vector<std::uint8_t>& joine
         const std::uint8_t* const type = bytes.data() + at + 4;
         const Bytes data = bytes.subspan(at + 8, length);
         const bool first = at == 8;
-        if (libdeflate_crc32(0, type, length + 4) != big_endian(type + 4 + length)) {
+        if (crc_of(type, length + 4) != big_endian(type + 4 + length)) {
             return false;
         }
         at += around + length;
@@ -89,84 +81,94 @@ bool read_chunks(Bytes bytes, Content& content, std::vector<std::uint8_t>& joine
     return false;
 }
 
-/// Left, above or above left, whichever is nearest to left + above - above left.
-std::uint8_t nearest_of(int left, int above, int above_left) {
-    const int to_left = std::abs(above - above_left);
-    const int to_above = std::abs(left - above_left);
-    const int to_above_left = std::abs(left + above - 2 * above_left);
-    const int nearer = to_above < to_left ? above : left;
-    return static_cast<std::uint8_t>(to_above_left < std::min(to_left, to_above) ? above_left
-                                                                                 : nearer);
+/// Left, above or above left, whichever is nearest to left + above - above left. Without branches and in 16 bits, so
+/// that whole rows are done at once.
+int nearest_of(int left, int above, int above_left) {
+    const auto to_left = static_cast<std::int16_t>(std::abs(above - above_left));
+    const auto to_above = static_cast<std::int16_t>(std::abs(left - above_left));
+    const auto to_above_left = static_cast<std::int16_t>(std::abs(left + above - 2 * above_left));
+    const int nearer = left ^ ((left ^ above) & -(to_above < to_left));
+    return nearer ^ ((nearer ^ above_left) & -(to_above_left < std::min(to_left, to_above)));
 }
 
-/// Adds what the row's filter predicted; `above` is the row before, zeros ahead of the first.
-template <int step>
-bool undo_filter(int filter, std::uint8_t* row, const std::uint8_t* above, std::size_t size) {
-    const auto add = [&](const auto& predicted) {
-        for (std::size_t i = 0; i < size; ++i) {
-            row[i] = static_cast<std::uint8_t>(row[i] + predicted(i, i >= step));
+constexpr int filters = 5;
+
+/// Calls use(i, what the filter predicts of byte i) for a row of `size` bytes, in order; `above` is the row before,
+/// zeros ahead of the first, and `step` the bytes of a pixel.
+template <std::size_t step, class Use>
+void predict_row(int filter, const std::uint8_t* row, const std::uint8_t* above, std::size_t size,
+                 const Use& use) {
+    const auto each = [&](const auto& predicted) {
+        for (std::size_t i = 0; i < step; ++i) {
+            use(i, predicted(0, above[i], 0));
+        }
+        for (std::size_t i = step; i < size; ++i) {
+            use(i, predicted(row[i - step], above[i], above[i - step]));
         }
     };
     switch (filter) {
     case 0:
-        return true;
+        return each([](int, int, int) { return 0; });
     case 1:
-        add([&](std::size_t i, bool inner) { return inner ? row[i - step] : 0; });
-        return true;
+        return each([](int left, int, int) { return left; });
     case 2:
-        add([&](std::size_t i, bool) { return above[i]; });
-        return true;
+        return each([](int, int up, int) { return up; });
     case 3:
-        add([&](std::size_t i, bool inner) {
-            return ((inner ? row[i - step] : 0) + above[i]) / 2;
-        });
-        return true;
-    case 4:
-        add([&](std::size_t i, bool inner) {
-            return inner ? nearest_of(row[i - step], above[i], above[i - step]) : above[i];
-        });
-        return true;
+        return each([](int left, int up, int) { return (left + up) / 2; });
     default:
-        return false;
+        return each(nearest_of);
     }
 }
 
-/// A row of interleaved samples into the planes of the image.
-void store_row(Image& image, std::size_t y, const std::uint8_t* row, int samples) {
-    const auto width = static_cast<std::size_t>(image.width);
-    const std::size_t plane = width * image.height;
-    std::uint8_t* const to = image.pixels.data() + y * width;
-    for (std::size_t x = 0; x < width; ++x) {
-        const std::uint8_t* const p = row + x * samples;
-        if (image.channels == 1) {
-            to[x] = samples == 1 ? p[0] : grey_of(p[0], p[1], p[2]);
-        } else {
-            to[x] = p[0];
-            to[plane + x] = p[samples == 1 ? 0 : 1];
-            to[2 * plane + x] = p[samples == 1 ? 0 : 2];
+template <std::size_t step>
+void undo_filter(int filter, std::uint8_t* row, const std::uint8_t* above, std::size_t size) {
+    predict_row<step>(filter, row, above, size, [&](std::size_t i, int predicted) {
+        row[i] = static_cast<std::uint8_t>(row[i] + predicted);
+    });
+}
+
+/// The best filter and what it leaves, into 1 + size bytes at `best`; `tried` holds as many.
+template <std::size_t step>
+void filter_row(const std::uint8_t* row, const std::uint8_t* above, std::size_t size,
+                std::uint8_t* best, std::uint8_t* tried) {
+    std::uint32_t least = 0;
+    for (int filter = 0; filter < filters; ++filter) {
+        std::uint8_t* const left = tried + 1;
+        predict_row<step>(filter, row, above, size, [&](std::size_t i, int predicted) {
+            left[i] = static_cast<std::uint8_t>(row[i] - predicted);
+        });
+        std::uint32_t sum = 0;
+        for (std::size_t i = 0; i < size; ++i) {
+            sum += static_cast<std::uint32_t>(std::abs(static_cast<std::int8_t>(left[i])));
+        }
+        if (filter == 0 || sum < least) {
+            least = sum;
+            tried[0] = static_cast<std::uint8_t>(filter);
+            std::copy_n(tried, 1 + size, best);
         }
     }
 }
 
-struct Inflater {
-    libdeflate_decompressor* const handle = libdeflate_alloc_decompressor();
-    Inflater() = default;
-    Inflater(const Inflater&) = delete;
-    Inflater& operator=(const Inflater&) = delete;
-    ~Inflater() { libdeflate_free_decompressor(handle); }
-};
+void append_number(std::vector<std::uint8_t>& file, std::uint32_t number) {
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        file.push_back(static_cast<std::uint8_t>(number >> shift));
+    }
+}
+
+void append_chunk(std::vector<std::uint8_t>& file, std::string_view type, Bytes data) {
+    append_number(file, static_cast<std::uint32_t>(data.size()));
+    file.insert(file.end(), type.begin(), type.end());
+    file.insert(file.end(), data.begin(), data.end());
+    const std::size_t summed = type.size() + data.size();
+    append_number(file, crc_of(file.data() + file.size() - summed, summed));
+}
 
 } // namespace
 
-bool reads_plain_png() {
-    return true;
-}
-
 bool decode_plain_png(Bytes bytes, int channels, Image& image) {
-    thread_local const Inflater inflater;
     thread_local std::vector<std::uint8_t> joined, rows;
     Content content;
-    if (!inflater.handle || !read_chunks(bytes, content, joined)) {
+    if (!read_chunks(bytes, content, joined)) {
         return false;
     }
     const std::size_t row_bytes = std::size_t{content.width} * content.samples;
@@ -178,8 +180,7 @@ bool decode_plain_png(Bytes bytes, int channels, Image& image) {
     // A row of zeros stands above the first.
     rows.resize(row_bytes + size);
     std::fill_n(rows.begin(), row_bytes, std::uint8_t{0});
-    if (libdeflate_zlib_decompress(inflater.handle, content.packed.data(), content.packed.size(),
-                                   rows.data() + row_bytes, size, nullptr) != LIBDEFLATE_SUCCESS) {
+    if (!inflate_whole(content.packed, std::span(rows).subspan(row_bytes))) {
         return false;
     }
     image.width = static_cast<int>(content.width);
@@ -190,11 +191,12 @@ bool decode_plain_png(Bytes bytes, int channels, Image& image) {
     std::uint8_t* row = rows.data() + row_bytes;
     for (std::size_t y = 0; y < content.height; ++y) {
         const int filter = *row++;
-        if (!(content.samples == 1 ? undo_filter<1>(filter, row, above, row_bytes)
-                                   : undo_filter<3>(filter, row, above, row_bytes))) {
+        if (filter >= filters) {
             return false;
         }
-        store_row(image, y, row, content.samples);
+        content.samples == 1 ? undo_filter<1>(filter, row, above, row_bytes)
+                             : undo_filter<3>(filter, row, above, row_bytes);
+        store_pixels(image, y * content.width, row, content.width, content.samples);
         above = row;
         row += row_bytes;
     }
@@ -205,16 +207,46 @@ bool decode_plain_png(Bytes bytes, int channels, Image& image) {
     return true;
 }
 
-#else
+std::vector<std::uint8_t> encode_plain_png(const Image& image) {
+    const auto width = static_cast<std::size_t>(image.width);
+    const auto height = static_cast<std::size_t>(image.height);
+    const auto samples = static_cast<std::size_t>(image.channels);
+    const std::size_t row_bytes = width * samples;
+    std::vector<std::uint8_t> filtered((1 + row_bytes) * height), tried(1 + row_bytes);
+    std::vector<std::uint8_t> row(row_bytes), above(row_bytes); // which is zeros ahead of the first
+    for (std::size_t y = 0; y < height; ++y) {
+        for (std::size_t c = 0; c < samples; ++c) {
+            const std::uint8_t* const from = image.pixels.data() + (c * height + y) * width;
+            for (std::size_t x = 0; x < width; ++x) {
+                row[x * samples + c] = from[x];
+            }
+        }
+        std::uint8_t* const best = filtered.data() + y * (1 + row_bytes);
+        samples == 1 ? filter_row<1>(row.data(), above.data(), row_bytes, best, tried.data())
+                     : filter_row<3>(row.data(), above.data(), row_bytes, best, tried.data());
+        row.swap(above);
+    }
+    const std::vector<std::uint8_t> stream = deflate_whole(filtered);
 
-bool reads_plain_png() {
-    return false;
+    std::vector<std::uint8_t> file(png_signature, png_signature + sizeof png_signature);
+    file.reserve(stream.size() + 128);
+    std::vector<std::uint8_t> header;
+    append_number(header, static_cast<std::uint32_t>(width));
+    append_number(header, static_cast<std::uint32_t>(height));
+    // 8 bits; grey or RGB; the only method, filter set and order that read_header() takes, too
+    for (const int value : {8, samples == 1 ? 0 : 2, 0, 0, 0}) {
+        header.push_back(static_cast<std::uint8_t>(value));
+    }
+    append_chunk(file, "IHDR", header);
+    const std::string_view text = png_mark.substr(4);
+    append_chunk(file, png_mark.substr(0, 4),
+                 {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
+    constexpr std::size_t most = std::size_t{1} << 30; // a chunk holds less than 2^31 bytes
+    for (std::size_t at = 0; at < stream.size(); at += most) {
+        append_chunk(file, "IDAT", Bytes(stream).subspan(at, std::min(most, stream.size() - at)));
+    }
+    append_chunk(file, "IEND", {});
+    return file;
 }
-
-bool decode_plain_png(std::span<const std::uint8_t>, int, Image&) {
-    return false;
-}
-
-#endif
 
 } // namespace patchforge

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 #include <png.h>
-#include <zlib.h>
 
 #include <algorithm>
 #include <csetjmp>
@@ -13,8 +12,6 @@
 namespace patchforge {
 
 namespace {
-
-constexpr std::uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 
 /// libpng reports errors by longjmp, which skips destructors. So everything that owns memory lives
 /// here, outside the functions that call setjmp, and those functions hold plain values only.
@@ -60,33 +57,15 @@ std::uint8_t over_white(std::uint8_t value, std::uint8_t alpha) {
 /// One interleaved row of 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA) samples a pixel into row y
 /// of the planar image.
 void store_row(Image& image, int y, std::uint8_t* row, int samples) {
-    const int width = image.width;
-    if (samples == 2 || samples == 4) {
-        const int colours = samples - 1;
-        for (int x = 0; x < width; ++x) {
-            const std::uint8_t alpha = row[x * samples + colours];
-            for (int c = 0; c < colours; ++c) {
-                row[x * samples + c] = over_white(row[x * samples + c], alpha);
-            }
+    const int colours = samples <= 2 ? 1 : 3;
+    for (int x = 0; x < image.width && samples != colours; ++x) {
+        const std::uint8_t alpha = row[x * samples + colours];
+        for (int c = 0; c < colours; ++c) {
+            row[x * colours + c] = over_white(row[x * samples + c], alpha);
         }
     }
-    const bool grey = samples <= 2;
-    const std::size_t plane = static_cast<std::size_t>(width) * image.height;
-    std::uint8_t* first = image.pixels.data() + static_cast<std::size_t>(y) * width;
-    if (image.channels == 1) {
-        for (int x = 0; x < width; ++x) {
-            const std::uint8_t* p = row + x * samples;
-            first[x] = grey ? p[0] : grey_of(p[0], p[1], p[2]);
-        }
-        return;
-    }
-    const int next = grey ? 0 : 1;
-    for (int x = 0; x < width; ++x) {
-        const std::uint8_t* p = row + x * samples;
-        first[x] = p[0];
-        first[plane + x] = p[next];
-        first[2 * plane + x] = p[2 * next];
-    }
+    const auto width = static_cast<std::size_t>(image.width);
+    store_pixels(image, static_cast<std::size_t>(y) * width, row, width, colours);
 }
 
 /// False on error, with decoder.reason filled.
@@ -146,72 +125,11 @@ bool decode_guarded(Decoder& decoder, int channels) {
     return true;
 }
 
-struct Encoder {
-    png_structp png = nullptr;
-    png_infop info = nullptr;
-    char reason[160] = {};
-    std::vector<std::uint8_t> row;
-    std::vector<std::uint8_t> output;
-
-    Encoder() = default;
-    Encoder(const Encoder&) = delete;
-    Encoder& operator=(const Encoder&) = delete;
-    ~Encoder() { png_destroy_write_struct(&png, &info); }
-};
-
-void on_write(png_structp png, png_bytep bytes, png_size_t count) {
-    auto& output = static_cast<Encoder*>(png_get_io_ptr(png))->output;
-    bool stored = true;
-    try {
-        output.insert(output.end(), bytes, bytes + count);
-    } catch (const std::bad_alloc&) {
-        stored = false; // a C++ exception must not pass through libpng's C frames
-    }
-    if (!stored) {
-        png_error(png, "out of memory");
-    }
-}
-
-void on_flush(png_structp) {}
-
-bool encode_guarded(Encoder& encoder, const Image& image, int compression) {
-    png_structp png = encoder.png;
-    if (setjmp(png_jmpbuf(png))) {
-        return false;
-    }
-    png_set_write_fn(png, &encoder, on_write, on_flush);
-    png_set_IHDR(png, encoder.info, image.width, image.height, 8,
-                 image.channels == 3 ? PNG_COLOR_TYPE_RGB : PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_set_compression_level(png, compression);
-    if (compression == 1) {
-        png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_SUB);
-        png_set_compression_strategy(png, Z_RLE);
-    }
-    png_write_info(png, encoder.info);
-    const std::size_t plane = static_cast<std::size_t>(image.width) * image.height;
-    for (int y = 0; y < image.height; ++y) {
-        const std::uint8_t* first = image.pixels.data() + static_cast<std::size_t>(y) * image.width;
-        for (int x = 0; x < image.width; ++x) {
-            for (int c = 0; c < image.channels; ++c) {
-                encoder.row[x * image.channels + c] = first[plane * c + x];
-            }
-        }
-        png_write_row(png, encoder.row.data());
-    }
-    png_write_end(png, nullptr);
-    return true;
-}
-
-std::uint32_t big_endian(const std::uint8_t* bytes) {
-    return std::uint32_t{bytes[0]} << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
-}
-
 } // namespace
 
 bool is_png(std::span<const std::uint8_t> bytes) {
-    return bytes.size() >= sizeof signature &&
-           std::memcmp(bytes.data(), signature, sizeof signature) == 0;
+    return bytes.size() >= sizeof png_signature &&
+           std::memcmp(bytes.data(), png_signature, sizeof png_signature) == 0;
 }
 
 Image decode_png(std::span<const std::uint8_t> bytes, int channels, const std::string& name) {
@@ -255,7 +173,7 @@ PictureSize png_size(std::span<const std::uint8_t> head, const std::string& name
             colour_type == PNG_COLOR_TYPE_GRAY || colour_type == PNG_COLOR_TYPE_GRAY_ALPHA};
 }
 
-std::vector<std::uint8_t> encode_png(const Image& image, int compression) {
+std::vector<std::uint8_t> encode_png(const Image& image) {
     const bool sizes_fit = image.width > 0 && image.height > 0 &&
                            (image.channels == 1 || image.channels == 3) &&
                            image.pixels.size() == static_cast<std::size_t>(image.width) *
@@ -266,19 +184,7 @@ std::vector<std::uint8_t> encode_png(const Image& image, int compression) {
                         "3 planes of width * height bytes",
                         image.width, image.height, image.channels, image.pixels.size()));
     }
-    Encoder encoder;
-    encoder.png =
-        png_create_write_struct(PNG_LIBPNG_VER_STRING, encoder.reason, on_error, on_warning);
-    encoder.info = encoder.png ? png_create_info_struct(encoder.png) : nullptr;
-    if (!encoder.info) {
-        throw std::bad_alloc();
-    }
-    encoder.row.resize(static_cast<std::size_t>(image.width) * image.channels);
-    if (!encode_guarded(encoder, image, compression)) {
-        throw std::runtime_error(
-            fmt::format("PNG encoder: {}; this is a defect, please report it", encoder.reason));
-    }
-    return std::move(encoder.output);
+    return encode_plain_png(image);
 }
 
 void write_png(const std::filesystem::path& path, const Image& image, OnDisk on_disk) {

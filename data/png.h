@@ -25,8 +25,8 @@ Image decode_png(std::span<const std::uint8_t> bytes, int channels, const std::s
 /// From the first 33 bytes of a PNG file, of which `head` holds as many as there are.
 PictureSize png_size(std::span<const std::uint8_t> head, const std::string& name);
 
-/// RGB or grey 8-bit PNG. The same image gives the same bytes. `compression` is zlib's 1..9.
-std::vector<std::uint8_t> encode_png(const Image& image, int compression = 6);
+/// RGB or grey 8-bit PNG. The same image gives the same bytes. Throws std::invalid_argument for what is no picture.
+std::vector<std::uint8_t> encode_png(const Image& image);
 
 /// encode_png to a file that appears whole or not at all.
 void write_png(const std::filesystem::path& path, const Image& image,

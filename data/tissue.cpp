@@ -175,7 +175,7 @@ TissueReport write_tissue_folder(const fs::path& folder, const TissueOptions& op
                 fmt::format("{}_idx5_x{}_y{}_class{}.png", name, place.column * options.size + 1,
                             place.row * options.size + 1, place.cancer ? 1 : 0);
             making.write(making.path() / name / (place.cancer ? "1" : "0") / file,
-                         encode_png(image, 1));
+                         encode_png(image));
         }
         cancer += std::count_if(places.begin(), places.end(),
                                 [](const Place& place) { return place.cancer; });

@@ -159,7 +159,7 @@ TEST_F(PackTest, BytesDoNotDependOnThreads) {
     for (int i = 0; i < 700; ++i) { // several chunks of 256
         const bool odd = i % 97 == 5;
         write_text(in_ / std::to_string(i % 3) / (std::to_string(i) + ".png"), [&] {
-            const auto png = encode_png(pattern(odd ? 3 : 4, 4, 3, i), 1);
+            const auto png = encode_png(pattern(odd ? 3 : 4, 4, 3, i));
             return std::string(png.begin(), png.end());
         }());
     }
