@@ -79,6 +79,31 @@ class Source {
     z_stream stream_ = {};
 };
 
+std::int64_t big_endian(const std::uint8_t* b) {
+    return std::int64_t{b[0]} << 24 | b[1] << 16 | b[2] << 8 | b[3];
+}
+
+/// The classes in a table of int32, which are the first of its columns.
+void read_first_column(Source& source, IdxArray& array, const std::string& name) {
+    const std::int64_t columns = array.sizes.size() == 2 ? array.sizes[1] : 1;
+    if (columns < 1 || columns > 1024) {
+        fail(name, fmt::format("a table of {} columns, 1 to 1024 are read", columns));
+    }
+    array.sizes.resize(1);
+    std::vector<std::uint8_t> row(static_cast<std::size_t>(4 * columns));
+    for (std::int64_t r = 0; r < array.sizes[0]; ++r) {
+        if (source.read(row.data(), row.size()) < row.size()) {
+            fail(name, fmt::format("truncated: {} of {} rows are there", r, array.sizes[0]));
+        }
+        const std::int64_t value = big_endian(row.data());
+        if (value > 255) { // a negative one has the highest bit
+            fail(name, fmt::format("row {} begins with {}, no class from 0 to 255", r,
+                                   static_cast<std::int32_t>(value)));
+        }
+        array.values.push_back(static_cast<std::uint8_t>(value));
+    }
+}
+
 } // namespace
 
 IdxArray decode_idx(std::span<const std::uint8_t> bytes, const std::string& name) {
@@ -87,8 +112,12 @@ IdxArray decode_idx(std::span<const std::uint8_t> bytes, const std::string& name
     if (source.read(head, 4) != 4 || head[0] != 0 || head[1] != 0) {
         fail(name, "not an IDX file");
     }
-    if (head[2] != 8) {
-        fail(name, fmt::format("IDX values of type 0x{:02x}, only bytes (0x08) are read", head[2]));
+    const bool table = head[2] == 0x0c && head[3] <= 2;
+    if (head[2] != 8 && !table) {
+        fail(name, fmt::format("IDX values of type 0x{:02x} in {} dimensions; bytes (0x08) are "
+                               "read, and int32 (0x0c) "
+                               "in one or two, whose first column is the class",
+                               head[2], head[3]));
     }
     if (head[3] < 1 || head[3] > 4) {
         fail(name, fmt::format("IDX file of {} dimensions, 1 to 4 are read", head[3]));
@@ -100,16 +129,19 @@ IdxArray decode_idx(std::span<const std::uint8_t> bytes, const std::string& name
         if (source.read(b, 4) != 4) {
             fail(name, "the header ends early");
         }
-        const std::int64_t size = std::int64_t{b[0]} << 24 | b[1] << 16 | b[2] << 8 | b[3];
+        const std::int64_t size = big_endian(b);
         if (size > max_idx_values || (size > 0 && total > max_idx_values / size)) {
             fail(name, "the header promises more than 2^30 values");
         }
         array.sizes.push_back(size);
         total *= size;
     }
+    if (table) {
+        read_first_column(source, array, name);
+    }
     // Grown as data arrives: a header alone cannot make it take a gigabyte.
     constexpr std::size_t step = std::size_t{1} << 22;
-    while (array.values.size() < static_cast<std::size_t>(total)) {
+    while (!table && array.values.size() < static_cast<std::size_t>(total)) {
         const std::size_t old = array.values.size();
         const std::size_t wanted = std::min(step, static_cast<std::size_t>(total) - old);
         array.values.resize(old + wanted);

@@ -9,9 +9,10 @@
 namespace patchforge {
 
 /// An MNIST IDX file of bytes: big-endian header `0 0 8 D`, D sizes of 32 bits, then the values.
-/// Three dimensions are images (count, height, width), one is labels (count).
+/// Three dimensions are images (count, height, width), one is labels (count). Of a table of int32 (type 0x0c; count, or
+/// count x columns), which QMNIST's labels are, the first column is read: the classes, 0 to 255.
 struct IdxArray {
-    std::vector<std::int64_t> sizes;  // as the header gives them
+    std::vector<std::int64_t> sizes;  // as the header gives them; of a table the rows alone
     std::vector<std::uint8_t> values; // row-major, product of sizes
 };
 

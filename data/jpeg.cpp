@@ -1,6 +1,10 @@
 #include "data/jpeg.h"
 
+#include "data/exif_orientation.h"
+
 #include <fmt/format.h>
+
+#include <utility>
 
 #ifdef PATCHFORGE_JPEG
 #include <turbojpeg.h>
@@ -27,21 +31,21 @@ bool is_frame_header(std::uint8_t marker) {
     return marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc;
 }
 
-} // namespace
+/// What comes ahead of the data.
+struct Head {
+    PictureSize size; // as it is stored
+    int orientation = 1;
+};
 
-bool is_jpeg(std::span<const std::uint8_t> bytes) {
-    return bytes.size() >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
-}
-
-std::optional<PictureSize> find_jpeg_size(std::span<const std::uint8_t> head,
-                                          const std::string& name) {
+std::optional<Head> find_head(std::span<const std::uint8_t> bytes, const std::string& name) {
+    Head found;
     // Segments: 0xff, marker, 16-bit length that counts itself, content. Ahead of the frame header
     // every marker has a length but TEM and the restarts.
-    for (std::size_t at = 2; at + 4 <= head.size();) {
-        if (head[at] != 0xff) {
+    for (std::size_t at = 2; at + 4 <= bytes.size();) {
+        if (bytes[at] != 0xff) {
             damaged(name, "no marker where one is due");
         }
-        const std::uint8_t marker = head[at + 1];
+        const std::uint8_t marker = bytes[at + 1];
         if (marker == 0xff) { // padding
             ++at;
             continue;
@@ -51,17 +55,41 @@ std::optional<PictureSize> find_jpeg_size(std::span<const std::uint8_t> head,
             continue;
         }
         if (is_frame_header(marker)) {
-            if (at + 10 > head.size()) {
+            if (at + 10 > bytes.size()) {
                 return std::nullopt;
             }
-            const int height = head[at + 5] << 8 | head[at + 6];
-            const int width = head[at + 7] << 8 | head[at + 8];
+            const int height = bytes[at + 5] << 8 | bytes[at + 6];
+            const int width = bytes[at + 7] << 8 | bytes[at + 8];
             check_size(width, height, name);
-            return PictureSize{width, height, head[at + 9] == 1};
+            found.size = {width, height, bytes[at + 9] == 1};
+            return found;
         }
-        at += 2 + (std::size_t{head[at + 2]} << 8 | head[at + 3]);
+        const std::size_t length = std::size_t{bytes[at + 2]} << 8 | bytes[at + 3];
+        if (marker == 0xe1 && found.orientation == 1 && length >= 2 &&
+            at + 2 + length <= bytes.size()) {
+            found.orientation = exif_orientation(bytes.subspan(at + 4, length - 2));
+        }
+        at += 2 + length;
     }
     return std::nullopt;
+}
+
+} // namespace
+
+bool is_jpeg(std::span<const std::uint8_t> bytes) {
+    return bytes.size() >= 3 && bytes[0] == 0xff && bytes[1] == 0xd8 && bytes[2] == 0xff;
+}
+
+std::optional<PictureSize> find_jpeg_size(std::span<const std::uint8_t> head,
+                                          const std::string& name) {
+    std::optional<Head> found = find_head(head, name);
+    if (!found) {
+        return std::nullopt;
+    }
+    if (lies_on_its_side(found->orientation)) {
+        std::swap(found->size.width, found->size.height);
+    }
+    return found->size;
 }
 
 #ifdef PATCHFORGE_JPEG
@@ -100,7 +128,9 @@ Image decode_jpeg(std::span<const std::uint8_t> bytes, int channels, const std::
                       TJFLAG_ACCURATEDCT | TJFLAG_STOPONWARNING | TJFLAG_LIMITSCANS) != 0) {
         damaged(name, tjGetErrorStr2(decoder.get()));
     }
-    return planar(interleaved.data(), width, height, samples, channels);
+    const std::optional<Head> head = find_head(bytes, name);
+    return upright(planar(interleaved.data(), width, height, samples, channels),
+                   head ? head->orientation : 1);
 }
 
 #else

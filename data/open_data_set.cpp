@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Raised when packing changes what it makes of the same folder.
-constexpr int packing_version = 2;
+constexpr int packing_version = 3;
 
 /// What decides the bytes of a pack beside the files: threads do not.
 std::uint64_t hash_options(std::uint64_t hash, const PackOptions& options, Part part) {

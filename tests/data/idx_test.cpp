@@ -82,6 +82,29 @@ TEST(Idx, TrailingBytesAndForeignFilesAreRefused) {
     EXPECT_THROW(decode_idx(Bytes{0, 0, 8, 9, 0, 0, 0, 1}, "x"), std::runtime_error);
 }
 
+TEST(Idx, ATableOfInt32GivesItsFirstColumn) {
+    Bytes file{0, 0, 0x0c, 2, 0, 0, 0, 3, 0, 0, 0, 8}; // as QMNIST's labels
+    for (int i = 0; i < 3 * 8; ++i) {
+        const Bytes number = i % 8 == 0 ? Bytes{0, 0, 0, static_cast<std::uint8_t>(9 - i / 8)}
+                                        : Bytes{0xff, 0xff, 1, 2};
+        file.insert(file.end(), number.begin(), number.end());
+    }
+    for (const Bytes& given : {file, gzip(file)}) {
+        const IdxArray array = decode_idx(given, "x");
+        EXPECT_EQ(array.sizes, (std::vector<std::int64_t>{3}));
+        EXPECT_EQ(array.values, (Bytes{9, 8, 7}));
+        for (std::size_t size = 0; size < given.size(); ++size) {
+            EXPECT_NE(error_of([&] { decode_idx(std::span(given).first(size), "x"); }), "");
+        }
+    }
+    file[12 + 2] = 1; // class 265
+    EXPECT_NE(error_of([&] { decode_idx(file, "x"); }).find("row 0 begins with 265"),
+              std::string::npos);
+    file[3] = 3;
+    EXPECT_NE(error_of([&] { decode_idx(file, "x"); }).find("0x0c in 3 dimensions"),
+              std::string::npos);
+}
+
 TEST(Idx, AHeaderCannotTakeMemory) {
     const Bytes file{0,    0,    8,    3,    0x7f, 0xff, 0xff, 0xff,
                      0x7f, 0xff, 0xff, 0xff, 0x7f, 0xff, 0xff, 0xff};

@@ -1,3 +1,4 @@
+#include "data/exif_orientation.h"
 #include "data/jpeg.h"
 
 #include "tests/data/folder_fixture.h"
@@ -10,6 +11,19 @@
 
 namespace patchforge {
 namespace {
+
+TEST(ExifOrientation, SaysWhereTheFirstRowAndColumnAre) {
+    // Stored: 1 2 3 above 4 5 6. Row 0 is (2.32, 4.6.4 A) the top, top, bottom, bottom, left, right, right and left of the
+    // scene, column 0 its left, right, right, left, top, top, bottom and bottom.
+    const std::vector<std::uint8_t> seen[8] = {
+        {1, 2, 3, 4, 5, 6}, {3, 2, 1, 6, 5, 4}, {6, 5, 4, 3, 2, 1}, {4, 5, 6, 1, 2, 3},
+        {1, 4, 2, 5, 3, 6}, {4, 1, 5, 2, 6, 3}, {6, 3, 5, 2, 4, 1}, {3, 6, 2, 5, 1, 4}};
+    for (int orientation = 1; orientation <= 8; ++orientation) {
+        const Image image = upright({3, 2, 1, {1, 2, 3, 4, 5, 6}}, orientation);
+        EXPECT_EQ(image.pixels, seen[orientation - 1]) << orientation;
+        EXPECT_EQ(image.width, orientation < 5 ? 3 : 2) << orientation;
+    }
+}
 
 #ifdef PATCHFORGE_JPEG
 
@@ -63,6 +77,53 @@ TEST(Jpeg, PicturesComeBackAsFarAsJpegKeepsThem) {
             }
             EXPECT_TRUE(worst <= 6) << worst; // quality 98 quantises by 1 or 2
             EXPECT_EQ(decode_picture(file, 1, "x").pixels.size(), 37u * 21u);
+        }
+    }
+}
+
+/// The file with an Exif segment of one entry behind its first marker.
+std::vector<std::uint8_t> with_orientation(std::vector<std::uint8_t> file, int orientation,
+                                           bool little) {
+    std::vector<std::uint8_t> segment{0xff, 0xe1, 0, 34, 'E', 'x', 'i', 'f', 0, 0};
+    const auto add = [&](std::uint32_t value, int bytes) {
+        for (int i = 0; i < bytes; ++i) {
+            segment.push_back(static_cast<std::uint8_t>(value >> 8 * (little ? i : bytes - 1 - i)));
+        }
+    };
+    add(little ? 0x4949 : 0x4d4d, 2);
+    add(42, 2);
+    add(8, 4); // where the directory begins
+    add(1, 2); // entries
+    add(0x0112, 2);
+    add(3, 2); // a number of 16 bits
+    add(1, 4);
+    add(static_cast<std::uint32_t>(orientation), 2);
+    add(0, 2);
+    add(0, 4); // no further directory
+    file.insert(file.begin() + 2, segment.begin(), segment.end());
+    file[5] = static_cast<std::uint8_t>(segment.size() - 2);
+    return file;
+}
+
+TEST(Jpeg, PhotographsAreTurnedAsTheCameraWasHeld) {
+    const auto file = encode(waves(37, 21, 3), 37, 21, 3);
+    const Image stored = decode_jpeg(file, 3, "x");
+    for (int orientation = 0; orientation <= 9; ++orientation) {
+        for (const bool little : {false, true}) {
+            SCOPED_TRACE(orientation);
+            const auto photograph = with_orientation(file, orientation, little);
+            const bool side = orientation >= 5 && orientation <= 8;
+            const PictureSize size{side ? 21 : 37, side ? 37 : 21};
+            EXPECT_EQ(find_jpeg_size(photograph, "x"), size);
+            const Image image = decode_jpeg(photograph, 3, "x");
+            EXPECT_EQ(image.width, size.width);
+            EXPECT_EQ(image.height, size.height);
+            const bool known = orientation >= 1 && orientation <= 8;
+            EXPECT_EQ(image.pixels, upright(stored, known ? orientation : 1).pixels);
+            for (std::size_t cut = 0; cut < 40; ++cut) { // whatever the segment has lost
+                const auto bytes = std::span(photograph).subspan(6, 30);
+                EXPECT_GE(exif_orientation(bytes.first(std::min(cut, bytes.size()))), 1);
+            }
         }
     }
 }
