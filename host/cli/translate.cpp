@@ -9,7 +9,9 @@
 #include <set>
 #include <stdexcept>
 
+#include "data/escape.h"
 #include "data/folder_tree.h"
+#include "data/patch_folder.h"
 #include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/options/device_options.h"
@@ -88,6 +90,33 @@ void check_names(const std::vector<Named>& pictures) {
     }
 }
 
+// The pictures of a folder, each of its own size, which a set could not hold; those that are left out are told. False
+// where they lie in arrays.
+bool add_pictures(const std::string& path, const DataOptions& data, std::vector<Named>& all,
+                  std::vector<std::string>& faults) {
+    const PatchFolder folder = scan_patch_folder(path, data.pack.folder);
+    if (!folder.stacks.empty()) {
+        return false;
+    }
+    std::map<std::string, std::int64_t> left_out;
+    for (const IgnoredFile& file : folder.ignored) {
+        ++left_out[file.reason];
+    }
+    for (const auto& [reason, count] : left_out) {
+        print_line(fmt::format("{}: left out {} ({})", terminal_text(path), count, reason));
+    }
+    for (const PatchEntry& entry : folder.entries) {
+        try {
+            const std::filesystem::path name = entry.path;
+            all.push_back({(name.parent_path() / name.stem()).string(),
+                           read_picture(folder.root / name, data.pack.channels)});
+        } catch (const std::runtime_error& error) {
+            faults.emplace_back(error.what());
+        }
+    }
+    return true;
+}
+
 void run(const Call& call) {
     if (const std::string kind = read_run_kind(call.run); kind != "train translate") {
         throw std::invalid_argument(fmt::format(
@@ -128,6 +157,9 @@ void run(const Call& call) {
         DataOptions data;
         data.data = path;
         data.usually(Part::test).pack.channels = channels;
+        if (std::filesystem::is_directory(path) && add_pictures(path, data, all, faults)) {
+            continue;
+        }
         const PackedSet set = open_set(data, call.device.backend.threads);
         const PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
                              {},           {}};
@@ -163,7 +195,8 @@ void run(const Call& call) {
     print_line(fmt::format("{} pictures in {}", all.size(), call.out));
     if (!faults.empty()) {
         throw std::runtime_error(fmt::format("{} of {} not translated: {}", faults.size(),
-                                             call.pictures.size(), fmt::join(faults, "\n  ")));
+                                             all.size() + faults.size(),
+                                             fmt::join(faults, "\n  ")));
     }
 }
 

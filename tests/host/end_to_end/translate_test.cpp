@@ -208,6 +208,26 @@ TEST(Translate, TakesTheNewestCheckpointByItsNumber) {
         return bytes_of_file(folder.path() / out / "sketch.png");
     };
     const std::string with_earlier = painted("a");
+    // A folder may mix sizes; what is no picture is told, what cannot be read fails by name when the others are made.
+    const std::filesystem::path mixed = folder.path() / "mixed";
+    std::filesystem::create_directories(mixed);
+    for (const auto& [width, height] : {std::pair(21, 21), std::pair(30, 18), std::pair(18, 30)}) {
+        write_png(mixed / (std::to_string(width) + ".png"),
+                  {width, height, 1, std::vector<std::uint8_t>(width * height, 150)});
+    }
+    const Outcome of_folder = run_program(
+        "patchforge-cpu", {"translate", mixed, "--run", run, "--out", folder / "of-mixed"});
+    EXPECT_EQ(of_folder.status, 0) << of_folder.output;
+    EXPECT_EQ(read_picture_size(folder.path() / "of-mixed/30.png"), (PictureSize{30, 18}));
+    EXPECT_EQ(read_picture_size(folder.path() / "of-mixed/18.png"), (PictureSize{18, 30}));
+    std::ofstream(mixed / "notes.txt") << "x";
+    std::ofstream(mixed / "torn.png") << "x";
+    const Outcome torn = run_program(
+        "patchforge-cpu", {"translate", mixed, "--run", run, "--out", folder / "of-torn"});
+    EXPECT_EQ(torn.status, 1);
+    EXPECT_NE(torn.output.find("1 of 4 not translated"), std::string::npos) << torn.output;
+    EXPECT_NE(torn.output.find("torn.png: "), std::string::npos) << torn.output;
+    EXPECT_NE(torn.output.find("left out 1 (no picture"), std::string::npos) << torn.output;
     for (const char* earlier : {"step_6", "step_12"}) {
         EXPECT_GT(std::filesystem::remove_all(run + "/checkpoints/" + earlier), 0u) << earlier;
     }
