@@ -19,6 +19,7 @@
 #include "host/options/device_options.h"
 #include "host/page/figure_text.h"
 #include "host/ranks/shared_rows.h"
+#include "host/session/named_file.h"
 
 namespace patchforge {
 
@@ -72,7 +73,10 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
                           set.pixels() + set.count() * set.pixels_per_patch());
 }
 
+constexpr const char* first_columns = "name,label,called";
+
 void run(Call& call, const Tell& tell) {
+    check_named_file("--csv", call.csv, first_columns);
     const auto backend = call.device.make();
     const auto members = load_members(*backend, call.model, call.reading);
     call.reading.refuse_unheeded();
@@ -99,7 +103,7 @@ void run(Call& call, const Tell& tell) {
     const std::vector<std::int32_t> called = argmax_of(logits, format.class_count());
     const auto classes = static_cast<std::size_t>(format.class_count());
 
-    std::string csv = "name,label,called";
+    std::string csv = first_columns;
     for (const std::string& name : format.class_names) {
         csv += "," + csv_field("p(" + name + ")");
     }

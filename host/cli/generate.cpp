@@ -9,6 +9,7 @@
 
 #include "data/escape.h"
 #include "data/new_files.h"
+#include "data/plain_png.h"
 #include "data/png.h"
 #include "host/cli/verbs.h"
 #include "host/files/safetensors.h"
@@ -20,6 +21,7 @@
 #include "host/privacy/data_card.h"
 #include "host/ranks/shared_rows.h"
 #include "host/run/progress.h"
+#include "host/session/named_file.h"
 #include "host/session/session.h"
 
 namespace patchforge {
@@ -94,6 +96,7 @@ void run(Call call) {
     if (place.writes()) {
         place.check();
     }
+    check_named_file("--grid", call.grid, png_mark);
     const auto backend = call.device.make();
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run, call.checkpoint);
     ImageGenerator& generator = loaded.images();

@@ -8,6 +8,7 @@
 #include "data/escape.h"
 #include "host/cli/latent_sheet.h"
 #include "host/cli/verbs.h"
+#include "host/session/named_file.h"
 
 namespace patchforge {
 
@@ -95,6 +96,7 @@ void run(const Call& call) {
             }
             const std::filesystem::path path =
                 std::filesystem::path(call.save_groups) / (saved.name + ".safetensors");
+            check_named_file("--save-groups", path, group_mark);
             save_group(path, saved);
             fmt::print("group {} saved in {}\n", terminal_text(saved.name),
                        terminal_text(path.string()));

@@ -6,8 +6,10 @@
 #include <stdexcept>
 
 #include "data/escape.h"
+#include "data/plain_png.h"
 #include "data/png.h"
 #include "host/page/image_grid.h"
+#include "host/session/named_file.h"
 
 namespace patchforge {
 
@@ -36,6 +38,11 @@ void mark(Image& picture, float probability) {
     draw_text(picture, 1, picture.height - letter_height - 1, text, 255, 255, 255);
 }
 
+void check(const LatentSheetOptions& options) {
+    check_named_file("--out", options.out, png_mark);
+    check_named_file("--save-codes", options.save_codes, group_mark);
+}
+
 } // namespace
 
 void describe(Options& options, LatentSheetOptions& sheet) {
@@ -55,7 +62,7 @@ void describe(Options& options, LatentSheetOptions& sheet) {
 }
 
 LatentSheet::LatentSheet(const LatentSheetOptions& options)
-    : options_(options), backend_(options.device.make()),
+    : options_((check(options), options)), backend_(options.device.make()),
       generator_(*backend_, options.run, options.checkpoint) {
     if (options.model.empty()) {
         return;

@@ -12,6 +12,7 @@
 #include "host/cli/verbs.h"
 #include "host/options/device_options.h"
 #include "host/plan/rank_link.h"
+#include "host/session/named_file.h"
 
 namespace patchforge {
 
@@ -42,6 +43,7 @@ void run(const Call& call) {
                 "--latent-dim, --hidden-dims, --channels and --size say");
         }
     }
+    check_named_file("--json", call.json, "\"adam_bytes\"");
     const RankLink& link = rank_link(call.link);
     // Bytes are counted where kernels run, and cuBLAS is asked for its products: both take a device.
     const bool takes_device = counts_traffic() || call.backend.gemm == Gemm::cublas;

@@ -10,6 +10,7 @@
 #include "host/files/json_file.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
+#include "host/session/named_file.h"
 #include "host/study/study_page.h"
 #include "host/study/study_score.h"
 #include "kernels/shuffle.h"
@@ -42,6 +43,7 @@ void run(const Call& call) {
             "--run, --data, --out: all three are needed to make a page; or give "
             "--score to score a rater's results");
     }
+    check_named_file("--out", call.out, "id=\"study-data\"");
     const PackedSet set = open_set(call.data, call.device.backend.threads);
     if (set.count() < call.study.count) {
         throw std::invalid_argument(

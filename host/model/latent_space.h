@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace patchforge {
@@ -29,6 +30,8 @@ struct LatentGroup {
 };
 
 // A group as a safetensors file: tensor `latents` [count, latent_dim], its name in the metadata.
+// `group_mark` is near the beginning of its bytes.
+constexpr std::string_view group_mark = R"("group":")";
 void save_group(const std::filesystem::path& path, const LatentGroup& group);
 LatentGroup load_group(const std::filesystem::path& path);
 

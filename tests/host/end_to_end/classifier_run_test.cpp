@@ -61,6 +61,15 @@ TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
     const std::string csv = bytes_of_file(folder / "answers.csv");
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 73);
     EXPECT_EQ(csv.find("name,label,called,p(no cancer),p(cancer)\n"), 0u) << csv.substr(0, 60);
+    // It may be written anew, but nothing else is replaced, whatever is asked.
+    std::ofstream(folder / "mine.csv") << "a,b\n";
+    for (const auto& [file, status] : {std::pair("answers.csv", 0), std::pair("mine.csv", 2)}) {
+        const Outcome again = run_program(
+            "patchforge-cpu", {"classify", "--model", run, set, "--csv", folder / file});
+        EXPECT_EQ(again.status, status) << again.output;
+    }
+    EXPECT_EQ(bytes_of_file(folder / "answers.csv"), csv);
+    EXPECT_EQ(bytes_of_file(folder / "mine.csv"), "a,b\n");
 
     // One that cannot be read costs the others nothing.
     std::string good;

@@ -381,6 +381,15 @@ TEST(GanRun, GenerateGivesTheSameBytesForTheSameSeed) {
               bytes_of_file(folder / "b/fake_000008.png"));
     EXPECT_NE(bytes_of_file(folder / "a/fake_000007.png"),
               bytes_of_file(folder / "a/fake_000008.png"));
+    put(folder / "mine.png", "a picture of somebody's");
+    for (const auto& [file, status] : {std::pair("a.png", 0), std::pair("mine.png", 2)}) {
+        const Outcome again =
+            run_program("patchforge-cpu", {"generate", "--run", folder / "run", "--count", "9",
+                                           "--seed", "3", "--nrow", "3", "--grid", folder / file});
+        EXPECT_EQ(again.status, status) << again.output;
+    }
+    EXPECT_EQ(bytes_of_file(folder / "a.png"), bytes_of_file(folder / "b.png"));
+    EXPECT_EQ(bytes_of_file(folder / "mine.png"), "a picture of somebody's");
     // The run's own latents make the run's own last picture.
     const Outcome outcome = run_program(
         "patchforge-cpu",
