@@ -95,7 +95,7 @@ $B/tests/host_end_to_end: | $B/tests/nccl/libnccl.so.2
 
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
-	@tests/run.sh $(TEST_BINARIES)
+	@JOBS=$(JOBS) tests/run.sh $(TEST_BINARIES)
 .PHONY: test-binaries
 test-binaries: $(TEST_BINARIES) $B/patchforge-cpu $B/patchforge-simt
 
