@@ -187,6 +187,7 @@ void run(Call call) {
     }
     if (!folders.empty()) { // each rank its own pictures, before the list says that they are whole
         bring_to_disk(fakes);
+        meet_ranks();
     }
     if (!call.grid.empty() && SharedRows::writes()) {
         write_png(call.grid, image_grid(shown, call.nrow));

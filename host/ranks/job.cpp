@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdlib>
 #include <mutex>
@@ -29,6 +30,13 @@ int environment_number(const char* name) {
 }
 
 #ifdef PATCHFORGE_MPI
+
+// What a launcher offers ranks to find each other by: srun --mpi=pmix the first two, --mpi=pmi2 the others. Without
+// any MPI_Init would end the program in words of its own.
+bool ranks_can_meet() {
+    return std::ranges::any_of(std::array{"PMIX_NAMESPACE", "PMIX_RANK", "PMI_FD", "PMI_RANK"},
+                               [](const char* name) { return std::getenv(name) != nullptr; });
+}
 
 std::string machine_name() {
     char name[256] = {};
@@ -150,6 +158,12 @@ bool joined() {
 }
 
 std::unique_ptr<Ranks> join(const Launch& launch) {
+    if (launch.launcher == "srun" && !ranks_can_meet()) {
+        throw std::runtime_error(fmt::format(
+            "srun started {} processes and offers them no way to find each other; start them with "
+            "srun --mpi=pmix, or with mpirun where srun --mpi=list does not name pmix",
+            launch.size));
+    }
     return std::make_unique<MpiRanks>(launch);
 }
 

@@ -60,6 +60,12 @@ std::vector<std::vector<std::byte>> gather_everywhere(Ranks& ranks,
     return all;
 }
 
+void meet_ranks() {
+    if (sharing) {
+        gather_everywhere(*sharing, {});
+    }
+}
+
 void sum_over_ranks(std::vector<std::int64_t>& counts) {
     if (!sharing) {
         return;

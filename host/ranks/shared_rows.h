@@ -42,6 +42,9 @@ class SharedRows {
 std::vector<std::vector<std::byte>> gather_everywhere(Ranks& ranks,
                                                       const std::vector<std::byte>& bytes);
 
+// Returns when all ranks have come here; at once where nothing is shared.
+void meet_ranks();
+
 // The sums of what the ranks hold, in place; as they are where nothing is shared.
 void sum_over_ranks(std::vector<std::int64_t>& counts);
 

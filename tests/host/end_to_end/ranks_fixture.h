@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <fcntl.h>
@@ -178,22 +179,45 @@ class RanksTest : public ::testing::Test {
         }
         return found;
     }
-    // Until the run has a checkpoint.
-    bool checkpointed(Started& job, const std::string& out) {
+    // Until `folder` holds something whose name begins so.
+    static bool appeared(Started& job, const std::filesystem::path& folder,
+                         const std::string& beginning) {
         while (job.running()) {
-            if (std::filesystem::exists(folder_ / (out + "/checkpoints")) &&
-                std::filesystem::directory_iterator(folder_ / (out + "/checkpoints")) !=
-                    std::filesystem::directory_iterator()) {
-                return true;
+            if (std::filesystem::exists(folder)) {
+                for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+                    if (entry.path().filename().string().starts_with(beginning)) {
+                        return true;
+                    }
+                }
             }
             std::this_thread::sleep_for(std::chrono::milliseconds(5));
         }
         return false;
     }
+    bool checkpointed(Started& job, const std::string& out) const {
+        return appeared(job, folder_ / (out + "/checkpoints"), "");
+    }
     // Long enough to be interrupted.
     Words long_training(const std::string& out) const {
         return with_options(training("gan", out),
-                            {"--steps", "4000", "--checkpoint-interval", "20"});
+                            {"--steps", "100000", "--checkpoint-interval", "20"});
+    }
+    // A long training that was stopped somewhere goes on, on two ranks, and ends in the bytes of one that never was.
+    void expect_goes_on(const std::string& out) {
+        std::int64_t last = 0;
+        for (const auto& entry :
+             std::filesystem::directory_iterator(folder_ / (out + "/checkpoints"))) {
+            const std::string name = entry.path().filename().string();
+            last =
+                std::max<std::int64_t>(last, std::atoll(name.substr(name.find('_') + 1).c_str()));
+        }
+        const Words end = {"--steps", std::to_string(last + 13), "--keep", "1"};
+        Words resumed = with_options(long_training(out), end);
+        resumed.push_back("--resume");
+        const Outcome ended = run(2, resumed);
+        ASSERT_EQ(ended.status, 0) << ended.output;
+        ASSERT_EQ(run(1, with_options(long_training(out + "-whole"), end)).status, 0);
+        EXPECT_TRUE(state(out) == state(out + "-whole"));
     }
 
     ScratchFolder folder_{"ranks"};

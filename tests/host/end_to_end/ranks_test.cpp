@@ -52,21 +52,7 @@ TEST_F(RanksTest, ARunThatARankWasKilledInGoesOnOnAnotherNumberOfRanks) {
     ASSERT_EQ(job.ranks().size(), 4u);
     ::kill(job.ranks().at(2), SIGKILL);
     EXPECT_NE(job.wait().status, 0);
-    // Wherever it was killed: it goes on for some steps.
-    std::int64_t last = 0;
-    for (const auto& entry : fs::directory_iterator(folder_ / "killed/checkpoints")) {
-        const std::string name = entry.path().filename().string();
-        last = std::max<std::int64_t>(last, std::atoll(name.substr(name.find('_') + 1).c_str()));
-    }
-    const std::string end = std::to_string(last + 13);
-    Words resumed = testing::with_options(long_training("killed"), {"--steps", end, "--keep", "1"});
-    resumed.push_back("--resume");
-    const Outcome ended = run(2, resumed);
-    ASSERT_EQ(ended.status, 0) << ended.output;
-    const Words whole =
-        testing::with_options(long_training("whole"), {"--steps", end, "--keep", "1"});
-    ASSERT_EQ(run(1, whole).status, 0);
-    EXPECT_TRUE(state("killed") == state("whole"));
+    expect_goes_on("killed");
 }
 
 // The second stage of a run that was stopped between its two is cut as the first was.
@@ -93,6 +79,26 @@ TEST_F(RanksTest, AnInterruptSavesOnce) {
     const Outcome outcome = job.wait();
     EXPECT_EQ(outcome.status, 128 + SIGUSR1) << outcome.output;
     EXPECT_EQ(count(outcome.output, "everything is saved"), 1) << outcome.output;
+}
+
+// An interrupted mpirun sends SIGTERM after a second, SIGKILL after another, and ends with a status of its own.
+TEST_F(RanksTest, ControlCSavesOnceAndTheRunGoesOn) {
+    Started hasty = start(launched(2, long_training("hasty")));
+    ASSERT_TRUE(checkpointed(hasty, "hasty")) << hasty.wait().output;
+    ::kill(hasty.pid(), SIGINT);
+    EXPECT_EQ(hasty.wait().status, 1);
+    expect_goes_on("hasty"); // saved within that second or not
+
+    // The same SIGTERM, and nobody in a hurry.
+    Started patient = start(launched(2, long_training("patient")));
+    ASSERT_TRUE(checkpointed(patient, "patient")) << patient.wait().output;
+    for (const pid_t rank : patient.ranks()) {
+        ::kill(rank, SIGTERM);
+    }
+    const Outcome outcome = patient.wait();
+    EXPECT_EQ(outcome.status, 128 + SIGTERM) << outcome.output;
+    EXPECT_EQ(count(outcome.output, "everything is saved"), 1) << outcome.output;
+    expect_goes_on("patient");
 }
 
 TEST_F(RanksTest, ARankThatHangsEndsAllWithOneError) {
@@ -150,6 +156,25 @@ std::string without_times(const std::string& text) {
     return std::regex_replace(text, times, "");
 }
 
+// Expects the files of two folders to be the same; returns how many pictures there are.
+int compare_folders(const fs::path& one, const fs::path& other) {
+    int pictures = 0;
+    for (const auto& entry : fs::recursive_directory_iterator(one)) {
+        if (!entry.is_regular_file()) {
+            continue;
+        }
+        const fs::path name = fs::relative(entry.path(), one);
+        const std::string bytes = bytes_of_file(entry.path());
+        if (name.extension() == ".png") {
+            ++pictures;
+            EXPECT_TRUE(bytes == bytes_of_file(other / name)) << name;
+        } else if (name.extension() != ".html") { // pages say how long it took
+            EXPECT_EQ(without_times(bytes), without_times(bytes_of_file(other / name))) << name;
+        }
+    }
+    return pictures;
+}
+
 TEST_F(RanksTest, RowsAreSharedAndTheFilesAreThoseOfOneProcess) {
     ASSERT_EQ(run(1, training("classifier", "c")).status, 0);
     ASSERT_EQ(run(1, training("gan", "g")).status, 0);
@@ -186,22 +211,87 @@ TEST_F(RanksTest, RowsAreSharedAndTheFilesAreThoseOfOneProcess) {
     EXPECT_TRUE(bytes_of_file(folder_ / "grid1") == bytes_of_file(folder_ / "grid3"));
     int pictures = 0;
     for (const std::string what : {"fakes", "attack", "evaluated", "privacy", "release"}) {
-        for (const auto& entry : fs::recursive_directory_iterator(folder_ / (what + "1"))) {
-            if (!entry.is_regular_file()) {
-                continue;
-            }
-            const fs::path name = fs::relative(entry.path(), folder_ / (what + "1"));
-            const std::string one = bytes_of_file(entry.path());
-            const std::string three = bytes_of_file(fs::path(folder_ / (what + "3")) / name);
-            if (name.extension() == ".png") {
-                ++pictures;
-                EXPECT_TRUE(one == three) << name;
-            } else if (name.extension() != ".html") { // pages say how long it took
-                EXPECT_EQ(without_times(one), without_times(three)) << name;
-            }
-        }
+        pictures += compare_folders(folder_ / (what + "1"), folder_ / (what + "3"));
     }
     EXPECT_GT(pictures, 70);
+}
+
+TEST_F(RanksTest, SeveralPacksGiveTheBytesOfOneProcess) {
+    for (const Words& words : {Words{"tissue", folder_ / "more", "--patients", "3", "--patches",
+                                     "10", "--size", "16", "--seed", "7"},
+                               Words{"pack", folder_ / "more", "--out", folder_ / "more.pfs"}}) {
+        ASSERT_EQ(run(1, words).status, 0);
+    }
+    const std::string both = folder_ / "set.pfs" + "," + (folder_ / "more.pfs");
+    for (const int ranks : {1, 2}) {
+        const std::string n = std::to_string(ranks);
+        for (const Words& words :
+             {testing::with_options(training("gan", "g" + n), {"--data", both}),
+              testing::with_options(training("classifier", "c" + n), {"--data", both}),
+              Words{"attack",    "--model", folder_ / "c1", "--data",
+                    both,        "--rows",  "all",          "--method",
+                    "fgsm",      "--eps",   "8/255",        "--batch-size",
+                    "9",         "--save",  "--device",     "cpu",
+                    "--threads", "1",       "--out",        folder_ / ("a" + n)}}) {
+            const Outcome outcome = run(ranks, words);
+            ASSERT_EQ(outcome.status, 0) << outcome.output;
+        }
+    }
+    EXPECT_TRUE(state("g1") == state("g2"));
+    EXPECT_TRUE(state("c1") == state("c2"));
+    EXPECT_GE(compare_folders(folder_ / "a1", folder_ / "a2"), 4 * 12 + 3 * 10); // of both packs
+}
+
+// Whether the list of a folder says that what stands there is a whole result.
+bool is_whole(const std::string& folder) {
+    return bytes_of_file(folder + "/.patchforge").find("\ncomplete\n") != std::string::npos;
+}
+
+TEST_F(RanksTest, PicturesAreAWholeResultWhenEveryRankHasWrittenItsOwn) {
+    ASSERT_EQ(run(1, training("gan", "g")).status, 0);
+    const auto generate = [&](const std::string& count, const std::string& out) {
+        return Words{"generate", "--run", folder_ / "g", "--count",    count,
+                     "--device", "cpu",   "--out",       folder_ / out};
+    };
+    // The second rank alone has nowhere to write to.
+    Words words = launched(1, generate("6", "torn"));
+    words.insert(words.begin(), {"mpirun", "-n", "1"});
+    const Words other = launched(1, generate("6", "nowhere/at-all"));
+    words.insert(words.end(), {":", "-n", "1"});
+    words.insert(words.end(), other.begin(), other.end());
+    const Outcome torn = start(words).wait();
+    EXPECT_NE(torn.status, 0);
+    EXPECT_EQ(count(torn.output, "patchforge: error: "), 1) << torn.output;
+    EXPECT_NE(torn.output.find("nowhere/at-all"), std::string::npos) << torn.output;
+    EXPECT_TRUE(fs::exists(folder_ / "torn/fake_000000.png"));
+    EXPECT_FALSE(is_whole(folder_ / "torn"));
+
+    Started job = start(launched(2, generate("100000", "left")));
+    ASSERT_TRUE(appeared(job, folder_ / "left", "fake_")) << job.wait().output;
+    ::kill(job.pid(), SIGINT);
+    EXPECT_EQ(job.wait().status, 1);
+    EXPECT_FALSE(is_whole(folder_ / "left"));
+    // What they left is taken back.
+    ASSERT_EQ(run(2, generate("9", "left")).status, 0);
+    ASSERT_EQ(run(1, generate("9", "alone")).status, 0);
+    EXPECT_TRUE(is_whole(folder_ / "left"));
+    EXPECT_EQ(compare_folders(folder_ / "left", folder_ / "alone"), 9);
+}
+
+TEST_F(RanksTest, SrunWithoutPmixSaysFirstWhatToDo) {
+    for (const std::string rank : {"0", "1"}) {
+        const Outcome outcome = start({"env", "SLURM_PROCID=" + rank, "SLURM_STEP_NUM_TASKS=2",
+                                       "SLURM_LOCALID=" + rank, program_, "doctor"})
+                                    .wait();
+        EXPECT_EQ(outcome.status, 1);
+        if (rank == "0") {
+            EXPECT_EQ(outcome.output.find("patchforge: error: srun started 2 processes"), 0u)
+                << outcome.output;
+            EXPECT_NE(outcome.output.find("srun --mpi=pmix"), std::string::npos);
+        } else {
+            EXPECT_EQ(outcome.output, "");
+        }
+    }
 }
 
 TEST_F(RanksTest, AnOrdinaryUserMayStartThem) {
