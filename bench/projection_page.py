@@ -17,7 +17,7 @@ import zlib
 
 SIDE = 50
 PINK, PURPLE, WHITE = (222, 165, 200), (110, 75, 145), (242, 240, 242)
-COUNTS = {"--count": "8", "--own": "4"}
+COUNTS = {"--count": "8", "--own": "4", "--starts": "16"}
 GROUPS = {"own": "pictures of the generator itself", "real": "real patches of other patients", "given": "scribbles"}
 
 

@@ -3,7 +3,6 @@
 
     bench/translation_page.py translate IDC LIST     super-resolution, pairs, a cycle
     bench/translation_page.py refine IDC LIST        drawings made to look real
-    bench/translation_page.py refine_pieces IDC LIST the same before a discriminator that sees 16 pixels a side
 
 IDC: a folder or set of real patches; LIST: a file of the patients to hold out. Environment: PROGRAM (build/patchforge),
 WORK (build/translations), THREADS (1). Runs that have ended are not repeated, interrupted ones go on; with WRITE_ONLY=1
@@ -15,6 +14,7 @@ import pathlib
 import subprocess
 import sys
 
+CLASSIFIER = "train classifier --preset cnn --epochs 5"
 PAGES = {
     "translate": ("Pictures from pictures", [
         ("Super-resolution", "sr", "--mode super-resolution --steps 2000"),
@@ -23,22 +23,15 @@ PAGES = {
         ("A cycle", "cycle", "--preset cycle --judges 2"),
     ]),
     "refine": ("Drawings made to look real", [
-        ("Held more firmly", "held", "--preset refine --steps 1000 --judges 1"),
-        ("Held less firmly, at twice the rate", "loose",
-         "--preset refine --steps 700 --judges 1 --lambda-l1 0.3 --lr 1e-3"),
-    ]),
-    "refine_pieces": ("Drawings made to look real, judged by smaller pieces", [
-        ("Held half as firmly", "refine1",
-         "--preset refine --steps 1200 --layers-d 1 --lambda-l1 0.5 --lr 1e-3 --judges 1"),
-        ("Held twice as firmly", "refine2",
-         "--preset refine --steps 1000 --layers-d 1 --lambda-l1 2 --lr 1e-3 --judges 1"),
+        ("Held by its pixels and by a classifier", "labelled",
+         "--preset refine --steps 1000 --classifier runs/drawn --judges 1"),
     ]),
 }
 
 
 def command_of(options, page, work, idc, held_out):
-    drawn = ["--data", str(work / "tissue.pfs"), "--target", idc] if page.startswith("refine") else ["--data", idc]
-    return ["train", "translate", *drawn, "--test-patients", held_out, *options.split()]
+    drawn = ["--data", str(work / "tissue.pfs"), "--target", idc] if page == "refine" else ["--data", idc]
+    return ["train", "translate", *drawn, "--test-patients", held_out, *options.replace("runs/", f"{work}/").split()]
 
 
 def table_text(table):
@@ -76,9 +69,12 @@ def main():
     work.mkdir(parents=True, exist_ok=True)
     title, runs = PAGES[page]
     train = not os.environ.get("WRITE_ONLY")
-    if train and page.startswith("refine") and not (work / "tissue.pfs").exists():
+    if train and page == "refine" and not (work / "tissue.pfs").exists():
         subprocess.run([program, "tissue", str(work / "tissue"), "--patients", "40", "--patches", "100"], check=True)
         subprocess.run([program, "pack", str(work / "tissue"), "--out", str(work / "tissue.pfs")], check=True)
+    if train and page == "refine" and not (work / "drawn" / "report.html").exists():
+        subprocess.run([program, *CLASSIFIER.split(), "--data", str(work / "tissue.pfs"), "--seed", "77", "--threads",
+                        os.environ.get("THREADS", "1"), "--out", str(work / "drawn")], check=True)
     for _, folder, options in runs:
         out = work / folder
         if not train or (out / "results.json").exists():
@@ -90,7 +86,8 @@ def main():
                         os.environ.get("THREADS", "1"), "--out", str(out), *resume], check=True)
     about = (f"Written by bench/translation_page.py from the results of the runs, seed 0 alone. Patients held out: those of "
              f"{pathlib.Path(held_out).name}. What the words mean: [translate.md](../translate.md).")
-    drawn = "Drawings: `patchforge tissue --patients 40 --patches 100`." if page.startswith("refine") else ""
+    drawn = (f"Drawings: `patchforge tissue --patients 40 --patches 100`. The classifier: `{CLASSIFIER}`, another seed than "
+             "those that judge." if page == "refine" else "")
     text = "\n\n".join([f"# {title}, measured", about,
                         *(run_text(name, options, work / folder, drawn) for name, folder, options in runs)])
     path = pathlib.Path("docs/measured") / f"{page}.md"
