@@ -25,6 +25,8 @@ PAGES = {
     "refine": ("Drawings made to look real", [
         ("Held by its pixels and by a classifier", "labelled",
          "--preset refine --steps 1000 --classifier runs/drawn --judges 1"),
+        ("Twice as long, held by the classifier more than by its pixels", "longer",
+         "--preset refine --steps 2000 --classifier runs/drawn --lambda-label 3 --lambda-l1 0.5 --decay-after 0.5 --judges 1"),
     ]),
 }
 
