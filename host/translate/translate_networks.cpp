@@ -65,31 +65,24 @@ std::string edsr(const TranslateOptions& options, Extent in, int out_channels) {
 
 // Ronneberger et al. 2015 as in Isola et al. 2017, for pictures that have few factors of two: 50-25-13-7
 // and back by nearest neighbours and convolutions, which leave no grid. The first and the last layer are
-// not normalised: they carry the patch's overall stain. As a refiner it is not normalised at all, and adds to
-// the drawing as the other one does.
+// not normalised: they carry the patch's overall stain.
 std::string unet(const TranslateOptions& options, Extent in, int out_channels) {
     const int c = options.width;
     const std::vector<Extent> sizes = halved(options, in, 3);
-    const bool refines = options.mode == TranslationMode::refine;
-    const char* const within = refines ? "" : normalised;
     const int widths[] = {c, 2 * c, 4 * c, 4 * c};
     std::string text =
         fmt::format("{}; conv {}>{} k3 p1 leaky_relu as=down0", in.text(), in.channels, c);
     for (int i = 0; i < 3; ++i) {
         text += fmt::format("; conv {}>{} k3 s2 p1 {} leaky_relu as=down{}", widths[i],
-                            widths[i + 1], within, i + 1);
+                            widths[i + 1], normalised, i + 1);
     }
     int channels = widths[3];
     for (int i = 2; i >= 0; --i) {
         text += fmt::format(
             "; upsampled {}>{}{} {} relu{}; concat down{}", channels, widths[i],
-            sizes[static_cast<std::size_t>(i)].height % 2 == 1 ? " crop" : "", within,
+            sizes[static_cast<std::size_t>(i)].height % 2 == 1 ? " crop" : "", normalised,
             options.dropout > 0 && i > 0 ? fmt::format(" dropout={}", options.dropout) : "", i);
         channels = 2 * widths[i];
-    }
-    if (refines) {
-        return text + fmt::format("; conv {}>{} k3 p1 relu; conv {}>{} k1; add input", channels, c,
-                                  c, out_channels);
     }
     return text + fmt::format("; conv {}>{} k3 p1 tanh", channels, out_channels);
 }
@@ -182,12 +175,9 @@ NetworkShape translation_generator(const TranslateOptions& options, Extent in, i
 
 NetworkShape patch_discriminator(const TranslateOptions& options, Extent in) {
     // Instance normalisation would hide a picture's stain, which is half of what drawings lack.
-    const char* const spectral = options.spectral_d ? " spectral" : "";
-    const char* const within = options.spectral_d                        ? "spectral"
-                               : options.mode == TranslationMode::refine ? ""
-                                                                         : normalised;
-    std::string text = fmt::format("{}; conv {}>{} k4 s2 p1{} leaky_relu", in.text(), in.channels,
-                                   options.width_d, spectral);
+    const char* const within = options.mode == TranslationMode::refine ? "" : normalised;
+    std::string text =
+        fmt::format("{}; conv {}>{} k4 s2 p1 leaky_relu", in.text(), in.channels, options.width_d);
     int channels = options.width_d, side = std::min(in.height, in.width) / 2;
     for (int i = 1; i <= options.layers_d; ++i) {
         const bool last = i == options.layers_d;
@@ -201,8 +191,7 @@ NetworkShape patch_discriminator(const TranslateOptions& options, Extent in) {
         refuse(options, in,
                fmt::format("are too small for --layers-d {}; use fewer", options.layers_d));
     }
-    return network_shape_from_description(text +
-                                          fmt::format("; conv {}>1 k4 p1{}", channels, spectral));
+    return network_shape_from_description(text + fmt::format("; conv {}>1 k4 p1", channels));
 }
 
 void initialise_translation(Network& network, const TranslateOptions& options,

@@ -94,8 +94,8 @@ void describe(Options& options, TranslateOptions& o) {
          {"resnet", GeneratorKind::resnet},
          {"resnet-small", GeneratorKind::resnet_small},
          {"refiner", GeneratorKind::refiner}},
-        "network that makes pictures; edsr is super-resolution's, refiner that of --mode refine, "
-        "which takes unet, too");
+        "network that makes pictures; edsr is super-resolution's, refiner "
+        "that of --mode refine");
     options.number("width", o.width, {1, 1024}, "channels of its first layer");
     options.number("blocks", o.blocks, {1, 64},
                    "its residual blocks (edsr, the resnets, the refiner)");
@@ -103,10 +103,6 @@ void describe(Options& options, TranslateOptions& o) {
     options.number("width_d", o.width_d, {1, 1024}, "channels of the discriminator's first layer");
     options.number("layers_d", o.layers_d, {1, 3},
                    "its size: each answer sees 16, 34 or 70 pixels a side");
-    options.toggle(
-        "spectral_d", o.spectral_d,
-        "divide its weights by their largest singular value, and normalise nothing else in "
-        "it");
 
     options.group("Training");
     options.choice<bool>("gan_mode", o.least_squares, {{"bce", false}, {"lsgan", true}},
@@ -164,11 +160,10 @@ void TranslateOptions::validate() const {
            enlarges ? "--generator: --mode super-resolution enlarges, which edsr alone does"
                     : "--generator edsr: enlarges; use unet, resnet or resnet-small");
     const bool refines = mode == TranslationMode::refine;
-    refuse(refines && generator != GeneratorKind::refiner && generator != GeneratorKind::unet,
-           "--generator: --mode refine begins with drawings as they are, which refiner and unet "
-           "alone do");
-    refuse(!refines && generator == GeneratorKind::refiner,
-           "--generator refiner: belongs to --mode refine; use another");
+    refuse(refines != (generator == GeneratorKind::refiner),
+           refines ? "--generator: --mode refine begins with drawings as they are, which refiner "
+                     "alone does"
+                   : "--generator refiner: belongs to --mode refine; use another");
     refuse(!refines && !classifier.empty(), "--classifier: belongs to --mode refine; leave it out");
     refuse(refines && target.empty(),
            "--target: --mode refine needs real pictures to make those of --data look like; name "

@@ -40,8 +40,7 @@ struct TranslateOptions {
     int blocks = 3; // residual blocks of edsr, the resnets and the refiner
     double dropout = 0;
     int width_d = 16;
-    int layers_d = 2;        // of a PatchGAN: its answers see 16, 34 or 70 pixels a side
-    bool spectral_d = false; // spectral normalisation in place of its own
+    int layers_d = 2; // of a PatchGAN: its answers see 16, 34 or 70 pixels a side
 
     // The losses.
     bool least_squares = false; // instead of cross-entropy

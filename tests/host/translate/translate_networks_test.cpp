@@ -103,18 +103,6 @@ TEST(TranslateNetworks, RefuseWhatTheyCannotRead) {
     EXPECT_THROW(patch_discriminator(options, {3, 16, 16}), std::invalid_argument);
 }
 
-TEST(TranslateNetworks, SpectralDiscriminatorsHaveNoOtherNormalisation) {
-    TranslateOptions options;
-    choose_mode(options, TranslationMode::cycle);
-    const std::int64_t plain = patch_discriminator(options, {3, 50, 50}).parameter_count();
-    options.spectral_d = true;
-    const NetworkShape shape = patch_discriminator(options, {3, 50, 50});
-    EXPECT_GT(shape.parameter_count(), plain); // biases, which a normalised layer has none of
-    for (const LayerShape& layer : shape.layers) {
-        EXPECT_TRUE(layer.spectral && layer.bias) << layer.name;
-    }
-}
-
 class TranslateNetworksTest : public testing::BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(TranslateNetworksTest);
 
