@@ -117,15 +117,12 @@ std::int64_t Network::trained_before(std::int64_t layer) const {
     return before;
 }
 
-bool Network::plain() const {
-    return std::all_of(shape_.layers.begin(), shape_.layers.end(),
-                       [](const LayerShape& layer) { return layer.plain(); });
-}
-
 bool Network::plain_chain() const {
-    return plain() && shape_.is_chain() &&
-           std::all_of(shape_.layers.begin(), shape_.layers.end(),
-                       [](const LayerShape& layer) { return layer.is_linear(); });
+    return shape_.is_chain() &&
+           std::all_of(shape_.layers.begin(), shape_.layers.end(), [](const LayerShape& layer) {
+               return layer.is_linear() && layer.normalisation == Normalisation::none &&
+                      !layer.spectral;
+           });
 }
 
 void Network::initialise(std::uint64_t seed, std::uint32_t network_number) {
@@ -193,17 +190,17 @@ Vector<float> Network::bias(std::int64_t layer) const {
     return vector_at(layer, Role::bias);
 }
 
-AdamTensor Network::weight_state(std::int64_t layer) const {
-    const Place& weight = place(layer, Role::weight);
-    return all().part(weight.offset, weight.size);
-}
-
-AdamTensor Network::bias_state(std::int64_t layer) const {
-    if (!has(layer, Role::bias)) {
+AdamTensor Network::state_at(std::int64_t layer, Role role) const {
+    if (!has(layer, role)) {
         return {};
     }
-    const Place& bias = place(layer, Role::bias);
-    return all().part(bias.offset, bias.size);
+    const Place& tensor = place(layer, role);
+    return all().part(tensor.offset, tensor.size);
+}
+
+AdamTensor Network::affine_state(std::int64_t layer) const {
+    const Place &scale = place(layer, Role::scale), &shift = place(layer, Role::shift);
+    return all().part(scale.offset, shift.offset + shift.size - scale.offset);
 }
 
 Vector<float> Network::scale(std::int64_t layer) const {

@@ -44,9 +44,6 @@ class Network {
     const NetworkShape& shape() const { return shape_; }
     Backend& backend() const { return *backend_; }
     std::int64_t layer_count() const { return static_cast<std::int64_t>(shape_.layers.size()); }
-    // No normalisation and no layer that is trained by a gradient among others: every parameter's has one
-    // contribution, which may go straight into Adam.
-    bool plain() const;
     // A chain of Linear layers and their epilogues: a row knows nothing of other rows.
     bool plain_chain() const;
     // Whether something is trained in a layer or below it.
@@ -59,8 +56,9 @@ class Network {
     // Of a layer with weights; [first length, all others]. The bias may be empty.
     Matrix<float> weight(std::int64_t layer) const;
     Vector<float> bias(std::int64_t layer) const;
-    AdamTensor weight_state(std::int64_t layer) const;
-    AdamTensor bias_state(std::int64_t layer) const;
+    AdamTensor weight_state(std::int64_t layer) const { return state_at(layer, Role::weight); }
+    AdamTensor bias_state(std::int64_t layer) const { return state_at(layer, Role::bias); }
+    AdamTensor affine_state(std::int64_t layer) const; // from the scale to the end of the shift
     // Of a normalised layer: scale, shift [channels], empty for instance normalisation, and of batch
     // normalisation the running mean and variance [2, channels] (for a virtual batch: the reference's
     // last ones).
@@ -106,6 +104,7 @@ class Network {
         return index_[static_cast<std::size_t>(layer)][static_cast<std::size_t>(role)] >= 0;
     }
     Vector<float> vector_at(std::int64_t layer, Role role) const;
+    AdamTensor state_at(std::int64_t layer, Role role) const; // of what is trained
     float* at(std::int64_t layer, Role role) const {
         return values_.data() + place(layer, role).offset;
     }

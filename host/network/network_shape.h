@@ -40,10 +40,8 @@ struct LayerShape {
     std::string name{};    // that later layers read it by
 
     Extent out() const { return layer ? layer->out() : flat(outputs); }
-    bool plain() const {
-        return normalisation == Normalisation::none && !spectral &&
-               !(layer && layer->backward_at_once());
-    }
+    // Whether one operation gives the gradient by its weights and takes Adam's step with it.
+    bool fuses_weights() const { return !spectral && !(layer && layer->backward_at_once()); }
     bool has_affine() const {
         return affine && normalisation != Normalisation::none &&
                normalisation != Normalisation::instance;

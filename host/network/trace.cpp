@@ -118,9 +118,6 @@ void Trace::keep_rows(std::int64_t first, std::int64_t count) {
 }
 
 void Trace::backward_update(Network& network, const Adam& adam) {
-    if (!network.plain()) {
-        throw std::logic_error("Trace::backward_update: only for plain networks");
-    }
     Backward pass;
     pass.from = network.layer_count() - 1;
     pass.updated = &network;
@@ -186,9 +183,7 @@ void Trace::backward(const Backward& pass) {
             backward_at_once(l, pass);
             continue;
         }
-        if (!pass.updated) {
-            parameter_gradients(l, pass);
-        }
+        parameter_gradients(l, pass);
         if (pass.complete) {
             pass.complete(network_->trained_before(l));
         }
@@ -200,29 +195,47 @@ void Trace::backward(const Backward& pass) {
 }
 
 void Trace::parameter_gradients(std::int64_t layer, const Backward& pass) {
-    if (pass.gradients.empty() || !shape(layer).trained || !shape(layer).has_weights()) {
+    if (!shape(layer).trained || !shape(layer).has_weights() ||
+        (pass.updated ? shape(layer).fuses_weights() : pass.gradients.empty())) {
         return;
     }
-    const auto gradient_of = [&](Vector<float> tensor) {
-        return tensor.empty()
-                   ? Vector<float>{}
-                   : Vector<float>{network_->gradient_of(pass.gradients, tensor.data), tensor.size};
-    };
     Backend& backend = network_->backend();
-    const Vector<float> target = gradient_of(network_->weight(layer).flat());
+    const Vector<float> target = weight_target(layer, pass);
+    const Vector<float> d_bias = bias_target(layer, pass);
     const bool apart = shape(layer).spectral && pass.accumulate;
-    const Vector<float> d_weight = apart ? memory(layer).spectral_gradient : target;
+    const Vector<float> d_weight = apart ? memory(layer).apart.part(0, target.size) : target;
     if (apart) {
         backend.fill(d_weight, 0);
     }
-    computes(layer).weight_gradient(backend, d_weight, gradient_of(network_->bias(layer)),
-                                    gradient(layer), inputs_of(layer).front(), pass.accumulate);
+    computes(layer).weight_gradient(backend, d_weight, d_bias, gradient(layer),
+                                    inputs_of(layer).front(), pass.accumulate);
     if (shape(layer).spectral) {
         backend.spectral_gradient(target, d_weight, memory(layer).spectral_weight.view(),
                                   memory(layer).sigma.view(), network_->spectral_u(layer),
                                   network_->spectral_v(layer), shape(layer).spectral_matrix(),
                                   pass.accumulate);
     }
+    if (pass.updated) {
+        backend.adam(pass.updated->weight_state(layer), target, pass.adam);
+        if (!d_bias.empty()) {
+            backend.adam(pass.updated->bias_state(layer), d_bias, pass.adam);
+        }
+    }
+}
+
+Vector<float> Trace::weight_target(std::int64_t layer, const Backward& pass) const {
+    const Vector<float> weight = network_->weight(layer).flat();
+    return pass.updated
+               ? memory(layer).apart.part(0, weight.size)
+               : Vector<float>{network_->gradient_of(pass.gradients, weight.data), weight.size};
+}
+
+Vector<float> Trace::bias_target(std::int64_t layer, const Backward& pass) const {
+    const Vector<float> bias = network_->bias(layer);
+    return bias.empty() ? Vector<float>{}
+           : pass.updated
+               ? memory(layer).apart.part(network_->weight(layer).size(), bias.size)
+               : Vector<float>{network_->gradient_of(pass.gradients, bias.data), bias.size};
 }
 
 bool Trace::wants(int source, const Backward& pass) const {
@@ -242,9 +255,9 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
     Layer::Gradients gradients;
     gradients.dx = !wanted || first ? target : rows_of(added_, target.columns);
     gradients.accumulate = pass.accumulate;
-    if (shape(layer).has_weights() && shape(layer).trained && !pass.gradients.empty()) {
-        const Vector<float> weight = network_->weight(layer).flat();
-        gradients.d_weight = {network_->gradient_of(pass.gradients, weight.data), weight.size};
+    if (shape(layer).has_weights() && shape(layer).trained &&
+        (pass.updated || !pass.gradients.empty())) {
+        gradients.d_weight = weight_target(layer, pass);
     }
     bool steers_alone = true; // no gradient of its own was there before
     if (sources.size() > 1) {
@@ -257,6 +270,9 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
                              : source < 0                   ? pass.previous
                                                             : epilogue(source),
                              pass_of(layer));
+    if (pass.updated && !gradients.d_weight.empty()) {
+        backend.adam(pass.updated->weight_state(layer), gradients.d_weight, pass.adam);
+    }
     if (wanted && !first) {
         backend.weighted_sum(target.flat(), target.flat(), 1, gradients.dx.flat(), 1, {}, 0);
     }
@@ -272,7 +288,8 @@ void Trace::backward_at_once(std::int64_t layer, const Backward& pass) {
 void Trace::pass_down(std::int64_t layer, const Backward& pass) {
     Backend& backend = network_->backend();
     const Layer& computed = computes(layer);
-    const bool steps = pass.updated && shape(layer).trained && shape(layer).has_weights();
+    const bool steps = pass.updated && shape(layer).trained && shape(layer).has_weights() &&
+                       shape(layer).fuses_weights();
     const Vector<const float> weight = weight_of(layer);
     bool stepped = false;
     const std::vector<int> sources = network_->shape().sources(layer);

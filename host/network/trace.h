@@ -84,8 +84,9 @@ class Trace {
     void start_from(std::int64_t layer);
 
     // The backward passes start from output_gradient(), or from gradient(from) if `from` is given.
-    // Every parameter takes an Adam step, fused with its gradient; nothing is computed for the
-    // input. For plain networks.
+    // Every parameter takes an Adam step as soon as its gradient is known: weights and biases in the operation
+    // that gives theirs (LayerShape::fuses_weights), the rest right behind it; nothing is computed for the
+    // input.
     void backward_update(Network& network, const Adam& adam);
     // d_input [B, inputs]: gradient by whatever `previous` made the input of; no parameter changes.
     void backward_input(Matrix<float> d_input, const Epilogue& previous = {},
@@ -122,13 +123,15 @@ class Trace {
             before_normalisation; // z [B, outputs]; where it may be, output takes its place
         Vector<float> kept;       // of the layer: LayerPass::kept, scratch
         Vector<float> scratch;
-        Vector<float> spectral_gradient;   // by spectral_weight, before it is added to others
+        Vector<float> apart; // gradient by weight, then bias, on its way into a sum or into Adam
         Vector<float> normalised_gradient; // by what was normalised, in backward_input()
         bool stays = false;                // output, until the next forward pass
 
-        DeviceArray<float> statistics;      // [groups, 2, outputs], or [2, sets] of maps
-        DeviceArray<double> sums;           // of the normalisation of maps, or of the layer itself
-        DeviceArray<float> unwanted;        // gradients by scale and shift that nobody asked for
+        DeviceArray<float> statistics; // [groups, 2, outputs], or [2, sets] of maps
+        DeviceArray<double> sums;      // of the normalisation of maps, or of the layer itself
+        DeviceArray<float>
+            affine; // gradients by scale and shift, for Adam or for nobody, laid out as they
+                    // are; 0 between them
         DeviceArray<float> folded_weight;   // with the running statistics
         DeviceArray<float> folded_bias;     // [channels]
         DeviceArray<float> spectral_weight; // weights by their largest singular value
@@ -180,8 +183,13 @@ class Trace {
     void normalise_gradient(std::int64_t layer, const Backward& pass);
     void normalise_maps_gradient(std::int64_t layer, Vector<float> d_scale, Vector<float> d_shift,
                                  bool accumulate);
+    void normalise_columns_gradient(std::int64_t layer, Vector<float> d_scale,
+                                    Vector<float> d_shift, bool accumulate);
     void backward(const Backward& pass);
     void parameter_gradients(std::int64_t layer, const Backward& pass);
+    // Where the gradients by weight and bias go.
+    Vector<float> weight_target(std::int64_t layer, const Backward& pass) const;
+    Vector<float> bias_target(std::int64_t layer, const Backward& pass) const;
     bool wants(int source, const Backward& pass) const; // its gradient
     void backward_at_once(std::int64_t layer, const Backward& pass);
     Vector<const float> unfolded_weight(std::int64_t layer) const;

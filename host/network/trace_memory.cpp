@@ -31,7 +31,11 @@ Trace::Trace(const Network& network, std::int64_t maximum_rows, const TraceUse& 
                 kept.sums = DeviceArray<double>(
                     backend, sets_of(l, maximum_rows).curvature_sums(maximum_rows));
             }
-            kept.unwanted = DeviceArray<float>(backend, 2 * channels);
+            if (layer.has_affine()) {
+                kept.affine = DeviceArray<float>(backend, network.shift(l).data -
+                                                              network.scale(l).data + channels);
+                backend.fill(kept.affine.view(), 0);
+            }
             if (layer.normalisation == Normalisation::batch && of_maps(l) && layer.has_weights() &&
                 computes(l).applies_epilogue()) {
                 kept.folded_weight = DeviceArray<float>(backend, layer.spectral_matrix().size());
@@ -136,8 +140,8 @@ void Trace::plan_values() {
         take_rows(kept.gradient, layer.outputs, gradient_stays ? 0 : back(last_reader),
                   gradient_stays ? end : back(l));
         take(kept.scratch, computes(l).scratch(maximum_rows_), back(l), back(l));
-        if (layer.spectral) {
-            take(kept.spectral_gradient, layer.spectral_matrix().size(), back(l), back(l));
+        if (layer.has_weights() && !layer.fuses_weights()) {
+            take(kept.apart, network_->weight(l).size() + network_->bias(l).size, back(l), back(l));
         }
     }
 

@@ -187,15 +187,16 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     const bool accumulate = pass.accumulate;
     Backend& backend = network_->backend();
     const LayerShape& l = shape(layer);
-    const auto wanted = [&](Vector<float> tensor, std::int64_t part) {
+    const Vector<float> scale = network_->scale(layer);
+    const auto target = [&](Vector<float> tensor) {
         return tensor.empty() ? Vector<float>{}
                : gradients.empty() || !l.trained
-                   ? memory(layer).unwanted.view().part(part * tensor.size, tensor.size)
+                   ? memory(layer).affine.view().part(tensor.data - scale.data, tensor.size)
                    : Vector<float>{network_->gradient_of(gradients, tensor.data), tensor.size};
     };
-    const Vector<float> d_scale = wanted(network_->scale(layer), 0);
-    const Vector<float> d_shift = wanted(network_->shift(layer), 1);
-    if (!gradients.empty() && !training_ && !batch_statistics_ &&
+    const Vector<float> d_scale = target(scale);
+    const Vector<float> d_shift = target(network_->shift(layer));
+    if ((pass.updated || !gradients.empty()) && !training_ && !batch_statistics_ &&
         l.normalisation == Normalisation::batch) {
         throw std::logic_error("Trace: gradients of parameters are those of a training pass");
     }
@@ -208,8 +209,17 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     }
     if (of_maps(layer) || (!by_own_statistics(layer) && l.normalisation == Normalisation::batch)) {
         normalise_maps_gradient(layer, d_scale, d_shift, accumulate && !gradients.empty());
-        return;
+    } else {
+        normalise_columns_gradient(layer, d_scale, d_shift, accumulate);
     }
+    if (pass.updated && l.trained && !d_scale.empty()) {
+        backend.adam(pass.updated->affine_state(layer), memory(layer).affine.view(), pass.adam);
+    }
+}
+
+void Trace::normalise_columns_gradient(std::int64_t layer, Vector<float> d_scale,
+                                       Vector<float> d_shift, bool accumulate) {
+    const LayerShape& l = shape(layer);
     const Matrix<float> d = gradient(layer);
     const Matrix<float> z = before_normalisation(layer);
     const Matrix<float> statistics = memory(layer).statistics.matrix(2 * maximum_groups, l.outputs);
@@ -218,10 +228,10 @@ void Trace::normalise_gradient(std::int64_t layer, const Backward& pass) {
     const std::int64_t rows = rows_ / parts;
     for (std::int64_t part = 0; part < parts; ++part) {
         const Matrix<float> d_part = d.row_range(part * rows, rows);
-        backend.normalise_gradient(d_part, d_scale, d_shift, d_part, z.row_range(part * rows, rows),
-                                   statistics.row_range(2 * part, 2),
-                                   virtual_batch ? l.reference_rows : rows, network_->scale(layer),
-                                   accumulate || part > 0);
+        network_->backend().normalise_gradient(
+            d_part, d_scale, d_shift, d_part, z.row_range(part * rows, rows),
+            statistics.row_range(2 * part, 2), virtual_batch ? l.reference_rows : rows,
+            network_->scale(layer), accumulate || part > 0);
     }
 }
 

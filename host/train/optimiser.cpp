@@ -33,7 +33,7 @@ std::vector<ShardFactors::Layer> linear_layers(const Network& network) {
 Optimiser::Optimiser(Network& network, const OptimiserOptions& options, bool adds_terms)
     : network_(network), options_(options), adds_terms_(adds_terms) {
     const std::int64_t size = network.all().value.size;
-    if (adds_terms || options.history > 0 || options.weight_decay > 0 || !network.plain()) {
+    if (adds_terms || options.history > 0 || options.weight_decay > 0) {
         gradients_ = DeviceArray<float>(network.backend(), size);
     }
     if (options.history > 0) {

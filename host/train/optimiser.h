@@ -58,8 +58,7 @@ class Optimiser {
 
     // One step of each of several networks that learn from the same passes. `of_shard` is called for each
     // shard, as above, and leaves the gradients of all of them where gradients() says, laid out as
-    // Network::all(): of a mean over the shard's rows. For what adds_terms or is not plain, and has no running
-    // statistics.
+    // Network::all(): of a mean over the shard's rows. For what adds_terms and has no running statistics.
     static void step_together(const std::vector<Optimiser*>& all, Iterations& iterations,
                               std::int64_t rows, StepCount count,
                               const std::function<void()>& of_shard);
