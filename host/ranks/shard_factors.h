@@ -1,32 +1,31 @@
 // The step of a chain of Linear layers whose batches are cut, without a gradient in memory.
 //
 // A shard's gradient of a weight matrix is dz' x, with dz [B, outputs] and x [B, inputs] of its rows: few numbers
-// beside outputs * inputs. They are kept instead, for every shard; then each block of the weights that fits into a
-// cache is worked out shard by shard, summed in the order of ShardTree and given to the optimiser. Each sum is the
-// one that ShardSum makes, bit for bit.
+// beside outputs * inputs. They are kept instead, for every shard; then each weight's gradient is worked out shard by
+// shard, summed in the order of ShardTree and given to Adam while it is in registers (linear_shards_adam). Each
+// sum is the one that ShardSum makes, bit for bit.
 //
 // The ranks of one machine keep the factors and the network's state once, in memory that they share (after Recht et
-// al. 2011, but nobody writes what another reads): each works out and updates its part of the blocks, and no
-// message carries any of it. That saves the copies, and half of what two optimisers would do.
+// al. 2011, but nobody writes what another reads): each updates its part of the weights, and no message carries any
+// of it.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <vector>
 
-#include "host/ranks/shard_tree.h"
 #include "host/ranks/sharding.h"
 #include "host/ranks/shared_memory.h"
 #include "kernels/backend.h"
+#include "kernels/operations/linear_shards.h"
 
 namespace patchforge {
 
 class ShardFactors {
   public:
     struct Layer {
-        Vector<float> weight; // [outputs, inputs]; empty: not trained
-        Vector<float> bias;   // [outputs] or empty
+        AdamTensor weight; // [outputs, inputs]; empty: not trained
+        AdamTensor bias;   // [outputs] or empty
         std::int64_t outputs = 0, inputs = 0;
     };
 
@@ -39,40 +38,28 @@ class ShardFactors {
 
     // Of a shard of this rank: a layer's input, and the gradient by what it gives, of a mean over the shard's rows.
     void put(int shard, std::int64_t layer, Matrix<const float> dz, Matrix<const float> x);
-    // When all of this rank are there, of a batch whose shards have these shares of the rows. `update` is called for
-    // each part of `all` that this rank updates: where it begins, and its gradient. Every rank calls it; then all
-    // have the same weights.
-    void update(const std::vector<double>& shares,
-                const std::function<void(std::int64_t first, Vector<float> gradient)>& update);
+    // When all of this rank are there, of a batch whose shards have these shares of the rows: this rank's part of the
+    // step. Every rank calls it; then all have the same weights.
+    void update(const std::vector<double>& shares, float weight_decay, const Adam& adam);
 
   private:
-    // Outputs of a layer that are worked out at once.
-    struct Block {
-        std::size_t layer;
-        std::int64_t first, count;
-    };
     struct Factors {
         std::int64_t* rows;
         float* dz;
         float* x;
     };
-    ShardFactors(Backend& backend, const Sharding& sharding, const AdamTensor& all,
+    ShardFactors(Backend& backend, LinearShardOperations& operations, const Sharding& sharding,
                  std::vector<Layer> layers, std::int64_t maximum_rows,
                  std::unique_ptr<SharedMemory> memory);
-    Factors factors(int shard, std::size_t layer) const;
-    std::vector<Block> blocks_of(const Sharding& sharding) const;
+    Factors factors(std::size_t shard, std::size_t layer) const;
 
     Backend& backend_;
+    LinearShardOperations& operations_;
+    WorkPiece own_;
     std::vector<Layer> layers_;
-    float* all_; // the first of the network's values
     std::int64_t maximum_rows_;
-    ShardTree tree_; // as one rank goes through it
     std::unique_ptr<SharedMemory> memory_;
     std::vector<std::size_t> offsets_; // of a layer's factors in those of a shard; then their size
-    std::vector<Block> blocks_;        // of this rank
-    std::int64_t slot_size_ = 0;
-    DeviceArray<float> slots_; // gradients of a block on their way into the sum
-    DeviceArray<float> dz_;    // the outputs of a block
 };
 
 } // namespace patchforge

@@ -16,13 +16,18 @@ std::array<Vector<float>, 2> moved_by_passes(const Network& network) {
 }
 
 std::vector<ShardFactors::Layer> linear_layers(const Network& network) {
+    const auto tensor = [&](Vector<float> values) {
+        return values.empty()
+                   ? AdamTensor{}
+                   : network.all().part(values.data - network.all().value.data, values.size);
+    };
     std::vector<ShardFactors::Layer> layers;
     for (std::int64_t l = 0; l < network.layer_count(); ++l) {
         const Matrix<float> weight = network.weight(l);
         layers.push_back({{}, {}, weight.rows, weight.columns});
         if (network.shape().layers[static_cast<std::size_t>(l)].trained) {
-            layers.back().weight = weight.flat();
-            layers.back().bias = network.bias(l);
+            layers.back().weight = tensor(weight.flat());
+            layers.back().bias = tensor(network.bias(l));
         }
     }
     return layers;
@@ -89,7 +94,7 @@ void Optimiser::step(Iterations& iterations, std::int64_t rows, StepCount count,
         step_of_factors(iterations, rows, count, of_shard);
     } else if (sum_) {
         sum_shards(iterations, rows, of_shard);
-        update(0, sum_->total().part(0, network_.all().value.size), count);
+        update(sum_->total().part(0, network_.all().value.size), count);
     } else {
         step(of_shard(rows), count);
     }
@@ -104,7 +109,7 @@ void Optimiser::step(const ShardPass& whole, StepCount count) {
     if (whole.terms) {
         whole.terms(gradients_.view());
     }
-    update(0, gradients_.view(), count);
+    update(gradients_.view(), count);
 }
 
 void Optimiser::step_of_factors(Iterations& iterations, std::int64_t rows, StepCount count,
@@ -124,9 +129,7 @@ void Optimiser::step_of_factors(Iterations& iterations, std::int64_t rows, StepC
     for (const Shard& shard : filled_shards(rows, iterations.source().rows_of_shard())) {
         shares.push_back(shard.share);
     }
-    factors_->update(shares, [&](std::int64_t first, Vector<float> gradients) {
-        update(first, gradients, count);
-    });
+    factors_->update(shares, static_cast<float>(options_.weight_decay), adam(count));
 }
 
 void Optimiser::sum_shards(Iterations& iterations, std::int64_t rows,
@@ -177,7 +180,7 @@ void Optimiser::step_together(const std::vector<Optimiser*>& all, Iterations& it
         }
     }
     for (Optimiser* one : all) {
-        one->update(0, one->sum_ ? one->sum_->total() : one->gradients_.view(), count);
+        one->update(one->sum_ ? one->sum_->total() : one->gradients_.view(), count);
     }
 }
 
@@ -200,20 +203,19 @@ void Optimiser::copy_statistics(Vector<float> saved, Direction direction) {
     }
 }
 
-void Optimiser::update(std::int64_t first, Vector<float> gradients, StepCount count) {
+void Optimiser::update(Vector<float> gradients, StepCount count) {
     Backend& backend = network_.backend();
-    const AdamTensor part = network_.all().part(first, gradients.size);
+    const AdamTensor all = network_.all();
     if (options_.weight_decay > 0) {
-        backend.weighted_sum(gradients, gradients, 1, part.value,
+        backend.weighted_sum(gradients, gradients, 1, all.value,
                              static_cast<float>(options_.weight_decay), {}, 0);
     }
     if (mean_.size() > 0) {
         const auto twice = static_cast<float>(2 * options_.history);
-        const Vector<float> mean = mean_.view().part(first, gradients.size);
-        backend.running_mean(mean, part.value, count);
-        backend.weighted_sum(gradients, gradients, 1, part.value, twice, mean, -twice);
+        backend.running_mean(mean_.view(), all.value, count);
+        backend.weighted_sum(gradients, gradients, 1, all.value, twice, mean_.view(), -twice);
     }
-    backend.adam(part, gradients, adam(count));
+    backend.adam(all, gradients, adam(count));
 }
 
 } // namespace patchforge

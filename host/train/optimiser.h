@@ -75,8 +75,7 @@ class Optimiser {
                     const std::function<ShardPass(std::int64_t rows)>& of_shard);
     void step_of_factors(Iterations& iterations, std::int64_t rows, StepCount count,
                          const std::function<ShardPass(std::int64_t rows)>& of_shard);
-    // Of the parameters from `first` on.
-    void update(std::int64_t first, Vector<float> gradients, StepCount count);
+    void update(Vector<float> gradients, StepCount count);
     // The running statistics of all `running_`, side by side.
     enum class Direction { save, restore };
     void copy_statistics(Vector<float> saved, Direction direction);

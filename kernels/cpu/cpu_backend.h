@@ -11,6 +11,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/operations/linear_shards.h"
 
 namespace patchforge {
 
@@ -29,7 +30,7 @@ class AlignedFloats {
     std::int64_t size_ = 0;
 };
 
-class CpuBackend final : public Backend {
+class CpuBackend final : public Backend, public LinearShardOperations {
   public:
     explicit CpuBackend(const BackendOptions& options);
 
@@ -75,6 +76,8 @@ class CpuBackend final : public Backend {
                                 bool accumulate) override;
     void linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias, Matrix<const float> dz,
                                      Matrix<const float> x, const Adam& adam) override;
+    void linear_shards_adam(AdamTensor weight, AdamTensor bias, std::span<const LinearShard> shards,
+                            float weight_decay, WorkPiece piece, const Adam& adam) override;
     void linear_backward_adam(Matrix<float> dx, AdamTensor weight, AdamTensor bias,
                               Matrix<const float> dz, Matrix<const float> x,
                               const Epilogue& previous, const Adam& adam) override;

@@ -84,6 +84,17 @@ struct StainArguments {
     float shift[3];
 };
 
+// share * a^T b, with a [depth, rows] and b [depth, columns].
+struct OuterShard {
+    const float* a;
+    std::int64_t a_stride;
+    const float* b;
+    std::int64_t b_stride;
+    std::int64_t depth;
+    float share;
+};
+constexpr std::int64_t most_outer_shards = 4096;
+
 struct VectorKernels {
     const char* name;
     int lanes; // floats of a vector
@@ -167,6 +178,12 @@ struct VectorKernels {
                                 const float* b, std::int64_t b_stride, std::int64_t rows,
                                 std::int64_t columns, std::int64_t depth, const AdamArguments& adam,
                                 float* scratch);
+    // The sum of several such gradients along the tree of shards, and weight_decay times the value, handed to
+    // Adam. scratch as for all their depths.
+    void (*multiply_shards_adam)(float* value, float* first_moment, float* second_moment,
+                                 std::int64_t stride, const OuterShard* shards, std::int64_t count,
+                                 std::int64_t rows, std::int64_t columns, float weight_decay,
+                                 const AdamArguments& adam, float* scratch);
 
     // Convolutions, on maps as kernels/cpu/window_layout.h lays them out.
     void (*window_sums)(const WindowSums& sums);

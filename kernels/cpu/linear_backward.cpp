@@ -7,6 +7,9 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <vector>
 
 namespace patchforge {
 namespace {
@@ -185,6 +188,60 @@ void CpuBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
                                     thread_scratch(scratch_size(dz.rows, count)));
     });
     bias_gradient_adam(bias, dz, arguments);
+}
+
+void CpuBackend::linear_shards_adam(AdamTensor weight, AdamTensor bias,
+                                    std::span<const LinearShard> shards, float weight_decay,
+                                    WorkPiece piece, const Adam& adam) {
+    if (shards.empty() || std::ssize(shards) > most_outer_shards) {
+        throw std::invalid_argument("linear_shards_adam: takes 1 to 4096 shards, not " +
+                                    std::to_string(shards.size()));
+    }
+    const AdamArguments arguments = adam_arguments(adam);
+    std::vector<AlignedFloats> copies(2 * shards.size()); // where products round their operands
+    // A bias is the weight of an input that is always 1.
+    static constexpr float one = 1;
+    std::vector<OuterShard> of_weights, of_biases;
+    std::int64_t depth = 0;
+    for (std::size_t s = 0; s < shards.size(); ++s) {
+        const auto& [dz, x, share] = shards[s];
+        of_weights.push_back({rounded(dz, dz.rows, copies[2 * s]).data, dz.columns,
+                              rounded(x, dz.rows, copies[2 * s + 1]).data, x.columns, dz.rows,
+                              share});
+        of_biases.push_back({&one, 0, dz.data, dz.columns, dz.rows, share});
+        depth += dz.rows;
+    }
+    // Rows and columns of `tensor`, [rows, columns], in blocks: those of `piece`.
+    const auto update = [&](const AdamTensor& tensor, const std::vector<OuterShard>& all,
+                            std::int64_t rows, std::int64_t columns) {
+        const std::int64_t block_columns = columns_of_block(depth);
+        const std::int64_t across = pieces(columns, block_columns);
+        const std::int64_t block_rows = across < 8 ? outputs_of_block : 256;
+        const std::int64_t tasks = across * pieces(rows, block_rows);
+        const std::int64_t begin = tasks * piece.number / piece.count;
+        const std::int64_t end = tasks * (piece.number + 1) / piece.count;
+        pool_.parallel_for(end - begin, [&](std::int64_t task) {
+            const std::int64_t column = (begin + task) % across * block_columns;
+            const std::int64_t row = (begin + task) / across * block_rows;
+            const std::int64_t count = std::min(block_columns, columns - column);
+            std::vector<OuterShard> own = all;
+            for (OuterShard& shard : own) {
+                shard.a += row;
+                shard.b += column;
+            }
+            const std::int64_t at = row * columns + column;
+            vector_.multiply_shards_adam(tensor.value.data + at, tensor.first_moment.data + at,
+                                         tensor.second_moment.data + at, columns, own.data(),
+                                         std::ssize(own), std::min(block_rows, rows - row), count,
+                                         weight_decay, arguments,
+                                         thread_scratch(scratch_size(depth, count)));
+        });
+    };
+    const LinearShard& any = shards.front();
+    update(weight, of_weights, any.dz.columns, any.x.columns);
+    if (bias.value.size > 0) {
+        update(bias, of_biases, 1, any.dz.columns);
+    }
 }
 
 void CpuBackend::bias_gradient_adam(const AdamTensor& bias, Matrix<const float> dz,

@@ -1,6 +1,7 @@
 // Fully connected layers against the oracle, at sizes around every tile, warp and vector width, in
 // every precision: the oracle rounds the operands of its products as the backend should, so that
 // the tolerance is that of float32 sums in all of them.
+#include "kernels/operations/linear_shards.h"
 #include "tests/kernels/backends.h"
 #include "tests/kernels/operands.h"
 #include "tests/oracle/rounding.h"
@@ -268,6 +269,82 @@ TEST_P(LinearTest, WeightGradientAdam) {
             }
         },
         true);
+}
+
+TEST_P(LinearTest, ShardsAdam) {
+    auto* const operations = dynamic_cast<LinearShardOperations*>(&backend());
+    if (!operations || precision() != Precision::float32) {
+        GTEST_SKIP() << "of CPUs, and shown in float32";
+    }
+    for_each_case([&](Shape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
+        const auto [batch, inputs, outputs] = shape;
+        if (batch * inputs * outputs > 3'000'000) {
+            return; // blocks and tiles are all met
+        }
+        const DeviceStep step(backend(), 2, 2, 1);
+        const auto dz = random_values(seed, batch * outputs);
+        const auto x = random_values(seed + 1, batch * inputs);
+        const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
+        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+        const Adam adam = ordinary_adam(step);
+        const bool has_bias = seed % 30 != 0;
+        const float decay = seed % 20 == 0 ? 0.125f : 0;
+
+        // Shards of as many rows, but for the last one.
+        const std::int64_t rows = (batch + seed / 10 % 7) / (1 + seed / 10 % 7);
+        std::vector<LinearShard> shards;
+        oracle::DoubleMatrix shared_dz(batch, outputs, dz);
+        for (std::int64_t first = 0; first < batch; first += rows) {
+            const std::int64_t count = std::min(rows, batch - first);
+            const float share = static_cast<float>(count) / static_cast<float>(batch);
+            shards.push_back({{dz_on_device.view().data + first * outputs, count, outputs},
+                              {x_on_device.view().data + first * inputs, count, inputs},
+                              share});
+            for (std::int64_t e = first * outputs; e < (first + count) * outputs; ++e) {
+                shared_dz.values[static_cast<std::size_t>(e)] *= share;
+            }
+        }
+        const auto weight_gradient = oracle::linear_weight_gradient(shared_dz, {batch, inputs, x});
+        const auto bias_gradient = oracle::linear_bias_gradient(shared_dz);
+        std::vector<std::vector<float>> all;
+        for (const int pieces : {1, 3}) {
+            TensorUnderAdam weight(backend(), seed + 2, outputs * inputs, shift);
+            TensorUnderAdam bias(backend(), seed + 5, has_bias ? outputs : 0, shift);
+            auto of_weight = weight_gradient;
+            auto of_bias = bias_gradient;
+            const auto add_decay = [&](oracle::Products& gradient, const TensorUnderAdam& tensor) {
+                const auto before =
+                    tensor.expected_weight(gradient.value.rows, gradient.value.columns);
+                for (std::size_t e = 0; e < before.values.size(); ++e) {
+                    gradient.value.values[e] += decay * before.values[e];
+                    gradient.magnitude.values[e] += std::abs(decay * before.values[e]);
+                }
+            };
+            add_decay(of_weight, weight);
+            add_decay(of_bias, bias);
+            for (int piece = 0; piece < pieces; ++piece) {
+                operations->linear_shards_adam(weight.tensor(), bias.tensor(), shards, decay,
+                                               {piece, pieces}, adam);
+            }
+            // A product with a share, sums of the tree and the decay round, too.
+            const std::int64_t terms = batch + 8;
+            weight.expect_step(of_weight, terms, adam, step.value());
+            weight.compare(inputs, "weight");
+            if (has_bias) {
+                bias.expect_step(of_bias, terms, adam, step.value());
+                bias.compare(outputs, "bias");
+            }
+            std::vector<float> bits;
+            for (const AdamTensor& tensor : {weight.tensor(), bias.tensor()}) {
+                for (const Vector<float>& part :
+                     {tensor.value, tensor.first_moment, tensor.second_moment}) {
+                    bits.insert(bits.end(), part.data, part.data + part.size);
+                }
+            }
+            all.push_back(std::move(bits));
+        }
+        EXPECT_EQ(all[0], all[1]) << "in one piece and in three";
+    });
 }
 
 TEST_P(LinearTest, BackwardAdam) {

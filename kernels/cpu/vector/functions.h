@@ -38,6 +38,7 @@ PATCHFORGE_DECLARE(multiply_transposed);
 PATCHFORGE_DECLARE(multiply);
 PATCHFORGE_DECLARE(multiply_outer);
 PATCHFORGE_DECLARE(multiply_outer_adam);
+PATCHFORGE_DECLARE(multiply_shards_adam);
 PATCHFORGE_DECLARE(window_sums);
 PATCHFORGE_DECLARE(window_dots);
 PATCHFORGE_DECLARE(window_outer);

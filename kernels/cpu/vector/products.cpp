@@ -226,6 +226,40 @@ using DirectFunction = void (*)(float*, std::int64_t, const float*, std::int64_t
 constexpr DirectFunction direct[direct_rows] = {multiply_directly<1>, multiply_directly<2>,
                                                 multiply_directly<3>, multiply_directly<4>};
 
+// Hands a tile of gradients to Adam.
+void adam_tile(float* value, float* first_moment, float* second_moment, std::int64_t stride,
+               const float* tile, const Panel& panel, int rows, const AdamArguments& adam) {
+    for (int r = 0; r < rows; ++r) {
+        for (int v = 0; v < panel.vectors; ++v) {
+            const std::int64_t at = r * stride + v * lanes;
+            adam_step_in_memory(value + at, first_moment + at, second_moment + at,
+                                load(tile + (r * panel.vectors + v) * lanes),
+                                panel.columns - v * lanes, adam);
+        }
+    }
+}
+
+// What is written + {} below is a sum with 0, which makes -0 a 0 and keeps products apart from sums: each is
+// rounded, as where gradients of shards are summed in memory.
+void add_tiles(float* tile, float share, const float* other, float its_share,
+               std::int64_t vectors) {
+    for (std::int64_t v = 0; v < vectors; ++v) {
+        store(tile + v * lanes, (load(tile + v * lanes) * share + Floats{}) +
+                                    (load(other + v * lanes) * its_share + Floats{}) + Floats{});
+    }
+}
+
+void add_decay(float* tile, const float* value, std::int64_t stride, const Panel& panel, int rows,
+               float weight_decay) {
+    for (int r = 0; weight_decay != 0 && r < rows; ++r) {
+        for (int v = 0; v < panel.vectors; ++v) {
+            float* const to = tile + (r * panel.vectors + v) * lanes;
+            const Floats w = load_up_to(value + r * stride + v * lanes, panel.columns - v * lanes);
+            store(to, load(to) + (w * weight_decay + Floats{}));
+        }
+    }
+}
+
 } // namespace
 
 void multiply_few_rows(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
@@ -309,14 +343,54 @@ void multiply_outer_adam(float* value, float* first_moment, float* second_moment
             const Panel panel = panel_at(scratch, depth, columns, first);
             multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](a + row, a_stride, panel.data,
                                                                    depth, tile);
-            for (int r = 0; r < tiles.rows(t); ++r) {
-                for (int v = 0; v < panel.vectors; ++v) {
-                    const std::int64_t at = (row + r) * stride + first + v * lanes;
-                    adam_step_in_memory(value + at, first_moment + at, second_moment + at,
-                                        load(tile + (r * panel.vectors + v) * lanes),
-                                        panel.columns - v * lanes, adam);
+            const std::int64_t at = row * stride + first;
+            adam_tile(value + at, first_moment + at, second_moment + at, stride, tile, panel,
+                      tiles.rows(t), adam);
+        }
+    }
+}
+
+// Tiles that wait for their neighbour lie in a stack: behind shard s come as many sums as s + 1 can be halved. A
+// shard's share is multiplied in where it is first added to another; one alone has all.
+void multiply_shards_adam(float* value, float* first_moment, float* second_moment,
+                          std::int64_t stride, const OuterShard* shards, std::int64_t count,
+                          std::int64_t rows, std::int64_t columns, float weight_decay,
+                          const AdamArguments& adam, float* scratch) {
+    constexpr int levels = 13; // log2(most_outer_shards) + 1
+    alignas(64) float waiting[levels][tile_size];
+    std::int64_t whole_depth = 0;
+    for (std::int64_t s = 0; s < count; ++s) {
+        pack(scratch + scratch_size(whole_depth, columns), shards[s].b, shards[s].b_stride,
+             shards[s].depth, columns);
+        whole_depth += shards[s].depth;
+    }
+    const RowTiles tiles(rows, whole_depth <= 32 ? 1 : tile_rows);
+    for (std::int64_t t = 0; t < tiles.count; ++t) {
+        const std::int64_t row = tiles.first(t);
+        for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            Panel panel{};
+            std::int64_t depth = 0, vectors = 0;
+            int top = -1;
+            float share[levels] = {};
+            for (std::int64_t s = 0; s < count; ++s) {
+                panel = panel_at(scratch + scratch_size(depth, columns), shards[s].depth, columns,
+                                 first);
+                vectors = tiles.rows(t) * panel.vectors;
+                float* const tile = waiting[++top];
+                multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](
+                    shards[s].a + row, shards[s].a_stride, panel.data, shards[s].depth, tile);
+                share[top] = shards[s].share;
+                depth += shards[s].depth;
+                const bool last = s + 1 == count;
+                for (std::int64_t n = s + 1; top > 0 && (last || n % 2 == 0); n /= 2, --top) {
+                    add_tiles(waiting[top - 1], share[top - 1], waiting[top], share[top], vectors);
+                    share[top - 1] = 1;
                 }
             }
+            const std::int64_t at = row * stride + first;
+            add_decay(waiting[0], value + at, stride, panel, tiles.rows(t), weight_decay);
+            adam_tile(value + at, first_moment + at, second_moment + at, stride, waiting[0], panel,
+                      tiles.rows(t), adam);
         }
     }
 }

@@ -33,6 +33,7 @@ const VectorKernels kernels = {
     .multiply = multiply,
     .multiply_outer = multiply_outer,
     .multiply_outer_adam = multiply_outer_adam,
+    .multiply_shards_adam = multiply_shards_adam,
     .window_sums = window_sums,
     .window_dots = window_dots,
     .window_outer = window_outer,
