@@ -8,6 +8,7 @@
 #include "host/classifier/classifier_data.h"
 #include "host/files/tensor_facts.h"
 #include "host/network/named_networks.h"
+#include "host/numerics/evenly_spaced.h"
 
 namespace patchforge {
 
@@ -72,10 +73,9 @@ bool normalises_batches(const NetworkShape& shape) {
 
 // At most `count` of the used rows, evenly spaced.
 std::vector<std::uint8_t> spread_patches(PatchRows patches, std::int64_t count) {
-    const std::int64_t used = patches.used();
     std::vector<std::int32_t> rows;
-    for (std::int64_t i = 0; i < std::min(count, used); ++i) {
-        rows.push_back(static_cast<std::int32_t>(patches.row(i * used / std::min(count, used))));
+    for (const std::int64_t i : evenly_spaced(patches.used(), count)) {
+        rows.push_back(static_cast<std::int32_t>(patches.row(i)));
     }
     patches.subset = rows;
     return bytes_of(patches);

@@ -1,13 +1,15 @@
 // The command line of all verbs, made from their descriptions. CLI11, whose headers take seconds to
-// compile, is known here and in config_file.cpp.
+// compile, is known here alone.
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <new>
+#include <sstream>
 #include <stdexcept>
 
 #include "data/escape.h"
@@ -270,6 +272,16 @@ void print_help(const CLI::App& program, const Help& help,
 }
 
 } // namespace
+
+std::vector<ConfigLine> config_lines(const std::string& text) {
+    std::istringstream lines(text);
+    std::vector<ConfigLine> found;
+    for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(lines)) {
+        found.push_back({item.parents.empty() ? "" : item.parents.front(), item.name,
+                         fmt::format("{}", fmt::join(item.inputs, ","))});
+    }
+    return found;
+}
 
 int run_command_line(std::vector<Verb> verbs, int argc, char** argv) {
     CLI::App app(

@@ -1,6 +1,5 @@
 #include "host/cli/config_file.h"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -49,19 +48,17 @@ FileOptions read_lines(const std::string& text, const Options& options, const Op
                 fmt::format("'{}': is no line of name = value", terminal_text(line)));
         }
     }
-    lines = std::istringstream(text);
-    for (const CLI::ConfigItem& item : CLI::ConfigTOML().from_config(lines)) {
-        if (!item.parents.empty()) {
+    for (const ConfigLine& item : config_lines(text)) {
+        if (!item.section.empty()) {
             throw std::invalid_argument(fmt::format(
-                "{}: sections are not read; write lines of name = value", item.parents.front()));
+                "{}: sections are not read; write lines of name = value", item.section));
         }
         const std::string name = name_of_flag(item.name);
         if (std::find(known.begin(), known.end(), name) == known.end()) {
             throw std::invalid_argument(
                 fmt::format("{}: there is no such option{}", item.name, suggestion(name, known)));
         }
-        if (!result.given.emplace(name, std::vector{fmt::format("{}", fmt::join(item.inputs, ","))})
-                 .second) {
+        if (!result.given.emplace(name, std::vector{item.value}).second) {
             throw std::invalid_argument(item.name + ": stands twice; leave one of them out");
         }
     }

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <string>
+#include <vector>
 
 #include "host/options/options.h"
 
@@ -17,5 +19,13 @@ struct FileOptions {
 // std::invalid_argument for what is no such file and names no such option.
 FileOptions read_config(const std::filesystem::path& file, const Options& options,
                         const Options& own);
+
+// A line of name = value, as CLI11 reads it: without quotes, an array's values with commas between.
+struct ConfigLine {
+    std::string section; // that it stands in; empty: none
+    std::string name, value;
+};
+std::vector<ConfigLine>
+config_lines(const std::string& text); // in command_line.cpp, where CLI11 is known
 
 } // namespace patchforge

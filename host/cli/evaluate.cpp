@@ -175,14 +175,9 @@ void run(Call call, const Tell& tell) {
     const ImageShape shape{set.channels(), set.height(), set.width()};
     std::unique_ptr<ClassifierModel> classifier;
     if (!call.features.empty()) {
-        classifier = ClassifierModel::load(*backend, call.features, call.reading);
+        classifier = load_features(*backend, call.features, set.pixels_per_patch(),
+                                   "the patches have", call.reading);
         call.reading.refuse_unheeded();
-        if (classifier->pixels() != set.pixels_per_patch()) {
-            throw std::invalid_argument(fmt::format(
-                "--features {}: takes {} pixels, the patches have {}; give a classifier of such "
-                "patches",
-                call.features, classifier->pixels(), set.pixels_per_patch()));
-        }
     }
 
     Split split{all_rows(set), {}, {}};

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <stdexcept>
 
 #include "host/numerics/pca.h"
 
@@ -34,6 +35,18 @@ Features pixels_of(const ImageSet& images) {
     std::transform(images.bytes.begin(), images.bytes.end(), features.values.begin(),
                    [](std::uint8_t v) { return static_cast<float>(v) * (2.0f / 255.0f) - 1.0f; });
     return features;
+}
+
+std::unique_ptr<ClassifierModel> load_features(Backend& backend, const std::string& path,
+                                               std::int64_t pixels, const std::string& who,
+                                               const ModelReading& reading) {
+    auto classifier = ClassifierModel::load(backend, path, reading);
+    if (classifier->pixels() != pixels) {
+        throw std::invalid_argument(
+            fmt::format("--features {}: takes {} pixels, {} {}; give a classifier of such pictures",
+                        path, classifier->pixels(), who, pixels));
+    }
+    return classifier;
 }
 
 FeatureExtractor classifier_extractor(const ClassifierModel& classifier) {

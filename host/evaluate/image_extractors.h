@@ -3,6 +3,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "data/png.h"
@@ -36,6 +38,12 @@ struct FeatureExtractor {
     Extractor name;
     std::function<Features(const ImageSet&)> features;
 };
+
+// What --features names. Throws std::invalid_argument where it takes other pictures than those of `pixels` numbers, of
+// which `who` says "the patches have" or the like.
+std::unique_ptr<ClassifierModel> load_features(Backend& backend, const std::string& path,
+                                               std::int64_t pixels, const std::string& who,
+                                               const ModelReading& reading = {});
 
 // The input of the classifier's last layer, "own256" where that has 256 numbers. The classifier
 // must outlive the extractor.

@@ -85,13 +85,8 @@ GanEvaluation::GanEvaluation(Backend& backend, ImageGenerator& generator, const 
     if (options.features.empty()) {
         extractor_ = pixel_extractor(patches, evaluation_seed, threads);
     } else {
-        classifier_ = ClassifierModel::load(backend, options.features);
-        if (classifier_->pixels() != real.pixels_per_patch()) {
-            throw std::invalid_argument(fmt::format(
-                "--features {}: takes {} pixels, the patches have {}; give a classifier of such "
-                "patches",
-                options.features, classifier_->pixels(), real.pixels_per_patch()));
-        }
+        classifier_ =
+            load_features(backend, options.features, real.pixels_per_patch(), "the patches have");
         extractor_ = classifier_extractor(*classifier_);
     }
     real_ = extractor_.features(patches);

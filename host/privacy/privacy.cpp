@@ -6,6 +6,8 @@
 #include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "host/numerics/evenly_spaced.h"
+
 namespace patchforge {
 
 namespace {
@@ -165,7 +167,7 @@ nlohmann::ordered_json Privacy::json() const {
 void measure_nearness(Privacy& privacy, const Suspects& suspects, const ImageSet& fakes,
                       const FeatureExtractor& extractor, int threads) {
     const std::vector<std::int64_t> all =
-        spread_rows(0, suspects.images.count(), suspects.images.count());
+        evenly_spaced(suspects.images.count(), suspects.images.count());
     const auto judge = [&](const std::string& key, const std::string& words,
                            const Nearness& nearness) {
         std::vector<double> distances;
@@ -183,15 +185,6 @@ void measure_nearness(Privacy& privacy, const Suspects& suspects, const ImageSet
     judge("features", "features",
           nearness(extractor.features(suspects.images), extractor.features(fakes), threads));
     privacy.space = extractor.name.name;
-}
-
-std::vector<std::int64_t> spread_rows(std::int64_t first, std::int64_t of, std::int64_t count) {
-    const std::int64_t taken = std::min(of, count);
-    std::vector<std::int64_t> rows;
-    for (std::int64_t i = 0; i < taken; ++i) {
-        rows.push_back(first + i * of / taken);
-    }
-    return rows;
 }
 
 } // namespace patchforge

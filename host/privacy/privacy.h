@@ -86,7 +86,4 @@ struct Privacy {
 void measure_nearness(Privacy& privacy, const Suspects& suspects, const ImageSet& fakes,
                       const FeatureExtractor& extractor, int threads);
 
-// `count` rows of `of`, evenly over the range that begins at `first`; all of them where there are fewer.
-std::vector<std::int64_t> spread_rows(std::int64_t first, std::int64_t of, std::int64_t count);
-
 } // namespace patchforge

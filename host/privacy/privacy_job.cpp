@@ -17,6 +17,7 @@
 #include "host/evaluate/compared_images.h"
 #include "host/files/json_file.h"
 #include "host/model/classifier_model.h"
+#include "host/numerics/evenly_spaced.h"
 #include "host/numerics/philox_sequence.h"
 #include "host/page/report.h"
 #include "host/privacy/discriminator_scores.h"
@@ -167,7 +168,7 @@ class Audit {
         }
         return images;
     }
-    ImageSet members() const { return some(spread_rows(0, suspects_.members, suspects_.members)); }
+    ImageSet members() const { return some(evenly_spaced(suspects_.members, suspects_.members)); }
 
     FeatureExtractor extractor();
     void search();
@@ -191,13 +192,8 @@ FeatureExtractor Audit::extractor() {
     if (job_.features.empty()) {
         return random_extractor(suspects_.images.shape, job_.seed, job_.device.backend.threads);
     }
-    classifier_ = ClassifierModel::load(*backend_, job_.features);
-    if (classifier_->pixels() != set_.pixels_per_patch()) {
-        throw std::invalid_argument(fmt::format("--features {}: takes {} pixels, the patches have "
-                                                "{}; give a classifier of such patches",
-                                                job_.features, classifier_->pixels(),
-                                                set_.pixels_per_patch()));
-    }
+    classifier_ =
+        load_features(*backend_, job_.features, set_.pixels_per_patch(), "the patches have");
     return classifier_extractor(*classifier_);
 }
 
@@ -206,10 +202,10 @@ void Audit::search() {
         privacy_.left_out.emplace_back("The generator was not searched (--search-patches 0).");
         return;
     }
-    std::vector<std::int64_t> rows = spread_rows(0, suspects_.members, job_.search_patches);
-    const std::vector<std::int64_t> others =
-        spread_rows(suspects_.members, suspects_.strangers(), job_.search_patches);
-    rows.insert(rows.end(), others.begin(), others.end());
+    std::vector<std::int64_t> rows = evenly_spaced(suspects_.members, job_.search_patches);
+    for (const std::int64_t i : evenly_spaced(suspects_.strangers(), job_.search_patches)) {
+        rows.push_back(suspects_.members + i);
+    }
     ProgressBar bar("search", std::ssize(rows), "patches");
     const std::vector<double> found = recovery_distances(
         generator_, some(rows),
@@ -242,7 +238,7 @@ void Audit::ask_discriminator() {
     const std::vector<float> scores = discriminator_scores(*backend_, weights, suspects_.images,
                                                            std::ssize(classes), labels, job_.seed);
     privacy_.judge("discriminator", "how real it calls a patch", "discriminator", true, suspects_,
-                   spread_rows(0, suspects_.images.count(), suspects_.images.count()), scores);
+                   evenly_spaced(suspects_.images.count(), suspects_.images.count()), scores);
 }
 
 void Audit::teach() {

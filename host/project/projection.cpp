@@ -10,6 +10,7 @@
 
 #include "data/picture.h"
 #include "host/attack/latent_search.h"
+#include "host/evaluate/image_extractors.h"
 #include "host/files/json_file.h"
 #include "host/files/safetensors.h"
 #include "host/page/image_grid.h"
@@ -52,13 +53,7 @@ class Search {
           format_(loaded_.images().format()),
           pixels_(std::int64_t{format_.channels} * format_.height * format_.width) {
         if (!job.features.empty()) {
-            classifier_ = ClassifierModel::load(*backend_, job.features);
-            if (classifier_->pixels() != pixels_) {
-                throw std::invalid_argument(fmt::format(
-                    "--features {}: takes {} pixels, the generator makes {}; give a classifier of "
-                    "such pictures",
-                    job.features, classifier_->pixels(), pixels_));
-            }
+            classifier_ = load_features(*backend_, job.features, pixels_, "the generator makes");
         }
     }
 

@@ -48,17 +48,6 @@ std::string text_of(const Words& words) {
     return fmt::format("{}", fmt::join(words, " "));
 }
 
-// Opening a named pipe would wait for whoever is at its other end.
-void demand_regular(const fs::path& file) {
-    std::error_code ignored;
-    if (fs::exists(file, ignored) && !fs::is_regular_file(file, ignored)) {
-        throw std::invalid_argument(
-            fmt::format("{}: is not a regular file, and a run's log or record belongs there; "
-                        "move it away, or give another --out",
-                        file.string()));
-    }
-}
-
 std::string last_line(const fs::path& log) {
     std::ifstream file(log);
     std::string last;
@@ -73,8 +62,7 @@ std::string last_line(const fs::path& log) {
 class Finished {
   public:
     explicit Finished(const SweepRun& run) : run_(run), file_(beside(run.folder, ".done")) {
-        demand_regular(file_);
-        demand_regular(beside(run.folder, ".log"));
+        refuse_pipes(run.folder.parent_path());
         for (const std::string& line : whole_lines(file_)) {
             const std::size_t tab = std::min(line.find('\t'), line.size());
             const char* end = line.data() + tab;

@@ -60,15 +60,6 @@ Testimony ask(const PackedSet& set, const std::vector<std::string>& models,
 
 } // namespace
 
-std::vector<std::int64_t> evenly_spaced(std::int64_t total, std::int64_t count) {
-    count = count <= 0 ? total : std::min(count, total);
-    std::vector<std::int64_t> numbers;
-    for (std::int64_t i = 0; i < count; ++i) {
-        numbers.push_back(i * total / count);
-    }
-    return numbers;
-}
-
 AttackSet part_of(const AttackSet& set, const std::vector<std::int64_t>& samples) {
     AttackSet part;
     for (const std::int64_t sample : samples) {
@@ -137,7 +128,7 @@ ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& mod
     }
     const std::int64_t available = std::ssize(chosen);
     PatchRows patches = rows_of(set);
-    for (const std::int64_t i : evenly_spaced(available, count)) {
+    for (const std::int64_t i : evenly_spaced(available, count > 0 ? count : available)) {
         patches.subset.push_back(chosen[static_cast<std::size_t>(i)]);
     }
     if (patches.used() < available) {
@@ -170,7 +161,7 @@ std::string settle_labels(ChosenRows& chosen, const PackedSet& set,
         }
         return "";
     }
-    std::vector<std::int64_t> alike = evenly_spaced(chosen.set.count(), 0);
+    std::vector<std::int64_t> alike = evenly_spaced(chosen.set.count(), chosen.set.count());
     chosen.set.labels = first.answers(chosen.set.levels);
     for (const LoadedVictim& victim : victims) {
         const std::vector<std::int32_t> answers = victim.answers(chosen.set.levels);

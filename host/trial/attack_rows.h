@@ -7,6 +7,7 @@
 
 #include "data/packed_set.h"
 #include "host/attack/attack_runner.h"
+#include "host/numerics/evenly_spaced.h"
 #include "host/trial/loaded_victim.h"
 
 namespace patchforge {
@@ -39,8 +40,6 @@ ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& mod
 std::string settle_labels(ChosenRows& chosen, const PackedSet& set,
                           const std::vector<LoadedVictim>& victims);
 
-// `count` numbers below `total`, evenly spaced; all of them when there are no more, or count is 0.
-std::vector<std::int64_t> evenly_spaced(std::int64_t total, std::int64_t count);
 // The samples of these numbers.
 AttackSet part_of(const AttackSet& set, const std::vector<std::int64_t>& samples);
 

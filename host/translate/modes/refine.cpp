@@ -12,6 +12,7 @@
 #include "data/resample.h"
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/real_or_fake.h"
+#include "host/numerics/evenly_spaced.h"
 #include "host/translate/modes/judge.h"
 #include "host/translate/picture_pairs.h"
 #include "host/translate/refine_trainer.h"
@@ -48,15 +49,6 @@ Sets sets_of(const TranslateSets& sets, const TranslateOptions& options) {
             options.batch_size, drawings.train.used(), real.train.used()));
     }
     return {sets.set, sets.target, drawings.train, drawings.test, real.train, real.test, real.how};
-}
-
-// Numbers of `count` rows, evenly over all of them.
-std::vector<std::int64_t> spread_rows(std::int64_t all, std::int64_t count) {
-    std::vector<std::int64_t> rows;
-    for (std::int64_t i = 0; i < count; ++i) {
-        rows.push_back(i * all / count);
-    }
-    return rows;
 }
 
 std::vector<std::uint8_t> halved_bytes(const std::vector<Image>& pictures) {
@@ -138,7 +130,7 @@ std::vector<TranslationSheet> Refine::sheets() {
     const auto count =
         std::min({std::int64_t{shown_pictures}, sets_.test.used(), sets_.real_test.used()});
     std::vector<Image> drawn;
-    for (const std::int64_t row : spread_rows(sets_.test.used(), count)) {
+    for (const std::int64_t row : evenly_spaced(sets_.test.used(), count)) {
         drawn.push_back(picture_of(sets_.test, row));
     }
     const std::vector<Image> refined = translator().translate(drawn);
@@ -147,7 +139,7 @@ std::vector<TranslationSheet> Refine::sheets() {
                            "comparison, real pictures that have nothing to do with them.",
                            {"drawn", "refined", "real"},
                            {}};
-    const std::vector<std::int64_t> real = spread_rows(sets_.real_test.used(), count);
+    const std::vector<std::int64_t> real = evenly_spaced(sets_.real_test.used(), count);
     for (std::size_t i = 0; i < drawn.size(); ++i) {
         sheet.rows.push_back({drawn[i], refined[i], picture_of(sets_.real_test, real[i])});
     }
@@ -180,12 +172,12 @@ void Refine::add_realness(TrainingRun& run, TranslationResults& results) {
     std::vector<Image> real, drawn, refined;
     std::vector<std::int32_t> of_real;
     const std::vector<std::int32_t> patients = this->patients(sets_.real_test);
-    for (const std::int64_t row : spread_rows(sets_.real_test.used(), count)) {
+    for (const std::int64_t row : evenly_spaced(sets_.real_test.used(), count)) {
         real.push_back(picture_of(sets_.real_test, row));
         of_real.push_back(patients.empty() ? static_cast<std::int32_t>(row)
                                            : patients[static_cast<std::size_t>(row)]);
     }
-    for (const std::int64_t row : spread_rows(sets_.test.used(), count)) {
+    for (const std::int64_t row : evenly_spaced(sets_.test.used(), count)) {
         drawn.push_back(drawn_[static_cast<std::size_t>(row)]);
         refined.push_back(refined_[static_cast<std::size_t>(row)]);
     }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "host/numerics/evenly_spaced.h"
 #include "host/privacy/discriminator_scores.h"
 #include "host/privacy/latent_recovery.h"
 #include "host/ranks/shared_rows.h"
@@ -117,7 +118,7 @@ TEST(PrivacyTest, CatchesAGeneratorThatMemorised64Patches) {
     for (const double distance : distances) {
         scores.push_back(static_cast<float>(-distance));
     }
-    privacy.judge("search", "", "generator", true, suspects, spread_rows(0, 128, 128), scores);
+    privacy.judge("search", "", "generator", true, suspects, evenly_spaced(128, 128), scores);
     EXPECT_GT(privacy.attacks.back().result.found, 0.9);
     EXPECT_TRUE(privacy.speaks(privacy.attacks.back(), Privacy::certain));
 }
