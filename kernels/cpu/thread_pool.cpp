@@ -83,10 +83,10 @@ void ThreadPool::run(std::int64_t tasks, Task task, const void* body) {
     body_ = body;
     tasks_ = tasks;
     done_.store(0, std::memory_order_relaxed);
-    remaining_.store(tasks, std::memory_order_release);
+    left_.store(static_cast<std::uint64_t>(tasks) << 32, std::memory_order_release);
     calls_.fetch_add(1, std::memory_order_release);
     calls_.notify_all();
-    take_tasks();
+    take_tasks(false);
     for (std::int64_t done; (done = done_.load(std::memory_order_acquire)) != tasks;) {
         await_change(done_, done);
     }
@@ -101,21 +101,26 @@ void ThreadPool::work() {
         if (stopping_.load(std::memory_order_relaxed)) {
             return;
         }
-        take_tasks();
+        take_tasks(true);
     }
 }
 
-void ThreadPool::take_tasks() {
-    std::int64_t remaining = remaining_.load(std::memory_order_acquire);
-    while (remaining > 0) {
-        if (remaining_.compare_exchange_weak(remaining, remaining - 1, std::memory_order_acq_rel,
-                                             std::memory_order_acquire)) {
+void ThreadPool::take_tasks(bool from_the_end) {
+    std::uint64_t left = left_.load(std::memory_order_acquire);
+    for (;;) {
+        const std::uint64_t first = left & 0xffffffff, end = left >> 32;
+        if (first == end) {
+            return;
+        }
+        const std::uint64_t after = from_the_end ? left - (std::uint64_t{1} << 32) : left + 1;
+        if (left_.compare_exchange_weak(left, after, std::memory_order_acq_rel,
+                                        std::memory_order_acquire)) {
             const std::int64_t all = tasks_;
-            task_(body_, all - remaining);
+            task_(body_, static_cast<std::int64_t>(from_the_end ? end - 1 : first));
             if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == all) {
                 done_.notify_one();
             }
-            remaining = remaining_.load(std::memory_order_acquire);
+            left = left_.load(std::memory_order_acquire);
         }
     }
 }

@@ -20,7 +20,7 @@ class ThreadPool {
 
     int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-    // Calls body(task) for every task in [0, tasks) and returns when all are done. The caller works
+    // Calls body(task) for every task in [0, tasks), fewer than 2^32, and returns when all are done. The caller works
     // too. body must not throw and must not call parallel_for. Subnormal numbers count as zero in
     // it: moments that decay towards zero would otherwise slow every later step.
     template <class Body>
@@ -36,16 +36,18 @@ class ThreadPool {
     void run(std::int64_t tasks, Task task, const void* body);
     void work();
     void stop();
-    void take_tasks();
+    void take_tasks(bool from_the_end);
 
     std::vector<std::thread> workers_;
-    // Of the current call. They change only between calls, and who has taken a task off remaining_
+    // Of the current call. They change only between calls, and who has taken a task off left_
     // is within one until it adds to done_; so a worker that wakes late, or never, delays nobody.
     Task task_ = nullptr;
     const void* body_ = nullptr;
     std::int64_t tasks_ = 0;
     std::atomic<bool> stopping_{false};
-    alignas(64) std::atomic<std::int64_t> remaining_{0}; // tasks that nobody has taken
+    // Tasks that nobody has taken: the first, and above it the end. The caller takes the first, workers
+    // the last, so that in call after call each mostly works on what lies in its core's caches.
+    alignas(64) std::atomic<std::uint64_t> left_{0};
     alignas(64) std::atomic<std::int64_t> done_{0};
     alignas(64) std::atomic<std::uint32_t> calls_{0}; // a new value: there is work
 };
