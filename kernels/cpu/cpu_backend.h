@@ -361,9 +361,9 @@ class CpuBackend final : public Backend, public LinearShardOperations {
                    const float* large, std::int64_t rows);
     void correlate_depthwise(const ConvolutionWindow& window, float* weight, const float* small,
                              const float* large, std::int64_t rows);
-    // The gradients by weights and bias, in the workspace and in `gradient`.
-    const float* convolution_gradient(Matrix<const float> dz, Matrix<const float> x,
-                                      const ConvolutionShape& shape);
+    // The gradients by weights and bias.
+    void convolution_gradient(float* gradient, Matrix<const float> dz, Matrix<const float> x,
+                              const ConvolutionShape& shape);
     void convolution_bias_gradient(float* gradient, Matrix<const float> dz,
                                    const ConvolutionShape& shape);
 

@@ -327,6 +327,41 @@ TEST_P(ConvolutionTest, WholeNumbersAreExact) {
     });
 }
 
+// The CPU cuts large batches into groups, and lays out as many pictures at a time as its caches hold: whatever
+// of it a layer meets, and with any number of threads, whole numbers add up to those of picture by picture.
+TEST(CpuConvolution, GradientOfABatchIsThatOfItsPictures) {
+    using enum ConvolutionKind;
+    const ConvolutionCase cases[] = {
+        {40, {convolution, 3, 21, 19, 16, 4, 4, 2, 1}},    // few channels, groups
+        {3, {convolution, 1, 96, 96, 9, 3, 3, 1, 1}},      // a picture at a time
+        {37, {convolution, 33, 7, 7, 64, 3, 3, 2, 1}},     // vectors of outputs, several beside
+        {17, {convolution, 64, 13, 13, 40, 3, 3, 1, 1}},   // shared, sums kept between pictures
+        {18, {transposed, 48, 9, 9, 3, 4, 4, 2, 1}},       // three outputs of a gather
+        {33, {convolution, 16, 9, 10, 24, 5, 3, 1, 2, 2}}, // dilated
+    };
+    for (const int threads : {1, 3}) {
+        const std::unique_ptr<Backend> backend = make_backend("cpu", {.threads = threads});
+        for (const auto& [batch, shape] : cases) {
+            SCOPED_TRACE(describe("", shape.text(), "batch", batch, "threads", threads));
+            const Floats x = Floats::input(*backend, whole_numbers(7, batch * shape.inputs()));
+            const Floats dz = Floats::input(*backend, whole_numbers(8, batch * shape.outputs()));
+            const Floats at_once = Floats::output(*backend, shape.weights());
+            const Floats one_by_one = Floats::output(*backend, shape.weights());
+            backend->convolution_weight_gradient(at_once.view(), {},
+                                                 dz.matrix(batch, shape.outputs()),
+                                                 x.matrix(batch, shape.inputs()), false, shape);
+            for (std::int64_t row = 0; row < batch; ++row) {
+                const Matrix<const float> of_row = {dz.view().data + row * shape.outputs(), 1,
+                                                    shape.outputs()};
+                backend->convolution_weight_gradient(
+                    one_by_one.view(), {}, of_row,
+                    {x.view().data + row * shape.inputs(), 1, shape.inputs()}, row > 0, shape);
+            }
+            EXPECT_EQ(at_once.values(), one_by_one.values());
+        }
+    }
+}
+
 // The same weights, read as PyTorch's Conv2d and ConvTranspose2d keep them.
 TEST_P(ConvolutionTest, TransposedIsTheConvolutionsInputGradient) {
     const ConvolutionShape shape{ConvolutionKind::convolution, 5, 13, 8, 9, 3, 4, 2, 1};

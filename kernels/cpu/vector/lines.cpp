@@ -12,9 +12,44 @@ std::int64_t smaller(std::int64_t a, std::int64_t b) {
     return a < b ? a : b;
 }
 
+// Maps of a large batch come from memory; where lines are short no processor fetches far enough ahead.
+constexpr std::int64_t fetched_ahead = 1024;                // of lines that follow each other
+constexpr std::int64_t fetched_ahead_of_square = 4 * lanes; // of each of its rows
+
 void store_before(float* to, Floats v, const float* end) {
     if (to < end) {
         store_up_to(to, v, end - to);
+    }
+}
+
+// Three channels without gaps between the positions.
+void three_last(float* to, std::int64_t to_line, const float* from, std::int64_t from_stride,
+                std::int64_t lines, std::int64_t width) {
+    // Number n of what is written is of position n / 3, channel n % 3: the first two, then the third.
+    Ints pick[3], third[3];
+    for (int v = 0; v < 3; ++v) {
+        for (int lane = 0; lane < lanes; ++lane) {
+            const int n = v * lanes + lane, position = n / 3, channel = n % 3;
+            pick[v][lane] = channel == 1 ? lanes + position : position;
+            third[v][lane] = channel == 2 ? lanes + position : lane;
+        }
+    }
+    for (std::int64_t line = 0; line < lines; ++line, to += to_line, from += width) {
+        const float* const end = to + 3 * width;
+        for (std::int64_t at = 0; at < width; at += lanes) {
+            Floats channel[3];
+#pragma GCC unroll 3
+            for (int c = 0; c < 3; ++c) {
+                channel[c] = load_up_to(from + c * from_stride + at, width - at);
+                __builtin_prefetch(from + c * from_stride + at + fetched_ahead);
+            }
+#pragma GCC unroll 3
+            for (int v = 0; v < 3; ++v) {
+                const Floats two = __builtin_shuffle(channel[0], channel[1], pick[v]);
+                store_before(to + 3 * at + v * lanes, __builtin_shuffle(two, channel[2], third[v]),
+                             end);
+            }
+        }
     }
 }
 
@@ -22,10 +57,17 @@ void store_before(float* to, Floats v, const float* end) {
 
 void copy_lines(float* to, std::int64_t to_stride, const float* from, std::int64_t from_stride,
                 std::int64_t lines, std::int64_t count, std::int64_t width) {
+    if (count == width && to_stride == width && from_stride == width) { // without gaps: one line
+        count = width = count * lines;
+        lines = 1;
+    }
     const std::int64_t whole = count / lanes * lanes;
     const std::int64_t written = (width + lanes - 1) / lanes * lanes;
     const float* const end = to + (lines - 1) * to_stride + width;
     for (std::int64_t line = 0; line < lines; ++line, to += to_stride, from += from_stride) {
+        for (std::int64_t at = 0; at < count; at += lanes) {
+            __builtin_prefetch(from + fetched_ahead + at);
+        }
         if (to + written > end) {
             for (std::int64_t at = 0; at < width; at += lanes) {
                 store_before(to + at, load_or_zero(from + at, count - at), end);
@@ -52,6 +94,8 @@ void deal_lines(float* even, std::int64_t evens, float* odd, std::int64_t odds,
     for (std::int64_t line = 0; line < lines; ++line, from += from_stride) {
         for (std::int64_t at = 0; at < to_stride; at += lanes) {
             const std::int64_t left = count - 2 * at;
+            __builtin_prefetch(from + fetched_ahead + 2 * at);
+            __builtin_prefetch(from + fetched_ahead + 2 * at + lanes);
             const Floats first = load_or_zero(from + 2 * at, left);
             const Floats second = load_or_zero(from + 2 * at + lanes, left - lanes);
             if (even) {
@@ -137,6 +181,10 @@ void separate_maps(float* to, std::int64_t to_stride, const float* from, const s
 void channels_last(float* to, std::int64_t to_line, std::int64_t to_step, const float* from,
                    std::int64_t from_stride, std::int64_t channels, std::int64_t lines,
                    std::int64_t width) {
+    if (channels == 3 && to_step == 3) {
+        three_last(to, to_line, from, from_stride, lines, width);
+        return;
+    }
     for (std::int64_t block = (channels - 1) / lanes; block >= 0; --block) {
         const std::int64_t present = smaller(lanes, channels - block * lanes);
         const float* const of_block = from + block * lanes * from_stride;
@@ -147,10 +195,23 @@ void channels_last(float* to, std::int64_t to_line, std::int64_t to_step, const 
             Floats square[lanes];
 #pragma GCC unroll 16
             for (int i = 0; i < lanes; ++i) {
-                square[i] =
-                    i < present ? load_up_to(of_block + i * from_stride + at, valid) : Floats{};
+                const float* const row = of_block + i * from_stride + at;
+                square[i] = i < present ? load_up_to(row, valid) : Floats{};
+                __builtin_prefetch(row + fetched_ahead_of_square);
             }
             transpose(square);
+            if (valid == lanes && column + lanes <= width) {
+#pragma GCC unroll 16
+                for (int i = 0; i < lanes; ++i) {
+                    store(line + (column + i) * to_step, square[i]);
+                }
+                column += lanes;
+                if (column == width) {
+                    column = 0;
+                    line += to_line;
+                }
+                continue;
+            }
             alignas(64) float numbers[lanes * lanes];
 #pragma GCC unroll 16
             for (int i = 0; i < lanes; ++i) {
