@@ -37,7 +37,7 @@ constexpr std::int64_t channels_of_tile = 8;
 // Sums of a tile's channels and all classes before they are moved: 64 KiB.
 constexpr std::int64_t sums_of_block = 1 << 14;
 // So many units are a task each, which lays out its maps by itself; fewer are cut further.
-constexpr std::int64_t tasks_by_unit_from = 8;
+constexpr std::int64_t tasks_by_unit_from = 4;
 constexpr std::int64_t steps_of_loop = 72;
 // Interleaved pictures have to be transposed, there and back.
 constexpr double worth_interleaving = 1.1;
