@@ -99,8 +99,9 @@ void Line::add_to(CLI::App& app) {
             CLI::Option* added = nullptr;
             std::vector<std::string>& texts = given[option.name]; // empty: not given
             if (option.placeholder.empty()) {
-                added = app.add_flag_callback(
-                    option.flag(), [&texts] { texts = {"true"}; }, option.help);
+                added = app.add_flag(option.flag(), option.help);
+                added->each(
+                    [&texts](const std::string& text) { texts = {text}; }); // --option=false
             } else if (option.repeated) {
                 added = app.add_option(option.flag(), texts, help_of(option))
                             ->required(option.required);

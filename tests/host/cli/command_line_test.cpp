@@ -95,6 +95,12 @@ TEST_F(ConfigFile, LiesOverThePresetAndUnderTheCall) {
     EXPECT_EQ(outcome.settings.inputs, (std::vector<std::string>{"a.png", "b.png"}));
 }
 
+TEST_F(ConfigFile, TheCallTakesASwitchBack) {
+    const Outcome outcome = bake_with("rate = 0.75\nname = x\nstrict = true\n", {"--strict=false"});
+    ASSERT_EQ(outcome.status, 0) << outcome.error;
+    EXPECT_FALSE(outcome.settings.strict);
+}
+
 TEST_F(ConfigFile, NamesMayBeFlagsAndThePresetToo) {
     Outcome outcome = bake_with("--hidden-dims = 7\npreset = rye\nname = x\n");
     ASSERT_EQ(outcome.status, 0) << outcome.error;
