@@ -4,13 +4,15 @@
 PRECOMPILED ?= $(if $(findstring ccache,$(realpath $(shell command -v $(firstword $(CXX))))),,yes)
 ifneq ($(PRECOMPILED),)
 PRECOMPILED_FLAGS := $(filter-out -MMD -MP,$(BASE))
+# GCC 12 no longer knows that libstdc++'s strings, precompiled, are the system's, and warns of what it inlines from them.
+NOT_OF_STRINGS := -Wno-array-bounds -Wno-restrict -Wno-stringop-overflow -Wno-stringop-overread
 # $(1): name, $(2): header, $(3): flags, as those of the objects $(4)
 define PRECOMPILED_RULE
 $B/precompiled/$(1).h: $(2)
 	@mkdir -p $$(@D) && cp $$< $$@
 $B/precompiled/$(1).h.gch: $B/precompiled/$(1).h host/precompiled.h
 	$$(CXX) $(PRECOMPILED_FLAGS) $(3) -x c++-header $$< -o $$@
-$(4): BASE += -include $B/precompiled/$(1).h
+$(4): BASE += -include $B/precompiled/$(1).h $(NOT_OF_STRINGS)
 $(4): | $B/precompiled/$(1).h.gch
 endef
 host_objects = $(filter $(addprefix $B/host/,$(addsuffix /%,$(1))),$(HOST_OBJECTS))
