@@ -61,9 +61,9 @@ void describe_plain(Options& options, ClassifierOptions& classifier) {
                              "relu; pool global; linear 8>2' (without: a multilayer perceptron)",
                              fmt::join(named_classifiers(), ", ")));
     options.widths("hidden_dims", o.hidden_dims, "widths of the hidden layers");
-    options.only_one_of({"network", "hidden_dims"});
-    options.only_one_of({"network", "dropout"});
-    options.only_one_of({"network", "leaky_slope"});
+    options.no_use_beside("hidden_dims", "network");
+    options.no_use_beside("dropout", "network");
+    options.no_use_beside("leaky_slope", "network");
     options.choice<bool>("head", o.binary_head, {{"softmax", false}, {"binary", true}},
                          "one logit a class, or one for two classes");
     options.number("dropout", o.dropout, {0, 0.999}, "behind each hidden layer");

@@ -158,6 +158,8 @@ void Line::run() {
     take(given, own, "preset");
     for (const Preset& one : verb.presets) {
         if (one.name == preset) {
+            verb.options.refuse_without_use(given, one);
+            naming(config, [&] { verb.options.refuse_without_use(file.given, one); });
             verb.options.apply(one);
         }
     }

@@ -96,8 +96,8 @@ void describe(Options& options, GanOptions& gan) {
     for (const char* option : {"hidden_dim", "hidden_dims", "hidden_dims_d", "hidden_dims_g",
                                "activation_d", "activation_g", "norm_d", "norm_g", "dropout",
                                "leaky_slope", "minibatch_discrimination"}) {
-        options.only_one_of({"network", option});
-        options.only_one_of({"network_g", option});
+        options.no_use_beside(option, "network");
+        options.no_use_beside(option, "network_g");
     }
     options.custom(
         "hidden_dim", "N", "width of both hidden layers",

@@ -311,6 +311,18 @@ void Options::refuse_contradictions(const Given& given, const Given& beside) con
     }
 }
 
+void Options::refuse_without_use(const Given& given, const Preset& preset) const {
+    for (const auto& [name, other] : without_use_) {
+        const bool set = std::any_of(preset.settings.begin(), preset.settings.end(),
+                                     [&other](const auto& one) { return one.first == other; });
+        if (set && given.contains(name)) {
+            throw std::invalid_argument(
+                fmt::format("{} has no use beside {}, which --preset {} sets; leave one out",
+                            flag_of(name), flag_of(other), preset.name));
+        }
+    }
+}
+
 void Options::give_way(Given& weaker, const Given& stronger) const {
     for (const auto& names : exclusive_) {
         for (const std::string& name : names) {

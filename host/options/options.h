@@ -117,6 +117,11 @@ class Options {
                    std::function<ParameterValue()> get);
     // A call that gives more than one of these is refused.
     void only_one_of(const std::vector<std::string>& names) { exclusive_.push_back(names); }
+    // The same of two, of which `name` has no use beside `other` even where a preset sets that one.
+    void no_use_beside(const std::string& name, const std::string& other) {
+        only_one_of({other, name});
+        without_use_.emplace_back(name, other);
+    }
 
     const std::deque<Option>& all() const { return options_; }
     const Option* find(const std::string& name) const;
@@ -128,6 +133,8 @@ class Options {
     // Refuses options that were given without what they need, here or in `beside`, or that exclude
     // each other.
     void refuse_contradictions(const Given& given, const Given& beside = {}) const;
+    // Refuses options that have no use beside what the preset sets.
+    void refuse_without_use(const Given& given, const Preset& preset) const;
     // Takes out of `weaker` what excludes something in `stronger`.
     void give_way(Given& weaker, const Given& stronger) const;
     // Refuses fields that hold what could not have been given.
@@ -142,6 +149,7 @@ class Options {
     std::deque<Option> options_; // whose places in memory stay
     std::string group_;
     std::vector<std::vector<std::string>> exclusive_;
+    std::vector<std::pair<std::string, std::string>> without_use_; // the first beside the second
 };
 
 // Refuses a value that its own description would not let a person give.

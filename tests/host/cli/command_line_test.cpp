@@ -10,6 +10,7 @@ namespace {
 struct Settings {
     std::int64_t steps = 10, epochs = 5;
     double rate = 0.5;
+    double crust = 0.5;
     bool strict = false;
     std::vector<std::int64_t> widths;
     std::string name;
@@ -34,6 +35,8 @@ Outcome bake(const std::vector<std::string>& arguments) {
     verb.options.only_one_of({"steps", "epochs"});
     verb.options.number("rate", s.rate, {0, 1}, "how fast");
     verb.options.toggle("strict", s.strict, "no mercy").beside("rate");
+    verb.options.number("crust", s.crust, {0, 1}, "how brown");
+    verb.options.no_use_beside("crust", "rate");
     verb.options.widths("hidden_dims", s.widths, "of layers");
     verb.options.text("name", s.name, "NAME", "of the bread").must_be_given();
     verb.options.number("seed", s.seed, any_seed, "of the dough");
@@ -164,6 +167,9 @@ TEST(CommandLine, WrongCalls) {
         {{"--name", "x", "--strict"}, "--strict requires --rate"},
         {{"--name", "x", "--steps", "3", "--epochs", "3"}, "--epochs excludes --steps"},
         {{"--name", "x", "--preset", "wheat"}, "--preset: 'wheat' is not known"},
+        {{"--name", "x", "--preset", "rye", "--crust", "1"},
+         "--crust has no use beside --rate, which --preset rye sets"},
+        {{"--name", "x", "--rate", "1", "--crust", "1"}, "--crust excludes --rate"},
         {{"--nane", "x"},
          "--nane: there is no such option; did you mean --name?; see patchforge bake"},
         {{"--zzzzzzz", "x"}, "--zzzzzzz: there is no such option; see patchforge bake"},
