@@ -1,5 +1,6 @@
 #include "data/idx.h"
 
+#include "data/big_endian.h"
 #include "data/read_bytes.h"
 
 #include <fmt/format.h>
@@ -78,10 +79,6 @@ class Source {
     bool ended_ = false;
     z_stream stream_ = {};
 };
-
-std::int64_t big_endian(const std::uint8_t* b) {
-    return std::int64_t{b[0]} << 24 | b[1] << 16 | b[2] << 8 | b[3];
-}
 
 /// The classes in a table of int32, which are the first of its columns.
 void read_first_column(Source& source, IdxArray& array, const std::string& name) {

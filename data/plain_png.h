@@ -1,5 +1,6 @@
 #pragma once
 
+#include "data/big_endian.h"
 #include "data/picture.h"
 
 #include <cstdint>
@@ -16,11 +17,6 @@ constexpr std::uint8_t png_signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a
 
 /// In what is written, ahead of the rows: a chunk of text, "Software: patchforge".
 constexpr std::string_view png_mark{"tEXtSoftware\0patchforge", 23};
-
-/// Numbers in PNG files.
-constexpr std::uint32_t big_endian(const std::uint8_t* bytes) {
-    return std::uint32_t{bytes[0]} << 24 | bytes[1] << 16 | bytes[2] << 8 | bytes[3];
-}
 
 /// All checksums are checked. False, with `image` in no particular state, for any other file and wherever
 /// anything is odd: decode_png then reads it with libpng, or says what is wrong.

@@ -38,9 +38,10 @@ void mark(Image& picture, float probability) {
     draw_text(picture, 1, picture.height - letter_height - 1, text, 255, 255, 255);
 }
 
-void check(const LatentSheetOptions& options) {
+const LatentSheetOptions& checked(const LatentSheetOptions& options) {
     check_named_file("--out", options.out, png_mark);
     check_named_file("--save-codes", options.save_codes, group_mark);
+    return options;
 }
 
 } // namespace
@@ -62,7 +63,7 @@ void describe(Options& options, LatentSheetOptions& sheet) {
 }
 
 LatentSheet::LatentSheet(const LatentSheetOptions& options)
-    : options_((check(options), options)), backend_(options.device.make()),
+    : options_(checked(options)), backend_(options.device.make()),
       generator_(*backend_, options.run, options.checkpoint) {
     if (options.model.empty()) {
         return;
