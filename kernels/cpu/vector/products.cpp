@@ -1,7 +1,7 @@
 #include "kernels/cpu/vector/products.h"
 
 #include "kernels/cpu/dispatch.h"
-#include "kernels/cpu/vector/adam_step.h"
+#include "kernels/cpu/vector/adam_tile.h"
 #include "kernels/cpu/vector/functions.h"
 
 namespace patchforge::PATCHFORGE_ISA {
@@ -226,19 +226,6 @@ using DirectFunction = void (*)(float*, std::int64_t, const float*, std::int64_t
 constexpr DirectFunction direct[direct_rows] = {multiply_directly<1>, multiply_directly<2>,
                                                 multiply_directly<3>, multiply_directly<4>};
 
-// Hands a tile of gradients to Adam.
-void adam_tile(float* value, float* first_moment, float* second_moment, std::int64_t stride,
-               const float* tile, const Panel& panel, int rows, const AdamArguments& adam) {
-    for (int r = 0; r < rows; ++r) {
-        for (int v = 0; v < panel.vectors; ++v) {
-            const std::int64_t at = r * stride + v * lanes;
-            adam_step_in_memory(value + at, first_moment + at, second_moment + at,
-                                load(tile + (r * panel.vectors + v) * lanes),
-                                panel.columns - v * lanes, adam);
-        }
-    }
-}
-
 // What is written + {} below is a sum with 0, which makes -0 a 0 and keeps products apart from sums: each is
 // rounded, as where gradients of shards are summed in memory.
 void add_tiles(float* tile, float share, const float* other, float its_share,
@@ -332,22 +319,19 @@ void multiply_outer_adam(float* value, float* first_moment, float* second_moment
                          std::int64_t stride, const float* a, std::int64_t a_stride, const float* b,
                          std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
                          std::int64_t depth, const AdamArguments& adam, float* scratch) {
-    alignas(64) float tile[tile_size];
+    alignas(64) float gradients[2][tile_size];
     pack(scratch, b, b_stride, depth, columns);
-    // With little arithmetic, memory is the limit: three arrays row by row are streams that the
-    // prefetchers follow, 24 of a full tile are not (1.2 against 1.7 ms at batch 1).
-    const RowTiles tiles(rows, depth <= 32 ? 1 : tile_rows);
-    for (std::int64_t t = 0; t < tiles.count; ++t) {
-        const std::int64_t row = tiles.first(t);
-        for (std::int64_t first = 0; first < columns; first += panel_columns) {
-            const Panel panel = panel_at(scratch, depth, columns, first);
-            multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](a + row, a_stride, panel.data,
-                                                                   depth, tile);
-            const std::int64_t at = row * stride + first;
-            adam_tile(value + at, first_moment + at, second_moment + at, stride, tile, panel,
-                      tiles.rows(t), adam);
-        }
+    const AdamTiles tiles(value, first_moment, second_moment, stride, rows, columns);
+    AdamTile before{};
+    for (std::int64_t t = 0; t < tiles.count(); ++t) {
+        const AdamTile tile = tiles.at(t, gradients[t % 2]);
+        const Panel panel = panel_at(scratch, depth, columns, tiles.column(t));
+        multiply_columns_adam[panel.vectors - 1][tile.rows - 1](a + tiles.row(t), a_stride,
+                                                                panel.data, depth, gradients[t % 2],
+                                                                before, tiles.at(t + 1), adam);
+        before = tile;
     }
+    adam_tile(before, adam);
 }
 
 // Tiles that wait for their neighbour lie in a stack: behind shard s come as many sums as s + 1 can be halved. A
@@ -357,42 +341,49 @@ void multiply_shards_adam(float* value, float* first_moment, float* second_momen
                           std::int64_t rows, std::int64_t columns, float weight_decay,
                           const AdamArguments& adam, float* scratch) {
     constexpr int levels = 13; // log2(most_outer_shards) + 1
-    alignas(64) float waiting[levels][tile_size];
+    alignas(64) float gradients[2][tile_size];
+    alignas(64) float waiting[levels][tile_size]; // but the first level
     std::int64_t whole_depth = 0;
     for (std::int64_t s = 0; s < count; ++s) {
         pack(scratch + scratch_size(whole_depth, columns), shards[s].b, shards[s].b_stride,
              shards[s].depth, columns);
         whole_depth += shards[s].depth;
     }
-    const RowTiles tiles(rows, whole_depth <= 32 ? 1 : tile_rows);
-    for (std::int64_t t = 0; t < tiles.count; ++t) {
-        const std::int64_t row = tiles.first(t);
-        for (std::int64_t first = 0; first < columns; first += panel_columns) {
-            Panel panel{};
-            std::int64_t depth = 0, vectors = 0;
-            int top = -1;
-            float share[levels] = {};
-            for (std::int64_t s = 0; s < count; ++s) {
-                panel = panel_at(scratch + scratch_size(depth, columns), shards[s].depth, columns,
-                                 first);
-                vectors = tiles.rows(t) * panel.vectors;
-                float* const tile = waiting[++top];
-                multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](
-                    shards[s].a + row, shards[s].a_stride, panel.data, shards[s].depth, tile);
-                share[top] = shards[s].share;
-                depth += shards[s].depth;
-                const bool last = s + 1 == count;
-                for (std::int64_t n = s + 1; top > 0 && (last || n % 2 == 0); n /= 2, --top) {
-                    add_tiles(waiting[top - 1], share[top - 1], waiting[top], share[top], vectors);
-                    share[top - 1] = 1;
-                }
+    const AdamTiles tiles(value, first_moment, second_moment, stride, rows, columns);
+    AdamTile before{};
+    for (std::int64_t t = 0; t < tiles.count(); ++t) {
+        const AdamTile tile = tiles.at(t, gradients[t % 2]);
+        const auto level = [&](int l) { return l == 0 ? gradients[t % 2] : waiting[l]; };
+        Panel panel{};
+        std::int64_t depth = 0, vectors = 0;
+        int top = -1;
+        float share[levels] = {};
+        for (std::int64_t s = 0; s < count; ++s) {
+            const OuterShard& shard = shards[s];
+            panel = panel_at(scratch + scratch_size(depth, columns), shard.depth, columns,
+                             tiles.column(t));
+            vectors = tile.rows * panel.vectors;
+            float* const sum = level(++top);
+            const float* const a = shard.a + tiles.row(t);
+            if (s == 0) {
+                multiply_columns_adam[panel.vectors - 1][tile.rows - 1](
+                    a, shard.a_stride, panel.data, shard.depth, sum, before, tiles.at(t + 1), adam);
+            } else {
+                multiply_columns[panel.vectors - 1][tile.rows - 1](a, shard.a_stride, panel.data,
+                                                                   shard.depth, sum);
             }
-            const std::int64_t at = row * stride + first;
-            add_decay(waiting[0], value + at, stride, panel, tiles.rows(t), weight_decay);
-            adam_tile(value + at, first_moment + at, second_moment + at, stride, waiting[0], panel,
-                      tiles.rows(t), adam);
+            share[top] = shard.share;
+            depth += shard.depth;
+            const bool last = s + 1 == count;
+            for (std::int64_t n = s + 1; top > 0 && (last || n % 2 == 0); n /= 2, --top) {
+                add_tiles(level(top - 1), share[top - 1], level(top), share[top], vectors);
+                share[top - 1] = 1;
+            }
         }
+        add_decay(gradients[t % 2], tile.value, stride, panel, tile.rows, weight_decay);
+        before = tile;
     }
+    adam_tile(before, adam);
 }
 
 } // namespace patchforge::PATCHFORGE_ISA

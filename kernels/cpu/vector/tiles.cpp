@@ -1,28 +1,36 @@
+#include "kernels/cpu/vector/adam_tile.h"
 #include "kernels/cpu/vector/products.h"
 
 namespace patchforge::PATCHFORGE_ISA {
 namespace {
 
-template <bool by_rows, int vectors, int rows>
-void multiply_tile(const float* __restrict__ a, std::int64_t stride,
-                   const float* __restrict__ panel, std::int64_t depth, float* __restrict__ tile) {
+// The product, in tile_rows pieces of the depth; `between(i)` is called behind piece i, and runs beside the next one: what
+// it does waits for memory, square roots and quotients, and the sums are independent of it.
+template <bool by_rows, int vectors, int rows, class Between>
+inline __attribute__((always_inline)) void
+multiply_between(const float* __restrict__ a, std::int64_t stride, const float* __restrict__ panel,
+                 std::int64_t depth, float* __restrict__ tile, const Between& between) {
     Floats sum[rows][vectors] = {};
-    for (std::int64_t k = 0; k < depth; ++k) {
-        Floats b[vectors];
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; ++v) {
-            b[v] = load(panel + v * lanes);
-        }
-#pragma GCC unroll 16
-        for (int r = 0; r < rows; ++r) {
-            const Floats factor = broadcast(by_rows ? a[r * stride] : a[r]);
+    std::int64_t k = 0;
+    for (int piece = 0; piece < Between::pieces; ++piece) {
+        for (const std::int64_t end = depth * (piece + 1) / Between::pieces; k < end; ++k) {
+            Floats b[vectors];
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; ++v) {
-                sum[r][v] += factor * b[v];
+                b[v] = load(panel + v * lanes);
             }
+#pragma GCC unroll 16
+            for (int r = 0; r < rows; ++r) {
+                const Floats factor = broadcast(by_rows ? a[r * stride] : a[r]);
+#pragma GCC unroll 4
+                for (int v = 0; v < vectors; ++v) {
+                    sum[r][v] += factor * b[v];
+                }
+            }
+            panel += vectors * lanes;
+            a += by_rows ? 1 : stride;
         }
-        panel += vectors * lanes;
-        a += by_rows ? 1 : stride;
+        between(piece);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < rows; ++r) {
@@ -33,36 +41,79 @@ void multiply_tile(const float* __restrict__ a, std::int64_t stride,
     }
 }
 
+struct Nothing {
+    static constexpr int pieces = 1;
+    void operator()(int) const {}
+};
+
+template <bool by_rows, int vectors, int rows>
+void multiply_tile(const float* a, std::int64_t stride, const float* panel, std::int64_t depth,
+                   float* tile) {
+    multiply_between<by_rows, vectors, rows>(a, stride, panel, depth, tile, Nothing{});
+}
+
+struct AdamRows {
+    static constexpr int pieces = tile_rows;
+    const AdamTile& before;
+    const AdamTile& next;
+    const AdamArguments& adam;
+
+    void operator()(int row) const {
+        if (row < next.rows) {
+            prefetch_row(next, row);
+        }
+        if (row < before.rows) {
+            adam_row(before, row, adam);
+        }
+    }
+};
+
+template <int vectors, int rows>
+void multiply_adam_tile(const float* a, std::int64_t stride, const float* panel, std::int64_t depth,
+                        float* tile, const AdamTile& before, const AdamTile& next,
+                        const AdamArguments& adam) {
+    multiply_between<false, vectors, rows>(a, stride, panel, depth, tile,
+                                           AdamRows{before, next, adam});
+}
+
 } // namespace
 
+// One entry for every height of a tile, and of those one list for every width.
 #if defined(__AVX512F__)
-#define PATCHFORGE_TILES_OF_ROW(by_rows, vectors)                                                  \
+#define PATCHFORGE_HEIGHTS(function, ...)                                                          \
     {                                                                                              \
-        multiply_tile<by_rows, vectors, 1>, multiply_tile<by_rows, vectors, 2>,                    \
-            multiply_tile<by_rows, vectors, 3>, multiply_tile<by_rows, vectors, 4>,                \
-            multiply_tile<by_rows, vectors, 5>, multiply_tile<by_rows, vectors, 6>,                \
-            multiply_tile<by_rows, vectors, 7>, multiply_tile<by_rows, vectors, 8>                 \
+        function<__VA_ARGS__, 1>, function<__VA_ARGS__, 2>, function<__VA_ARGS__, 3>,              \
+            function<__VA_ARGS__, 4>, function<__VA_ARGS__, 5>, function<__VA_ARGS__, 6>,          \
+            function<__VA_ARGS__, 7>, function<__VA_ARGS__, 8>                                     \
     }
 #else
-#define PATCHFORGE_TILES_OF_ROW(by_rows, vectors)                                                  \
+#define PATCHFORGE_HEIGHTS(function, ...)                                                          \
     {                                                                                              \
-        multiply_tile<by_rows, vectors, 1>, multiply_tile<by_rows, vectors, 2>,                    \
-            multiply_tile<by_rows, vectors, 3>, multiply_tile<by_rows, vectors, 4>                 \
+        function<__VA_ARGS__, 1>, function<__VA_ARGS__, 2>, function<__VA_ARGS__, 3>,              \
+            function<__VA_ARGS__, 4>                                                               \
     }
 #endif
 
+const TileFunction multiply_rows[tile_vectors][tile_rows] = {
+    PATCHFORGE_HEIGHTS(multiply_tile, true, 1),
+    PATCHFORGE_HEIGHTS(multiply_tile, true, 2),
 #if defined(__AVX2__)
-#define PATCHFORGE_TILES(by_rows)                                                                  \
-    {                                                                                              \
-        PATCHFORGE_TILES_OF_ROW(by_rows, 1), PATCHFORGE_TILES_OF_ROW(by_rows, 2),                  \
-            PATCHFORGE_TILES_OF_ROW(by_rows, 3)                                                    \
-    }
-#else
-#define PATCHFORGE_TILES(by_rows)                                                                  \
-    { PATCHFORGE_TILES_OF_ROW(by_rows, 1), PATCHFORGE_TILES_OF_ROW(by_rows, 2) }
+    PATCHFORGE_HEIGHTS(multiply_tile, true, 3),
 #endif
-
-const TileFunction multiply_rows[tile_vectors][tile_rows] = PATCHFORGE_TILES(true);
-const TileFunction multiply_columns[tile_vectors][tile_rows] = PATCHFORGE_TILES(false);
+};
+const TileFunction multiply_columns[tile_vectors][tile_rows] = {
+    PATCHFORGE_HEIGHTS(multiply_tile, false, 1),
+    PATCHFORGE_HEIGHTS(multiply_tile, false, 2),
+#if defined(__AVX2__)
+    PATCHFORGE_HEIGHTS(multiply_tile, false, 3),
+#endif
+};
+const AdamTileFunction multiply_columns_adam[tile_vectors][tile_rows] = {
+    PATCHFORGE_HEIGHTS(multiply_adam_tile, 1),
+    PATCHFORGE_HEIGHTS(multiply_adam_tile, 2),
+#if defined(__AVX2__)
+    PATCHFORGE_HEIGHTS(multiply_adam_tile, 3),
+#endif
+};
 
 } // namespace patchforge::PATCHFORGE_ISA
