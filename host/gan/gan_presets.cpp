@@ -5,9 +5,10 @@ namespace patchforge {
 namespace {
 
 // Fakes of tissue: what each setting is for is said in docs/gan.md.
-Preset tissue(const char* name) {
+Preset tissue(const char* name, const char* network, const char* n_critic) {
     return {name,
-            {{"network", "tissue"},
+            {{"network", network},
+             {"n_critic", n_critic},
              {"batch_size", "16"},
              {"steps", "4000"},
              {"loss", "hinge"},
@@ -35,9 +36,9 @@ std::vector<Preset> make_presets() {
     return {{"default", {}},
             light("mnist", "4000"),
             light("cifar10", "4000"),
-            tissue("idc"),
+            tissue("idc", "tissue-multiscale", "2"),
             light("light", "2000"),
-            tissue("tissue"),
+            tissue("tissue", "tissue", "1"),
             // Multilayer perceptrons that see pictures through their leading principal components;
             // a penalised critic with two steps to the generator's one.
             {"components",

@@ -130,6 +130,22 @@ GanTexts tissue(Extent pictures, std::int64_t latent_dim) {
     return texts;
 }
 
+// The same with a third head that judges means of 2 x 2 pixels: in pictures of half the size nothing but
+// arrangement is left, which the other two pass over for texture. Several scales: Wang et al. 2018
+// (arXiv:1711.11585).
+GanTexts tissue_multiscale(Extent pictures, std::int64_t latent_dim) {
+    GanTexts texts = tissue(pictures, latent_dim);
+    const std::string whole =
+        fmt::format("{}; conv {}>16 k3 p1 ", pictures.text(), pictures.channels);
+    texts.discriminator = fmt::format(
+        "{}; pool average k2; conv {}>32 k3 p1 spectral leaky_relu; conv 32>64 k3 s2 p1 "
+        "spectral leaky_relu; conv 64>128 k3 s2 p1 spectral leaky_relu; conv 128>1 k1 "
+        "spectral head; conv {}>16 k3 p1 from=input {}",
+        pictures.text(), pictures.channels, pictures.channels,
+        texts.discriminator.substr(whole.size()));
+    return texts;
+}
+
 // Radford et al. 2016 with transposed convolutions, at any side: each doubling gives one line less where
 // the next size is odd.
 GanTexts dcgan(Extent pictures, std::int64_t latent_dim, int width) {
@@ -214,11 +230,17 @@ std::string with_projection(const std::string& text, const std::string& name, Ex
     Extent seen = pictures;
     seen.channels += static_cast<int>(classes);
     const std::size_t behind_pictures = pictures.text().size();
+    std::string judging = text.substr(behind_pictures, head - behind_pictures);
+    const char* name_of_pixels = "";
+    if (const std::size_t at = judging.find(" from=input"); at != std::string::npos) {
+        judging.replace(at, std::string(" from=input").size(), " from=pixels");
+        name_of_pixels = " as=pixels";
+    }
     return fmt::format(
-        "{}; channels 0 {}{} as=features{} as=judged; channels {} {} from=input; pool global; "
+        "{}; channels 0 {}{}{} as=features{} as=judged; channels {} {} from=input; pool global; "
         "linear {}>{} nobias{} as=class; dot class from=features; add judged",
-        seen.text(), pictures.channels, text.substr(behind_pictures, head - behind_pictures),
-        text.substr(head), pictures.channels, classes, classes, features,
+        seen.text(), pictures.channels, name_of_pixels, judging, text.substr(head),
+        pictures.channels, classes, classes, features,
         spectral ? " spectral"
                  : fmt::format(" init={:.4f}", 1 / std::sqrt(static_cast<double>(features))));
 }
@@ -229,6 +251,7 @@ struct NamedGan {
 };
 constexpr NamedGan gans[] = {
     {"tissue", tissue},
+    {"tissue-multiscale", tissue_multiscale},
     {"light", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 16); }},
     {"light-32", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 32); }},
     {"light-64", [](Extent pictures, std::int64_t codes) { return light(pictures, codes, 64); }},

@@ -235,6 +235,12 @@ TEST(GanShapes, NamedNetworksFitEverySide) {
     EXPECT_EQ(tissue.generator.parameter_count(), 283673);
     EXPECT_EQ(tissue.discriminator.parameter_count(), 251874);
     EXPECT_EQ(tissue.discriminator.heads().size(), 2u);
+    options.network = "tissue-multiscale";
+    const GanShapes multiscale = gan_shapes(options, {3, 50, 50}, 0, 0, 0);
+    EXPECT_EQ(multiscale.generator.parameter_count(), 283673);
+    // The third head's convolutions: 3>32, 32>64, 64>128, 128>1, with biases.
+    EXPECT_EQ(multiscale.discriminator.parameter_count(), 251874 + 896 + 18496 + 73856 + 129);
+    EXPECT_EQ(multiscale.discriminator.heads().size(), 3u);
     options.network = "dcgan-64";
     const GanShapes dcgan = gan_shapes(options, {3, 50, 50}, 0, 0, 0);
     EXPECT_EQ(dcgan.generator.parameter_count(), 2077568);

@@ -197,7 +197,7 @@ TEST_P(NamedTraceMemory, NamedNetworks) {
     for (const char* name : {"cnn", "resnet", "vgg"}) {
         check(classifier_text(name, in, 2), 0.85, 0.7);
     }
-    for (const char* name : {"dcgan", "light", "tissue", "resnet"}) {
+    for (const char* name : {"dcgan", "light", "tissue", "tissue-multiscale", "resnet"}) {
         const GanTexts texts = gan_texts(name, in, 12);
         check(texts.generator);
         check(texts.discriminator);
