@@ -30,9 +30,10 @@ constexpr std::uint64_t order_of_history = 0xc2b2ae3d27d4eb4f;
 
 RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
                              const PatchRows& drawings, const PatchRows& real,
-                             const Sharding& sharding, const ClassifierModel* classifier)
+                             const Sharding& sharding,
+                             const std::vector<const ClassifierModel*>& classifiers)
     : TranslationTrainer(backend, options, drawings, Placement::resident, sharding,
-                         names(classifier != nullptr), true, options.refiner_steps),
+                         names(!classifiers.empty()), true, options.refiner_steps),
       extent_{drawings.channels, drawings.height, drawings.width},
       real_(backend, real,
             {options.batch_size, true, 1, options.seed ^ order_of_real, Placement::resident,
@@ -40,7 +41,8 @@ RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
             iterations_.device_step()),
       refiner_(&add_player("generator", translation_generator(options, extent_, extent_.channels),
                            false, options.refiner_steps)),
-      discriminator_(&add_player("discriminator", patch_discriminator(options, extent_), false)),
+      discriminator_(&add_player("discriminator", patch_discriminator(options, extent_), false, 1,
+                                 options.learning_rate_d)),
       pass_(std::make_unique<Trace>(refiner_->network, batch_)),
       judged_(std::make_unique<Trace>(discriminator_->network, 2 * batch_)),
       seen_(backend, 2 * batch_ * extent_.size()), rows_(backend, batch_),
@@ -54,8 +56,11 @@ RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
     for (DeviceArray<float>* one : {&drawn_, &given_, &made_, &d_made_}) {
         *one = DeviceArray<float>(backend, batch_ * extent_.size());
     }
-    if (classifier) {
-        called_ = std::make_unique<WhiteBoxVictim>(std::vector{classifier}, batch_);
+    if (discriminator_->network.shape().heads().size() > 1) {
+        head_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
+    }
+    if (!classifiers.empty()) {
+        called_ = std::make_unique<WhiteBoxVictim>(classifiers, batch_);
         for (DeviceArray<float>* one : {&unit_, &d_unit_}) {
             *one = DeviceArray<float>(backend, batch_ * extent_.size());
         }
@@ -84,8 +89,11 @@ void RefineTrainer::make(std::int64_t draw, int slot) {
     }
     augment(batch_of(given_), batch_of(drawn_), extent_, static_cast<std::uint32_t>(draw),
             draws_of_augmentation());
-    pass_->forward(batch_of(given_), {true, options_.seed, 0, iterations_.row_count(), 1},
-                   batch_of(made_));
+    DropoutSource training{true, options_.seed, 0, iterations_.row_count(), 1};
+    training.picture_seed = options_.seed;
+    training.picture = iterations_.count(options_.refiner_steps * options_.batch_size,
+                                         draw * options_.batch_size + iterations_.shard().first);
+    pass_->forward(batch_of(given_), training, batch_of(made_));
 }
 
 void RefineTrainer::make_all(std::int64_t batch, int slot) {
@@ -131,10 +139,12 @@ void RefineTrainer::discriminator_step(std::int64_t batch, int slot) {
         const Matrix<float> its = shown.row_range(iterations_.shard().first, rows);
         backend_.copy(seen.row_range(rows, rows).data, its.data,
                       static_cast<std::size_t>(its.size()) * sizeof(float));
-        const Matrix<float> logit =
-            judged_->forward(seen, {true, options_.seed, 0, iterations_.row_count(), 2});
-        discriminator_loss(judged_->output_gradient(),
-                           iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), logit);
+        judged_->forward(seen, {true, options_.seed, 0, iterations_.row_count(), 2});
+        for_each_head(iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), 2,
+                      [&](int head, Vector<float> metrics) {
+                          discriminator_loss(judged_->gradient(head), metrics,
+                                             judged_->output(head));
+                      });
         return ShardPass{judged_.get()};
     });
 }
@@ -147,11 +157,12 @@ void RefineTrainer::refiner_step(std::int64_t draw, std::int64_t batch, bool mak
         }
         const Matrix<float> given = batch_of(given_), made = batch_of(made_),
                             d_made = batch_of(d_made_);
-        const Matrix<float> logit =
-            judged_->forward(made, {true, options_.seed, 0, iterations_.row_count(), 1});
-        generator_loss(judged_->output_gradient(),
-                       iterations_.metrics(metrics_of_r, GeneratorMetrics::count), logit,
-                       options_.lambda_adversarial);
+        judged_->forward(made, {true, options_.seed, 0, iterations_.row_count(), 1});
+        for_each_head(iterations_.metrics(metrics_of_r, GeneratorMetrics::count), 1,
+                      [&](int head, Vector<float> metrics) {
+                          generator_loss(judged_->gradient(head), metrics, judged_->output(head),
+                                         options_.lambda_adversarial);
+                      });
         judged_->backward_input(d_made);
         l1_term(d_made, iterations_.metrics(change_metric), made, given, options_.lambda_l1, rows_);
         if (called_) {
@@ -161,6 +172,20 @@ void RefineTrainer::refiner_step(std::int64_t draw, std::int64_t batch, bool mak
                                      pass_->epilogue(refiner_->network.layer_count() - 1));
         return ShardPass{pass_.get()};
     });
+}
+
+// A head's loss is the mean over its map, D's and R's the sum of the heads. The first `losses` of the metrics are
+// losses, the others those of the last head.
+void RefineTrainer::for_each_head(Vector<float> all, std::int64_t losses,
+                                  const std::function<void(int, Vector<float>)>& judge) {
+    const std::vector<int> heads = discriminator_->network.shape().heads();
+    judge(heads.back(), all);
+    for (std::size_t i = 0; i + 1 < heads.size(); ++i) {
+        const Vector<float> own = head_metrics_.view().part(0, all.size);
+        judge(heads[i], own);
+        const Vector<float> sum = all.part(0, losses);
+        backend_.weighted_sum(sum, sum, 1, own.part(0, losses), 1, {}, 0);
+    }
 }
 
 void RefineTrainer::label_term(Matrix<float> d_made, Matrix<const float> made) {

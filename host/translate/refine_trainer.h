@@ -19,6 +19,7 @@
 // painted over, while colours that the classifier does not read may move.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "host/attack/victim.h"
@@ -30,11 +31,10 @@ namespace patchforge {
 class RefineTrainer : public TranslationTrainer {
   public:
     // Pictures of one size, at least a batch of each; they lie on the device. options must be valid.
-    // `classifier`: of the drawings' labels, [0, 1] pixels of their size; null without --classifier.
-    // It must outlive this.
+    // `classifiers`: of the drawings' labels, [0, 1] pixels of their size; they must outlive this.
     RefineTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& drawings,
                   const PatchRows& real, const Sharding& sharding = {},
-                  const ClassifierModel* classifier = nullptr);
+                  const std::vector<const ClassifierModel*>& classifiers = {});
 
     // What D was last shown, [2 B, P]: real pictures, made ones, earlier ones.
     std::vector<float> shown() const;
@@ -57,6 +57,9 @@ class RefineTrainer : public TranslationTrainer {
     void refiner_step(std::int64_t draw, std::int64_t batch, bool makes, int slot);
     // Adds the gradient of the label's term by y.
     void label_term(Matrix<float> d_made, Matrix<const float> made);
+    // Calls `judge` for each head of D with where its metrics go, and adds up the losses among them.
+    void for_each_head(Vector<float> all, std::int64_t losses,
+                       const std::function<void(int head, Vector<float> metrics)>& judge);
     // Half a batch of the history.
     void recall(Matrix<float> earlier);
 
@@ -71,6 +74,7 @@ class RefineTrainer : public TranslationTrainer {
     DeviceArray<float> made_;                // [B, P]
     DeviceArray<float> d_made_;              // [B, P]
     DeviceArray<float> seen_;                // [2 B, P]
+    DeviceArray<float> head_metrics_;        // empty: D has one head
     DeviceArray<float> rows_;                // [B]
     std::unique_ptr<WhiteBoxVictim> called_; // the classifier; null: none
     DeviceArray<float> unit_, d_unit_;       // [B, P], of pictures in [0, 1]

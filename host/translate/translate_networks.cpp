@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <stdexcept>
 
 #include "data/cubic.h"
@@ -135,6 +136,70 @@ std::string refiner(const TranslateOptions& options, Extent in, int out_channels
     return text + fmt::format("; conv {}>{} k1; add input", c, out_channels);
 }
 
+// The same task at four sizes: what is coarse is changed where it is coarse. Every size adds its colours to those
+// of the coarser ones, and all of them to the drawing, so that it begins as the identity, too. Noise at every size
+// stands for what a drawing does not say. Instead of normalisation, which would hide the stain, weights begin so
+// that values keep their size; mirrored lines around the picture keep a frame away that D would find.
+std::string refiner_scales(const TranslateOptions& options, Extent in, int out_channels) {
+    constexpr int around = 3, halvings = 3; // 50 is 56 then
+    if (std::min(in.height, in.width) <= around) {
+        refuse(options, in, "are too small for this network; use larger ones");
+    }
+    const std::vector<Extent> sizes =
+        halved(options, {in.channels, in.height + 2 * around, in.width + 2 * around}, halvings);
+    const auto doubles = [&](const char* layer,
+                             int to) { // drops a line where the larger size is odd
+        return layer +
+               std::string(sizes[static_cast<std::size_t>(to)].height % 2 == 1 ? " crop" : "");
+    };
+    const auto begins = [](int channels) { // He et al. 2015 for 3x3 kernels and a slope of 0.2
+        return fmt::format("init={:.4f}", std::sqrt(2 / (1.04 * 9 * channels)));
+    };
+    const int c = options.width, widths[] = {c, 2 * c, 4 * c, 4 * c};
+    std::string text = fmt::format("{}; reflect {}; conv {}>{} k3 p1 {} leaky_relu as=down0",
+                                   in.text(), around, in.channels, c, begins(in.channels));
+    for (int i = 0; i < halvings; ++i) {
+        text += fmt::format("; conv {}>{} k3 s2 p1 {} leaky_relu as=down{}", widths[i],
+                            widths[i + 1], begins(widths[i]), i + 1);
+    }
+    text += fmt::format("; conv {0}>{0} k3 p1 {1}; noise 0.1 leaky_relu as=up3", widths[3],
+                        begins(widths[3]));
+    for (int i = halvings - 1; i >= 0; --i) {
+        text += fmt::format(
+            "; {} from=up{} {}; add down{}; noise 0.1 leaky_relu as=up{}",
+            doubles(fmt::format("upsampled {}>{}", widths[i + 1], widths[i]).c_str(), i), i + 1,
+            begins(widths[i + 1]), i, i);
+        text += i > 0 ? fmt::format("; conv {}>{} k1", widths[i], out_channels)
+                      : fmt::format("; conv {0}>{0} k3 p1 {1}; noise 0.1 leaky_relu; conv {0}>{2} "
+                                    "k3 p1",
+                                    c, begins(c), out_channels);
+        text += i + 1 < halvings ? fmt::format("; add colours{}", i + 1) : "";
+        text += i > 0 ? fmt::format("; {} as=colours{}", doubles("bilinear", i - 1), i) : "";
+    }
+    return text + fmt::format("; crop {}x{}; add input", in.height, in.width);
+}
+
+// Texture is judged place by place at full size, all else of means of 2x2 pixels: place by place, and as a whole
+// beside others of the batch. Without the second half, which single pixels cannot distract, a refiner learns
+// texture and little else.
+std::string two_scales(const TranslateOptions& options, Extent in) {
+    const int w = options.width_d;
+    Extent whole{8 * w, in.height / 2, in.width / 2};
+    for (int i = 0; i < 3; ++i) {
+        whole = {whole.channels, half(whole.height), half(whole.width)};
+    }
+    if (std::min(in.height, in.width) < 4) {
+        refuse(options, in, "are too small for --discriminator two-scales; use patches");
+    }
+    return fmt::format(
+        "{0}; conv {1}>{2} k3 p1 leaky_relu; conv {2}>{3} k4 s2 p1 leaky_relu; conv {3}>{4} k3 s2 "
+        "p1 leaky_relu; conv {4}>1 k1 head; pool average k2 from=input; conv {1}>{3} k3 p1 "
+        "leaky_relu; conv {3}>{4} k3 s2 p1 leaky_relu as=pieces; conv {4}>1 k1 head; conv {4}>{5} "
+        "k3 "
+        "s2 p1 from=pieces leaky_relu; deviation 4; conv {6}>{5} k3 s2 p1 leaky_relu; linear {7}>1",
+        in.text(), in.channels, w, 2 * w, 4 * w, 8 * w, 8 * w + 1, whole.size());
+}
+
 // The four 5x5 kernels that enlarge by two with Keys' kernel, a = -0.75, at the phases of a shuffle.
 std::vector<float> bicubic_kernels(int channels) {
     const auto taps = cubic_taps(9, 18, torch_cubic);
@@ -168,12 +233,17 @@ NetworkShape translation_generator(const TranslateOptions& options, Extent in, i
         return network_shape_from_description(unet(options, in, out_channels));
     case GeneratorKind::refiner:
         return network_shape_from_description(refiner(options, in, out_channels));
+    case GeneratorKind::refiner_scales:
+        return network_shape_from_description(refiner_scales(options, in, out_channels));
     default:
         return network_shape_from_description(resnet(options, in, out_channels));
     }
 }
 
 NetworkShape patch_discriminator(const TranslateOptions& options, Extent in) {
+    if (options.discriminator == Judging::two_scales) {
+        return network_shape_from_description(two_scales(options, in));
+    }
     // Instance normalisation would hide a picture's stain, which is half of what drawings lack.
     const char* const within = options.mode == TranslationMode::refine ? "" : normalised;
     std::string text =
@@ -216,7 +286,8 @@ void initialise_translation(Network& network, const TranslateOptions& options,
             if (layer.bias) {
                 backend.fill(network.bias(l), 0);
             }
-        } else if (refines && number == 0 && l + 2 == network.layer_count()) { // before `add input`
+        } else if (refines && number == 0 && layer.out().channels == network.shape().in.channels) {
+            // What gives colours.
             backend.fill(weight, 0);
             backend.fill(network.bias(l), 0);
         }

@@ -87,15 +87,15 @@ void describe(Options& options, TranslateOptions& o) {
                    "of the choice of patients, whatever --seed is");
 
     options.group("Network");
-    options.choice<GeneratorKind>(
-        "generator", o.generator,
-        {{"edsr", GeneratorKind::edsr},
-         {"unet", GeneratorKind::unet},
-         {"resnet", GeneratorKind::resnet},
-         {"resnet-small", GeneratorKind::resnet_small},
-         {"refiner", GeneratorKind::refiner}},
-        "network that makes pictures; edsr is super-resolution's, refiner "
-        "that of --mode refine");
+    options.choice<GeneratorKind>("generator", o.generator,
+                                  {{"edsr", GeneratorKind::edsr},
+                                   {"unet", GeneratorKind::unet},
+                                   {"resnet", GeneratorKind::resnet},
+                                   {"resnet-small", GeneratorKind::resnet_small},
+                                   {"refiner", GeneratorKind::refiner},
+                                   {"refiner-scales", GeneratorKind::refiner_scales}},
+                                  "network that makes pictures; edsr is super-resolution's, the "
+                                  "refiners those of --mode refine");
     options.number("width", o.width, {1, 1024}, "channels of its first layer");
     options.number("blocks", o.blocks, {1, 64},
                    "its residual blocks (edsr, the resnets, the refiner)");
@@ -103,6 +103,10 @@ void describe(Options& options, TranslateOptions& o) {
     options.number("width_d", o.width_d, {1, 1024}, "channels of the discriminator's first layer");
     options.number("layers_d", o.layers_d, {1, 3},
                    "its size: each answer sees 16, 34 or 70 pixels a side");
+    options.choice<Judging>(
+        "discriminator", o.discriminator,
+        {{"patches", Judging::patches}, {"two-scales", Judging::two_scales}},
+        "refine: a PatchGAN, or texture place by place beside means of 2x2 pixels as a whole");
 
     options.group("Training");
     options.choice<bool>("gan_mode", o.least_squares, {{"bce", false}, {"lsgan", true}},
@@ -118,8 +122,8 @@ void describe(Options& options, TranslateOptions& o) {
                    "fakes kept, which the discriminators of a cycle are shown half the time (0: "
                    "none); refine: half of every batch of fakes comes from them");
     options
-        .text("classifier", o.classifier, "FOLDER|FILE",
-              "refine: a classifier of the drawings' classes, which is to call refined ones what "
+        .list("classifier", o.classifier, "FOLDER|FILE,...",
+              "refine: classifiers of the drawings' classes, which are to call refined ones what "
               "they were drawn as")
         .changeable(); // its hash may not
     options
@@ -138,6 +142,8 @@ void describe(Options& options, TranslateOptions& o) {
     options.only_one_of({"steps", "epochs"});
     options.number("batch_size", o.batch_size, {1, 65536}, "pictures a batch");
     options.number("lr", o.learning_rate, {1e-12, 1}, "learning rate of all networks");
+    options.number("lr_d", o.learning_rate_d, {0, 1},
+                   "refine: that of the discriminator (0: --lr)");
     describe_adam(options, o.beta1, o.beta2, o.adam_epsilon);
     describe_rates(options, o.rates);
     options.choice<bool>("augment", o.flips, {{"none", false}, {"flips", true}},
@@ -160,10 +166,13 @@ void TranslateOptions::validate() const {
            enlarges ? "--generator: --mode super-resolution enlarges, which edsr alone does"
                     : "--generator edsr: enlarges; use unet, resnet or resnet-small");
     const bool refines = mode == TranslationMode::refine;
-    refuse(refines != (generator == GeneratorKind::refiner),
+    refuse(refines !=
+               (generator == GeneratorKind::refiner || generator == GeneratorKind::refiner_scales),
            refines ? "--generator: --mode refine begins with drawings as they are, which refiner "
-                     "alone does"
-                   : "--generator refiner: belongs to --mode refine; use another");
+                     "and refiner-scales alone do"
+                   : "--generator: the refiners belong to --mode refine; use another");
+    refuse(!refines && (discriminator != Judging::patches || learning_rate_d > 0),
+           "--discriminator, --lr-d: belong to --mode refine; leave them out");
     refuse(!refines && !classifier.empty(), "--classifier: belongs to --mode refine; leave it out");
     refuse(refines && target.empty(),
            "--target: --mode refine needs real pictures to make those of --data look like; name "
@@ -214,7 +223,17 @@ const std::vector<Preset>& translate_presets() {
           {"batch_size", "1"},
           {"decay_epoch", "99"},
           {"epochs", "200"}}},
-        {"refine", {{"mode", "refine"}}}};
+        // The refiner slowly, so that its discriminator keeps up with it; classifiers hold the label.
+        {"refine",
+         {{"mode", "refine"},
+          {"generator", "refiner-scales"},
+          {"discriminator", "two-scales"},
+          {"steps", "3000"},
+          {"lr", "3e-4"},
+          {"lr_d", "1e-3"},
+          {"decay_after", "0.5"},
+          {"lambda_l1", "0.05"},
+          {"lambda_label", "5"}}}};
     return presets;
 }
 

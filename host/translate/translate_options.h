@@ -20,7 +20,10 @@ enum class TranslationMode { super_resolution, paired, cycle, refine };
 enum class PairSource { stain, edges, low_resolution };
 
 // docs/translate.md draws them.
-enum class GeneratorKind { edsr, unet, resnet, resnet_small, refiner };
+enum class GeneratorKind { edsr, unet, resnet, resnet_small, refiner, refiner_scales };
+
+// What a refiner plays against: a PatchGAN, or one that also sees the whole picture at half its size.
+enum class Judging { patches, two_scales };
 
 struct TranslateOptions {
     TranslationMode mode = TranslationMode::super_resolution;
@@ -41,6 +44,7 @@ struct TranslateOptions {
     double dropout = 0;
     int width_d = 16;
     int layers_d = 2; // of a PatchGAN: its answers see 16, 34 or 70 pixels a side
+    Judging discriminator = Judging::patches;
 
     // The losses.
     bool least_squares = false; // instead of cross-entropy
@@ -49,15 +53,16 @@ struct TranslateOptions {
     double lambda_cycle = 10;
     double lambda_identity = 0.5; // times lambda_cycle
     std::int64_t pool = 50;       // fakes kept for the discriminators of a cycle and of refinement
-    std::string classifier{}; // of the drawings' classes, which refinement then keeps; empty: none
-    double lambda_label = 1;  // of the cross-entropy of their class by it
-    std::int64_t refiner_steps = 1; // of the refiner to each of its discriminator
+    std::vector<std::string> classifier{}; // of the drawings' classes, which refinement then keeps
+    double lambda_label = 1;               // of the cross-entropy of their class by it
+    std::int64_t refiner_steps = 1;        // of the refiner to each of its discriminator
 
     // The optimiser.
     std::int64_t steps = 2000;
     std::int64_t epochs = 0; // instead of steps, where above 0
     std::int64_t batch_size = 16;
     double learning_rate = 1e-3;
+    double learning_rate_d = 0; // of refinement's discriminator; 0: that of all
     double beta1 = 0.9;
     double beta2 = 0.999;
     double adam_epsilon = 1e-8;

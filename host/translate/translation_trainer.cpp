@@ -29,14 +29,15 @@ TranslationTrainer::TranslationTrainer(Backend& backend, const TranslateOptions&
 
 TranslationTrainer::Player& TranslationTrainer::add_player(const std::string& name,
                                                            NetworkShape shape, bool adds_terms,
-                                                           std::int64_t steps) {
+                                                           std::int64_t steps, double rate) {
     const auto number = static_cast<std::uint32_t>(players_.size());
-    Player& player = players_.emplace_back(name, backend_, std::move(shape),
-                                           OptimiserOptions{.learning_rate = options_.learning_rate,
-                                                            .beta1 = options_.beta1,
-                                                            .beta2 = options_.beta2,
-                                                            .epsilon = options_.adam_epsilon},
-                                           adds_terms);
+    Player& player = players_.emplace_back(
+        name, backend_, std::move(shape),
+        OptimiserOptions{.learning_rate = rate > 0 ? rate : options_.learning_rate,
+                         .beta1 = options_.beta1,
+                         .beta2 = options_.beta2,
+                         .epsilon = options_.adam_epsilon},
+        adds_terms);
     initialise_translation(player.network, options_, number);
     const auto each = static_cast<std::uint64_t>(steps);
     player.optimiser.schedule_rate(

@@ -53,9 +53,9 @@ class TranslationTrainer {
                        std::vector<std::string> metric_names, bool drop_last,
                        std::int64_t draws_per_iteration = 1);
     // Initialised as the next network. The optimiser will be given terms if it `adds_terms`, and takes
-    // `steps` steps an iteration.
+    // `steps` steps an iteration. A `rate` of 0: that of the options.
     Player& add_player(const std::string& name, NetworkShape shape, bool adds_terms,
-                       std::int64_t steps = 1);
+                       std::int64_t steps = 1, double rate = 0);
     // When all players are there: their optimisers sum over shards, if batches are cut.
     void sum_over_shards();
     // State beside weights and moments, in checkpoints by this name.

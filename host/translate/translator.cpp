@@ -62,7 +62,10 @@ std::vector<float> Translator::translate(const std::vector<float>& pictures, Ext
     for (std::int64_t first = 0; first < count; first += batch) {
         const std::int64_t rows = std::min(batch, count - first);
         sized.in.upload(pictures.data() + first * inputs, rows * inputs);
-        const Matrix<float> out = sized.pass.forward(sized.in.matrix(rows, inputs));
+        DropoutSource evaluation; // every picture has noise of its own
+        evaluation.picture_seed = options_.seed;
+        evaluation.picture = {nullptr, 1, static_cast<std::uint32_t>(first)};
+        const Matrix<float> out = sized.pass.forward(sized.in.matrix(rows, inputs), evaluation);
         backend_.download(made.data() + first * outputs, out.data,
                           static_cast<std::size_t>(out.size()) * sizeof(float));
     }

@@ -82,16 +82,24 @@ LayerPointer parse_reflection(LayerWords& words) {
 LayerPointer parse_crop(LayerWords& words) {
     Resample rule;
     rule.in = words.in[0];
-    const int side = lines(words);
-    if (side > rule.in.height || side > rule.in.width) {
+    Extent kept;
+    if (!words.words.empty() && read_extent("1x" + words.words.front(), kept)) {
+        words.words.pop_front();
+    } else {
+        kept.height = kept.width = lines(words);
+    }
+    if (kept.height > rule.in.height || kept.width > rule.in.width) {
         throw std::invalid_argument("it is larger than what comes in, " + rule.in.text());
     }
-    const int down = rule.in.height - side, across = rule.in.width - side;
+    const int down = rule.in.height - kept.height, across = rule.in.width - kept.width;
     rule.top = -(down / 2);
     rule.bottom = -(down - down / 2);
     rule.left = -(across / 2);
     rule.right = -(across - across / 2);
-    return std::make_shared<Resampling>(rule, fmt::format("crop {}", side));
+    const std::string size = kept.height == kept.width
+                                 ? std::to_string(kept.height)
+                                 : fmt::format("{}x{}", kept.height, kept.width);
+    return std::make_shared<Resampling>(rule, "crop " + size);
 }
 
 LayerPointer parse_shuffle(LayerWords& words) {

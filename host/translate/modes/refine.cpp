@@ -60,26 +60,36 @@ std::vector<std::uint8_t> halved_bytes(const std::vector<Image>& pictures) {
     return bytes;
 }
 
-// null: none is asked for.
-std::unique_ptr<ClassifierModel> classifier_of(Backend& backend, const TranslateOptions& options,
-                                               const PackedSet& drawings) {
-    if (options.classifier.empty()) {
-        return nullptr;
-    }
-    auto classifier = ClassifierModel::load(backend, options.classifier);
-    const std::int64_t pixels =
-        std::int64_t{drawings.channels()} * drawings.height() * drawings.width();
+using Classifiers = std::vector<std::unique_ptr<ClassifierModel>>;
+
+Classifiers classifiers_of(Backend& backend, const TranslateOptions& options,
+                           const PackedSet& drawings) {
+    Classifiers classifiers;
+    const Extent extent{drawings.channels(), drawings.height(), drawings.width()};
     const auto names = drawings.class_names();
-    if (classifier->pixels() != pixels ||
-        !std::ranges::equal(classifier->format().class_names, names) ||
-        std::ranges::count(drawings.labels(), -1) > 0) {
-        throw std::invalid_argument(fmt::format(
-            "--classifier {}: knows {} of {} pixels, the drawings are {} of {} pixels, each with a "
-            "class; train one on them (train classifier --data ...)",
-            options.classifier, terminal_list(classifier->format().class_names),
-            classifier->pixels(), terminal_list(names), pixels));
+    for (const std::string& name : options.classifier) {
+        auto classifier = ClassifierModel::load(backend, name);
+        const ClassifierFormat& format = classifier->format();
+        const Extent known{format.channels, format.height, format.width};
+        if (!(known == extent) || !std::ranges::equal(format.class_names, names) ||
+            std::ranges::count(drawings.labels(), -1) > 0) {
+            throw std::invalid_argument(fmt::format(
+                "--classifier {}: knows {} in pictures of {}; the drawings are {}, of {}, and each "
+                "must have its class; train one on them (train classifier --data ...)",
+                name, terminal_list(format.class_names), known.text(), terminal_list(names),
+                extent.text()));
+        }
+        classifiers.push_back(std::move(classifier));
     }
-    return classifier;
+    return classifiers;
+}
+
+std::vector<const ClassifierModel*> pointers(const Classifiers& classifiers) {
+    std::vector<const ClassifierModel*> pointers;
+    for (const auto& classifier : classifiers) {
+        pointers.push_back(classifier.get());
+    }
+    return pointers;
 }
 
 std::string text_of(const ScoreInterval& score, const char* value = "{:.3f} [{:.3f}, {:.3f}]") {
@@ -91,8 +101,9 @@ class Refine final : public TranslationTask {
     Refine(Backend& backend, const TranslateSets& sets, const TranslateOptions& options,
            const Sharding& sharding)
         : backend_(backend), sets_(sets_of(sets, options)),
-          classifier_(classifier_of(backend, options, *sets.set)),
-          trainer_(backend, options, sets_.train, sets_.real_train, sharding, classifier_.get()) {}
+          classifiers_(classifiers_of(backend, options, *sets.set)),
+          trainer_(backend, options, sets_.train, sets_.real_train, sharding,
+                   pointers(classifiers_)) {}
 
     TranslationTrainer& trainer() override { return trainer_; }
     std::string about() const override {
@@ -101,9 +112,12 @@ class Refine final : public TranslationTask {
                            sets_.real_test.used(), sets_.how);
     }
     std::map<std::string, std::string> facts() const override {
-        return classifier_
-                   ? std::map<std::string, std::string>{{"classifier_hash", classifier_->hash()}}
-                   : std::map<std::string, std::string>{};
+        std::map<std::string, std::string> facts;
+        for (const auto& classifier : classifiers_) { // of one alone: its hash
+            std::string& hashes = facts["classifier_hash"];
+            hashes += (hashes.empty() ? "" : ",") + classifier->hash();
+        }
+        return facts;
     }
     std::vector<TranslationSheet> sheets() override;
     TranslationResults measure(TrainingRun& run) override;
@@ -121,7 +135,7 @@ class Refine final : public TranslationTask {
 
     Backend& backend_;
     Sets sets_;
-    std::unique_ptr<ClassifierModel> classifier_; // null: without --classifier
+    Classifiers classifiers_;
     RefineTrainer trainer_;
     std::vector<Image> drawn_, refined_; // held out, in measure()
 };

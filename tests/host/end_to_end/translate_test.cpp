@@ -1,4 +1,5 @@
 // `train translate` and `translate` as a user runs them.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -192,6 +193,56 @@ TEST(Translate, RefinesAFolderOfDrawings) {
         "patchforge-cpu", {"pack", folder / "refined", "--out", folder / "refined.pfs"});
     ASSERT_EQ(packed.status, 0) << packed.output;
     EXPECT_NE(packed.output.find("patients: 6"), std::string::npos) << packed.output;
+}
+
+// Classifiers of other classes, channels or sizes are refused by name, and nothing is begun.
+TEST(Translate, RefinesByClassifiersOfTheDrawingsAlone) {
+    const ScratchFolder folder("translate-classifier");
+    const std::string set = patches(folder, "32");
+    int number = 0;
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "tissue")) {
+        if (entry.path().extension() == ".png") {
+            const std::filesystem::path others(folder /
+                                               (number % 2 ? "others/fat" : "others/stroma"));
+            std::filesystem::create_directories(others);
+            std::filesystem::copy(entry.path(), others / fmt::format("{}.png", number++));
+        }
+    }
+    ASSERT_EQ(run_program("patchforge-cpu", {"tissue", folder / "small", "--patients", "6",
+                                             "--patches", "6", "--size", "24"})
+                  .status,
+              0);
+    const auto classifier = [&](const char* name, const std::string& data, const char* channels) {
+        const Outcome trained = run_program(
+            "patchforge-cpu",
+            {"train", "classifier", "--data", data, "--channels", channels, "--preset", "mlp",
+             "--hidden-dims", "4", "--epochs", "1", "--threads", "1", "--out", folder / name});
+        EXPECT_EQ(trained.status, 0) << trained.output;
+        return folder / name;
+    };
+    const std::string right = classifier("right", set, "3");
+    std::vector<std::string> arguments = training(set, folder / "run", "refine", "2");
+    arguments.insert(arguments.end(), {"--target", set, "--judges", "0", "--classifier"});
+    const auto refined_by = [&](const std::string& classifiers) {
+        std::vector<std::string> all = arguments;
+        all.push_back(classifiers);
+        return run_program("patchforge-cpu", all);
+    };
+    const std::map<std::string, std::string> wrong = {
+        {classifier("others-classes", folder / "others", "3"), "stroma"},
+        {classifier("grey", folder / "tissue", "1"), "1x32x32"},
+        {classifier("sizes", folder / "small", "3"), "3x24x24"}};
+    for (const auto& [name, what] : wrong) {
+        const Outcome refused = refined_by(right + "," + name);
+        EXPECT_EQ(refused.status, 2) << refused.output;
+        for (const std::string& said :
+             {"--classifier " + name + ":", what, std::string("3x32x32")}) {
+            EXPECT_NE(refused.output.find(said), std::string::npos) << said << refused.output;
+        }
+        EXPECT_FALSE(std::filesystem::exists(folder / "run"));
+    }
+    const Outcome trained = refined_by(right + "," + right);
+    EXPECT_EQ(trained.status, 0) << trained.output;
 }
 
 TEST(Translate, TakesTheNewestCheckpointByItsNumber) {

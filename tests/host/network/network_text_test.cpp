@@ -29,6 +29,7 @@ const std::vector<std::string> texts = {
     "conv 6>4 k4 s2 p1; concat half; conv 8>4 k1 as=a; conv 4>4 k1 as=b; add half from=a; add b",
     "16x1x1; conv 16>8 k1 relu; view 2x2x2; upsampled 2>3 crop; 27>2",
     "12x1x1; view 3x2x2; crop 1; concat input; 15>2",
+    "3x9x12; crop 7x10; 210>1",
     "64>3136 relu; view 64x7x7; transposed 64>32 k4 s2 p1 relu; upsampled 32>3 tanh",
 };
 

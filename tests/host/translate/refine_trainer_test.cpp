@@ -10,6 +10,7 @@
 
 #include "host/files/safetensors.h"
 #include "host/translate/translate_networks.h"
+#include "host/translate/translator.h"
 #include "tests/host/attack/attacked_models.h"
 #include "tests/host/train/random_patches.h"
 #include "tests/host/train/restored.h"
@@ -139,23 +140,76 @@ TEST(RefineNetworks, AnswersOfEveryPlaceMayHaveEitherSign) {
     EXPECT_EQ(shape.layers.back().out().channels, 1);
 }
 
+TranslateOptions scales_game() {
+    TranslateOptions options = small_game();
+    options.generator = GeneratorKind::refiner_scales;
+    options.discriminator = Judging::two_scales;
+    return options;
+}
+
 TEST(RefineNetworks, TakeEverySize) {
-    for (const int side : {50, 49, 48, 28, 32}) {
-        EXPECT_EQ(translation_generator(small_game(), {3, side, side}, 3).layers.back().out(),
-                  (Extent{3, side, side}));
+    for (const TranslateOptions& options : {small_game(), scales_game()}) {
+        for (const int side : {50, 49, 48, 28, 32, 11}) {
+            EXPECT_EQ(translation_generator(options, {3, side, side}, 3).layers.back().out(),
+                      (Extent{3, side, side}));
+            EXPECT_EQ(patch_discriminator(options, {3, side, side}).layers.back().out().channels,
+                      1);
+        }
+        EXPECT_EQ(translation_generator(options, {1, 32, 48}, 1).layers.back().out(),
+                  (Extent{1, 32, 48}));
+        EXPECT_EQ(patch_discriminator(options, {1, 31, 44}).in, (Extent{1, 31, 44}));
     }
-    EXPECT_EQ(translation_generator(small_game(), {1, 31, 44}, 1).layers.back().out(),
-              (Extent{1, 31, 44}));
+    EXPECT_EQ(patch_discriminator(scales_game(), {3, 50, 50}).heads().size(), 3u);
+    EXPECT_THROW(translation_generator(scales_game(), {3, 3, 3}, 3), std::invalid_argument);
+    EXPECT_THROW(patch_discriminator(scales_game(), {3, 3, 3}), std::invalid_argument);
 }
 
 TEST_P(RefineTrainerTest, BeginsAsTheIdentity) {
     const testing::RandomPatches patches(5, 6, 3, 9, 9);
+    for (TranslateOptions options : {small_game(), scales_game()}) {
+        RefineTrainer once(backend(), options, patches.rows, patches.rows);
+        EXPECT_EQ(once.run(1).front().front(), 0); // the first metric is the change of a pixel
+        options.refiner_steps = 2;
+        RefineTrainer twice(backend(), options, patches.rows, patches.rows);
+        EXPECT_GT(twice.run(1).front().front(), 0); // that of the second step
+    }
+}
+
+// Equal drawings differ when refined, and a whole run is the same each time.
+TEST_P(RefineTrainerTest, NoiseIsOfThePictureAndRepeatable) {
+    const testing::RandomPatches drawings(5, 5, 1, 12, 12);
+    TranslateOptions options = scales_game();
+    options.learning_rate = 0.05;
+    options.flips = false;
+    const auto refined = [&] {
+        RefineTrainer trainer(backend(), options, drawings.rows, drawings.rows);
+        trainer.run(1);
+        Translator translator(backend(), options, trainer.network("generator").weights());
+        std::vector<Image> pictures;
+        for (int i = 0; i < 17; ++i) { // more than are translated at once
+            pictures.push_back({12, 12, 1, {drawings.bytes.begin(), drawings.bytes.begin() + 144}});
+        }
+        return translator.translate(pictures);
+    };
+    const std::vector<Image> once = refined();
+    EXPECT_NE(once[0].pixels, once[1].pixels);
+    EXPECT_NE(once[0].pixels, once[16].pixels);
+    EXPECT_EQ(once[16].pixels, refined()[16].pixels);
+}
+
+TEST_P(RefineTrainerTest, TheDiscriminatorHasARateOfItsOwn) {
+    const testing::RandomPatches patches(5, 6, 1, 9, 9);
     TranslateOptions options = small_game();
-    RefineTrainer once(backend(), options, patches.rows, patches.rows);
-    EXPECT_EQ(once.run(1).front().front(), 0); // the first metric is the change of a pixel
-    options.refiner_steps = 2;
-    RefineTrainer twice(backend(), options, patches.rows, patches.rows);
-    EXPECT_GT(twice.run(1).front().front(), 0); // that of the second step
+    const auto weights = [&](const std::string& network) {
+        RefineTrainer trainer(backend(), options, patches.rows, patches.rows);
+        trainer.run(1);
+        return trainer.checkpoint().at(network + ".safetensors");
+    };
+    const auto as_all = weights("discriminator");
+    options.learning_rate_d = options.learning_rate;
+    EXPECT_EQ(weights("discriminator"), as_all);
+    options.learning_rate_d *= 2;
+    EXPECT_NE(weights("discriminator"), as_all);
 }
 
 // The weight is that of the mean change of a pixel: it holds small pictures and large ones alike.
@@ -202,7 +256,7 @@ TEST_P(RefineTrainerTest, AClassifierKeepsTheLabel) {
     options.steps = 30;
     const auto cross_entropy = [&](double weight) {
         options.lambda_label = weight;
-        RefineTrainer trainer(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+        RefineTrainer trainer(backend(), options, drawings.rows, real.rows, {}, {classifier.get()});
         EXPECT_EQ(trainer.metric_names().back(), "label");
         return trainer.run(30).back().back();
     };
@@ -211,27 +265,38 @@ TEST_P(RefineTrainerTest, AClassifierKeepsTheLabel) {
     EXPECT_LT(kept, 0.75 * left);
 }
 
-// The first iteration is one of drawings as they are: its label term is the classifier's cross-entropy of them.
+// The first iteration is one of drawings as they are: its label term is the cross-entropy of them by the mean
+// of the classifiers' logits.
 TEST_P(RefineTrainerTest, TheLabelTermBeginsAsThatOfDrawings) {
     const testing::RandomPatches drawings(1, 5, 3, 10, 10, 2), real(2, 7, 3, 10, 10);
-    const auto classifier = testing::random_model(backend(), testing::format_of(3, 10, 10, 2), 41);
+    const auto one = testing::random_model(backend(), testing::format_of(3, 10, 10, 2), 41);
+    const auto other = testing::random_model(backend(), testing::format_of(3, 10, 10, 2), 42);
     TranslateOptions options = small_game(); // the five drawings are a batch
     options.flips = false;
-    RefineTrainer trainer(backend(), options, drawings.rows, real.rows, {}, classifier.get());
-    const std::vector<float> logits = classifier->logits(drawings.bytes);
-    double expected = 0;
-    for (std::size_t i = 0; i < 5; ++i) {
-        const double right = logits[2 * i + static_cast<std::size_t>(drawings.labels[i])];
-        const double wrong = logits[2 * i + static_cast<std::size_t>(1 - drawings.labels[i])];
-        expected += std::log1p(std::exp(wrong - right)) / 5;
+    for (const std::vector<const ClassifierModel*>& asked :
+         {std::vector<const ClassifierModel*>{one.get()}, {one.get(), other.get()}}) {
+        RefineTrainer trainer(backend(), options, drawings.rows, real.rows, {}, asked);
+        double expected = 0;
+        std::vector<double> lead(5); // of the wrong class
+        for (const ClassifierModel* classifier : asked) {
+            const std::vector<float> logits = classifier->logits(drawings.bytes);
+            for (std::size_t i = 0; i < 5; ++i) {
+                const auto right = static_cast<std::size_t>(drawings.labels[i]);
+                lead[i] += (logits[2 * i + 1 - right] - logits[2 * i + right]) /
+                           static_cast<double>(asked.size());
+            }
+        }
+        for (const double wrong : lead) {
+            expected += std::log1p(std::exp(wrong)) / 5;
+        }
+        EXPECT_NEAR(trainer.run(1).front().back(), expected, 1e-5) << asked.size();
     }
-    EXPECT_NEAR(trainer.run(1).front().back(), expected, 1e-5);
 }
 
 TEST(RefineOptions, AClassifierBelongsToRefinement) {
     TranslateOptions options = small_game();
     options.target = "real";
-    options.classifier = "classifier";
+    options.classifier = {"classifier"};
     EXPECT_NO_THROW(options.validate());
     choose_mode(options, TranslationMode::cycle);
     EXPECT_THROW(options.validate(), std::invalid_argument);
@@ -241,11 +306,11 @@ TEST_P(RefineTrainerTest, ResumesWithAClassifier) {
     const testing::RandomPatches drawings(1, 11, 1, 8, 8, 2), real(2, 7, 1, 8, 8);
     const auto classifier = testing::random_model(backend(), testing::format_of(1, 8, 8, 2), 41);
     TranslateOptions options = small_game();
-    RefineTrainer whole(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+    RefineTrainer whole(backend(), options, drawings.rows, real.rows, {}, {classifier.get()});
     const auto metrics = whole.run(6);
-    RefineTrainer first(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+    RefineTrainer first(backend(), options, drawings.rows, real.rows, {}, {classifier.get()});
     first.run(2);
-    RefineTrainer second(backend(), options, drawings.rows, real.rows, {}, classifier.get());
+    RefineTrainer second(backend(), options, drawings.rows, real.rows, {}, {classifier.get()});
     testing::restore(second, first.checkpoint());
     EXPECT_EQ(second.run(4), std::vector(metrics.begin() + 2, metrics.end()));
     EXPECT_TRUE(second.checkpoint() == whole.checkpoint());
