@@ -24,11 +24,8 @@ PAGES = {
     ]),
     "refine": ("Drawings made to look real", [
         # Its settings were chosen on other patients (idc-test-b.txt), another seed and other judges.
-        ("Held by three classifiers", "classified",
-         "--preset refine --classifier runs/drawn-77,runs/drawn-78,runs/drawn-79 --judges 1"),
-        ("The refiner and the discriminator of the paper, held by its pixels and by the same classifiers", "paper",
-         "--preset refine --generator refiner --discriminator patches --lr 5e-4 --lr-d 0 --lambda-l1 1 --lambda-label 1 "
-         "--steps 1000 --decay-after=-1 --classifier runs/drawn-77,runs/drawn-78,runs/drawn-79 --judges 1"),
+        ("Held by five classifiers", "classified",
+         "--preset refine --classifier runs/drawn-77,runs/drawn-78,runs/drawn-79,runs/drawn-80,runs/drawn-81"),
     ]),
 }
 
@@ -76,9 +73,9 @@ def main():
     if train and page == "refine" and not (work / "tissue.pfs").exists():
         subprocess.run([program, "tissue", str(work / "tissue"), "--patients", "40", "--patches", "100"], check=True)
         subprocess.run([program, "pack", str(work / "tissue"), "--out", str(work / "tissue.pfs")], check=True)
-    for seed in ("77", "78", "79") if train and page == "refine" else ():
+    for seed in range(77, 82) if train and page == "refine" else ():
         if not (work / f"drawn-{seed}" / "report.html").exists():
-            subprocess.run([program, *CLASSIFIER.split(), "--data", str(work / "tissue.pfs"), "--seed", seed, "--threads",
+            subprocess.run([program, *CLASSIFIER.split(), "--data", str(work / "tissue.pfs"), "--seed", str(seed), "--threads",
                             os.environ.get("THREADS", "1"), "--out", str(work / f"drawn-{seed}")], check=True)
     for _, folder, options in runs:
         out = work / folder

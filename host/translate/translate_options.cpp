@@ -228,12 +228,12 @@ const std::vector<Preset>& translate_presets() {
          {{"mode", "refine"},
           {"generator", "refiner-scales"},
           {"discriminator", "two-scales"},
-          {"steps", "2400"},
-          {"lr", "2.5e-4"},
-          {"lr_d", "8e-4"},
+          {"steps", "3000"},
+          {"lr", "3e-4"},
+          {"lr_d", "1e-3"},
           {"decay_after", "0.5"},
-          {"lambda_l1", "0.1"},
-          {"lambda_label", "4"}}}};
+          {"lambda_l1", "0.05"},
+          {"lambda_label", "5"}}}};
     return presets;
 }
 

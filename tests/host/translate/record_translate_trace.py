@@ -12,10 +12,11 @@ trace_numbers.py; layers, losses, gradients and Adam are PyTorch's own.
 import json
 import math
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
-from trace_numbers import shuffled_row, words
+from trace_numbers import normal, shuffled_row, words
 
 SIDE, BATCH, STEPS, SEED, RATE, EPSILON = 12, 2, 8, 20240711, 2e-3, 1e-4
 POOL, POOL_PURPOSE = 3, 240
@@ -118,13 +119,51 @@ class PlainPatch(Network):  # a PatchGAN without normalisation, width 3, one lay
         return self.conv(h, 1, 4, 1, 1)
 
 
+class ScalesRefiner(Network):  # width 2: sides 18, 9, 5, 3
+    pictures = (0,)  # numbers of the rows, which their noise is drawn by
+
+    def noisy(self, x, layer):
+        maps = [normal(SEED, x.shape[2] * x.shape[3], 192 + layer, number) for number in self.pictures]
+        maps = torch.tensor(np.array(maps)).reshape(len(maps), 1, *x.shape[2:])
+        return F.leaky_relu(x + self.tensor((x.shape[1],))[None, :, None, None] * maps, 0.2)
+
+    def layers(self, x):
+        downs = [F.leaky_relu(self.conv(reflect(x, 3), 2, 3, 1, 1), 0.2)]
+        for out in (4, 8, 8):
+            downs.append(F.leaky_relu(self.conv(downs[-1], out, 3, 2, 1), 0.2))
+        up, colours = self.noisy(self.conv(downs[3], 8, 3, 1, 1), 6), 0
+        for i, out, layer in ((2, 8, 9), (1, 4, 14), (0, 2, 20)):
+            side = downs[i].shape[2]
+            h = self.conv(F.interpolate(up, scale_factor=2), out, 3, 1, 1)
+            up = self.noisy(h[:, :, :side, :side] + downs[i], layer)
+            if i == 0:
+                last = self.noisy(self.conv(up, 2, 3, 1, 1), 22)
+                return (self.conv(last, 3, 3, 1, 1) + colours)[:, :, 3:-3, 3:-3] + x
+            colours = colours + self.conv(up, 3, 1)
+            next_side = downs[i - 1].shape[2]
+            colours = F.interpolate(colours, scale_factor=2, mode="bilinear")[:, :, :next_side, :next_side]
+
+
+class TwoScales(Network):  # width 2; the last answer first
+    def layers(self, x):
+        leaky = lambda *of: F.leaky_relu(self.conv(*of), 0.2)
+        texture = self.conv(leaky(leaky(leaky(x, 2, 3, 1, 1), 4, 4, 2, 1), 8, 3, 2, 1), 1, 1)
+        pieces = leaky(leaky(F.avg_pool2d(x, 2), 4, 3, 1, 1), 8, 3, 2, 1)
+        local = self.conv(pieces, 1, 1)
+        h = leaky(pieces, 16, 3, 2, 1)
+        deviation = (h.var(0, unbiased=False) + 1e-8).sqrt().mean()
+        h = leaky(torch.cat([h, deviation.expand(len(h), 1, *h.shape[2:])], 1), 16, 3, 2, 1)
+        whole = F.linear(h.flatten(1), self.tensor((1, 16)), self.tensor((1,)))
+        return whole, texture, local
+
+
 def patches(count, pixels, salt):
     values = [[(i * 37 + j * 101 + i * j * 7 + salt) % 256 for j in range(pixels)] for i in range(count)]
     return torch.tensor(values, dtype=torch.float64) / 127.5 - 1
 
 
-def adam(network):
-    return torch.optim.Adam(network.tensors, lr=RATE, betas=(0.5, 0.999), eps=EPSILON)
+def adam(network, rate=RATE):
+    return torch.optim.Adam(network.tensors, lr=rate, betas=(0.5, 0.999), eps=EPSILON)
 
 
 def d_terms(real, fake, least_squares):
@@ -242,13 +281,17 @@ def train_cycle(least_squares, identity):
             "networks": weights([to_b, d_b, to_a, d_a])}
 
 
-def train_refine(refiner_steps):
+def train_refine(refiner_steps, scales):
     size = (3, SIDE, SIDE)
     drawings, real_ones = patches(COUNT_A, math.prod(size), 0), patches(COUNT_B, math.prod(size), 90)
-    r, d = Refiner(0), PlainPatch(1)
+    r, d = (ScalesRefiner(0), TwoScales(1)) if scales else (Refiner(0), PlainPatch(1))
     for n in (r, d):
         n(torch.zeros(1, *size))
-    adam_r, adam_d = adam(r), adam(d)
+    adam_r, adam_d = adam(r), adam(d, 2 * RATE if scales else RATE)
+
+    def judge(pictures):
+        return d(pictures) if scales else (d(pictures),)
+
     history = [drawings[i % COUNT_A].reshape(size) for i in range(POOL)]
     half, metrics = BATCH // 2, []
 
@@ -260,7 +303,9 @@ def train_refine(refiner_steps):
 
     for s in range(STEPS):
         for j in range(refiner_steps):
-            x = draw(drawings, SEED, s * refiner_steps + j)
+            number = s * refiner_steps + j
+            x = draw(drawings, SEED, number)
+            r.pictures = range(number * BATCH, (number + 1) * BATCH)
             if j == 0:
                 y = r(x).detach()
                 per_epoch = POOL // half
@@ -273,17 +318,17 @@ def train_refine(refiner_steps):
                         history[s * BATCH + b] = y[b]
                     elif int(drawn[2 * b]) >> 31:
                         history[int(drawn[2 * b + 1]) * POOL >> 32] = y[b]
-                on_real, on_fake = d(draw(real_ones, SEED_B, s)), d(shown)
-                terms = d_terms(on_real, on_fake, False)
+                on_real, on_fake = judge(draw(real_ones, SEED_B, s)), judge(shown)
+                terms = [sum(of) for of in zip(*[d_terms(*heads, False) for heads in zip(on_real, on_fake)])]
                 step([adam_d], sum(terms))
             y = r(x)
-            after, change = d(y), (y - x).abs().mean()
-            adversarial = g_term(after, False)
+            after, change = judge(y), (y - x).abs().mean()
+            adversarial = sum(g_term(head, False) for head in after)
             adam_d.zero_grad()
             step([adam_r], adversarial + 3.0 * change)
-        metrics.append([change.item(), *[t.item() for t in terms], *answers(on_real, on_fake),
-                        adversarial.item(), torch.sigmoid(after).mean().item()])
-    return {"refiner_steps": refiner_steps, "metrics": metrics, "networks": weights([r, d])}
+        metrics.append([change.item(), *[t.item() for t in terms], *answers(on_real[0], on_fake[0]),
+                        adversarial.item(), torch.sigmoid(after[0]).mean().item()])
+    return {"refiner_steps": refiner_steps, "scales": scales, "metrics": metrics, "networks": weights([r, d])}
 
 
 torch.set_default_dtype(torch.float64)
@@ -294,5 +339,5 @@ print(json.dumps({
     "paired": train_pairs(Unet, (1, SIDE, SIDE), 100.0, 1.0, True),
     "super_resolution": train_pairs(Edsr, (3, SIDE // 2, SIDE // 2), 1.0, 0.05, False),
     "cycles": [train_cycle(True, 0.5), train_cycle(False, 0.0)],
-    "refined": [train_refine(1), train_refine(2)],
+    "refined": [train_refine(1, False), train_refine(2, False), train_refine(2, True)],
 }))

@@ -1,5 +1,6 @@
 // Our training against PyTorch's, from the same weights and pictures: translate_trace.json was recorded
 // in float64 by record_translate_trace.py beside it.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -147,10 +148,17 @@ TEST_P(TranslateTrace, RefinementFollowsPyTorch) {
         TranslateOptions game = options(TranslationMode::refine);
         game.refiner_steps = run["refiner_steps"];
         game.lambda_l1 = 3;
+        if (run["scales"]) {
+            game.generator = GeneratorKind::refiner_scales;
+            game.discriminator = Judging::two_scales;
+            game.width = game.width_d = 2;
+            game.learning_rate_d = 2 * game.learning_rate;
+        }
         RefineTrainer trainer(backend(), game, {drawn.data(), drawings, 3, side, side, {}, {}},
                               {photographed.data(), real, 3, side, side, {}, {}});
         follow(trainer, run, {"generator", "discriminator"},
-               "refinement, " + std::to_string(game.refiner_steps));
+               fmt::format("refinement, {}, {}", game.refiner_steps,
+                           run["scales"] ? "scales" : "paper"));
     }
 }
 
