@@ -1,6 +1,5 @@
 // Convolutional layers: sums over channels, then lines and columns of the kernel.
 #include <algorithm>
-#include <type_traits>
 
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/window_maps.h"
@@ -12,223 +11,163 @@ namespace {
 constexpr int folded_first[] = {2, 1, 0, 0};
 constexpr int folded_last[] = {2, 2, 1, 0};
 
-// folded [in, out, 4, 4] from weight [out, in, 3, 3], lines first.
-void fold(float* folded, const float* weight, const ConvolutionShape& shape) {
-    for (int i = 0; i < shape.in.channels; ++i) {
-        for (int o = 0; o < shape.out_channels; ++o, folded += 16) {
-            const float* const from = weight + (std::int64_t{o} * shape.in.channels + i) * 9;
-            for (int a = 0; a < 4; ++a) {
-                float line[3];
-                for (int b = 0; b < 3; ++b) {
-                    const float first = from[folded_first[a] * 3 + b];
-                    line[b] = a == 1 || a == 2 ? first + from[folded_last[a] * 3 + b] : first;
-                }
-                for (int b = 0; b < 4; ++b) {
-                    const float first = line[folded_first[b]];
-                    folded[a * 4 + b] = b == 1 || b == 2 ? first + line[folded_last[b]] : first;
-                }
+// folded [out, 4, 4] of an input channel from weight [out, in, 3, 3], lines first.
+void fold(float* folded, const float* weight, int channel, const ConvolutionShape& shape) {
+    for (int o = 0; o < shape.out_channels; ++o, folded += 16) {
+        const float* const from = weight + (std::int64_t{o} * shape.in.channels + channel) * 9;
+        for (int a = 0; a < 4; ++a) {
+            float line[3];
+            for (int b = 0; b < 3; ++b) {
+                const float first = from[folded_first[a] * 3 + b];
+                line[b] = a == 1 || a == 2 ? first + from[folded_last[a] * 3 + b] : first;
+            }
+            for (int b = 0; b < 4; ++b) {
+                const float first = line[folded_first[b]];
+                folded[a * 4 + b] = b == 1 || b == 2 ? first + line[folded_last[b]] : first;
             }
         }
     }
 }
 
-// Rows of the result that are worked on together: as many as a tile of registers has.
-constexpr std::int64_t channels_of_tile = 8;
 // Sums of a tile's channels and all classes before they are moved: 64 KiB.
 constexpr std::int64_t sums_of_block = 1 << 14;
 // So many units are a task each, which lays out its maps by itself; fewer are cut further.
 constexpr std::int64_t tasks_by_unit_from = 4;
-constexpr std::int64_t steps_of_loop = 72;
 // Interleaved pictures have to be transposed, there and back.
 constexpr double worth_interleaving = 1.1;
-constexpr double worth_interleaving_beyond_cache = 1.3;
-constexpr std::int64_t numbers_of_cache = 5 << 16; // the second-level one, of 1 MiB and more
+// Positions from which on it pays to copy a scatter's weights tile by tile.
+constexpr std::int64_t positions_worth_packing = 256;
 
-std::int64_t pieces(std::int64_t size, std::int64_t piece) {
-    return (size + piece - 1) / piece;
-}
-
-// The layout of single pictures, or of interleaved ones where that pays.
-WindowLayout better(const WindowLayout& alone, const WindowLayout& interleaved, std::int64_t rows,
-                    int lanes) {
+// Whether pictures are interleaved, rather than laid out one by one.
+bool interleaves(const WindowLayout& alone, const WindowLayout& interleaved, std::int64_t rows,
+                 int lanes) {
     const double filled =
         static_cast<double>(rows) / static_cast<double>(pieces(rows, lanes) * lanes);
-    const double worth = interleaved.size() <= numbers_of_cache ? worth_interleaving
-                                                                : worth_interleaving_beyond_cache;
-    return filled * interleaved.used(lanes) > worth * alone.used(lanes) ? interleaved : alone;
+    return filled * interleaved.used(lanes) > worth_interleaving * alone.used(lanes);
 }
-
-// `things` cut into pieces of at most `most`, all of nearly the same size.
-struct Share {
-    std::int64_t first, count;
-    Share(std::int64_t things, std::int64_t most, std::int64_t piece) {
-        const std::int64_t total = pieces(things, most);
-        first = things * piece / total;
-        count = things * (piece + 1) / total - first;
-    }
-};
-
-// The taps of a class in as many channels as steps_of_loop allows, so that the innermost loop is long.
-struct Steps {
-    std::int64_t channels = 1;
-    std::vector<std::int64_t> offset;
-
-    Steps(const WindowLayout& layout, const WindowLayout::Class& result, std::int64_t depth) {
-        const auto taps = static_cast<std::int64_t>(result.offset.size());
-        for (std::int64_t count = 1; count <= depth && count * taps <= steps_of_loop; ++count) {
-            channels = depth % count == 0 ? count : channels;
-        }
-        for (std::int64_t channel = 0; channel < channels; ++channel) {
-            for (const std::int64_t tap : result.offset) {
-                offset.push_back(channel * layout.channel() + tap);
-            }
-        }
-    }
-};
 
 } // namespace
 
-// Weights of a scatter, by classes: [large channels, small channels, taps of the class] each.
-const float* CpuBackend::weights_by_class(const ConvolutionWindow& w, const WindowLayout& layout,
-                                          const float* weight) {
+// Weights of a scatter, tile after tile of the large map's channels: [small channels, tile, taps] each.
+WindowWeights CpuBackend::weights_by_tile(const ConvolutionWindow& w, const float* weight) {
     const std::int64_t taps = w.kernel_height * w.kernel_width;
-    const std::int64_t depth = w.groups > 1 ? 1 : w.small.channels;
-    const std::int64_t inputs = w.large.channels / w.groups;
-    float* const packed = window_weights_.at_least(w.weights());
-    pool_.parallel_for(w.large.channels, [&](std::int64_t i) {
-        std::int64_t before = 0; // taps of the classes before
-        for (const WindowLayout::Class& result : layout.classes) {
-            const auto count = static_cast<std::int64_t>(result.tap.size());
-            float* to = packed + w.large.channels * depth * before + i * depth * count;
-            for (std::int64_t o = 0; o < depth; ++o) {
-                const float* const from = weight + (w.groups > 1 ? i : o * inputs + i) * taps;
-                for (const int tap : result.tap) {
-                    *to++ = from[tap];
-                }
-            }
-            before += count;
+    const std::int64_t inputs = w.large.channels, outputs = w.small.channels;
+    const std::int64_t tiles = pieces(inputs, channels_of_tile);
+    const std::int64_t most = pieces(inputs, tiles);
+    float* const packed = window_weights_.at_least(tiles * outputs * most * taps);
+    pool_.parallel_for(tiles, [&](std::int64_t which) {
+        const Share tile(inputs, channels_of_tile, which);
+        for (std::int64_t o = 0; o < outputs; ++o) {
+            std::copy_n(weight + (o * inputs + tile.first) * taps, tile.count * taps,
+                        packed + (which * outputs + o) * most * taps);
         }
     });
-    return packed;
+    return {packed, 0, outputs * most * taps, taps, most * taps};
 }
 
 // out = sums of a window over `from` (kernels/cpu/window_layout.h), each begun with its channel's
-// bias; finish(picture, channel, first, count) once numbers of a map are complete.
-template <class Finish>
+// bias, of pictures laid out one by one.
 void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<float> out,
-                             const float* from, const float* weight, const float* bias,
-                             const Finish& finish) {
-    const std::int64_t units = pieces(out.rows, layout.lanes);
+                             const float* from, const WindowWeights& weights, const float* bias,
+                             const WindowFinish& finish) {
     const std::int64_t depth = layout.from.channels / groups;
     const std::int64_t outputs = layout.to.channels;
-    const std::int64_t line = std::int64_t{layout.pitch} * layout.lanes;
+    const auto line = static_cast<std::int64_t>(layout.pitch);
     const auto classes = static_cast<std::int64_t>(layout.classes.size());
     const std::int64_t tile = groups > 1 ? 1 : std::min<std::int64_t>(channels_of_tile, outputs);
     const std::int64_t lines =
-        layout.lanes > 1
-            ? layout.lines
-            : std::clamp<std::int64_t>(sums_of_block / (tile * classes * line), 1, layout.lines);
+        std::clamp<std::int64_t>(sums_of_block / (tile * classes * line), 1, layout.lines);
     const std::int64_t blocks = pieces(layout.lines, lines);
     const std::int64_t tiles = pieces(outputs, tile);
     const std::int64_t channel_of_sums = pieces(lines * line, 16) * 16 + 16;
     const std::int64_t class_of_sums = tile * channel_of_sums;
     const WindowMaps arranged(vector_, layout, class_of_sums);
-    std::vector<Steps> steps;
+    std::vector<WindowSteps> steps;
     for (const WindowLayout::Class& result : layout.classes) {
-        steps.emplace_back(layout, result, depth);
+        std::vector<WindowTap> taps;
+        for (std::size_t t = 0; t < result.tap.size(); ++t) {
+            taps.push_back({result.tap[t], result.offset[t]});
+        }
+        steps.emplace_back(taps, weights.channel, layout.channel(), depth);
     }
     // Where lines of positions are lines of the map, sums go there at once.
-    const bool in_place = classes == 1 && layout.lanes == 1;
+    const bool in_place = classes == 1;
     const std::int64_t sums_size = in_place ? 0 : classes * class_of_sums;
-    const auto of_unit = [&](auto* map, std::int64_t unit, const Extent& extent,
-                             std::int64_t channel) {
-        const std::int64_t first = unit * layout.lanes;
-        return ChannelOf<std::remove_reference_t<decltype(*map)>>{
-            map + first * extent.size() + channel * extent.plane(), extent.size(),
-            std::min<std::int64_t>(layout.lanes, out.rows - first)};
-    };
-    const auto lay_out = [&](float* maps, std::int64_t unit, std::int64_t channel) {
+    const auto lay_out = [&](float* maps, std::int64_t picture, std::int64_t channel) {
         arranged.lay_out(maps + channel * layout.channel(),
-                         of_unit(from, unit, layout.from, channel));
+                         {from + picture * layout.from.size() + channel * layout.from.plane(),
+                          layout.from.size(), 1});
     };
-    const auto work_on = [&](const float* maps, float* sums, std::int64_t unit, std::int64_t block,
-                             std::int64_t which) {
+    const auto work_on = [&](const float* maps, float* sums, std::int64_t picture,
+                             std::int64_t block, std::int64_t which) {
         const Share share(outputs, tile, which);
         const float* const x = maps + (groups > 1 ? share.first * layout.channel() : 0);
+        float* const to = out.data + picture * layout.to.size() + share.first * layout.to.plane();
         const auto first_line = static_cast<int>(block * lines);
         const int stride = layout.to_stride;
         const std::int64_t first = std::int64_t{stride} * first_line * layout.to.width;
         const std::int64_t end =
             std::min(first + stride * lines * layout.to.width, layout.to.plane());
-        const float* weights = weight;
         for (std::int64_t c = 0; c < classes; ++c) {
             const WindowLayout::Class& result = layout.classes[static_cast<std::size_t>(c)];
-            const Steps& of_class = steps[static_cast<std::size_t>(c)];
-            const auto taps = static_cast<std::int64_t>(result.tap.size());
             const std::int64_t height = std::min<std::int64_t>(lines, result.lines - first_line);
-            WindowSums of_run = {
-                .out = in_place ? of_unit(out.data, unit, layout.to, share.first).first + first
-                                : sums + c * class_of_sums,
+            if (height <= 0) {
+                continue;
+            }
+            WindowSums of_class = {
+                .out = in_place ? to + first : sums + c * class_of_sums,
                 .out_stride = in_place ? layout.to.plane() : channel_of_sums,
                 .x = x + first_line * line,
-                .channel_stride = of_class.channels * layout.channel(),
-                .channels = depth / of_class.channels,
-                .offset = of_class.offset.data(),
-                .taps = of_class.channels * taps,
-                .weight = weights + share.first * depth * taps,
-                .weight_stride = depth * taps,
+                .channel_stride = layout.channel(),
+                .weight = weights.of(share),
+                .weight_stride = weights.row,
+                .weight_channel_stride = weights.channel,
+                .channels = depth,
                 .start = bias ? bias + share.first : nullptr,
                 .rows = share.count,
                 .count = layout.count(result, height),
                 .width = in_place ? result.columns : line,
                 .pitch = line,
             };
-            for (std::int64_t run = 0; height > 0 && run < layout.runs(result); ++run) {
-                vector_.window_sums(of_run);
-                of_run.out += line;
-                of_run.x += line;
-            }
-            weights += outputs * depth * taps;
+            steps[static_cast<std::size_t>(c)].put_into(of_class);
+            vector_.window_sums(of_class);
         }
         for (std::int64_t r = 0; r < share.count; ++r) {
-            const auto to = of_unit(out.data, unit, layout.to, share.first + r);
             if (!in_place) {
-                arranged.take_result(to, sums + r * channel_of_sums, first_line,
+                arranged.take_result({to + r * layout.to.plane(), layout.to.size(), 1},
+                                     sums + r * channel_of_sums, first_line,
                                      static_cast<int>(lines));
             }
-            for (std::int64_t picture = 0; picture < to.pictures; ++picture) {
-                finish(unit * layout.lanes + picture, share.first + r, first, end - first);
-            }
+            finish(picture, share.first + r, first, end - first);
         }
     };
-    if (units >= tasks_by_unit_from) {
-        pool_.parallel_for(units, [&](std::int64_t unit) {
+    if (out.rows >= tasks_by_unit_from) {
+        pool_.parallel_for(out.rows, [&](std::int64_t picture) {
             float* const maps = thread_scratch(layout.size() + sums_size);
             float* const sums = maps + layout.size();
             for (std::int64_t channel = 0; channel < layout.from.channels; ++channel) {
-                lay_out(maps, unit, channel);
+                lay_out(maps, picture, channel);
             }
             for (std::int64_t task = 0; task < blocks * tiles; ++task) {
-                work_on(maps, sums, unit, task / tiles, task % tiles);
+                work_on(maps, sums, picture, task / tiles, task % tiles);
             }
         });
         return;
     }
-    float* const maps = window_maps_.at_least(units * layout.size());
-    pool_.parallel_for(units * layout.from.channels, [&](std::int64_t task) {
-        const std::int64_t unit = task / layout.from.channels;
-        lay_out(maps + unit * layout.size(), unit, task % layout.from.channels);
+    float* const maps = window_maps_.at_least(out.rows * layout.size());
+    pool_.parallel_for(out.rows * layout.from.channels, [&](std::int64_t task) {
+        const std::int64_t picture = task / layout.from.channels;
+        lay_out(maps + picture * layout.size(), picture, task % layout.from.channels);
     });
-    pool_.parallel_for(units * blocks * tiles, [&](std::int64_t task) {
-        const std::int64_t unit = task / (blocks * tiles);
-        work_on(maps + unit * layout.size(), thread_scratch(sums_size), unit, task / tiles % blocks,
-                task % tiles);
+    pool_.parallel_for(out.rows * blocks * tiles, [&](std::int64_t task) {
+        const std::int64_t picture = task / (blocks * tiles);
+        work_on(maps + picture * layout.size(), thread_scratch(sums_size), picture,
+                task / tiles % blocks, task % tiles);
     });
 }
 
-template <class Finish>
 void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const float* large,
-                        const float* weight, const float* bias, const Finish& finish) {
+                        const float* weight, const float* bias, const WindowFinish& finish) {
     if (w.is_product()) {
         multiply_forward(small, {large, small.rows, w.large.size()},
                          {weight, small.columns, w.large.size()}, {bias, bias ? small.columns : 0},
@@ -236,16 +175,22 @@ void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const f
         pool_.parallel_for(small.rows, [&](std::int64_t row) { finish(row, 0, 0, small.columns); });
         return;
     }
-    move_window(better(WindowLayout::gather(w), WindowLayout::gather(w, 1, vector_.lanes),
-                       small.rows, vector_.lanes),
-                w.groups, small, large, weight, bias, finish);
+    const std::int64_t taps = w.kernel_height * w.kernel_width;
+    const std::int64_t row = w.large.channels / w.groups * taps;
+    const WindowWeights weights = {weight, row, 0, row, taps};
+    const WindowLayout alone = WindowLayout::gather(w);
+    const WindowLayout interleaved = WindowLayout::gather(w, 1, vector_.lanes);
+    if (interleaves(alone, interleaved, small.rows, vector_.lanes)) {
+        move_interleaved(interleaved, w.groups, small, large, weights, bias, finish);
+    } else {
+        move_window(alone, w.groups, small, large, weights, bias, finish);
+    }
 }
 
-template <class Finish>
 void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const float* small,
-                         const float* weight, const float* bias, const Finish& finish) {
+                         const float* weight, const float* bias, const WindowFinish& finish) {
+    const std::int64_t plane = w.large.plane();
     if (w.is_product()) {
-        const std::int64_t plane = w.large.plane();
         backward(large, nullptr, {small, large.rows, w.small.channels},
                  {weight, w.small.channels, large.columns}, {}, {}, nullptr);
         pool_.parallel_for(large.rows, [&](std::int64_t row) {
@@ -257,10 +202,18 @@ void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const 
         });
         return;
     }
-    const WindowLayout layout =
-        better(WindowLayout::scatter(w), WindowLayout::scatter(w, vector_.lanes), large.rows,
-               vector_.lanes);
-    move_window(layout, w.groups, large, small, weights_by_class(w, layout, weight), bias, finish);
+    const std::int64_t taps = w.kernel_height * w.kernel_width;
+    const bool packs = w.groups == 1 && large.rows * w.small.plane() >= positions_worth_packing;
+    const WindowWeights weights =
+        packs ? weights_by_tile(w, weight)
+              : WindowWeights{weight, taps, 0, taps, w.large.channels * taps};
+    const WindowLayout alone = WindowLayout::scatter(w);
+    const WindowLayout interleaved = WindowLayout::scatter(w, vector_.lanes);
+    if (interleaves(alone, interleaved, large.rows, vector_.lanes)) {
+        move_interleaved(interleaved, w.groups, large, small, weights, bias, finish);
+    } else {
+        move_window(alone, w.groups, large, small, weights, bias, finish);
+    }
 }
 
 void CpuBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,
@@ -313,7 +266,9 @@ CpuBackend::Operands CpuBackend::window_operands(const ConvolutionShape& shape,
     if (shape.kind == ConvolutionKind::upsampled) {
         weights.columns = convolution_window(shape).weights();
         float* const folded = workspace(weights.columns);
-        fold(folded, weight.data, shape);
+        pool_.parallel_for(shape.in.channels, [&](std::int64_t i) {
+            fold(folded + i * shape.out_channels * 16, weight.data, static_cast<int>(i), shape);
+        });
         weights.data = folded;
     }
     if (!shape.rounds(map.rows)) {

@@ -13,10 +13,8 @@ constexpr std::int64_t most_groups = 16;
 constexpr double cost_of_part =
     1.5; // vector operations to store a group's sum of a weight and to add it
 constexpr std::int64_t added_by_task = 1 << 12;
-
-std::int64_t pieces(std::int64_t size, std::int64_t piece) {
-    return (size + piece - 1) / piece;
-}
+// Positions of one picture that are few beside the weights.
+constexpr std::int64_t few_positions = 32;
 
 // The cheapest number of groups, which does not depend on how many threads there are, so that the bits do
 // not; 0 where all threads had better share the pictures of one. With few groups some threads wait.
@@ -69,6 +67,10 @@ void CpuBackend::correlate(const ConvolutionWindow& w, float* weight, const floa
         multiply_weight_gradient({weight, w.small.channels, w.large.size()},
                                  {small, rows, w.small.channels}, {large, rows, w.large.size()},
                                  false);
+        return;
+    }
+    if (rows == 1 && w.small.plane() <= few_positions) {
+        correlate_columns(w, weight, small, large);
         return;
     }
     const WindowCorrelation correlation(vector_, w);

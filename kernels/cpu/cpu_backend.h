@@ -11,6 +11,7 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/thread_pool.h"
+#include "kernels/cpu/window_tiles.h"
 #include "kernels/operations/linear_shards.h"
 
 namespace patchforge {
@@ -346,17 +347,18 @@ class CpuBackend final : public Backend, public LinearShardOperations {
     };
     Operands window_operands(const ConvolutionShape& shape, Vector<const float> weight,
                              Matrix<const float> map);
-    const float* weights_by_class(const ConvolutionWindow& window, const WindowLayout& layout,
-                                  const float* weight);
-    template <class Finish>
+    WindowWeights weights_by_tile(const ConvolutionWindow& window, const float* weight);
     void move_window(const WindowLayout& layout, int groups, Matrix<float> out, const float* from,
-                     const float* weight, const float* bias, const Finish& finish);
-    template <class Finish>
+                     const WindowWeights& weights, const float* bias, const WindowFinish& finish);
+    void move_interleaved(const WindowLayout& layout, int groups, Matrix<float> out,
+                          const float* from, const WindowWeights& weights, const float* bias,
+                          const WindowFinish& finish);
     void gather(const ConvolutionWindow& window, Matrix<float> small, const float* large,
-                const float* weight, const float* bias, const Finish& finish);
-    template <class Finish>
+                const float* weight, const float* bias, const WindowFinish& finish);
     void scatter(const ConvolutionWindow& window, Matrix<float> large, const float* small,
-                 const float* weight, const float* bias, const Finish& finish);
+                 const float* weight, const float* bias, const WindowFinish& finish);
+    void correlate_columns(const ConvolutionWindow& window, float* weight, const float* small,
+                           const float* large);
     void correlate(const ConvolutionWindow& window, float* weight, const float* small,
                    const float* large, std::int64_t rows);
     void correlate_depthwise(const ConvolutionWindow& window, float* weight, const float* small,

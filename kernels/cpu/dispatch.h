@@ -43,22 +43,32 @@ struct AdamArguments {
     float clip; // infinity: not clamped
 };
 
+// A product of a sum: where its weight, and its numbers for position 0, lie.
+struct WindowTap {
+    std::int64_t weight, x;
+};
+
 // out [rows, positions] = start [rows] (null: 0) + sums over channels i and taps t of
-//     weight[r * weight_stride + i * taps + t] * x[i * channel_stride + offset[t] + p]
+//     weight[r * weight_stride + i * weight_channel_stride + tap[t].weight] *
+//         x[i * channel_stride + tap[t].x + p]
 // for positions p < count. Of every `pitch` of them the first `width` are wanted, and stored without
-// gaps. Whole vectors are read from x, past `count` too.
+// gaps. Whole vectors are read from x, past `count` too. With `place` positions are `count` whole vectors
+// of them, each at its place, and what is in `out` may be added to.
 struct WindowSums {
     float* out;
     std::int64_t out_stride;
     const float* x;
-    std::int64_t channel_stride, channels;
-    const std::int64_t* offset;
-    std::int64_t taps;
+    std::int64_t channel_stride;
     const float* weight;
-    std::int64_t weight_stride;
-    const float* start;
+    std::int64_t weight_stride, weight_channel_stride;
+    const WindowTap* tap = nullptr; // of `together` channels, one after the other
+    std::int64_t taps = 0;          // of a channel
+    std::int64_t channels, together = 0;
+    const float* start = nullptr;
     std::int64_t rows, count;
-    std::int64_t width, pitch;
+    std::int64_t width = 0, pitch = 0;
+    const std::int64_t* place = nullptr;
+    bool accumulate = false;
 };
 
 // sums[r, v] = over pictures, lines and columns the sum of a[r] * b[offset[v] ...], a vector each;

@@ -18,10 +18,6 @@ constexpr std::int64_t outputs_of_block = 64; // when cut along the outputs
 constexpr std::int64_t slices = 16;
 constexpr std::int64_t row_piece = 16; // of the batch, for sums of slices
 
-std::int64_t pieces(std::int64_t size, std::int64_t piece) {
-    return (size + piece - 1) / piece;
-}
-
 // Columns of x that a task takes: their [batch, columns] stays within 192 KiB. A multiple of 48,
 // the width of the widest tile.
 std::int64_t columns_of_block(std::int64_t batch) {

@@ -21,10 +21,6 @@ constexpr std::int64_t slices = 8;
 constexpr std::int64_t sliced_from = 2048;    // depth
 constexpr std::int64_t sliced_columns = 1024; // at most
 
-std::int64_t pieces(std::int64_t size, std::int64_t piece) {
-    return (size + piece - 1) / piece;
-}
-
 } // namespace
 
 void CpuBackend::linear_forward(Matrix<float> y, Matrix<const float> x, Matrix<const float> weight,

@@ -18,10 +18,6 @@ constexpr std::int64_t products_of_chunk = 256, products_of_line = 64;
 constexpr double cost_of_transposing = 11, cost_of_turning = 30, cost_of_fetching = 40;
 constexpr double cost_of_lone_vector = 1.6;
 
-std::int64_t pieces(std::int64_t size, std::int64_t piece) {
-    return (size + piece - 1) / piece;
-}
-
 // Pictures that are laid out together, each of `floats` numbers and `products` products a sum.
 std::int64_t pictures_together(std::int64_t rows, std::int64_t floats, std::int64_t products) {
     return std::min(rows, std::max({std::int64_t{1}, floats_of_chunk / floats,

@@ -162,27 +162,69 @@ std::vector<std::int32_t> WindowLayout::places_of_result(std::int64_t class_stri
     return places;
 }
 
-std::int64_t WindowLayout::runs(const Class& result) const {
-    return lanes > 1 && result.columns < pitch ? result.lines : std::min(result.lines, 1);
+std::int64_t WindowLayout::count(const Class& result, std::int64_t of_lines) const {
+    return ((of_lines - 1) * pitch + result.columns) * lanes;
 }
 
-std::int64_t WindowLayout::count(const Class& result, std::int64_t of_lines) const {
-    const std::int64_t together_lines = lanes > 1 && result.columns < pitch ? 1 : of_lines;
-    return ((together_lines - 1) * pitch + result.columns) * lanes;
+std::vector<WindowLayout::Patch> WindowLayout::patches(std::size_t of_class) const {
+    const Class& result = classes[of_class];
+    const std::vector<Tap>& taps = taps_[of_class];
+    const auto reaches = [&](int tap, int position, int size) {
+        const int at = tap + position * from_stride;
+        return at >= 0 && at < size;
+    };
+    // Taps enter and leave in order, so positions of equal taps are neighbours.
+    const auto starts = [&](int positions, int size, int Tap::*along) {
+        std::vector<int> starts;
+        for (int p = 0; p < positions; ++p) {
+            if (p == 0 || std::ranges::any_of(taps, [&](const Tap& tap) {
+                    return reaches(tap.*along, p, size) != reaches(tap.*along, p - 1, size);
+                })) {
+                starts.push_back(p);
+            }
+        }
+        starts.push_back(positions);
+        return starts;
+    };
+    const std::vector<int> rows = starts(result.lines, from.height, &Tap::row);
+    const std::vector<int> columns = starts(result.columns, from.width, &Tap::column);
+    std::vector<Patch> found;
+    for (std::size_t r = 0; r + 1 < rows.size(); ++r) {
+        for (std::size_t c = 0; c + 1 < columns.size(); ++c) {
+            Patch patch{
+                rows[r], rows[r + 1] - rows[r], columns[c], columns[c + 1] - columns[c], {}};
+            for (std::size_t t = 0; t < taps.size(); ++t) {
+                if (reaches(taps[t].row, rows[r], from.height) &&
+                    reaches(taps[t].column, columns[c], from.width)) {
+                    patch.taps.push_back(t);
+                }
+            }
+            found.push_back(patch);
+        }
+    }
+    return found;
 }
 
 double WindowLayout::used(int vector) const {
     double counting = 0, worked = 0;
-    for (const Class& result : classes) {
+    const auto work = [&](std::size_t taps, std::int64_t vectors) {
+        const std::int64_t tiles = (vectors + vectors_of_tile - 1) / vectors_of_tile;
+        worked += static_cast<double>(taps) * vector *
+                  (static_cast<double>(vectors) + cost_of_tile * static_cast<double>(tiles));
+    };
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+        const Class& result = classes[c];
         if (result.lines == 0 || result.columns == 0) {
             continue;
         }
-        const auto taps = static_cast<double>(result.tap.size());
-        const std::int64_t vectors = (count(result, result.lines) + vector - 1) / vector;
-        const std::int64_t tiles = (vectors + vectors_of_tile - 1) / vectors_of_tile;
-        counting += taps * result.lines * result.columns * lanes;
-        worked += taps * vector * static_cast<double>(runs(result)) *
-                  (static_cast<double>(vectors) + cost_of_tile * static_cast<double>(tiles));
+        counting += static_cast<double>(result.tap.size()) * result.lines * result.columns * lanes;
+        if (lanes == 1) {
+            work(result.tap.size(), (count(result, result.lines) + vector - 1) / vector);
+            continue;
+        }
+        for (const Patch& patch : patches(c)) {
+            work(patch.taps.size(), std::int64_t{patch.lines} * patch.columns);
+        }
     }
     return worked > 0 ? counting / worked : 1;
 }

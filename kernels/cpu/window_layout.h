@@ -12,7 +12,8 @@
 //                             reach it: no zeros are inserted, nothing is multiplied by them
 //
 // Small maps leave many positions between the lines. With a large batch `lanes` pictures are then
-// interleaved number by number, and lines are worked on one by one.
+// interleaved number by number: a vector is one position of all of them, no position lies between lines,
+// and at the edges the taps that would meet padding are left out.
 #pragma once
 
 #include <vector>
@@ -38,6 +39,12 @@ class WindowLayout {
         std::vector<std::int64_t> offset; // of each tap
     };
 
+    // Positions of a class that the same of its taps reach; the others would meet padding there.
+    struct Patch {
+        int first_line, lines, first_column, columns;
+        std::vector<std::size_t> taps;
+    };
+
     // `together` pictures lie side by side; or, interleaved, `lanes` of them in one.
     static WindowLayout gather(const ConvolutionWindow& window, int together = 1, int lanes = 1);
     static WindowLayout scatter(const ConvolutionWindow& window, int lanes = 1);
@@ -58,11 +65,12 @@ class WindowLayout {
     std::vector<std::int32_t> places_read() const;
     std::vector<std::int32_t> places_of_result(std::int64_t class_stride) const;
 
-    // Positions of a class are worked on in `runs` runs, a line apart, of `count` numbers: in one, or,
-    // interleaved, line by line, since what lies between lines costs more there.
-    std::int64_t runs(const Class& result) const;
+    // Numbers of some lines of a class, those between them included.
     std::int64_t count(const Class& result, std::int64_t lines) const;
-    // How much of the work on full tiles of vectors of `vector` numbers counts.
+    // Of interleaved pictures: all positions of a class, in as few patches as there are.
+    std::vector<Patch> patches(std::size_t of_class) const;
+    // What the products of a convolution, padding among them, are beside the work on full tiles of
+    // vectors of `vector` numbers; interleaved, which leaves padding out, it may be above 1.
     double used(int vector) const;
 
   private:

@@ -15,8 +15,7 @@ WindowMaps::WindowMaps(const VectorKernels& vector, const WindowLayout& layout,
 
 void WindowMaps::lay_out(float* to, ChannelOf<const float> from) const {
     const WindowLayout& l = layout_;
-    if (l.lanes > 1) {
-        std::fill_n(to, l.channel(), 0.0f);
+    if (l.lanes > 1) { // zeros between them are never read (WindowLayout::Patch)
         vector_.interleave_maps(to, read_.data(), from.first, from.picture_stride, from.pictures,
                                 l.from.plane());
         return;
@@ -74,12 +73,6 @@ void WindowMaps::lay_out_phase(float* to, const WindowLayout::Phase& phase, floa
 
 void WindowMaps::lay_out_result(float* to, ChannelOf<const float> from) const {
     const WindowLayout& l = layout_;
-    if (l.lanes > 1) {
-        std::fill_n(to, l.picture, 0.0f);
-        vector_.interleave_maps(to, result_.data(), from.first, from.picture_stride, from.pictures,
-                                l.to.plane());
-        return;
-    }
     const std::int64_t written = std::int64_t{l.to.height} * l.pitch;
     for (std::int64_t picture = 0; picture < from.pictures; ++picture, to += l.picture) {
         vector_.copy_lines(to, l.pitch, from.first + picture * from.picture_stride, l.to.width,

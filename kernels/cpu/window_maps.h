@@ -23,7 +23,8 @@ class WindowMaps {
     // A channel that is read, into the planes of its phases.
     void lay_out(float* to, ChannelOf<const float> from) const;
     // A channel of the size of the result as positions, with zeros between the lines and up to a
-    // whole vector after the last: what products with the above are summed over. For one class.
+    // whole vector after the last: what products with the above are summed over. For one class, not
+    // interleaved.
     void lay_out_result(float* to, ChannelOf<const float> from) const;
     // The sums of positions from line `first_line` of each class on into the lines of the map that
     // they belong to. Interleaved layouts: all lines at once.

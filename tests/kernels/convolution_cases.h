@@ -67,6 +67,12 @@ inline const std::vector<ConvolutionCase>& convolution_cases() {
         {16, {convolution, 9, 5, 6, 10, 3, 3, 1, 1}},
         {31, {transposed, 12, 7, 7, 9, 3, 3, 2, 1}},
         {16, {upsampled, 16, 7, 7, 8, 3, 3, 1, 1, 1, 1, -1}},
+        // More channels of interleaved pictures than are laid out at once, for a few of them and for many.
+        {15, {convolution, 37, 13, 13, 9, 3, 3, 2, 1}},
+        {49, {convolution, 37, 13, 13, 2, 3, 3, 2, 1}},
+        // One picture with few positions.
+        {1, {convolution, 19, 7, 7, 37, 3, 3, 2, 1}},
+        {1, {upsampled, 18, 3, 4, 21, 3, 3, 1, 1, 1, 1, -1}},
     };
     return cases;
 }

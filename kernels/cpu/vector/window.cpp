@@ -69,63 +69,87 @@ __attribute__((noinline)) void find_parts(Parts* parts, int vectors, const Windo
     }
 }
 
-// `gaps`: some positions are not wanted.
-template <bool gaps, int rows, int vectors>
+// Vectors of positions lie one after the other, with numbers in between that nobody wants, or where they
+// are told to.
+enum class Lie { together, gaps, placed };
+
+template <Lie lie, int rows, int vectors>
 void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) {
+    constexpr bool gaps = lie == Lie::gaps;
     [[maybe_unused]] Parts parts[gaps ? vectors : 1]; // before the sums take the registers
     if constexpr (gaps) {
         find_parts(parts, vectors, s, first);
     }
+    float* const out = s.out + first_row * s.out_stride;
+    std::int64_t at[vectors];
+    const float* from[vectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < vectors; ++v) {
+        at[v] = lie == Lie::placed ? s.place[first / lanes + v] : first + v * lanes;
+        from[v] = s.x + at[v];
+    }
     Floats sum[rows][vectors];
+    if (lie == Lie::placed && s.accumulate) {
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) {
+        for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 8
-        for (int v = 0; v < vectors; ++v) {
-            sum[r][v] = s.start ? broadcast(s.start[first_row + r]) : Floats{};
+            for (int v = 0; v < vectors; ++v) {
+                sum[r][v] = load(out + r * s.out_stride + at[v]);
+            }
+        }
+    } else {
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; ++v) {
+                sum[r][v] = s.start ? broadcast(s.start[first_row + r]) : Floats{};
+            }
         }
     }
-    const float* x = s.x + first;
     const float* weight = s.weight + first_row * s.weight_stride;
     const std::int64_t stride = s.weight_stride;
-    const std::int64_t* const end = s.offset + s.taps;
-    for (std::int64_t i = 0; i < s.channels; ++i, x += s.channel_stride) {
-        for (const std::int64_t* offset = s.offset; offset != end; ++offset, ++weight) {
-            const float* const from = x + *offset;
+    std::int64_t channel = 0;
+    for (std::int64_t left = s.channels; left > 0; left -= s.together) {
+        const WindowTap* const end = s.tap + smaller(left, s.together) * s.taps;
+        for (const WindowTap* tap = s.tap; tap != end; ++tap) {
+            const std::int64_t offset = channel + tap->x;
+            const float* const factors = weight + tap->weight;
             Floats b[vectors];
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
-                b[v] = load(from + v * lanes);
+                b[v] = load(lie == Lie::placed ? from[v] + offset : from[0] + offset + v * lanes);
             }
 #pragma GCC unroll 8
             for (int r = 0; r < rows; ++r) {
-                const Floats factor = broadcast(weight[r * stride]);
+                const Floats factor = broadcast(factors[r * stride]);
 #pragma GCC unroll 8
                 for (int v = 0; v < vectors; ++v) {
                     sum[r][v] += factor * b[v];
                 }
             }
         }
+        channel += s.together * s.channel_stride;
+        weight += s.together * s.weight_channel_stride;
     }
-    float* const out = s.out + first_row * s.out_stride;
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
         // Two parts that may be empty rather than branches; their masks are made once for all rows.
         const Parts& part = parts[gaps ? v : 0];
-        [[maybe_unused]] const std::int64_t at[2] = {part.at[0], part.at[1]};
-        [[maybe_unused]] const int from[2] = {part.first[0], part.first[1]};
+        [[maybe_unused]] const std::int64_t to_part[2] = {part.at[0], part.at[1]};
+        [[maybe_unused]] const int lane[2] = {part.first[0], part.first[1]};
         [[maybe_unused]] const int size[2] = {part.size[0], part.size[1]};
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
             if constexpr (gaps) {
                 float* const to = out + r * s.out_stride;
-                store_lanes(to + at[0], sum[r][v], from[0], size[0]);
-                store_lanes(to + at[1], sum[r][v], from[1], size[1]);
+                store_lanes(to + to_part[0], sum[r][v], lane[0], size[0]);
+                store_lanes(to + to_part[1], sum[r][v], lane[1], size[1]);
                 for (int i = 2; i < part.count; ++i) {
                     store_lanes(to + part.at[i], sum[r][v], part.first[i], part.size[i]);
                 }
             } else {
-                store_up_to(out + r * s.out_stride + first + v * lanes, sum[r][v],
-                            s.count - first - v * lanes);
+                store_up_to(out + r * s.out_stride + at[v], sum[r][v],
+                            lie == Lie::placed ? lanes : s.count - at[v]);
             }
         }
     }
@@ -216,35 +240,36 @@ constexpr OuterTile outer_tile_or_null() {
     return nullptr;
 }
 
-#define PATCHFORGE_NARROW(gaps, rows)                                                              \
-    { sums_tile<gaps, rows, 1>, sums_tile<gaps, rows, 2>, sums_tile<gaps, rows, 3> }
-#define PATCHFORGE_WIDE(gaps, rows)                                                                \
+#define PATCHFORGE_NARROW(lie, rows)                                                               \
+    { sums_tile<lie, rows, 1>, sums_tile<lie, rows, 2>, sums_tile<lie, rows, 3> }
+#define PATCHFORGE_WIDE(lie, rows)                                                                 \
     {                                                                                              \
-        sums_tile<gaps, rows, 1>, sums_tile<gaps, rows, 2>, sums_tile<gaps, rows, 3>,              \
-            sums_tile<gaps, rows, 4>, sums_tile<gaps, rows, 5>, sums_tile<gaps, rows, 6>           \
+        sums_tile<lie, rows, 1>, sums_tile<lie, rows, 2>, sums_tile<lie, rows, 3>,                 \
+            sums_tile<lie, rows, 4>, sums_tile<lie, rows, 5>, sums_tile<lie, rows, 6>              \
     }
 #if defined(__AVX512F__)
-#define PATCHFORGE_TILES(gaps)                                                                     \
+#define PATCHFORGE_TILES(lie)                                                                      \
     {                                                                                              \
-        PATCHFORGE_WIDE(gaps, 1), PATCHFORGE_WIDE(gaps, 2), PATCHFORGE_WIDE(gaps, 3),              \
-            PATCHFORGE_WIDE(gaps, 4), PATCHFORGE_NARROW(gaps, 5), PATCHFORGE_NARROW(gaps, 6),      \
-            PATCHFORGE_NARROW(gaps, 7), PATCHFORGE_NARROW(gaps, 8)                                 \
+        PATCHFORGE_WIDE(lie, 1), PATCHFORGE_WIDE(lie, 2), PATCHFORGE_WIDE(lie, 3),                 \
+            PATCHFORGE_WIDE(lie, 4), PATCHFORGE_NARROW(lie, 5), PATCHFORGE_NARROW(lie, 6),         \
+            PATCHFORGE_NARROW(lie, 7), PATCHFORGE_NARROW(lie, 8)                                   \
     }
 #elif defined(__AVX2__)
-#define PATCHFORGE_TILES(gaps)                                                                     \
+#define PATCHFORGE_TILES(lie)                                                                      \
     {                                                                                              \
-        PATCHFORGE_WIDE(gaps, 1), PATCHFORGE_WIDE(gaps, 2), PATCHFORGE_NARROW(gaps, 3),            \
-            PATCHFORGE_NARROW(gaps, 4)                                                             \
+        PATCHFORGE_WIDE(lie, 1), PATCHFORGE_WIDE(lie, 2), PATCHFORGE_NARROW(lie, 3),               \
+            PATCHFORGE_NARROW(lie, 4)                                                              \
     }
 #else
-#define PATCHFORGE_TILES(gaps)                                                                     \
+#define PATCHFORGE_TILES(lie)                                                                      \
     {                                                                                              \
-        PATCHFORGE_WIDE(gaps, 1), PATCHFORGE_NARROW(gaps, 2), PATCHFORGE_NARROW(gaps, 3),          \
-            PATCHFORGE_NARROW(gaps, 4)                                                             \
+        PATCHFORGE_WIDE(lie, 1), PATCHFORGE_NARROW(lie, 2), PATCHFORGE_NARROW(lie, 3),             \
+            PATCHFORGE_NARROW(lie, 4)                                                              \
     }
 #endif
-constexpr SumsTile sums_tiles[tall][wide] = PATCHFORGE_TILES(false);
-constexpr SumsTile sums_tiles_with_gaps[tall][wide] = PATCHFORGE_TILES(true);
+constexpr SumsTile sums_tiles[tall][wide] = PATCHFORGE_TILES(Lie::together);
+constexpr SumsTile sums_tiles_with_gaps[tall][wide] = PATCHFORGE_TILES(Lie::gaps);
+constexpr SumsTile sums_tiles_placed[tall][wide] = PATCHFORGE_TILES(Lie::placed);
 
 #define PATCHFORGE_OUTER(rows)                                                                     \
     {                                                                                              \
@@ -267,11 +292,14 @@ int width_for(std::int64_t rows) {
 } // namespace
 
 void window_sums(const WindowSums& sums) {
-    const auto& tiles = sums.width == sums.pitch ? sums_tiles : sums_tiles_with_gaps;
+    const auto& tiles = sums.place                 ? sums_tiles_placed
+                        : sums.width == sums.pitch ? sums_tiles
+                                                   : sums_tiles_with_gaps;
+    const std::int64_t vectors = sums.place ? sums.count : (sums.count + lanes - 1) / lanes;
     const Pieces row_tiles(sums.rows, tall);
     for (std::int64_t tile = 0; tile < row_tiles.count; ++tile) {
         const int height = row_tiles.of(tile);
-        const Pieces runs((sums.count + lanes - 1) / lanes, width_for(height));
+        const Pieces runs(vectors, width_for(height));
         for (std::int64_t run = 0; run < runs.count; ++run) {
             tiles[height - 1][runs.of(run) - 1](sums, row_tiles.first(tile),
                                                 runs.first(run) * lanes);

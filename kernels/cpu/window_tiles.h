@@ -1,0 +1,72 @@
+// How the sums of a window are cut into pieces of work, and what a piece needs (kernels/cpu/dispatch.h).
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <vector>
+
+#include "kernels/cpu/dispatch.h"
+
+namespace patchforge {
+
+// Rows of the result that are worked on together: as many as a tile of registers has.
+constexpr std::int64_t channels_of_tile = 8;
+constexpr std::int64_t steps_of_loop = 72;
+
+inline std::int64_t pieces(std::int64_t size, std::int64_t piece) {
+    return (size + piece - 1) / piece;
+}
+
+// `things` cut into pieces of at most `most`, all of nearly the same size.
+struct Share {
+    std::int64_t number, first, count;
+    Share(std::int64_t things, std::int64_t most, std::int64_t piece) : number(piece) {
+        const std::int64_t total = pieces(things, most);
+        first = things * piece / total;
+        count = things * (piece + 1) / total - first;
+    }
+};
+
+// Where weights lie: those of a tile at data + first * before_row + number * before_tile, of them that of
+// row r, channel i and tap t at r * row + i * channel + t.
+struct WindowWeights {
+    const float* data;
+    std::int64_t before_row, before_tile;
+    std::int64_t row, channel;
+
+    const float* of(const Share& tile) const {
+        return data + tile.first * before_row + tile.number * before_tile;
+    }
+};
+
+// Taps, of as many channels as steps_of_loop allows, so that the innermost loop is long.
+class WindowSteps {
+  public:
+    WindowSteps(const std::vector<WindowTap>& taps, std::int64_t weight_stride,
+                std::int64_t x_stride, std::int64_t channels)
+        : taps_(static_cast<std::int64_t>(taps.size())),
+          together_(std::clamp<std::int64_t>(steps_of_loop / std::max<std::int64_t>(taps_, 1), 1,
+                                             channels)) {
+        for (std::int64_t channel = 0; channel < together_; ++channel) {
+            for (const WindowTap& tap : taps) {
+                steps_.push_back(
+                    {tap.weight + channel * weight_stride, tap.x + channel * x_stride});
+            }
+        }
+    }
+    void put_into(WindowSums& sums) const {
+        sums.tap = steps_.data();
+        sums.taps = taps_;
+        sums.together = together_;
+    }
+
+  private:
+    std::int64_t taps_, together_;
+    std::vector<WindowTap> steps_;
+};
+
+// Called once `count` numbers from `first` on of a picture's channel are complete.
+using WindowFinish = std::function<void(std::int64_t picture, std::int64_t channel,
+                                        std::int64_t first, std::int64_t count)>;
+
+} // namespace patchforge
