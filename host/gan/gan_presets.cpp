@@ -5,12 +5,12 @@ namespace patchforge {
 namespace {
 
 // Fakes of tissue: what each setting is for is said in docs/gan.md.
-Preset tissue(const char* name, const char* network, const char* n_critic) {
+Preset tissue(const char* name, const char* network, const char* n_critic, const char* steps) {
     return {name,
             {{"network", network},
              {"n_critic", n_critic},
              {"batch_size", "16"},
-             {"steps", "4000"},
+             {"steps", steps},
              {"loss", "hinge"},
              {"lr_g", "0.0002"},
              {"lr_d", "0.0004"},
@@ -36,9 +36,9 @@ std::vector<Preset> make_presets() {
     return {{"default", {}},
             light("mnist", "4000"),
             light("cifar10", "4000"),
-            tissue("idc", "tissue-multiscale", "2"),
+            tissue("idc", "tissue-multiscale", "2", "20000"),
             light("light", "2000"),
-            tissue("tissue", "tissue", "1"),
+            tissue("tissue", "tissue", "1", "4000"),
             // Multilayer perceptrons that see pictures through their leading principal components;
             // a penalised critic with two steps to the generator's one.
             {"components",
