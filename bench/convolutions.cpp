@@ -77,8 +77,11 @@ std::string kind_of(const ConvolutionShape& s) {
     if (s.kind == ConvolutionKind::upsampled) {
         return "nearest x2 + 3x3";
     }
-    if (std::min(s.in.channels, s.out_channels) <= 3) {
-        return "at most 3 channels on one side";
+    if (s.in.channels <= 3) {
+        return "of at most 3 channels";
+    }
+    if (s.out_channels <= 3) {
+        return s.kernel_width == 1 ? "1x1 to at most 3 channels" : "to at most 3 channels";
     }
     return s.kind == ConvolutionKind::transposed ? "transposed, stride 2"
            : s.stride == 2                       ? "stride 2"

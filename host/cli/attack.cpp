@@ -22,7 +22,7 @@ Verb attack_verb() {
     verb.shares_rows = true;
     answer_in_json(verb, [call](const Tell& tell) {
         call->job.validate();
-        std::string document;
+        Json document;
         call->job.document = &document;
         run_attack_job(open_set(call->data, call->job.device.backend.threads), call->job);
         tell(document);

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
@@ -119,7 +118,7 @@ void run(Call& call, const Tell& tell) {
     }
     fmt::print("\n");
     std::vector<std::int64_t> counts(classes, 0);
-    nlohmann::ordered_json rows = nlohmann::ordered_json::array();
+    Json rows = Json::array();
     std::int64_t labelled = 0, known = 0, right = 0;
     for (std::size_t i = 0; i < pictures.names.size(); ++i) {
         const std::string& name = format.class_names[static_cast<std::size_t>(called[i])];
@@ -127,11 +126,9 @@ void run(Call& call, const Tell& tell) {
         labelled += !pictures.labels[i].empty();
         known += pictures.truth[i] >= 0;
         right += pictures.truth[i] == called[i];
-        rows.push_back(
-            {{"name", pictures.names[i]},
-             {"label", pictures.labels[i].empty() ? nlohmann::ordered_json()
-                                                  : nlohmann::ordered_json(pictures.labels[i])},
-             {"called", name}});
+        rows.push_back({{"name", pictures.names[i]},
+                        {"label", pictures.labels[i].empty() ? Json() : Json(pictures.labels[i])},
+                        {"called", name}});
         csv += fmt::format("{},{},{}", csv_field(pictures.names[i]), csv_field(pictures.labels[i]),
                            csv_field(name));
         if (i < shown) {
@@ -169,18 +166,14 @@ void run(Call& call, const Tell& tell) {
         write_file_atomically(call.csv, csv);
         fmt::print("all of them in {}\n", call.csv);
     }
-    nlohmann::ordered_json document = {
-        {"model", call.model},
-        {"classes", format.class_names},
-        {"count", rows.size()},
-        {"labelled", labelled},
-        {"scored", known},
-        {"right", known > 0 ? nlohmann::ordered_json(right) : nlohmann::ordered_json()}};
+    Json document = {{"model", call.model},  {"classes", format.class_names},
+                     {"count", rows.size()}, {"labelled", labelled},
+                     {"scored", known},      {"right", known > 0 ? Json(right) : Json()}};
     for (std::size_t k = 0; k < classes; ++k) {
         document["called"][format.class_names[k]] = counts[k];
     }
     document["pictures"] = std::move(rows);
-    tell(json_text(document));
+    tell(document);
     if (!faults.empty()) {
         throw std::runtime_error(fmt::format("{} of {} not classified: {}", faults.size(),
                                              call.pictures.size(), fmt::join(faults, "\n  ")));

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <png.h>
 #include <thread>
 #include <zlib.h>
@@ -213,7 +212,7 @@ Finding precisions() {
 void run(const Tell& tell) {
     const Finding graphics = gpu();
     int problems = 0;
-    nlohmann::ordered_json findings = nlohmann::ordered_json::array();
+    Json findings = Json::array();
     for (const Finding& finding :
          {Finding{"program", version_text() + ", built by g++ " + __VERSION__, ""}, compiler(),
           toolkit(graphics.found != "none found"), driver(), graphics, cuda_use(), machine_code(),
@@ -228,7 +227,7 @@ void run(const Tell& tell) {
     }
     print_line(problems == 0 ? "No problems found."
                              : fmt::format("{} to fix, see above.", problems));
-    tell(json_text({{"findings", findings}, {"problems", problems}}));
+    tell({{"findings", findings}, {"problems", problems}});
 }
 
 } // namespace

@@ -23,7 +23,7 @@ Verb evade_verb() {
                      "--against runs/b --out evasion"};
     answer_in_json(verb, [call](const Tell& tell) {
         call->job.validate();
-        std::string document;
+        Json document;
         call->job.document = &document;
         std::optional<PackedSet> set;
         if (!call->data.data.empty()) {

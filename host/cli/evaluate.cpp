@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
@@ -233,14 +232,14 @@ void run(Call call, const Tell& tell) {
         fmt::print("\n{}", real_or_fake_text(*told));
         lines.push_back(real_or_fake_line(*told));
     }
-    nlohmann::ordered_json measures = nlohmann::ordered_json::array();
+    Json measures = Json::array();
     for (MetricResult& line : lines) {
         if (line.compared.empty()) {
             line.generated = fakes.source;
             line.generated_hash = fakes.weights;
         }
         append_metric_line(out, line);
-        measures.push_back(nlohmann::ordered_json::parse(metric_line(line)));
+        measures.push_back(metric_json(line));
     }
     Report report("Generated against real patches",
                   fmt::format("{}: {} fakes beside {} real patches of {}.", fakes.source,
@@ -265,10 +264,10 @@ void run(Call call, const Tell& tell) {
                      {"seed", std::to_string(call.seed)},
                      {"device", backend->description()}});
     session.complete(report, "evaluation.html");
-    tell(json_text({{"generated", fakes.source},
-                    {"n_generated", generated.count()},
-                    {"n_reference", training.count()},
-                    {"measures", measures}}));
+    tell({{"generated", fakes.source},
+          {"n_generated", generated.count()},
+          {"n_reference", training.count()},
+          {"measures", measures}});
 }
 
 } // namespace

@@ -5,7 +5,6 @@
 #include <array>
 #include <fstream>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "data/describe.h"
@@ -246,8 +245,8 @@ Facts describe(const fs::path& path, const ModelReading& reading) {
 }
 
 // What is indented belongs to the fact before.
-nlohmann::ordered_json json_of(const std::string& path, const Facts& facts) {
-    nlohmann::ordered_json document = {{"path", path}};
+Json json_of(const std::string& path, const Facts& facts) {
+    Json document = {{"path", path}};
     std::string of;
     for (const auto& [name, value] : facts) {
         if (name.starts_with("  ")) {
@@ -270,7 +269,7 @@ void run(const std::string& path, const ModelReading& reading, const Tell& tell)
     for (const auto& [name, value] : facts) {
         print_line(fmt::format("{:<{}}  {}", terminal_text(name), widest, terminal_text(value)));
     }
-    tell(json_text(json_of(path, facts)));
+    tell(json_of(path, facts));
 }
 
 } // namespace

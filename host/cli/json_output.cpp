@@ -7,11 +7,8 @@
 #include <cstdio>
 #include <cstring>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 #include <utility>
-
-#include "host/files/json_file.h"
 
 namespace patchforge {
 
@@ -52,16 +49,12 @@ void answer_in_json(Verb& verb, std::function<void(const Tell&)> work) {
         .unrecorded();
     verb.run = [wanted, work = std::move(work)] {
         if (!*wanted) {
-            work([](const std::string&) {});
+            work([](const Json&) {});
             return;
         }
         const int output = part_standard_output();
-        work([output](const std::string& document) { write_all(output, document + '\n'); });
+        work([output](const Json& document) { write_all(output, document.dump(2) + '\n'); });
     };
-}
-
-std::string json_text(const nlohmann::ordered_json& document) {
-    return dumped(document, 2);
 }
 
 } // namespace patchforge

@@ -1,6 +1,5 @@
 // patchforge privacy: what a released GAN gives away of those that it was trained on.
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "host/cli/json_output.h"
@@ -30,7 +29,7 @@ Verb privacy_verb() {
         if (!call->job.generated.empty()) {
             generated = open_all_parts(call->job.generated, call->data, threads);
         }
-        tell(json_text(run_privacy(set, generated ? &*generated : nullptr, call->job).json()));
+        tell(run_privacy(set, generated ? &*generated : nullptr, call->job).json());
     });
     return verb;
 }

@@ -22,12 +22,18 @@ namespace patchforge {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+// Null where a line cannot be read.
+Json parsed(const std::string& line) {
+    try {
+        return Json::parse(line);
+    } catch (const JsonError&) {
+        return {};
+    }
+}
 
 std::optional<std::int64_t> step_of(const Json& line) {
-    return line.is_object() && line.contains("step") && line["step"].is_number_integer()
-               ? std::optional(line["step"].get<std::int64_t>())
-               : std::nullopt;
+    const Json* step = line.find("step");
+    return step && step->is_integer() ? std::optional(step->integer()) : std::nullopt;
 }
 
 } // namespace
@@ -50,10 +56,10 @@ std::string utc_now() {
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
 }
 
-std::string metric_line(const MetricResult& result) {
+Json metric_json(const MetricResult& result) {
     Json results = Json::object();
     for (const auto& [name, value] : result.results) {
-        results[name] = value; // nlohmann writes a number that is not finite as null
+        results[name] = value;
     }
     Json line{{"results", std::move(results)},
               {"metric", result.metric},
@@ -78,7 +84,11 @@ std::string metric_line(const MetricResult& result) {
     if (!result.of_class.empty()) {
         line["class"] = result.of_class;
     }
-    return dumped(line);
+    return line;
+}
+
+std::string metric_line(const MetricResult& result) {
+    return metric_json(result).dump();
 }
 
 std::string metric_file(const MetricResult& result) {
@@ -111,25 +121,26 @@ std::vector<MetricResult> read_metric_steps(const std::filesystem::path& folder,
     std::vector<MetricResult> results;
     const std::filesystem::path path = folder / metric_file({.metric = metric});
     const auto read = [&](const std::string& text) {
-        const Json line = Json::parse(text, nullptr, false);
+        const Json line = parsed(text);
         const std::optional<std::int64_t> step = step_of(line);
         if (!step) {
             return;
         }
         MetricResult result{.metric = metric, .step = step};
         const Json values = line.value("results", Json::object());
-        for (const auto& [name, value] : values.items()) {
+        for (const auto& [name, value] : values.members()) {
             result.results.emplace_back(name, value.is_number()
-                                                  ? value.get<double>()
+                                                  ? value.number()
                                                   : std::numeric_limits<double>::quiet_NaN());
         }
         const Json extractor = line.value("extractor", Json::object());
-        result.extractor = {extractor.value("name", ""), extractor.value("hash", "")};
-        result.total_time = line.value("total_time", 0.0);
-        result.n_generated = line.value("n_generated", std::int64_t{0});
-        result.n_reference = line.value("n_reference", std::int64_t{0});
-        result.seed = line.value("seed", std::uint64_t{0});
-        result.timestamp = line.value("timestamp", "");
+        result.extractor = {extractor.value("name", "").string(),
+                            extractor.value("hash", "").string()};
+        result.total_time = line.value("total_time", 0).number();
+        result.n_generated = line.value("n_generated", 0).integer();
+        result.n_reference = line.value("n_reference", 0).integer();
+        result.seed = line.value("seed", 0).natural();
+        result.timestamp = line.value("timestamp", "").string();
         results.push_back(std::move(result));
     };
     for (const std::string& text : whole_lines(path)) {
@@ -143,7 +154,7 @@ void drop_metric_steps(const std::filesystem::path& folder, const std::string& m
     const std::filesystem::path path = folder / metric_file({.metric = metric});
     std::string kept;
     for (const std::string& text : whole_lines(path)) {
-        const auto step = step_of(Json::parse(text, nullptr, false));
+        const auto step = step_of(parsed(text));
         if (!step || *step <= last) {
             kept += text + "\n";
         }

@@ -12,6 +12,8 @@
 
 namespace patchforge {
 
+class Json; // host/files/json.h
+
 // What turned images into features. Two distances compare only when this is the same.
 struct Extractor {
     std::string name{}; // "own256", "pixels-pca64", "random256"
@@ -46,6 +48,7 @@ std::string utc_now();
 // {"results":{…},"metric":…,"total_time":…,"extractor":{"name":…,"hash":…},"n_generated":…,
 //  "n_reference":…,"seed":…,"timestamp":…} without a line end, and behind the timestamp those of
 // "generated", "generated_hash", "step", "compared" and "class" that say something. NaN and infinity become null.
+Json metric_json(const MetricResult& result);
 std::string metric_line(const MetricResult& result);
 
 // Where a result is written: metric-<name>.jsonl for generated images, metric-<name>-compared.jsonl

@@ -8,10 +8,7 @@ namespace patchforge {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 constexpr std::uint64_t max_bytes = 1 << 26;
-constexpr int max_depth = 64; // what walks through a value calls itself at every level
 
 } // namespace
 
@@ -21,23 +18,11 @@ std::string read_text(const std::filesystem::path& path) {
 }
 
 Json parse_json(std::string_view text, const std::string& name, bool comments) {
-    const auto refuse = [&](const std::string& fault) {
-        throw std::runtime_error(
-            fmt::format("{}: not valid JSON ({}); restore or correct the file", name, fault));
-    };
     try {
-        return Json::parse(
-            text,
-            [&](int depth, Json::parse_event_t, Json&) {
-                if (depth > max_depth) {
-                    refuse("nested too deeply");
-                }
-                return true;
-            },
-            true, comments);
-    } catch (const Json::exception& error) {
-        refuse(error.what());
-        throw;
+        return Json::parse(text, comments);
+    } catch (const JsonError& error) {
+        throw std::runtime_error(fmt::format("{}: not valid JSON ({}); restore or correct the file",
+                                             name, error.what()));
     }
 }
 

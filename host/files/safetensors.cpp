@@ -1,7 +1,6 @@
 #include "host/files/safetensors.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -14,14 +13,13 @@
 #include "data/atomic_file.h"
 #include "data/read_bytes.h"
 #include "host/files/checksum.h"
+#include "host/files/json.h"
 
 static_assert(std::endian::native == std::endian::little, "safetensors values are little-endian");
 
 namespace patchforge {
 
 namespace {
-
-using Json = nlohmann::json;
 
 constexpr std::uint64_t prefix_bytes = 8;
 constexpr std::uint64_t max_header_bytes = 100'000'000;
@@ -95,42 +93,27 @@ struct Reader {
     Json parse_header(std::span<const std::byte> header) const {
         const char* text = reinterpret_cast<const char*>(header.data());
         demand(!header.empty() && text[0] == '{', "the header does not begin with '{'");
-        // nlohmann keeps the last of two equal keys; the format forbids them.
-        std::vector<std::set<std::string>> keys;
-        const auto watch = [&](int depth, Json::parse_event_t event, Json& parsed) {
-            demand(depth <= 4, "the header is nested too deeply");
-            if (event == Json::parse_event_t::object_start) {
-                keys.emplace_back();
-            } else if (event == Json::parse_event_t::object_end) {
-                keys.pop_back();
-            } else if (event == Json::parse_event_t::key) {
-                const auto& key = parsed.get_ref<const std::string&>();
-                demand(keys.back().insert(key).second,
-                       fmt::format("the key '{}' stands twice in the header", key));
-            }
-            return true;
-        };
         try {
-            return Json::parse(text, text + header.size(), watch);
-        } catch (const Json::exception& error) {
+            return Json::parse({text, header.size()});
+        } catch (const JsonError& error) {
             fail(fmt::format("the header is not valid JSON ({})", error.what()));
         }
     }
 
     std::uint64_t natural_number(const Json& value, const std::string& what) const {
-        demand(value.is_number_unsigned() &&
-                   value.get<std::uint64_t>() <=
+        demand(value.is_natural() &&
+                   value.natural() <=
                        static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max()),
                what + " is not a whole number >= 0");
-        return value.get<std::uint64_t>();
+        return value.natural();
     }
 
     std::map<std::string, std::string> metadata(const Json& object) const {
         demand(object.is_object(), "__metadata__ is not an object");
         std::map<std::string, std::string> result;
-        for (const auto& [key, value] : object.items()) {
+        for (const auto& [key, value] : object.members()) {
             demand(value.is_string(), fmt::format("the metadata '{}' is not a text", key));
-            result[key] = value.get<std::string>();
+            result[key] = value.string();
         }
         return result;
     }
@@ -145,26 +128,26 @@ struct Reader {
         demand(object.is_object() && object.size() == 3 && object.contains("dtype") &&
                    object.contains("shape") && object.contains("data_offsets"),
                fmt::format("the tensor '{}' needs exactly dtype, shape and data_offsets", name));
-        const Json& dtype = object["dtype"];
-        const Json& shape = object["shape"];
-        const Json& offsets = object["data_offsets"];
-        demand(dtype.is_string() && rank_of_type(dtype.get<std::string>()) >= 0,
+        const Json& dtype = object.at("dtype");
+        const Json& shape = object.at("shape");
+        const Json& offsets = object.at("data_offsets");
+        demand(dtype.is_string() && rank_of_type(dtype.string()) >= 0,
                fmt::format("the tensor '{}' has the unknown dtype {}", name, dtype.dump()));
         demand(shape.is_array() && offsets.is_array() && offsets.size() == 2,
                fmt::format("the shape or the data_offsets of '{}' are not lists as they should be",
                            name));
         Placed result;
         result.tensor.name = name;
-        result.tensor.dtype = dtype.get<std::string>();
-        for (const Json& extent : shape) {
+        result.tensor.dtype = dtype.string();
+        for (const Json& extent : shape.items()) {
             const std::uint64_t number =
                 natural_number(extent, fmt::format("the shape of '{}'", name));
             demand(number <= max_extent,
                    fmt::format("the shape of '{}' has an extent of {}", name, number));
             result.tensor.shape.push_back(static_cast<std::int64_t>(number));
         }
-        result.begin = natural_number(offsets[0], fmt::format("the offset of '{}'", name));
-        result.end = natural_number(offsets[1], fmt::format("the offset of '{}'", name));
+        result.begin = natural_number(offsets.items()[0], fmt::format("the offset of '{}'", name));
+        result.end = natural_number(offsets.items()[1], fmt::format("the offset of '{}'", name));
         const std::int64_t bytes =
             bytes_of(result.tensor.shape,
                      data_types[static_cast<std::size_t>(rank_of_type(result.tensor.dtype))].bytes);
@@ -231,7 +214,7 @@ struct Reader {
         TensorFile file;
         file.name = this->file;
         std::vector<Placed> all;
-        for (const auto& [key, value] : header.items()) {
+        for (const auto& [key, value] : header.members()) {
             if (key == metadata_key) {
                 file.metadata = metadata(value);
             } else {
@@ -412,9 +395,8 @@ std::vector<std::byte> encode_safetensors(const std::vector<Tensor>& tensors,
         return rank_a != rank_b ? rank_a > rank_b : a->name < b->name;
     });
 
-    nlohmann::ordered_json header = nlohmann::ordered_json::object();
-    header[metadata_key] = metadata;
-    header[metadata_key][checksum_key] = no_checksum;
+    Json::Object header{{metadata_key, metadata}};
+    header.back().value[checksum_key] = no_checksum;
     std::size_t end = 0;
     std::set<std::string> names;
     for (const Tensor* tensor : order) {
@@ -424,10 +406,12 @@ std::vector<std::byte> encode_safetensors(const std::vector<Tensor>& tensors,
         }
         const std::size_t begin = end;
         end += tensor->bytes.size();
-        header[tensor->name] = {
-            {"dtype", tensor->dtype}, {"shape", tensor->shape}, {"data_offsets", {begin, end}}};
+        header.push_back({tensor->name,
+                          {{"dtype", tensor->dtype},
+                           {"shape", tensor->shape},
+                           {"data_offsets", std::array{begin, end}}}});
     }
-    std::string text = header.dump();
+    std::string text = Json(std::move(header)).dump();
     text.resize((text.size() + 7) / 8 * 8, ' ');
 
     std::vector<std::byte> bytes(prefix_bytes + text.size() + end);

@@ -1,7 +1,6 @@
 #include "host/files/tensor_facts.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <charconv>
 #include <set>
@@ -9,6 +8,7 @@
 #include <stdexcept>
 
 #include "data/escape.h"
+#include "host/files/json.h"
 
 namespace patchforge {
 
@@ -48,7 +48,7 @@ std::optional<int> metadata_number(const TensorFile& file, const std::string& ke
 }
 
 std::string names_entry(const std::vector<std::string>& names) {
-    nlohmann::json list = nlohmann::json::array();
+    Json list = Json::array();
     for (const std::string& name : names) {
         list.push_back(utf8_text(name));
     }
@@ -68,13 +68,11 @@ std::optional<std::vector<std::string>> names_of(const TensorFile& file, const s
         }
         return names;
     }
-    const auto list = nlohmann::json::parse(found->second, nullptr, false);
-    for (const auto& name : list.is_array() ? list : nlohmann::json::array({0})) {
-        if (!name.is_string()) {
-            fail(file, fmt::format("its metadata has '{}' for {}; write a JSON list of names there",
-                                   terminal_text(found->second), key));
-        }
-        names.push_back(name.get<std::string>());
+    try {
+        names = Json::parse(found->second).strings();
+    } catch (const JsonError&) {
+        fail(file, fmt::format("its metadata has '{}' for {}; write a JSON list of names there",
+                               terminal_text(found->second), key));
     }
     if (const std::set<std::string> distinct(names.begin(), names.end());
         distinct.size() != names.size() || distinct.contains("")) {

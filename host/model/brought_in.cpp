@@ -9,11 +9,11 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 
 #include "data/half_float.h"
+#include "host/files/tensor_facts.h"
 #include "host/network/network.h"
 #include "host/options/options.h"
 
@@ -287,7 +287,7 @@ BroughtIn bring_in(Backend& backend, const TensorFile& file, const ModelReading&
         model.deviation = reading.deviation;
     }
     if (model.by_options && !reading.class_names.empty()) {
-        model.file.metadata["classes"] = nlohmann::json(reading.class_names).dump();
+        model.file.metadata["classes"] = names_entry(reading.class_names);
     }
     if (std::ranges::any_of(model.deviation, [](double number) { return number < 1e-4; })) {
         throw std::runtime_error(

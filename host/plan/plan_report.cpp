@@ -2,12 +2,12 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
+#include <array>
+
+#include "host/files/json.h"
 
 namespace patchforge {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 struct Times {
     double floor = 0, kernels = 0, nodes = 0; // seconds
@@ -126,7 +126,7 @@ std::string left_out_text(const IterationPlan& plan, const PlannedDevice& device
 
 Json counted_json(const PlannedKernel& kernel) {
     if (!kernel.counted) {
-        return nullptr;
+        return {};
     }
     const KernelTraffic& counted = *kernel.counted;
     return {{"read", counted.read},
@@ -173,7 +173,7 @@ std::string plan_json(const IterationPlan& plan, const PlannedDevice& device) {
     for (const PlannedKernel& kernel : plan.kernels) {
         const KernelLaunch& launch = kernel.launch;
         kernels.push_back({{"name", launch.name},
-                           {"grid", launch.grid},
+                           {"grid", std::to_array(launch.grid)},
                            {"block", launch.block},
                            {"cooperative", launch.cooperative},
                            {"shared_bytes", launch.shared_bytes},

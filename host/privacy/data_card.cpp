@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <stdexcept>
 #include <string_view>
@@ -22,7 +21,6 @@ namespace patchforge {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 // The options of the training, in the order of their description. Others name files.
 Json options_of(const Parameters& began) {
@@ -50,8 +48,9 @@ Json privacy_of(const Release& release, const std::string& weights) {
         return {};
     }
     Json measured = read_json(file);
-    return reading_json(file.string(),
-                        [&] { return measured.at("generator") == weights ? measured : Json(); });
+    return reading_json(file.string(), [&] {
+        return measured.at("generator").string() == weights ? measured : Json();
+    });
 }
 
 // The last line of each measure and extractor that `evaluate` wrote of these weights.
@@ -68,11 +67,12 @@ Json evaluation_of(const Release& release, const std::string& weights) {
         for (const std::string& text : whole_lines(file)) {
             Json line = parse_json(text, file.string());
             reading_json(file.string(), [&] {
-                if (line.value("generated_hash", "") != weights || line.contains("class")) {
+                if (line.value("generated_hash", "").string() != weights ||
+                    line.contains("class")) {
                     return;
                 }
                 line.erase("generated");
-                last[{line.at("metric"), line.at("extractor").at("name")}] = line;
+                last[{line.at("metric").string(), line.at("extractor").at("name").string()}] = line;
             });
         }
     }
@@ -133,7 +133,7 @@ Json card_of(const Release& release) {
 
 std::string known(const Json& number, const std::string& what) {
     return number.is_null() ? "an unrecorded number of " + what
-                            : fmt::format("{} {}", number.get<std::int64_t>(), what);
+                            : fmt::format("{} {}", number.integer(), what);
 }
 
 std::string table(const std::vector<std::string>& columns,
@@ -150,7 +150,7 @@ std::string table(const std::vector<std::string>& columns,
 }
 
 std::string text_of(const Json& value) {
-    return value.is_string() ? value.get<std::string>() : value.dump();
+    return value.is_string() ? value.string() : value.dump();
 }
 
 std::string privacy_text(const Json& privacy, std::int64_t count, double truncation) {
@@ -159,21 +159,22 @@ std::string privacy_text(const Json& privacy, std::int64_t count, double truncat
                "again, it "
                "stands here.\n";
     }
-    std::string text = privacy.at("verdict").get<std::string>() + "\n\n";
+    std::string text = privacy.at("verdict").string() + "\n\n";
     std::vector<std::vector<std::string>> rows;
     const auto interval = [](const Json& attack, const std::string& key, double factor,
                              int digits) {
-        return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", factor * attack.at(key).get<double>(),
-                           digits, factor * attack.at(key + "_low").get<double>(), digits,
-                           factor * attack.at(key + "_high").get<double>(), digits);
+        return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", factor * attack.at(key).number(), digits,
+                           factor * attack.at(key + "_low").number(), digits,
+                           factor * attack.at(key + "_high").number(), digits);
     };
-    for (const auto& [key, attack] : privacy.at("attacks").items()) {
-        rows.push_back({attack.at("holds"), attack.at("by"), interval(attack, "auc", 1, 3),
+    for (const auto& [key, attack] : privacy.at("attacks").members()) {
+        rows.push_back({attack.at("holds").string(), attack.at("by").string(),
+                        interval(attack, "auc", 1, 3),
                         interval(attack, "found_at_1_percent", 100, 1)});
     }
     text += table({"attacker holds", "attack", "AUC [95 %]", "% found at 1 % false alarms [95 %]"},
                   rows);
-    const auto measured = privacy.at("fakes").get<std::int64_t>();
+    const auto measured = privacy.at("fakes").integer();
     text += fmt::format(
         "\n{} patches of {} patients trained on against {} patches of {} patients held out, {} "
         "fakes. AUC 0.5 and 1 % give nothing away.\n",
@@ -187,7 +188,7 @@ std::string privacy_text(const Json& privacy, std::int64_t count, double truncat
         text += "\nWhat was measured was drawn with truncation 1.\n";
     }
     if (privacy.contains("synthetic_training")) {
-        text += "\n" + privacy.at("synthetic_training").at("verdict").get<std::string>() + "\n";
+        text += "\n" + privacy.at("synthetic_training").at("verdict").string() + "\n";
     }
     return text;
 }
@@ -199,12 +200,12 @@ std::string evaluation_text(const Json& evaluation) {
                "stands here.\n";
     }
     std::vector<std::vector<std::string>> rows;
-    for (const Json& line : evaluation) {
-        for (const auto& [name, value] : line.at("results").items()) {
-            rows.push_back({line.at("extractor").at("name"), name,
-                            value.is_number() ? fmt::format("{:.5g}", value.get<double>())
-                                              : std::string(undefined),
-                            line.at("n_generated").dump(), line.at("n_reference").dump()});
+    for (const Json& line : evaluation.items()) {
+        for (const auto& [name, value] : line.at("results").members()) {
+            rows.push_back(
+                {line.at("extractor").at("name").string(), name,
+                 value.is_number() ? fmt::format("{:.5g}", value.number()) : std::string(undefined),
+                 line.at("n_generated").dump(), line.at("n_reference").dump()});
         }
     }
     return table({"features", "measure", "value", "fakes", "patches"}, rows);
@@ -212,7 +213,7 @@ std::string evaluation_text(const Json& evaluation) {
 
 std::string markdown(const Json& card) {
     const Json &fakes = card.at("fakes"), &training = card.at("training");
-    const auto count = fakes.at("count").get<std::int64_t>();
+    const auto count = fakes.at("count").integer();
     std::string text = fmt::format(
         "# Data card: {} synthetic patches\n\nDrawn by a generative adversarial network that was "
         "trained on {} of {}; {} were held out. data-card.json says the same to programs.\n",
@@ -225,24 +226,24 @@ std::string markdown(const Json& card) {
         text_of(fakes.at("format")), fakes.at("seed").dump(), fakes.at("truncation").dump(),
         text_of(card.at("generator")), text_of(card.at("program")));
     std::vector<std::vector<std::string>> rows;
-    for (const auto& [folder, of_folder] : fakes.at("folders").items()) {
+    for (const auto& [folder, of_folder] : fakes.at("folders").members()) {
         rows.push_back({folder, of_folder.dump()});
     }
     text += table({"folder", "fakes"}, rows);
     if (!fakes.at("classes").empty()) {
         text += "\nClasses in the order of their folders: " +
-                fmt::format("{}.\n",
-                            fmt::join(fakes.at("classes").get<std::vector<std::string>>(), ", "));
+                fmt::format("{}.\n", fmt::join(fakes.at("classes").strings(), ", "));
     }
-    text += "\n## Privacy\n\n" + privacy_text(card.at("privacy"), count, fakes.at("truncation"));
+    text += "\n## Privacy\n\n" +
+            privacy_text(card.at("privacy"), count, fakes.at("truncation").number());
     text += "\n## Likeness\n\n" + evaluation_text(card.at("evaluation"));
     text += "\n## Limits\n\n";
-    for (const Json& limit : card.at("limits")) {
-        text += "- " + limit.get<std::string>() + "\n";
+    for (const Json& limit : card.at("limits").items()) {
+        text += "- " + limit.string() + "\n";
     }
     text += "\n## Options of the training\n\n";
     rows.clear();
-    for (const auto& [name, value] : training.at("options").items()) {
+    for (const auto& [name, value] : training.at("options").members()) {
         if (text_of(value).empty()) {
             continue; // was not given
         }
@@ -278,7 +279,7 @@ void check_release(const Release& release) {
 
 void write_data_card(const fs::path& folder, const Release& release) {
     const Json card = card_of(release);
-    write_file_atomically(folder / "data-card.json", dumped(card, 1) + "\n");
+    write_file_atomically(folder / "data-card.json", card.dump(1) + "\n");
     write_file_atomically(folder / "DATA-CARD.md", markdown(card));
 }
 

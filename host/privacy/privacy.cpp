@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <tuple>
 
+#include "host/files/json.h"
 #include "host/numerics/evenly_spaced.h"
 
 namespace patchforge {
@@ -116,8 +116,8 @@ std::string Privacy::verdict() const {
         member_patients, stranger_patients, told_by(*strongest()), copies);
 }
 
-nlohmann::ordered_json Privacy::json() const {
-    nlohmann::ordered_json of_attacks = nlohmann::ordered_json::object();
+Json Privacy::json() const {
+    Json of_attacks = Json::object();
     for (const PrivacyAttack& attack : attacks) {
         const MembershipResult& result = attack.result;
         of_attacks[attack.key] = {{"holds", attack.holds},
@@ -135,26 +135,25 @@ nlohmann::ordered_json Privacy::json() const {
                                   {"heard", attack.heard},
                                   {"caught", speaks(attack, certain)}};
     }
-    nlohmann::ordered_json document = {
-        {"verdict", verdict()},
-        {"caught", caught()},
-        {"suspected", suspected()},
-        {"enough_patients", enough_patients()},
-        {"generator", generator},
-        {"fakes", fakes},
-        {"fakes_given", given},
-        {"features", space},
-        {"seed", seed},
-        {"members", {{"patients", member_patients}, {"patches", members}}},
-        {"strangers", {{"patients", stranger_patients}, {"patches", strangers}}},
-        {"attacks", of_attacks},
-        {"least_chance", strongest() ? least_chance_of(*strongest()) : 1},
-        {"certain_chance", chance_of_one(certain)},
-        {"suspicious_chance", chance_of_one(suspicious)},
-        {"copies", {{"members", member_copies}, {"strangers", stranger_copies}}},
-        {"left_out", left_out}};
+    Json document = {{"verdict", verdict()},
+                     {"caught", caught()},
+                     {"suspected", suspected()},
+                     {"enough_patients", enough_patients()},
+                     {"generator", generator},
+                     {"fakes", fakes},
+                     {"fakes_given", given},
+                     {"features", space},
+                     {"seed", seed},
+                     {"members", {{"patients", member_patients}, {"patches", members}}},
+                     {"strangers", {{"patients", stranger_patients}, {"patches", strangers}}},
+                     {"attacks", of_attacks},
+                     {"least_chance", strongest() ? least_chance_of(*strongest()) : 1},
+                     {"certain_chance", chance_of_one(certain)},
+                     {"suspicious_chance", chance_of_one(suspicious)},
+                     {"copies", {{"members", member_copies}, {"strangers", stranger_copies}}},
+                     {"left_out", left_out}};
     if (taught) {
-        nlohmann::ordered_json scores = nlohmann::ordered_json::object();
+        Json scores = Json::object();
         for (const auto& [name, value] : synthetic_training_line(*taught).results) {
             scores[name] = value;
         }

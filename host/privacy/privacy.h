@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -17,6 +16,8 @@
 #include "host/privacy/nearness.h"
 
 namespace patchforge {
+
+class Json; // host/files/json.h
 
 // Patches that were trained on, then patches of patients that were not.
 struct Suspects {
@@ -79,7 +80,7 @@ struct Privacy {
     std::string verdict() const; // the outcome first
 
     // Names no patient and no file.
-    nlohmann::ordered_json json() const;
+    Json json() const;
 };
 
 // Attacks by the distance of the nearest fake, in pixels and in the features of `extractor`.

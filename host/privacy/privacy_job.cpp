@@ -6,7 +6,6 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 #include <utility>
@@ -15,7 +14,7 @@
 #include "data/split.h"
 #include "host/classifier/classifier_options.h"
 #include "host/evaluate/compared_images.h"
-#include "host/files/json_file.h"
+#include "host/files/json.h"
 #include "host/model/classifier_model.h"
 #include "host/numerics/evenly_spaced.h"
 #include "host/numerics/philox_sequence.h"
@@ -272,7 +271,7 @@ std::vector<std::pair<std::string, std::string>> Audit::settings() const {
 void Audit::write() {
     Session session(place_of(job_));
     fmt::print("{}", privacy_table(privacy_));
-    session.write("privacy.json", dumped(privacy_.json(), 1) + "\n");
+    session.write("privacy.json", privacy_.json().dump(1) + "\n");
     session.complete(
         privacy_page(privacy_, suspects_, fakes_, generator_.weights().string(), settings()),
         "privacy.html");

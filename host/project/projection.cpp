@@ -5,13 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "data/picture.h"
 #include "host/attack/latent_search.h"
 #include "host/evaluate/image_extractors.h"
-#include "host/files/json_file.h"
+#include "host/files/json.h"
 #include "host/files/safetensors.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
@@ -306,23 +305,15 @@ void Search::write() const {
         return;
     }
     Session session(job_.place());
-    nlohmann::json json = {{"program", version_text()},
-                           {"generator", loaded_.weights().string()},
-                           {"starts", job_.starts},
-                           {"steps", job_.steps},
-                           {"polish", job_.polish},
-                           {"prior", job_.prior},
-                           {"seed", job_.seed},
-                           {"verdict", verdict()},
-                           {"pictures", nlohmann::json::array()}};
+    Json pictures = Json::array();
     PictureSheet sheet{{}, {"picture", "nearest", "difference"}, {}, 2};
     for (std::size_t t = 0; t < results_.size(); ++t) {
         const Projected& result = results_[t];
-        json["pictures"].push_back({{"group", result.group},
-                                    {"name", result.name},
-                                    {"levels", result.levels},
-                                    {"nearest_start", result.nearest_start},
-                                    {"code_square", result.code_square}});
+        pictures.push_back({{"code_square", result.code_square},
+                            {"group", result.group},
+                            {"levels", result.levels},
+                            {"name", result.name},
+                            {"nearest_start", result.nearest_start}});
         sheet.rows.push_back(row_of(t));
         sheet.row_names.push_back(
             fmt::format("{}: {:.1f}", fs::path(result.name).filename().string(), result.levels));
@@ -349,7 +340,16 @@ void Search::write() const {
                                              std::ssize(codes_) / std::ssize(results_)};
     const std::vector<Tensor> codes = {make_f32("latents", shape, codes_.data())};
     write_safetensors(job_.out / "codes.safetensors", codes);
-    session.write("projection.json", dumped(json, 1) + "\n");
+    const Json json{{"generator", loaded_.weights().string()},
+                    {"pictures", std::move(pictures)},
+                    {"polish", job_.polish},
+                    {"prior", job_.prior},
+                    {"program", version_text()},
+                    {"seed", job_.seed},
+                    {"starts", job_.starts},
+                    {"steps", job_.steps},
+                    {"verdict", verdict()}};
+    session.write("projection.json", json.dump(1) + "\n");
     session.complete(report, "report.html",
                      fmt::format("; patchforge generate --latents {}/codes.safetensors makes the "
                                  "pictures again",

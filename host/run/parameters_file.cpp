@@ -16,7 +16,6 @@ namespace patchforge {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json;
 
 fs::path file_of(const fs::path& run) {
     return run / "params.json";
@@ -24,8 +23,8 @@ fs::path file_of(const fs::path& run) {
 
 Json read_file(const fs::path& file) {
     Json json = read_json(file);
-    if (!json.is_object() || !json.contains("run") || !json["run"].is_string() ||
-        !json.contains("parameters") || !json["parameters"].is_object()) {
+    const Json *run = json.find("run"), *parameters = json.find("parameters");
+    if (!run || !run->is_string() || !parameters || !parameters->is_object()) {
         throw std::runtime_error(fmt::format(
             "{}: it does not hold \"run\" and \"parameters\"; restore the file or start "
             "another run",
@@ -65,7 +64,7 @@ std::string encode_parameters(const std::string& kind, const Parameters& paramet
         }
         values[name] = to_json(value);
     }
-    return dumped(Json({{"run", kind}, {"parameters", values}}), 2) + '\n';
+    return Json({{"run", kind}, {"parameters", values}}).dump(2) + '\n';
 }
 
 void write_parameters(const fs::path& run, const std::string& text) {
@@ -75,7 +74,7 @@ void write_parameters(const fs::path& run, const std::string& text) {
 }
 
 std::string read_run_kind(const fs::path& run) {
-    return read_file(file_of_run(run))["run"].get<std::string>();
+    return read_file(file_of_run(run)).at("run").string();
 }
 
 Parameters read_parameters(const fs::path& run) {
@@ -85,18 +84,17 @@ Parameters read_parameters(const fs::path& run) {
 Parameters read_parameters_file(const fs::path& file) {
     Parameters parameters;
     const Json json = read_file(file);
-    for (const auto& [name, value] : json["parameters"].items()) {
+    for (const auto& [name, value] : json.at("parameters").members()) {
         if (value.is_boolean()) {
-            parameters.emplace_back(name, value.get<bool>());
-        } else if (value.is_number_unsigned() &&
-                   value.get<std::uint64_t>() > std::uint64_t{INT64_MAX}) {
-            parameters.emplace_back(name, value.get<std::uint64_t>());
-        } else if (value.is_number_integer()) {
-            parameters.emplace_back(name, value.get<std::int64_t>());
+            parameters.emplace_back(name, value.boolean());
+        } else if (value.is_natural() && value.natural() > std::uint64_t{INT64_MAX}) {
+            parameters.emplace_back(name, value.natural());
+        } else if (value.is_integer()) {
+            parameters.emplace_back(name, value.integer());
         } else if (value.is_number()) {
-            parameters.emplace_back(name, value.get<double>());
+            parameters.emplace_back(name, value.number());
         } else if (value.is_string()) {
-            parameters.emplace_back(name, value.get<std::string>());
+            parameters.emplace_back(name, value.string());
         } else {
             throw std::runtime_error(fmt::format(
                 "{}: the parameter '{}' is neither number, text nor truth value; restore "

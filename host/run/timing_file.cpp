@@ -27,11 +27,10 @@ std::optional<TrainingTime> read_timing(const std::filesystem::path& run) {
     if (!std::filesystem::exists(file_of(run))) {
         return std::nullopt;
     }
-    const nlohmann::ordered_json json = read_json(file_of(run));
+    const Json json = read_json(file_of(run));
     return reading_json(file_of(run).string(), [&] {
-        return TrainingTime{json.at("training_seconds").get<double>(),
-                            json.at("steps").get<std::uint64_t>(),
-                            json.value("processor_seconds", 0.0)};
+        return TrainingTime{json.at("training_seconds").number(), json.at("steps").natural(),
+                            json.value("processor_seconds", 0).number()};
     });
 }
 

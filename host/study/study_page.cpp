@@ -1,13 +1,13 @@
 #include "host/study/study_page.h"
 
 #include "data/atomic_file.h"
+#include "host/files/json.h"
 #include "host/numerics/philox_sequence.h"
 #include "host/page/base64.h"
 #include "host/page/page_style.h"
 #include "host/study/study_script.h"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <array>
@@ -76,10 +76,10 @@ std::string study_data(std::span<const PngBytes> real, std::span<const PngBytes>
     const std::int64_t count = options.count;
     const auto chosen_real = random.sample(real.size(), count);
     const auto chosen_generated = random.sample(generated.size(), count);
-    nlohmann::ordered_json data{{"title", options.title},
-                                {"seed", options.seed},
-                                {"exposure", 250},
-                                {"parts", nlohmann::ordered_json::array()}};
+    Json data{{"title", options.title},
+              {"seed", options.seed},
+              {"exposure", 250},
+              {"parts", Json::array()}};
     for (const bool timed : {true, false}) {
         std::vector<Card> cards;
         const std::int64_t first = timed ? 0 : count / 2;
@@ -87,7 +87,7 @@ std::string study_data(std::span<const PngBytes> real, std::span<const PngBytes>
             cards.push_back({&real[chosen_real[i]], false});
             cards.push_back({&generated[chosen_generated[i]], true});
         }
-        auto pictures = nlohmann::ordered_json::array();
+        Json pictures = Json::array();
         std::vector<std::uint8_t> key;
         for (const std::int64_t index : random.sample(count, count)) {
             pictures.push_back(base64(*cards[index].picture));
@@ -98,7 +98,7 @@ std::string study_data(std::span<const PngBytes> real, std::span<const PngBytes>
                                  {"pictures", std::move(pictures)}});
     }
     // "<" only stands in the title's text; written as an escape it cannot end the script element.
-    std::string text = data.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+    std::string text = data.dump();
     for (std::size_t at = 0; (at = text.find('<', at)) != std::string::npos;) {
         text.replace(at, 1, "\\u003c");
     }

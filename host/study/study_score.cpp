@@ -18,9 +18,9 @@ namespace {
 }
 
 // true for `yes`, false for `no`, and nothing else.
-bool one_of(const std::string& name, const nlohmann::ordered_json& trial, const char* field,
-            const char* yes, const char* no) {
-    const std::string value = trial.at(field).get<std::string>();
+bool one_of(const std::string& name, const Json& trial, const char* field, const char* yes,
+            const char* no) {
+    const std::string& value = trial.at(field).string();
     if (value != yes && value != no) {
         reject(name, fmt::format("{} is \"{}\", neither {} nor {}", field, value, yes, no));
     }
@@ -47,14 +47,14 @@ double ErrorRate::rate() const {
 
 StudyScores score_study(std::string_view results, const std::string& name) {
     StudyScores scores;
-    const nlohmann::ordered_json file = parse_json(results, name);
+    const Json file = parse_json(results, name);
     reading_json(name, [&] {
-        if (file.at("format") != "patchforge-study") {
+        if (file.at("format").string() != "patchforge-study") {
             reject(name, "this is not a study");
         }
-        scores.title = file.at("title").get<std::string>();
-        scores.rater = file.at("rater").get<std::string>();
-        for (const auto& trial : file.at("trials")) {
+        scores.title = file.at("title").string();
+        scores.rater = file.at("rater").string();
+        for (const Json& trial : file.at("trials").items()) {
             ArmScores& arm =
                 one_of(name, trial, "arm", "timed", "untimed") ? scores.timed : scores.untimed;
             const bool generated = one_of(name, trial, "truth", "generated", "real");

@@ -33,13 +33,30 @@ std::vector<std::string> csv_cells(const std::string& line) {
     return cells;
 }
 
-Row json_row(const nlohmann::ordered_json& value) {
-    Row row;
-    const nlohmann::ordered_json flat = value.flatten();
-    for (const auto& [path, leaf] : flat.items()) {
-        row[path.empty() ? path : path.substr(1)] =
-            leaf.is_string() ? leaf.get<std::string>() : leaf.dump();
+// The values that hold no others, by their JSON pointers without the first slash.
+void add_values(Row& row, const std::string& path, const Json& value) {
+    const auto add = [&](std::string name, const Json& held) {
+        for (std::size_t at = 0; (at = name.find_first_of("~/", at)) != std::string::npos; ++at) {
+            name.replace(at, 1, name[at] == '~' ? "~0" : "~1");
+        }
+        add_values(row, path.empty() ? name : path + "/" + name, held);
+    };
+    if (value.empty()) {
+        row[path] = value.is_string() ? value.string() : value.dump();
+    } else if (value.is_object()) {
+        for (const auto& [name, held] : value.members()) {
+            add(name, held);
+        }
+    } else {
+        for (std::size_t i = 0; i < value.size(); ++i) {
+            add(std::to_string(i), value.items()[i]);
+        }
     }
+}
+
+Row json_row(const Json& value) {
+    Row row;
+    add_values(row, "", value);
     return row;
 }
 

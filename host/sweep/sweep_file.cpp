@@ -13,9 +13,7 @@ namespace patchforge {
 namespace {
 
 namespace fs = std::filesystem;
-using Json = nlohmann::ordered_json; // variants and figures keep their order
 using Words = std::vector<std::string>;
-using Entries = Json::object_t; // a vector of pairs
 
 // What a variant or a point of the grid brings.
 struct Variant {
@@ -45,7 +43,7 @@ class Reader {
     }
     void check_keys(const std::string& entry, const Json& object,
                     const std::vector<std::string>& keys) const;
-    Entries entries(const std::string& name, const Json& object) const;
+    Json::Object entries(const std::string& name, const Json& object) const;
     std::string text(const std::string& entry, const Json& value) const;
     Words texts(const std::string& entry, const Json& value) const;
     Words split(const std::string& entry, const std::string& command) const;
@@ -64,7 +62,7 @@ class Reader {
 
 void Reader::check_keys(const std::string& entry, const Json& object,
                         const std::vector<std::string>& keys) const {
-    for (const auto& [key, value] : object.items()) {
+    for (const auto& [key, value] : object.members()) {
         if (std::find(keys.begin(), keys.end(), key) == keys.end()) {
             refuse(entry,
                    fmt::format("\"{}\" is not known; choose from {}", key, fmt::join(keys, ", ")));
@@ -73,27 +71,25 @@ void Reader::check_keys(const std::string& entry, const Json& object,
 }
 
 // Those of object[name], none where it is not there.
-Entries Reader::entries(const std::string& name, const Json& object) const {
-    if (!object.contains(name)) {
-        return {};
-    }
-    if (!object[name].is_object()) {
+Json::Object Reader::entries(const std::string& name, const Json& object) const {
+    const Json* found = object.find(name);
+    if (found && !found->is_object()) {
         refuse(name, "is no list of names; write { \"name\": ... }");
     }
-    return object[name].get_ref<const Entries&>();
+    return found ? found->members() : Json::Object();
 }
 
 std::string Reader::text(const std::string& entry, const Json& value) const {
     if (!value.is_string() && !value.is_number()) {
         refuse(entry, fmt::format("{} is neither text nor a number", value.dump()));
     }
-    return value.is_string() ? value.get<std::string>() : value.dump();
+    return value.is_string() ? value.string() : value.dump();
 }
 
 // One text or a list of them.
 Words Reader::texts(const std::string& entry, const Json& value) const {
     Words found;
-    for (const Json& one : value.is_array() ? value : Json::array({value})) {
+    for (const Json& one : value.is_array() ? value.items() : Json::Array{value}) {
         found.push_back(text(entry, one));
     }
     return found;
@@ -132,7 +128,7 @@ void Reader::assign(const std::string& entry, Variant& variant, const std::strin
     } else if (!value.is_boolean()) {
         variant.options.insert(variant.options.end(),
                                {key, text(fmt::format("{}: {}", entry, key), value)});
-    } else if (value.get<bool>()) {
+    } else if (value.boolean()) {
         variant.options.push_back(key);
     }
 }
@@ -148,9 +144,9 @@ std::vector<Variant> Reader::variants() const {
         found.push_back(plain);
         found.back().name = name;
         if (value.is_string()) {
-            found.back().options = split(entry, value.get<std::string>());
+            found.back().options = split(entry, value.string());
         } else if (value.is_object()) {
-            for (const auto& [key, one] : value.items()) {
+            for (const auto& [key, one] : value.members()) {
                 assign(entry, found.back(), key, one);
             }
         } else {
@@ -167,13 +163,13 @@ std::vector<Variant> Reader::variants() const {
         }
         std::vector<Variant> crossed;
         for (const Variant& variant : found) {
-            for (const Json& value : values) {
+            for (const Json& value : values.items()) {
                 Variant point = variant;
                 assign(entry, point, key, value);
                 point.name +=
                     fmt::format("{}{} {}", point.name.empty() ? "" : ", ",
                                 key.substr(std::min(key.find_first_not_of('-'), key.size())),
-                                value.is_string() ? value.get<std::string>() : value.dump());
+                                value.is_string() ? value.string() : value.dump());
                 crossed.push_back(std::move(point));
             }
         }
@@ -269,7 +265,7 @@ Figure Reader::figure(const std::string& name, const Json& value) const {
     Figure made;
     made.name = name;
     if (value.is_string()) {
-        const Words words = split(entry, value.get<std::string>());
+        const Words words = split(entry, value.string());
         if (words.size() != 2) {
             refuse(entry, "is not \"FILE COLUMN\"; an object says more");
         }
@@ -279,7 +275,7 @@ Figure Reader::figure(const std::string& name, const Json& value) const {
         check_keys(entry, value, {"file", "value", "of_largest", "where"});
         made.file = text(entry + ": file", value.value("file", Json()));
         made.value = text(entry + ": value", value.value("value", Json()));
-        made.of_largest = value.value("of_largest", "");
+        made.of_largest = value.value("of_largest", "").string();
         for (const auto& [key, wanted] : entries("where", value)) {
             made.where.emplace_back(key, wanted.is_null()
                                              ? std::nullopt
@@ -301,8 +297,8 @@ Sweep Reader::read() {
                {"title", "about", "settings", "prepare", "commands", "variants", "grid", "seeds",
                 "figures"});
     Sweep sweep;
-    sweep.title = text("title", json_.value("title", Json(call_.file.stem().string())));
-    sweep.about = text("about", json_.value("about", Json("")));
+    sweep.title = text("title", json_.value("title", call_.file.stem().string()));
+    sweep.about = text("about", json_.value("about", ""));
     for (const auto& [name, value] : entries("settings", json_)) {
         values_[name] = text("settings: " + name, value);
     }

@@ -6,8 +6,8 @@
 //         lambda_adversarial (loss of D(y) against "real") + lambda_l1 mean |y - x|, one Adam step
 // D answers for every place of a picture, and its losses are means over places: that R made the whole
 // plausible by spoiling one place would not pay. Their softmax over two classes is the cross-entropy of one
-// logit, the difference of theirs. mean |y - x| is a mean over pixels, so that its weight does not depend
-// on the pictures' size.
+// logit, the difference of theirs. The losses of a D's heads are added up. mean |y - x| is a mean over pixels,
+// so that its weight does not depend on the pictures' size.
 //
 // The history is --pool earlier y. It begins with drawings, which is what R makes of them then. From it D
 // is shown as many pictures, none of them twice, as half a batch; after that each y of the iteration
@@ -15,8 +15,8 @@
 // cut, every rank keeps the same history, and D is shown the half of y and the half from the history of all shards.
 //
 // With --classifier R's loss has a third term, lambda_label times the cross-entropy of a drawing's class by
-// that classifier, which stays as it is (as in Hoffman et al. 2018, CyCADA): what says the class may not be
-// painted over, while colours that the classifier does not read may move.
+// those classifiers (the mean of their logits), which stay as they are (as in Hoffman et al. 2018, CyCADA):
+// what says the class may not be painted over, while colours that no classifier reads may move.
 #pragma once
 
 #include <functional>
@@ -76,7 +76,7 @@ class RefineTrainer : public TranslationTrainer {
     DeviceArray<float> seen_;                // [2 B, P]
     DeviceArray<float> head_metrics_;        // empty: D has one head
     DeviceArray<float> rows_;                // [B]
-    std::unique_ptr<WhiteBoxVictim> called_; // the classifier; null: none
+    std::unique_ptr<WhiteBoxVictim> called_; // the classifiers; null: none
     DeviceArray<float> unit_, d_unit_;       // [B, P], of pictures in [0, 1]
     DeviceArray<std::int32_t> row_, label_;  // [B]
     WholeBatch all_made_;

@@ -147,10 +147,8 @@ std::string refiner_scales(const TranslateOptions& options, Extent in, int out_c
     }
     const std::vector<Extent> sizes =
         halved(options, {in.channels, in.height + 2 * around, in.width + 2 * around}, halvings);
-    const auto doubles = [&](const char* layer,
-                             int to) { // drops a line where the larger size is odd
-        return layer +
-               std::string(sizes[static_cast<std::size_t>(to)].height % 2 == 1 ? " crop" : "");
+    const auto doubles = [&](const std::string& layer, int to) { // less a line if that is odd
+        return layer + (sizes[static_cast<std::size_t>(to)].height % 2 == 1 ? " crop" : "");
     };
     const auto begins = [](int channels) { // He et al. 2015 for 3x3 kernels and a slope of 0.2
         return fmt::format("init={:.4f}", std::sqrt(2 / (1.04 * 9 * channels)));
@@ -165,10 +163,9 @@ std::string refiner_scales(const TranslateOptions& options, Extent in, int out_c
     text += fmt::format("; conv {0}>{0} k3 p1 {1}; noise 0.1 leaky_relu as=up3", widths[3],
                         begins(widths[3]));
     for (int i = halvings - 1; i >= 0; --i) {
-        text += fmt::format(
-            "; {} from=up{} {}; add down{}; noise 0.1 leaky_relu as=up{}",
-            doubles(fmt::format("upsampled {}>{}", widths[i + 1], widths[i]).c_str(), i), i + 1,
-            begins(widths[i + 1]), i, i);
+        text += fmt::format("; {} from=up{} {}; add down{}; noise 0.1 leaky_relu as=up{}",
+                            doubles(fmt::format("upsampled {}>{}", widths[i + 1], widths[i]), i),
+                            i + 1, begins(widths[i + 1]), i, i);
         text += i > 0 ? fmt::format("; conv {}>{} k1", widths[i], out_channels)
                       : fmt::format("; conv {0}>{0} k3 p1 {1}; noise 0.1 leaky_relu; conv {0}>{2} "
                                     "k3 p1",
@@ -195,8 +192,8 @@ std::string two_scales(const TranslateOptions& options, Extent in) {
         "{0}; conv {1}>{2} k3 p1 leaky_relu; conv {2}>{3} k4 s2 p1 leaky_relu; conv {3}>{4} k3 s2 "
         "p1 leaky_relu; conv {4}>1 k1 head; pool average k2 from=input; conv {1}>{3} k3 p1 "
         "leaky_relu; conv {3}>{4} k3 s2 p1 leaky_relu as=pieces; conv {4}>1 k1 head; conv {4}>{5} "
-        "k3 "
-        "s2 p1 from=pieces leaky_relu; deviation 4; conv {6}>{5} k3 s2 p1 leaky_relu; linear {7}>1",
+        "k3 s2 p1 from=pieces leaky_relu; deviation 4; conv {6}>{5} k3 s2 p1 leaky_relu; linear "
+        "{7}>1",
         in.text(), in.channels, w, 2 * w, 4 * w, 8 * w, 8 * w + 1, whole.size());
 }
 
@@ -264,6 +261,19 @@ NetworkShape patch_discriminator(const TranslateOptions& options, Extent in) {
     return network_shape_from_description(text + fmt::format("; conv {}>1 k4 p1", channels));
 }
 
+namespace {
+
+// Of a refiner: the convolutions whose results are added to the drawing, the only ones without init= where there are
+// several.
+bool gives_colours(const TranslateOptions& options, const NetworkShape& shape, std::int64_t l) {
+    const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+    return options.generator == GeneratorKind::refiner_scales
+               ? layer.deviation == 0 && layer.layer->weight_shape().size() == 4
+               : l + 2 == std::ssize(shape.layers); // before `add input`
+}
+
+} // namespace
+
 void initialise_translation(Network& network, const TranslateOptions& options,
                             std::uint32_t number) {
     network.initialise(options.seed, number);
@@ -286,8 +296,7 @@ void initialise_translation(Network& network, const TranslateOptions& options,
             if (layer.bias) {
                 backend.fill(network.bias(l), 0);
             }
-        } else if (refines && number == 0 && layer.out().channels == network.shape().in.channels) {
-            // What gives colours.
+        } else if (refines && number == 0 && gives_colours(options, network.shape(), l)) {
             backend.fill(weight, 0);
             backend.fill(network.bias(l), 0);
         }

@@ -37,17 +37,22 @@ void add_results(Report& report, const std::filesystem::path& file, bool verdict
         }
         return;
     }
-    const nlohmann::ordered_json json = read_json(file);
+    const Json json = read_json(file);
     if (verdicts) {
-        for (const auto& verdict : json.at("verdicts")) {
-            report.lead(verdict.at("text"), verdict.at("good") ? Tone::good : Tone::bad);
+        for (const Json& verdict : json.at("verdicts").items()) {
+            report.lead(verdict.at("text").string(),
+                        verdict.at("good").boolean() ? Tone::good : Tone::bad);
         }
         return;
     }
-    for (const auto& table : json.at("tables")) {
-        report.table(table.at("caption"), table.at("columns"), table.at("rows"));
+    for (const Json& table : json.at("tables").items()) {
+        std::vector<std::vector<std::string>> rows;
+        for (const Json& row : table.at("rows").items()) {
+            rows.push_back(row.strings());
+        }
+        report.table(table.at("caption").string(), table.at("columns").strings(), rows);
     }
-    for (const auto& note : json.at("notes")) {
+    for (const std::string& note : json.at("notes").strings()) {
         report.note(note);
     }
 }
@@ -55,21 +60,17 @@ void add_results(Report& report, const std::filesystem::path& file, bool verdict
 } // namespace
 
 std::string results_json(const TranslationResults& results) {
-    nlohmann::json json = {{"verdicts", nlohmann::json::array()},
-                           {"tables", nlohmann::json::array()},
-                           {"notes", results.notes},
-                           {"figures", nlohmann::json::object()}};
-    for (const auto& [text, good] : results.verdicts) {
-        json["verdicts"].push_back({{"text", text}, {"good", good}});
-    }
+    Json json{{"figures", results.figures},
+              {"notes", results.notes},
+              {"tables", Json::array()},
+              {"verdicts", Json::array()}};
     for (const auto& [caption, columns, rows] : results.tables) {
         json["tables"].push_back({{"caption", caption}, {"columns", columns}, {"rows", rows}});
     }
-    for (const auto& [name, value] : results.figures) {
-        json["figures"][name] =
-            std::isfinite(value) ? nlohmann::json(value) : nlohmann::json(nullptr);
+    for (const auto& [text, good] : results.verdicts) {
+        json["verdicts"].push_back({{"good", good}, {"text", text}});
     }
-    return dumped(json, 1) + "\n";
+    return json.dump(1) + "\n";
 }
 
 namespace {

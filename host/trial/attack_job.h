@@ -15,6 +15,7 @@
 
 namespace patchforge {
 
+class Json; // host/files/json.h
 class Report;
 
 struct AttackJob {
@@ -33,9 +34,9 @@ struct AttackJob {
     bool save = false;  // PNG files of every attack
     std::filesystem::path
         out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
-    std::string* document = nullptr; // gets what attack.json holds
-    Report* page = nullptr;          // gets the report's sections too, behind what it holds
-    ModelReading reading;            // of models that do not say their network
+    Json* document = nullptr; // gets what attack.json holds
+    Report* page = nullptr;   // gets the report's sections too, behind what it holds
+    ModelReading reading;     // of models that do not say their network
     DeviceOptions device;
 
     // All paths of models that will see the patches.

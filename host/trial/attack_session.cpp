@@ -6,11 +6,10 @@
 #include <functional>
 #include <limits>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
-#include "host/files/json_file.h"
+#include "host/files/json.h"
 #include "host/page/chart.h"
 #include "host/page/report.h"
 #include "host/ranks/shared_rows.h"
@@ -99,7 +98,7 @@ class Trial {
     std::vector<std::vector<std::uint8_t>> fallen_;
     Report report_;
     std::vector<AttackSummary> summaries_;
-    nlohmann::ordered_json json_ = nlohmann::ordered_json::object();
+    Json json_ = Json::object(); // what some kinds of trial add
 };
 
 void Trial::run_method(const LoadedVictim& victim, const ClassifierModel* detector,
@@ -336,14 +335,11 @@ void Trial::compare_defences() {
         row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l1));
         row.push_back(fmt::format("{:.4g}", sensitivity.gradient_l2));
         row.push_back(fmt::format("{:.3f}", sensitivity.nonlinearity));
-        json_["defences"].push_back(
-            {{"model", victim.name},
-             {"training_step_ms", std::isfinite(victim.training_step)
-                                      ? nlohmann::ordered_json(victim.training_step)
-                                      : nlohmann::ordered_json()},
-             {"gradient_l1", sensitivity.gradient_l1},
-             {"gradient_l2", sensitivity.gradient_l2},
-             {"nonlinearity", sensitivity.nonlinearity}});
+        json_["defences"].push_back({{"model", victim.name},
+                                     {"training_step_ms", victim.training_step},
+                                     {"gradient_l1", sensitivity.gradient_l1},
+                                     {"gradient_l2", sensitivity.gradient_l2},
+                                     {"nonlinearity", sensitivity.nonlinearity}});
         rows.push_back(row);
     }
     report_.lead(defence_sentence(kept));
@@ -401,8 +397,7 @@ void Trial::transfer(const AttackMethod& method, double epsilon,
                                          {"target", victims_[t].name},
                                          {"broken", broken},
                                          {"correct", correct},
-                                         {"rate", std::isfinite(rate) ? nlohmann::ordered_json(rate)
-                                                                      : nlohmann::ordered_json()}});
+                                         {"rate", rate}});
         }
         rows.push_back(row);
     }
@@ -461,19 +456,18 @@ void Trial::finish(Session& session) {
     if (job_.page) {
         job_.page->append(report_);
     }
-    nlohmann::ordered_json document;
+    Json document;
     for (const auto& [name, value] : facts) {
         document["facts"][name] = value;
     }
-    document["attacks"] = nlohmann::ordered_json::parse(summaries_json(summaries_));
-    if (!json_.is_null()) { // transfer and detectors leave something of their own there
-        document.update(json_);
+    document["attacks"] = summaries_json(summaries_);
+    for (const auto& [name, value] : json_.members()) {
+        document[name] = value;
     }
-    const std::string text = dumped(document, 2);
     if (job_.document) {
-        *job_.document = text;
+        *job_.document = document;
     }
-    session.write("attack.json", text + "\n");
+    session.write("attack.json", document.dump(2) + "\n");
     session.write("attack.csv", summaries_csv(summaries_));
     session.complete(report_);
 }

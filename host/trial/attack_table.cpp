@@ -5,11 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 #include "data/escape.h"
 #include "host/evaluate/binary_scores.h"
-#include "host/files/json_file.h"
+#include "host/files/json.h"
 
 namespace patchforge {
 
@@ -48,17 +47,6 @@ std::string budget_text(const AttackSummary& summary) {
 
 bool any_changed(const std::vector<AttackSummary>& summaries) {
     return std::ranges::any_of(summaries, &AttackSummary::changed);
-}
-
-// JSON has no infinity and no NaN.
-nlohmann::json finite(double value) {
-    return std::isfinite(value) ? nlohmann::json(value) : nlohmann::json();
-}
-
-nlohmann::json spread_json(const Spread& spread, const char* high) {
-    return {{"mean", finite(spread.mean)},
-            {"median", finite(spread.median)},
-            {high, finite(spread.high)}};
 }
 
 } // namespace
@@ -293,31 +281,34 @@ std::string summaries_csv(const std::vector<AttackSummary>& summaries) {
     return csv;
 }
 
-std::string summaries_json(const std::vector<AttackSummary>& summaries) {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
+Json summaries_json(const std::vector<AttackSummary>& summaries) {
+    Json list = Json::array();
     for (const AttackSummary& s : summaries) {
-        nlohmann::ordered_json one = {{"attack", s.attack},
-                                      {"eps", finite(s.epsilon)},
-                                      {"lambda", s.lambda},
-                                      {"n", s.count},
-                                      {"correct", s.correct},
-                                      {"broken", s.broken},
-                                      {"clean_accuracy", finite(s.clean_accuracy())},
-                                      {"robust_accuracy", finite(s.robust_accuracy())},
-                                      {"asr", finite(s.success_rate())},
-                                      {"rounded_broken", s.rounded_broken},
-                                      {"rounded_asr", finite(s.rounded_success_rate())},
-                                      {"l2", spread_json(s.l2, "max")},
-                                      {"linf", spread_json(s.linf, "max")},
-                                      {"queries", spread_json(s.queries, "p95")},
-                                      {"steps_to_success", spread_json(s.steps, "max")},
-                                      {"balanced_accuracy", finite(s.balanced_accuracy)},
-                                      {"auc", finite(s.auc)},
-                                      {"ball_violations", s.violations.ball},
-                                      {"box_violations", s.violations.box},
-                                      {"largest_violation_ulps", s.violations.largest_ulps},
-                                      {"not_finite", s.violations.not_finite},
-                                      {"seconds", s.seconds}};
+        Json one = {
+            {"attack", s.attack},
+            {"eps", s.epsilon},
+            {"lambda", s.lambda},
+            {"n", s.count},
+            {"correct", s.correct},
+            {"broken", s.broken},
+            {"clean_accuracy", s.clean_accuracy()},
+            {"robust_accuracy", s.robust_accuracy()},
+            {"asr", s.success_rate()},
+            {"rounded_broken", s.rounded_broken},
+            {"rounded_asr", s.rounded_success_rate()},
+            {"l2", {{"max", s.l2.high}, {"mean", s.l2.mean}, {"median", s.l2.median}}},
+            {"linf", {{"max", s.linf.high}, {"mean", s.linf.mean}, {"median", s.linf.median}}},
+            {"queries",
+             {{"mean", s.queries.mean}, {"median", s.queries.median}, {"p95", s.queries.high}}},
+            {"steps_to_success",
+             {{"max", s.steps.high}, {"mean", s.steps.mean}, {"median", s.steps.median}}},
+            {"balanced_accuracy", s.balanced_accuracy},
+            {"auc", s.auc},
+            {"ball_violations", s.violations.ball},
+            {"box_violations", s.violations.box},
+            {"largest_violation_ulps", s.violations.largest_ulps},
+            {"not_finite", s.violations.not_finite},
+            {"seconds", s.seconds}};
         if (s.clean_stopped >= 0) {
             one["clean_stopped"] = s.clean_stopped;
         }
@@ -341,7 +332,7 @@ std::string summaries_json(const std::vector<AttackSummary>& summaries) {
         }
         list.push_back(one);
     }
-    return dumped(list, 2) + "\n";
+    return list;
 }
 
 } // namespace patchforge

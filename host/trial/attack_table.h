@@ -14,6 +14,8 @@
 
 namespace patchforge {
 
+class Json; // host/files/json.h
+
 struct Spread {
     double mean = 0, median = 0, high = 0; // NaN when there is nothing; high: the largest
 };
@@ -90,6 +92,6 @@ std::string table_text(const std::vector<std::string>& columns,
 // with the classes "no cancer" and "cancer").
 std::vector<std::vector<std::string>> class_rows(const std::vector<AttackSummary>& summaries);
 std::string summaries_csv(const std::vector<AttackSummary>& summaries);
-std::string summaries_json(const std::vector<AttackSummary>& summaries);
+Json summaries_json(const std::vector<AttackSummary>& summaries);
 
 } // namespace patchforge

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <stdexcept>
 
@@ -13,7 +12,7 @@
 #include "data/escape.h"
 #include "host/attack/latent_search.h"
 #include "host/classifier/real_or_fake.h"
-#include "host/files/json_file.h"
+#include "host/files/json.h"
 #include "host/model/classifier_members.h"
 #include "host/model/load_generator.h"
 #include "host/page/image_grid.h"
@@ -363,7 +362,7 @@ void Evasion::finish(Session& session) {
     }
     columns.insert(columns.end(), {"above 0.9", "above 0.99"});
     std::vector<std::vector<std::string>> table;
-    nlohmann::ordered_json json = nlohmann::ordered_json::array();
+    Json json = Json::array();
     std::string csv = "patches,model,count,class,called,share,above_0.9,above_0.99,all_agree,"
                       "detector_stops,right\n";
     for (const EvasionRow& row : rows_) {
@@ -372,8 +371,7 @@ void Evasion::finish(Session& session) {
             return part < 0 ? "" : fmt::format("{:.6f}", share(part));
         };
         std::vector<std::string> line = {row.group, row.model, std::to_string(row.count)};
-        nlohmann::ordered_json one = {
-            {"patches", row.group}, {"model", row.model}, {"count", row.count}};
+        Json one = {{"patches", row.group}, {"model", row.model}, {"count", row.count}};
         for (std::size_t c = 0; c < row.called.size(); ++c) {
             line.push_back(fmt::format("{:.4f}", share(row.called[c])));
             one["called"][classes()[c]] = row.called[c];
@@ -448,10 +446,10 @@ void Evasion::finish(Session& session) {
         job_.page->append(report_);
     }
     if (job_.document) {
-        *job_.document = dumped(json, 2);
+        *job_.document = json;
     }
     session.write("evasion.csv", csv);
-    session.write("evasion.json", dumped(json, 2) + "\n");
+    session.write("evasion.json", json.dump(2) + "\n");
     session.complete(report_);
 }
 

@@ -16,6 +16,7 @@
 
 namespace patchforge {
 
+class Json; // host/files/json.h
 class Report;
 
 struct EvasionJob {
@@ -38,9 +39,9 @@ struct EvasionJob {
     double search_prior = 0.001; // weight of ||z||^2 / latent size, which keeps codes likely
 
     std::filesystem::path
-        out;                // evasion.csv, evasion.json, report.html, sheets; empty: console only
-    Report* page = nullptr; // gets the report's sections too, behind what it holds
-    std::string* document = nullptr;             // gets what evasion.json holds
+        out;                  // evasion.csv, evasion.json, report.html, sheets; empty: console only
+    Report* page = nullptr;   // gets the report's sections too, behind what it holds
+    Json* document = nullptr; // gets what evasion.json holds
     std::vector<std::string>* verdict = nullptr; // gets what can be concluded, a sentence each
     ModelReading reading;                        // of models that do not say their network
     DeviceOptions device;

@@ -167,7 +167,7 @@ struct VectorKernels {
     void (*multiply_few_rows)(float* c, std::int64_t c_stride, const float* a,
                               std::int64_t a_stride, const float* b, std::int64_t b_stride,
                               std::int64_t rows, std::int64_t columns, std::int64_t depth);
-    // The same for many rows: b is transposed into `scratch` in pieces.
+    // The same for many rows: `scratch` of transposed_scratch(rows, columns) takes a in pieces, and c.
     void (*multiply_transposed)(float* c, std::int64_t c_stride, const float* a,
                                 std::int64_t a_stride, const float* b, std::int64_t b_stride,
                                 std::int64_t rows, std::int64_t columns, std::int64_t depth,
@@ -240,6 +240,10 @@ constexpr std::int64_t depth_piece = 192;
 // Floats of 64-byte aligned scratch for a product over `depth` with `columns` columns.
 constexpr std::int64_t scratch_size(std::int64_t depth, std::int64_t columns) {
     return depth * ((columns + 15) / 16 * 16);
+}
+
+constexpr std::int64_t transposed_scratch(std::int64_t rows, std::int64_t columns) {
+    return scratch_size(depth_piece + columns, rows);
 }
 
 // The table for this machine. std::invalid_argument when PATCHFORGE_CPU names an unknown set or one

@@ -3,7 +3,7 @@
 // Few rows: each weight is used so few times that its way from memory is the cost. Rows of the
 // weights are read in their own order and every sum runs lane by lane along them.
 //
-// Many rows: register tiles over transposed panels of the weights. A long, narrow layer (7500 ->
+// Many rows: register tiles of weights as they lie and transposed panels of x. A long, narrow layer (7500 ->
 // 256) is cut along the depth, so that each slice of x and of the weights is read once; the slices'
 // sums are added in their order.
 #include "kernels/cpu/cpu_backend.h"
@@ -16,10 +16,14 @@ namespace {
 constexpr std::int64_t few_rows = 16;
 constexpr std::int64_t rows_of_block =
     256; // of x: 256 KiB a piece of the depth, within the second-level cache
-constexpr std::int64_t columns_of_block = 96;
 constexpr std::int64_t slices = 8;
 constexpr std::int64_t sliced_from = 2048;    // depth
 constexpr std::int64_t sliced_columns = 1024; // at most
+
+// Each block of columns lays out x anew: wide ones, but enough of them for several threads.
+std::int64_t columns_of_block(std::int64_t outputs) {
+    return std::clamp<std::int64_t>(pieces(outputs, 8), 64, 256);
+}
 
 } // namespace
 
@@ -62,15 +66,16 @@ void CpuBackend::multiply_forward(Matrix<float> y, Matrix<const float> x,
 
     const std::int64_t row_blocks = pieces(batch, rows_of_block);
     if (inputs < sliced_from || outputs > sliced_columns) {
-        pool_.parallel_for(row_blocks * pieces(outputs, columns_of_block), [&](std::int64_t task) {
+        const std::int64_t block = columns_of_block(outputs);
+        pool_.parallel_for(row_blocks * pieces(outputs, block), [&](std::int64_t task) {
             const std::int64_t row = task % row_blocks * rows_of_block;
-            const std::int64_t column = task / row_blocks * columns_of_block;
+            const std::int64_t column = task / row_blocks * block;
             const std::int64_t rows = std::min(rows_of_block, batch - row);
-            const std::int64_t columns = std::min(columns_of_block, outputs - column);
+            const std::int64_t columns = std::min(block, outputs - column);
             vector_.multiply_transposed(y.data + row * outputs + column, outputs,
                                         x.data + row * inputs, inputs,
                                         weight.data + column * inputs, inputs, rows, columns,
-                                        inputs, thread_scratch(scratch_size(depth_piece, columns)));
+                                        inputs, thread_scratch(transposed_scratch(rows, columns)));
             finish(row, rows, column, columns);
         });
         return;
@@ -86,7 +91,7 @@ void CpuBackend::multiply_forward(Matrix<float> y, Matrix<const float> x,
                                     x.data + row * inputs + first, inputs, weight.data + first,
                                     inputs, std::min(rows_of_block, batch - row), outputs,
                                     std::min(depth_of_slice, inputs - first),
-                                    thread_scratch(scratch_size(depth_piece, outputs)));
+                                    thread_scratch(transposed_scratch(rows_of_block, outputs)));
     });
     pool_.parallel_for(batch, [&](std::int64_t row) {
         vector_.column_sums(y.data + row * outputs, partial + row * outputs, batch * outputs,

@@ -1,6 +1,7 @@
 // `plan` as `make plan` runs it, and where bytes cannot be counted.
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "tests/host/end_to_end/program.h"
@@ -47,6 +48,26 @@ TEST(Plan, NeedsTheLaunchDecisionsOfTheCudaBackend) {
     EXPECT_EQ(outcome.status, 1);
     EXPECT_NE(outcome.output.find("use `make plan`"), std::string::npos) << outcome.output;
     EXPECT_FALSE(std::filesystem::exists(call.back()));
+}
+
+// Before anything is loaded: what the other options name need not be there.
+TEST(NamedFile, OfSomebodyElseStays) {
+    const ScratchFolder folder("named");
+    const std::string file = folder / "notes.txt", gan = folder / "gan", set = folder / "set";
+    const std::vector<std::vector<std::string>> calls = {
+        {"plan", "--json", file},
+        {"study", "--run", gan, "--data", set, "--out", file},
+        {"latent", "interpolate", "--run", gan, "--out", file},
+        {"latent", "interpolate", "--run", gan, "--out", folder / "a.png", "--save-codes", file}};
+    std::ofstream(file) << "mine";
+    for (const std::vector<std::string>& call : calls) {
+        const Outcome outcome = run_program("patchforge-cpu", call);
+        EXPECT_EQ(outcome.status, 2) << outcome.output;
+        EXPECT_NE(outcome.output.find(file + ": holds something that patchforge did not write"),
+                  std::string::npos)
+            << outcome.output;
+        EXPECT_EQ(testing::bytes_of_file(file), "mine");
+    }
 }
 
 } // namespace

@@ -4,6 +4,11 @@
 
 #include <sys/stat.h>
 
+#include <cmath>
+#include <limits>
+#include <map>
+#include <nlohmann/json.hpp>
+
 #include "host/evaluate/metric_lines.h"
 #include "host/run/timing_file.h"
 #include "host/study/study_score.h"
@@ -23,6 +28,51 @@ std::string fault_of_call(Call call) {
     return "";
 }
 
+// Read and printed as the library's own values are, which keep the order of names, too.
+TEST(Json, IsReadAndPrintedAsTheLibraryDoes) {
+    for (const char* text :
+         {"null", "[]", "{}", "-0", R"([{}, [], [[]], {"": {}}])",
+          R"({"b": [1, -2, 18446744073709551615, -9223372036854775808, 9223372036854775808],
+              "a": [0.1, -1e-7, 1e300, 5e-324, 3.0, 123456789012345678901234567890, 1E2],
+              "text": "\u00e9\n\"\\ \u0001 \ud83d\ude00", "c": {"d": [true, false, null]}})"}) {
+        const auto expected = nlohmann::ordered_json::parse(text);
+        for (const int indent : {-1, 0, 1, 2}) {
+            EXPECT_EQ(Json::parse(text).dump(indent), expected.dump(indent)) << text;
+        }
+    }
+}
+
+TEST(Json, IsMadeOfValues) {
+    Json made{{"name", "a\xFF"}, {"nan", std::nan("")}, {"list", std::vector<int>{1, 2}}};
+    made["absent"] = std::optional<double>();
+    made["present"] = std::optional<bool>(true);
+    made["of"]["class"] = 0.5F;
+    made["rows"].push_back({{"big", std::numeric_limits<std::uint64_t>::max()}});
+    made["rows"].back()["map"] = std::map<std::string, std::int64_t>{{"x", -1}};
+    made.erase("nan");
+    EXPECT_EQ(made.dump(), "{\"name\":\"a\uFFFD\",\"list\":[1,2],\"absent\":null,\"present\":true,"
+                           "\"of\":{\"class\":0.5},"
+                           "\"rows\":[{\"big\":18446744073709551615,\"map\":{\"x\":-1}}]}");
+    EXPECT_EQ(Json(std::numeric_limits<double>::infinity()).dump(), "null");
+}
+
+TEST(Json, AValueIsTakenForNoOther) {
+    const Json value = Json::parse(R"({"number": 1.5, "text": "1", "below": -1, "list": [1]})");
+    EXPECT_THROW(value.at("absent"), JsonError);
+    EXPECT_THROW(value.at("number").integer(), JsonError);
+    EXPECT_THROW(value.at("text").number(), JsonError);
+    EXPECT_THROW(value.at("below").natural(), JsonError);
+    EXPECT_THROW(value.at("list").members(), JsonError);
+    EXPECT_THROW(value.at("list").strings(), JsonError);
+    EXPECT_THROW(value.at("text").at("name"), JsonError);
+    EXPECT_THROW(Json(std::numeric_limits<std::uint64_t>::max()).integer(), JsonError);
+    EXPECT_EQ(value.at("below").number(), -1);
+    EXPECT_EQ(value.find("absent"), nullptr);
+    EXPECT_EQ(value.value("absent", "other").string(), "other");
+    EXPECT_EQ(Json::parse(std::string(64, '[') + std::string(64, ']')).size(), 1);
+    EXPECT_THROW(Json::parse(std::string(65, '[') + std::string(65, ']')), JsonError);
+}
+
 // A named pipe would wait for its writer.
 TEST(JsonFile, OnlyRegularFilesAreRead) {
     const TemporaryFolder folder;
@@ -38,13 +88,14 @@ TEST(JsonFile, OnlyRegularFilesAreRead) {
 TEST(JsonFile, ErrorsBeginWithTheFile) {
     const TemporaryFolder folder;
     const auto path = folder / "a.json";
-    for (const std::string& text : {std::string("{"), std::string("{\"a\": }"),
-                                    std::string(100000, '['), std::string("\xFF")}) {
+    for (const std::string& text :
+         {std::string("{"), std::string("{\"a\": }"), std::string(100000, '['), std::string("\xFF"),
+          std::string("{\"a\": {\"b\": 1, \"c\": 2, \"b\": 3}}")}) {
         put(path, text);
         EXPECT_TRUE(fault_of_call([&] { read_json(path); }).starts_with(path.string() + ": "));
     }
     put(path, "{\"a\": 1} // told");
-    EXPECT_EQ(read_json(path, true).at("a"), 1);
+    EXPECT_EQ(read_json(path, true).at("a").integer(), 1);
     EXPECT_NE(fault_of_call([&] { read_json(path); }), "");
 }
 

@@ -310,7 +310,7 @@ TEST(Safetensors, RefusesWhatIsMalformed) {
          "a hole"},
         {file_of(R"({"__metadata__":{"a":1}})", ""), "not a text"},
         {file_of(R"({"__metadata__":[]})", ""), "not an object"},
-        {file_of(R"({"a":[[[[[[]]]]]]})", ""), "nested"},
+        {file_of("{\"a\":" + std::string(64, '[') + std::string(64, ']') + "}", ""), "nested"},
     };
     for (const auto& one : cases) {
         const std::string fault = fault_of(one.bytes);

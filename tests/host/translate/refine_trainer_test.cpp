@@ -170,6 +170,18 @@ TEST_P(RefineTrainerTest, BeginsAsTheIdentity) {
         RefineTrainer once(backend(), options, patches.rows, patches.rows);
         EXPECT_EQ(once.run(1).front().front(), 0); // the first metric is the change of a pixel
         options.refiner_steps = 2;
+        // As many channels as colours: what gives colours alone begins with zeros.
+        RefineTrainer before(backend(), options, patches.rows, patches.rows);
+        const Network& refiner = before.network("generator");
+        std::int64_t zeros = 0;
+        for (std::int64_t l = 0; l < refiner.layer_count(); ++l) {
+            if (refiner.shape().layers[static_cast<std::size_t>(l)].has_weights()) {
+                float first = 0;
+                backend().download(&first, refiner.weight(l).flat().data, sizeof(float));
+                zeros += first == 0;
+            }
+        }
+        EXPECT_EQ(zeros, options.generator == GeneratorKind::refiner ? 1 : 3);
         RefineTrainer twice(backend(), options, patches.rows, patches.rows);
         EXPECT_GT(twice.run(1).front().front(), 0); // that of the second step
     }
