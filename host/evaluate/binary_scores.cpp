@@ -5,9 +5,10 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
 #include <stdexcept>
 #include <vector>
+
+#include "host/numerics/mann_whitney.h"
 
 namespace patchforge {
 namespace {
@@ -51,24 +52,14 @@ Interval wilson_interval(std::int64_t successes, std::int64_t trials, double z) 
 
 double area_under_curve(std::span<const float> scores, std::span<const std::uint8_t> labels) {
     check(scores, labels);
-    std::vector<std::size_t> order(scores.size());
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t a, std::size_t b) { return scores[a] < scores[b]; });
-    // Twice the number of rightly ordered pairs, so that half a pair for a tie stays an integer.
-    std::int64_t twice_right = 0, positives = 0, negatives = 0;
-    for (std::size_t begin = 0; begin < order.size();) {
-        std::size_t end = begin;
-        std::int64_t tied_positives = 0, tied_negatives = 0;
-        for (; end < order.size() && scores[order[end]] == scores[order[begin]]; ++end) {
-            (labels[order[end]] ? tied_positives : tied_negatives) += 1;
-        }
-        twice_right += tied_positives * (2 * negatives + tied_negatives);
-        positives += tied_positives;
-        negatives += tied_negatives;
-        begin = end;
+    std::vector<double> positive, negative;
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+        (labels[i] ? positive : negative).push_back(scores[i]);
     }
-    return share(twice_right, 2 * positives * negatives);
+    return positive.empty() || negative.empty()
+               ? std::numeric_limits<double>::quiet_NaN()
+               : mann_whitney(positive, negative).u /
+                     (static_cast<double>(positive.size()) * static_cast<double>(negative.size()));
 }
 
 double area_under_curve_of_sets(std::span<const float> positive, std::span<const float> negative) {

@@ -1,6 +1,7 @@
 #include "host/distance/memorisation.h"
 
 #include "host/numerics/k_means.h"
+#include "host/numerics/mann_whitney.h"
 #include "tests/host/distance/feature_matrices.h"
 
 #include <gtest/gtest.h>
