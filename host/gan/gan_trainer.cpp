@@ -133,9 +133,6 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     if (options.augments()) {
         moved_ = DeviceArray<float>(backend, rows * pixels_);
     }
-    if (discriminator_.shape().heads().size() > 1) {
-        head_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
-    }
     if (average_ && options.ema_statistics > 0) {
         average_pass_ = std::make_unique<Trace>(average_.network(), statistics_rows,
                                                 TraceUse{.backward = false});
@@ -283,53 +280,38 @@ ShardPass GanTrainer::generator_pass(std::int64_t rows, int slot) {
     return {&generator_pass_};
 }
 
-// Hinge and its like a head: the mean over its map, then the sum of the heads.
 void GanTrainer::discriminator_losses(std::int64_t rows) {
-    const std::vector<int> heads = discriminator_.shape().heads();
-    for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
-        const bool main = head == heads.rbegin();
-        const Vector<float> all = iterations_.metrics(0, DiscriminatorMetrics::count);
-        const Vector<float> own = main ? all : head_metrics_.view();
-        const Matrix<float> logit = discriminator_pass_.output(*head);
-        const Matrix<float> d_logit = discriminator_pass_.gradient(*head);
-        if (reference_d_ > 0) {
-            backend_.fill(d_logit.flat(), 0);
-        }
-        backend_.discriminator_loss(d_logit.row_range(reference_d_, 2 * rows).flat(), own,
-                                    logit.row_range(reference_d_, 2 * rows).flat(),
-                                    rows * logit.columns, options_.loss,
-                                    static_cast<float>(options_.real_label));
-        if (!main) {
-            static_assert(DiscriminatorMetrics::loss_real == 0 &&
-                          DiscriminatorMetrics::loss_fake == 1);
-            const Vector<float> losses = all.part(0, 2);
-            backend_.weighted_sum(losses, losses, 1, own.part(0, 2), 1, {}, 0);
-        }
-    }
+    static_assert(DiscriminatorMetrics::loss_real == 0 && DiscriminatorMetrics::loss_fake == 1);
+    head_losses_.sum(
+        iterations_.metrics(0, DiscriminatorMetrics::count), 2, [&](int head, Vector<float> own) {
+            const Matrix<float> logit = discriminator_pass_.output(head);
+            const Matrix<float> d_logit = discriminator_pass_.gradient(head);
+            if (reference_d_ > 0) {
+                backend_.fill(d_logit.flat(), 0);
+            }
+            backend_.discriminator_loss(d_logit.row_range(reference_d_, 2 * rows).flat(), own,
+                                        logit.row_range(reference_d_, 2 * rows).flat(),
+                                        rows * logit.columns, options_.loss,
+                                        static_cast<float>(options_.real_label));
+        });
     if (wrong_pass_) {
         weigh_terms(rows);
     }
 }
 
 void GanTrainer::generator_losses(std::int64_t rows) {
-    const std::vector<int> heads = discriminator_.shape().heads();
-    for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
-        const bool main = head == heads.rbegin();
-        const Vector<float> all = iterations_.metrics(metrics_of_g, GeneratorMetrics::count);
-        const Vector<float> own =
-            main ? all : head_metrics_.view().part(0, GeneratorMetrics::count);
-        const Matrix<float> logit = discriminator_pass_.output(*head);
-        const Matrix<float> d_logit = discriminator_pass_.gradient(*head);
-        if (reference_d_ > 0) {
-            backend_.fill(d_logit.flat(), 0);
-        }
-        backend_.generator_loss(d_logit.row_range(reference_d_, rows).flat(), own,
-                                logit.row_range(reference_d_, rows).flat(), options_.loss);
-        if (!main) {
-            const Vector<float> loss = all.part(GeneratorMetrics::loss, 1);
-            backend_.weighted_sum(loss, loss, 1, own.part(GeneratorMetrics::loss, 1), 1, {}, 0);
-        }
-    }
+    static_assert(GeneratorMetrics::loss == 0);
+    head_losses_.sum(iterations_.metrics(metrics_of_g, GeneratorMetrics::count), 1,
+                     [&](int head, Vector<float> own) {
+                         const Matrix<float> d_logit = discriminator_pass_.gradient(head);
+                         if (reference_d_ > 0) {
+                             backend_.fill(d_logit.flat(), 0);
+                         }
+                         backend_.generator_loss(
+                             d_logit.row_range(reference_d_, rows).flat(), own,
+                             discriminator_pass_.output(head).row_range(reference_d_, rows).flat(),
+                             options_.loss);
+                     });
 }
 
 void GanTrainer::generator_output_gradient(std::int64_t rows, std::int64_t from) {

@@ -25,6 +25,7 @@
 #include "host/network/class_columns.h"
 #include "host/network/trace.h"
 #include "host/train/average.h"
+#include "host/train/head_losses.h"
 #include "host/train/iterations.h"
 #include "host/train/optimiser.h"
 #include "kernels/backend.h"
@@ -178,12 +179,12 @@ class GanTrainer {
     DeviceArray<std::int32_t> wrong_labels_; // [B]
     DeviceArray<float> wrong_answers_; // [4 B, answers]: twice the logits, the gradients by them
     DeviceArray<float> wrong_metrics_;
-    DeviceArray<float> drawn_latent_;       // [B, latent_dim], before class columns
-    DeviceArray<float> batch_latent_;       // [B, latent_dim] of all shards
-    DeviceArray<float> noisy_;              // as samples_
-    DeviceArray<float> drawn_patches_;      // [B, pixels], before symmetries; noise
-    DeviceArray<float> moved_;              // as samples_
-    DeviceArray<float> head_metrics_;       // of a head
+    DeviceArray<float> drawn_latent_;  // [B, latent_dim], before class columns
+    DeviceArray<float> batch_latent_;  // [B, latent_dim] of all shards
+    DeviceArray<float> noisy_;         // as samples_
+    DeviceArray<float> drawn_patches_; // [B, pixels], before symmetries; noise
+    DeviceArray<float> moved_;         // as samples_
+    HeadLosses head_losses_{discriminator_, DiscriminatorMetrics::count};
     std::unique_ptr<Trace> average_pass_;   // for settle_average
     ClassColumns class_columns_;            // of [reference + 2B] rows; then of each term's [B]
     DeviceArray<float> d_inputs_;           // what D reads of them

@@ -56,9 +56,6 @@ RefineTrainer::RefineTrainer(Backend& backend, const TranslateOptions& options,
     for (DeviceArray<float>* one : {&drawn_, &given_, &made_, &d_made_}) {
         *one = DeviceArray<float>(backend, batch_ * extent_.size());
     }
-    if (discriminator_->network.shape().heads().size() > 1) {
-        head_metrics_ = DeviceArray<float>(backend, DiscriminatorMetrics::count);
-    }
     if (!classifiers.empty()) {
         called_ = std::make_unique<WhiteBoxVictim>(classifiers, batch_);
         for (DeviceArray<float>* one : {&unit_, &d_unit_}) {
@@ -140,11 +137,11 @@ void RefineTrainer::discriminator_step(std::int64_t batch, int slot) {
         backend_.copy(seen.row_range(rows, rows).data, its.data,
                       static_cast<std::size_t>(its.size()) * sizeof(float));
         judged_->forward(seen, {true, options_.seed, 0, iterations_.row_count(), 2});
-        for_each_head(iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), 2,
-                      [&](int head, Vector<float> metrics) {
-                          discriminator_loss(judged_->gradient(head), metrics,
-                                             judged_->output(head));
-                      });
+        head_losses_.sum(iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), 2,
+                         [&](int head, Vector<float> metrics) {
+                             discriminator_loss(judged_->gradient(head), metrics,
+                                                judged_->output(head));
+                         });
         return ShardPass{judged_.get()};
     });
 }
@@ -158,11 +155,11 @@ void RefineTrainer::refiner_step(std::int64_t draw, std::int64_t batch, bool mak
         const Matrix<float> given = batch_of(given_), made = batch_of(made_),
                             d_made = batch_of(d_made_);
         judged_->forward(made, {true, options_.seed, 0, iterations_.row_count(), 1});
-        for_each_head(iterations_.metrics(metrics_of_r, GeneratorMetrics::count), 1,
-                      [&](int head, Vector<float> metrics) {
-                          generator_loss(judged_->gradient(head), metrics, judged_->output(head),
-                                         options_.lambda_adversarial);
-                      });
+        head_losses_.sum(iterations_.metrics(metrics_of_r, GeneratorMetrics::count), 1,
+                         [&](int head, Vector<float> metrics) {
+                             generator_loss(judged_->gradient(head), metrics, judged_->output(head),
+                                            options_.lambda_adversarial);
+                         });
         judged_->backward_input(d_made);
         l1_term(d_made, iterations_.metrics(change_metric), made, given, options_.lambda_l1, rows_);
         if (called_) {
@@ -172,20 +169,6 @@ void RefineTrainer::refiner_step(std::int64_t draw, std::int64_t batch, bool mak
                                      pass_->epilogue(refiner_->network.layer_count() - 1));
         return ShardPass{pass_.get()};
     });
-}
-
-// A head's loss is the mean over its map, D's and R's the sum of the heads. The first `losses` of the metrics are
-// losses, the others those of the last head.
-void RefineTrainer::for_each_head(Vector<float> all, std::int64_t losses,
-                                  const std::function<void(int, Vector<float>)>& judge) {
-    const std::vector<int> heads = discriminator_->network.shape().heads();
-    judge(heads.back(), all);
-    for (std::size_t i = 0; i + 1 < heads.size(); ++i) {
-        const Vector<float> own = head_metrics_.view().part(0, all.size);
-        judge(heads[i], own);
-        const Vector<float> sum = all.part(0, losses);
-        backend_.weighted_sum(sum, sum, 1, own.part(0, losses), 1, {}, 0);
-    }
 }
 
 void RefineTrainer::label_term(Matrix<float> d_made, Matrix<const float> made) {

@@ -19,10 +19,10 @@
 // what says the class may not be painted over, while colours that no classifier reads may move.
 #pragma once
 
-#include <functional>
 #include <memory>
 
 #include "host/attack/victim.h"
+#include "host/train/head_losses.h"
 #include "host/translate/translation_trainer.h"
 #include "host/translate/whole_batch.h"
 
@@ -57,9 +57,6 @@ class RefineTrainer : public TranslationTrainer {
     void refiner_step(std::int64_t draw, std::int64_t batch, bool makes, int slot);
     // Adds the gradient of the label's term by y.
     void label_term(Matrix<float> d_made, Matrix<const float> made);
-    // Calls `judge` for each head of D with where its metrics go, and adds up the losses among them.
-    void for_each_head(Vector<float> all, std::int64_t losses,
-                       const std::function<void(int head, Vector<float> metrics)>& judge);
     // Half a batch of the history.
     void recall(Matrix<float> earlier);
 
@@ -69,12 +66,12 @@ class RefineTrainer : public TranslationTrainer {
     Player* discriminator_;
     std::unique_ptr<Trace> pass_;
     std::unique_ptr<Trace> judged_;
-    DeviceArray<float> drawn_;               // [B, P], before they are turned
-    DeviceArray<float> given_;               // [B, P]
-    DeviceArray<float> made_;                // [B, P]
-    DeviceArray<float> d_made_;              // [B, P]
-    DeviceArray<float> seen_;                // [2 B, P]
-    DeviceArray<float> head_metrics_;        // empty: D has one head
+    DeviceArray<float> drawn_;  // [B, P], before they are turned
+    DeviceArray<float> given_;  // [B, P]
+    DeviceArray<float> made_;   // [B, P]
+    DeviceArray<float> d_made_; // [B, P]
+    DeviceArray<float> seen_;   // [2 B, P]
+    HeadLosses head_losses_{discriminator_->network, DiscriminatorMetrics::count};
     DeviceArray<float> rows_;                // [B]
     std::unique_ptr<WhiteBoxVictim> called_; // the classifiers; null: none
     DeviceArray<float> unit_, d_unit_;       // [B, P], of pictures in [0, 1]
