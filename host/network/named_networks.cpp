@@ -95,6 +95,19 @@ GanTexts light(Extent pictures, std::int64_t latent_dim, int width) {
     return texts;
 }
 
+// `before`: layers of another head, which come first.
+std::string tissue_discriminator(Extent pictures, const std::string& before) {
+    const int last = half(half(half(pictures.height / 2)));
+    return fmt::format(
+        "{}{}; conv {}>16 k3 p1{} spectral leaky_relu; conv 16>32 k4 s2 p1 spectral leaky_relu; "
+        "conv "
+        "32>64 k3 s2 p1 spectral leaky_relu as=pieces; conv 64>1 k1 spectral head; conv 64>128 k3 "
+        "s2 p1 from=pieces spectral leaky_relu; deviation 4; conv 129>128 k3 s2 p1 spectral "
+        "leaky_relu; linear {}>1 spectral",
+        pictures.text(), before, pictures.channels, before.empty() ? "" : " from=input",
+        128 * last * last);
+}
+
 // A recipe for tissue. The code steers every block (FiLM), and every picture has noise of its own; each size
 // adds its colours to those of the sizes before. Where the side is no multiple of eight the middle of
 // larger maps is cut out, as less at each doubling would leave a frame. D's second head looks at pieces
@@ -120,13 +133,7 @@ GanTexts tissue(Extent pictures, std::int64_t latent_dim) {
                      "from=block4 init=0.05; add middle{1}{2} tanh",
                      colours, 8 * base > pictures.height ? "; crop " : "",
                      8 * base > pictures.height ? std::to_string(pictures.height) : "");
-    const int last = half(half(half(pictures.height / 2)));
-    texts.discriminator = fmt::format(
-        "{}; conv {}>16 k3 p1 spectral leaky_relu; conv 16>32 k4 s2 p1 spectral leaky_relu; conv "
-        "32>64 k3 s2 p1 spectral leaky_relu as=pieces; conv 64>1 k1 spectral head; conv 64>128 k3 "
-        "s2 p1 from=pieces spectral leaky_relu; deviation 4; conv 129>128 k3 s2 p1 spectral "
-        "leaky_relu; linear {}>1 spectral",
-        pictures.text(), colours, 128 * last * last);
+    texts.discriminator = tissue_discriminator(pictures, "");
     return texts;
 }
 
@@ -135,14 +142,12 @@ GanTexts tissue(Extent pictures, std::int64_t latent_dim) {
 // (arXiv:1711.11585).
 GanTexts tissue_multiscale(Extent pictures, std::int64_t latent_dim) {
     GanTexts texts = tissue(pictures, latent_dim);
-    const std::string whole =
-        fmt::format("{}; conv {}>16 k3 p1 ", pictures.text(), pictures.channels);
-    texts.discriminator = fmt::format(
-        "{}; pool average k2; conv {}>32 k3 p1 spectral leaky_relu; conv 32>64 k3 s2 p1 "
-        "spectral leaky_relu; conv 64>128 k3 s2 p1 spectral leaky_relu; conv 128>1 k1 "
-        "spectral head; conv {}>16 k3 p1 from=input {}",
-        pictures.text(), pictures.channels, pictures.channels,
-        texts.discriminator.substr(whole.size()));
+    texts.discriminator = tissue_discriminator(
+        pictures,
+        fmt::format("; pool average k2; conv {}>32 k3 p1 spectral leaky_relu; conv 32>64 k3 s2 p1 "
+                    "spectral leaky_relu; conv 64>128 k3 s2 p1 spectral leaky_relu; conv 128>1 k1 "
+                    "spectral head",
+                    pictures.channels));
     return texts;
 }
 
