@@ -49,6 +49,10 @@ bool any_changed(const std::vector<AttackSummary>& summaries) {
     return std::ranges::any_of(summaries, &AttackSummary::changed);
 }
 
+Json spread_json(const Spread& spread) {
+    return {{"max", spread.high}, {"mean", spread.mean}, {"median", spread.median}};
+}
+
 } // namespace
 
 AttackSummary summarise(const AttackResult& result, const AttackSet& set,
@@ -296,12 +300,11 @@ Json summaries_json(const std::vector<AttackSummary>& summaries) {
             {"asr", s.success_rate()},
             {"rounded_broken", s.rounded_broken},
             {"rounded_asr", s.rounded_success_rate()},
-            {"l2", {{"max", s.l2.high}, {"mean", s.l2.mean}, {"median", s.l2.median}}},
-            {"linf", {{"max", s.linf.high}, {"mean", s.linf.mean}, {"median", s.linf.median}}},
+            {"l2", spread_json(s.l2)},
+            {"linf", spread_json(s.linf)},
             {"queries",
              {{"mean", s.queries.mean}, {"median", s.queries.median}, {"p95", s.queries.high}}},
-            {"steps_to_success",
-             {{"max", s.steps.high}, {"mean", s.steps.mean}, {"median", s.steps.median}}},
+            {"steps_to_success", spread_json(s.steps)},
             {"balanced_accuracy", s.balanced_accuracy},
             {"auc", s.auc},
             {"ball_violations", s.violations.ball},

@@ -31,8 +31,6 @@ void fold(float* folded, const float* weight, int channel, const ConvolutionShap
 
 // Sums of a tile's channels and all classes before they are moved: 64 KiB.
 constexpr std::int64_t sums_of_block = 1 << 14;
-// So many units are a task each, which lays out its maps by itself; fewer are cut further.
-constexpr std::int64_t tasks_by_unit_from = 4;
 // Interleaved pictures have to be transposed, there and back.
 constexpr double worth_interleaving = 1.1;
 // Positions from which on it pays to copy a scatter's weights tile by tile.

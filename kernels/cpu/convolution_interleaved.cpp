@@ -8,9 +8,8 @@
 namespace patchforge {
 namespace {
 
-// So many units of interleaved pictures are a task each, which lays out its maps by itself; fewer are cut
-// by tiles of channels, each unit into at most so many tasks.
-constexpr std::int64_t tasks_by_unit_from = 4, tasks_of_unit = 8;
+// Where units are cut, into at most so many tasks each.
+constexpr std::int64_t tasks_of_unit = 8;
 // Of maps, to be read from a second-level cache by all tiles one after the other: 512 KiB.
 constexpr std::int64_t numbers_of_block = 1 << 17;
 

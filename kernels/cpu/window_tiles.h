@@ -12,6 +12,9 @@ namespace patchforge {
 // Rows of the result that are worked on together: as many as a tile of registers has.
 constexpr std::int64_t channels_of_tile = 8;
 constexpr std::int64_t steps_of_loop = 72;
+// So many units (pictures, or as many interleaved ones as there are lanes) are a task each, which lays out its maps by
+// itself; fewer are cut by tiles of channels.
+constexpr std::int64_t tasks_by_unit_from = 4;
 
 inline std::int64_t pieces(std::int64_t size, std::int64_t piece) {
     return (size + piece - 1) / piece;
