@@ -227,6 +227,20 @@ Ranks* job_ranks() {
     return ranks.get();
 }
 
+// Whether another rank spoke while this one, rank 0, was held up: who ends a job wakes a stopped process first, and
+// a reason would stand there twice. What was sent before is seen after a few questions.
+bool printed_elsewhere(Ranks& ranks) {
+    for (int question = 0; question < 100; ++question) {
+        for (int rank = 1; rank < ranks.size(); ++rank) {
+            if (ranks.waiting(rank, Tag::printed) >= 0) {
+                return true;
+            }
+        }
+        std::this_thread::yield();
+    }
+    return false;
+}
+
 void leave_job() {
 #ifdef PATCHFORGE_MPI
     if (joined()) {
@@ -243,7 +257,7 @@ bool fail_job(const std::string& reason, int status, bool told,
     static Ranks& ranks = *job_ranks();
     static std::string named;
     named = ranks.rank() == 0 || told ? reason : fmt::format("{}: {}", ranks.name(), reason);
-    if (ranks.rank() == 0) {
+    if (ranks.rank() == 0 && !printed_elsewhere(ranks)) {
         print(named);
     }
     if (!told || ranks.rank() == 0) {
@@ -258,6 +272,7 @@ bool fail_job(const std::string& reason, int status, bool told,
             printed = printed || ranks.waiting(rank, Tag::failure) >= 0;
         }
         if (!printed) {
+            const auto message = ranks.send(nullptr, 0, 0, Tag::printed);
             print(named);
         }
         end_all(status);

@@ -11,7 +11,7 @@
 namespace patchforge {
 
 // What a message is for. Between two ranks those of one tag arrive in order.
-enum class Tag { failure, alive, command, gather, sum };
+enum class Tag { failure, printed, alive, command, gather, sum };
 // Of the n-th piece of a sum: pieces overtake each other.
 constexpr Tag sum_tag(int n) {
     return static_cast<Tag>(static_cast<int>(Tag::sum) + n);

@@ -119,6 +119,26 @@ TEST_F(RanksTest, ARankThatHangsEndsAllWithOneError) {
     }
 }
 
+// An mpirun that ends a job wakes the stopped rank before it kills it. Held up itself, it gives that rank time to
+// speak.
+TEST_F(RanksTest, ARankThatWakesAfterTheErrorStaysSilent) {
+    Started job =
+        start(launched(2, testing::with_options(long_training("late"), {"--rank-timeout", "1"})));
+    ASSERT_TRUE(checkpointed(job, "late")) << job.wait().output;
+    const std::vector<pid_t> ranks = job.ranks();
+    ASSERT_EQ(ranks.size(), 2u);
+    ::kill(ranks[0], SIGSTOP);
+    ::kill(job.pid(), SIGSTOP);
+    // A second of patience, three until the other speaks for it; shorter waits show less, and never fail.
+    std::this_thread::sleep_for(std::chrono::seconds(6));
+    ::kill(ranks[0], SIGCONT);
+    std::this_thread::sleep_for(std::chrono::seconds(1));
+    ::kill(job.pid(), SIGCONT);
+    const Outcome outcome = job.wait();
+    EXPECT_NE(outcome.status, 0);
+    EXPECT_EQ(count(outcome.output, "patchforge: error: "), 1) << outcome.output;
+}
+
 TEST_F(RanksTest, BadDataOnOneRankEndsAllWithOneError) {
     std::ofstream(folder_ / "bad.pfs") << "no packed set";
     Words words = {"mpirun", "-n", "1", "build/patchforge-cpu"};
