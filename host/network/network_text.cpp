@@ -309,6 +309,9 @@ class Reader {
         const bool reads_maps = source < 0 ? pictures_ : maps_[static_cast<std::size_t>(source)];
         if (!placed) {
             layer.module_index = module_ + (layer.is_linear() && reads_maps ? 1 : 0);
+            // That of noise, which is no module and whose number nothing between moved on from.
+            layer.module_index +=
+                layer.has_weights() && numbers_.contains(layer.module_index) ? 1 : 0;
         }
         const bool normalised = layer.normalisation != Normalisation::none;
         if (layer.has_weights()) {

@@ -101,6 +101,17 @@ TEST(NetworkText, CountsAsSequentialDoes) {
               "1x4x4; conv 1>1 k3 p1 as=a @0; add input; conv 1>2 k1 @1");
     EXPECT_EQ(counted("1x4x4; conv 1>1 k3 p1; add input norm=batch; conv 1>2 k1"),
               "1x4x4; conv 1>1 k3 p1 @0; add input norm=batch @1; conv 1>2 k1 @3");
+    // Noise has the number of its activation or of the next module; weights right behind have the next one.
+    EXPECT_EQ(counted("1x4x4; conv 1>1 k1; noise 0.1 relu; conv 1>1 k1"),
+              "1x4x4; conv 1>1 k1 @0; noise 0.1 relu @1; conv 1>1 k1 @2");
+    EXPECT_EQ(counted("1x4x4; conv 1>1 k1; noise 0.1; pool max k2; conv 1>1 k1"),
+              "1x4x4; conv 1>1 k1 @0; noise 0.1 @1; pool max k2; conv 1>1 k1 @2");
+    EXPECT_EQ(counted("1x4x4; conv 1>1 k1; noise 0.1; conv 1>1 k1 norm=batch; conv 1>1 k1"),
+              "1x4x4; conv 1>1 k1 @0; noise 0.1 @1; conv 1>1 k1 norm=batch @2; conv 1>1 k1 @4");
+    EXPECT_EQ(counted("1x4x4; noise 0.1; noise 0.1 as=a; add input; conv 1>1 k1; linear 16>2"),
+              "1x4x4; noise 0.1 @0; noise 0.1 as=a @1; add input; conv 1>1 k1 @2; "
+              "16>2 identity @4");
+    EXPECT_EQ(counted("1x4x4; noise 0.1; linear 16>2"), "1x4x4; noise 0.1 @0; 16>2 identity @1");
     // A number that is given is where the count goes on.
     EXPECT_EQ(counted("3>4 relu @7; 4>2"), "3>4 relu @7; 4>2 identity @9");
 }
