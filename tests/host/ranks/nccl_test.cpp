@@ -250,7 +250,8 @@ TEST_F(NcclTest, AClassifierEndsInTheSameBytesOnAnyNumberOfGpus) {
 TEST_F(NcclTest, PoolsHoldTheSameBytesOnAnyNumberOfGpus) {
     const auto on = [&](int ranks) {
         return trained(ranks, [&](Backend& gpu, const Sharding& sharding) {
-            return testing::trained_translation(TranslationMode::cycle, gpu, sharding, 2);
+            return testing::trained_translation(
+                testing::translation_options(TranslationMode::cycle), gpu, sharding, 2);
         });
     };
     const Result one = on(1);

@@ -215,17 +215,19 @@ TEST(Shards, AClassifierEndsInTheSameBytesOnAnyNumberOfRanks) {
 }
 
 TEST(Shards, PoolsHoldTheSameBytesOnAnyNumberOfRanks) {
-    for (const TranslationMode mode : {TranslationMode::cycle, TranslationMode::refine}) {
+    for (const TranslateOptions& options :
+         {testing::translation_options(TranslationMode::cycle),
+          testing::translation_options(TranslationMode::refine), testing::refine_at_scales()}) {
         const auto on = [&](int ranks) {
             return trained(ranks, 4, [&](const Sharding& sharding) {
-                return testing::trained_translation(mode, *make_cpu_backend({.threads = 1}),
+                return testing::trained_translation(options, *make_cpu_backend({.threads = 1}),
                                                     sharding);
             });
         };
         const Result one = on(1);
         EXPECT_EQ(one.metrics.size(), 5u);
         for (const int ranks : {2, 3, 4}) {
-            EXPECT_TRUE(on(ranks) == one) << mode_name(mode) << " on " << ranks << " ranks";
+            EXPECT_TRUE(on(ranks) == one) << mode_name(options.mode) << " on " << ranks << " ranks";
         }
     }
 }
@@ -307,8 +309,9 @@ TEST_P(ShardsTest, FourShardsTrainLikeOneBatch) {
     };
     expect_near(run({4, nullptr}), run({}));
     for (const TranslationMode mode : {TranslationMode::cycle, TranslationMode::refine}) {
-        expect_near(testing::trained_translation(mode, backend(), {2, nullptr}, 3),
-                    testing::trained_translation(mode, backend(), {}, 3));
+        const TranslateOptions options = testing::translation_options(mode);
+        expect_near(testing::trained_translation(options, backend(), {2, nullptr}, 3),
+                    testing::trained_translation(options, backend(), {}, 3));
     }
 }
 

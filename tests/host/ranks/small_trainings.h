@@ -71,8 +71,7 @@ inline TrainingResult trained_classifier(const ClassifierOptions& options, Backe
 }
 
 // With a pool, which knows of a whole batch: of cycles or of refined drawings. Batches of 4.
-inline TrainingResult trained_translation(TranslationMode mode, Backend& backend,
-                                          const Sharding& sharding, int steps = 5) {
+inline TranslateOptions translation_options(TranslationMode mode) {
     TranslateOptions options;
     choose_mode(options, mode);
     options.width = options.width_d = 2;
@@ -83,9 +82,22 @@ inline TrainingResult trained_translation(TranslationMode mode, Backend& backend
     options.flips = false; // what is drawn for rows depends on the shards
     options.steps = 100;
     options.seed = seed_of_trainings;
+    return options;
+}
+
+// The networks of the preset refine, which look at several sizes.
+inline TranslateOptions refine_at_scales() {
+    TranslateOptions options = translation_options(TranslationMode::refine);
+    options.generator = GeneratorKind::refiner_scales;
+    options.discriminator = Judging::two_scales;
+    return options;
+}
+
+inline TrainingResult trained_translation(const TranslateOptions& options, Backend& backend,
+                                          const Sharding& sharding, int steps = 5) {
     const RandomPatches a(seed_of_trainings, 9, 1, 10, 10), b(seed_of_trainings + 1, 7, 1, 10, 10);
     std::unique_ptr<TranslationTrainer> trainer;
-    if (mode == TranslationMode::cycle) {
+    if (options.mode == TranslationMode::cycle) {
         trainer = std::make_unique<CycleTrainer>(backend, options, a.rows, b.rows, sharding);
     } else {
         trainer = std::make_unique<RefineTrainer>(backend, options, a.rows, b.rows, sharding);
