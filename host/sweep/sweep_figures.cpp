@@ -135,6 +135,9 @@ std::string cell(const std::vector<double>& values, const std::vector<double>& f
            (outside > 0 ? fmt::format(" ‡{}", outside) : "");
 }
 
+// Of a row's cell; texts of networks have hundreds of letters.
+constexpr std::size_t longest_options = 120;
+
 std::string quoted(const std::string& text) {
     std::string plain = text;
     std::replace(plain.begin(), plain.end(), '"', '\'');
@@ -237,6 +240,7 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
     }
     text += '\n';
     std::vector<std::vector<double>> first(sweep.figures.size());
+    std::string below;
     for (std::size_t begin = 0, end = 0; begin < outcomes.size(); begin = end) {
         std::int64_t finished = 0;
         while (end < outcomes.size() &&
@@ -245,9 +249,14 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
         }
         const SweepRun& run = *outcomes[begin].run;
         const auto runs = static_cast<std::int64_t>(end - begin);
-        text += fmt::format(
-            "| {} | {} | {} |", run.variant, run.options.empty() ? "" : '`' + run.options + '`',
-            finished == runs ? std::to_string(runs) : fmt::format("{} of {}", finished, runs));
+        std::string options = run.options.empty() ? "" : '`' + run.options + '`';
+        if (options.size() > longest_options) {
+            below += fmt::format("- {}: {}\n", run.variant, options);
+            options = "below";
+        }
+        text += fmt::format("| {} | {} | {} |", run.variant, options,
+                            finished == runs ? std::to_string(runs)
+                                             : fmt::format("{} of {}", finished, runs));
         for (std::size_t i = 0; i < sweep.figures.size(); ++i) {
             std::vector<double> values;
             for (std::size_t j = begin; j < end; ++j) {
@@ -262,7 +271,7 @@ std::string sweep_page(const Sweep& sweep, std::span<const SweepOutcome> outcome
         }
         text += '\n';
     }
-    return text;
+    return text + (below.empty() ? "" : "\nOptions that are too long for the table:\n\n" + below);
 }
 
 } // namespace patchforge

@@ -180,5 +180,20 @@ TEST(SweepFigures, TablesHoldEveryRunAndEveryVariant) {
               "| b |  | 1 of 2 | 2.00 ‡1 | – |\n");
 }
 
+// The text of a network would make a cell that nobody can read.
+TEST(SweepFigures, LongOptionsStandBelowTheTable) {
+    const std::string text = "--network '3x50x50; " + std::string(200, 'c') + "'";
+    const SweepRun runs[] = {{"a", "0", "", {}, "--x 1"}, {"own", "0", "", {}, text}};
+    Sweep sweep;
+    sweep.figures = {{"loss", "", "", "", {}}};
+    const SweepOutcome outcomes[] = {{&runs[0], "", 1, {1.0}}, {&runs[1], "", 1, {2.0}}};
+    const std::string page = sweep_page(sweep, outcomes, "V");
+    EXPECT_EQ(page.substr(page.find("\n| a")), "\n| a | `--x 1` | 1 | 1.00 |\n"
+                                               "| own | below | 1 | 2.00 |\n\n"
+                                               "Options that are too long for the table:\n\n"
+                                               "- own: `" +
+                                                   text + "`\n");
+}
+
 } // namespace
 } // namespace patchforge
