@@ -5,6 +5,9 @@
 #include <algorithm>
 #include <cctype>
 
+#include "host/gan/gan_options.h"
+#include "host/network/named_networks.h"
+#include "host/network/network_shape.h"
 #include "host/options/option_table.h"
 
 namespace patchforge {
@@ -40,6 +43,39 @@ std::string anchor(std::string heading) {
         c = c == ' ' ? '-' : static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
     }
     return heading;
+}
+
+// 227587 as 227,587.
+std::string with_commas(std::int64_t number) {
+    std::string text = std::to_string(number);
+    for (std::ptrdiff_t at = std::ssize(text) - 3; at > 0; at -= 3) {
+        text.insert(static_cast<std::size_t>(at), ",");
+    }
+    return text;
+}
+
+// The networks that --network knows by name, with what is trained of each.
+std::string named_network_table() {
+    constexpr Extent pictures{3, 50, 50};
+    const auto count = [](const std::string& text) {
+        return with_commas(network_shape_from_description(text).parameter_count());
+    };
+    const std::int64_t codes = GanOptions().latent_dim;
+    std::string page = fmt::format(
+        "\n## Networks by name\n\nNumbers that are trained for pictures of {}; GANs begin with "
+        "codes of {} numbers, classifiers end in two classes.\n\n"
+        "| `train gan --network` | generator | discriminator |\n|---|--:|--:|\n",
+        pictures.text(), codes);
+    for (const std::string& name : named_gans()) {
+        const GanTexts texts = gan_texts(name, pictures, codes);
+        page += fmt::format("| `{}` | {} | {} |\n", name, count(texts.generator),
+                            count(texts.discriminator));
+    }
+    page += "\n| `train classifier --network` | parameters |\n|---|--:|\n";
+    for (const std::string& name : named_classifiers()) {
+        page += fmt::format("| `{}` | {} |\n", name, count(classifier_text(name, pictures, 2)));
+    }
+    return page;
 }
 
 } // namespace
@@ -100,7 +136,7 @@ std::string option_page(const std::vector<const Verb*>& verbs) {
             page += fmt::format("\nAnd the options of {}.\n", elsewhere);
         }
     }
-    return page;
+    return page + named_network_table();
 }
 
 } // namespace patchforge
