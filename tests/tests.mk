@@ -17,6 +17,7 @@ $B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*
 endef
 TEST_LIBRARIES_data := $B/libdata.a
 TEST_LIBRARIES_ptxas := $B/libdata.a
+TEST_LIBRARIES_bench := $B/libdata.a
 PLANTED_BUGS := $(wildcard tests/simt/planted/*.c*)
 TEST_LIBRARIES_simt := $(PLANTED_BUGS:%=$B/simt/%.o) $B/libsimt.a
 TEST_LIBRARIES_ptx := $B/libcuda_simt.a $B/libkernels.a

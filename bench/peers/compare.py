@@ -4,7 +4,8 @@ in brackets), and of a program that can run in several ways (threads, layouts) t
 than SLOW times its program's best in the first round is not asked again. A ratio is the median of the rounds'
 ratios. Both sides run the same networks: ours prints their texts, peers build them from those. Where both play
 the same game with other random numbers, their early losses must agree within LOSSES_AGREE_WITHIN, or the
-comparison fails. --bench says what is compared."""
+comparison fails. What is measured is kept beside the page until that is written, network by network and batch by
+batch: the same call goes on after one that was cut. --bench says what is compared."""
 
 import argparse
 import itertools
@@ -106,6 +107,33 @@ class Peer:
             self.process.wait()
 
 
+class Kept:
+    """What was measured so far: a line for the call, then one a network and batch size. Another call, or our program
+    built anew, begins anew."""
+
+    def __init__(self, path, call):
+        self.path, self.pieces = path, {}
+        call, lines = json.loads(json.dumps(call)), []
+        if path and os.path.exists(path):
+            with open(path, encoding="utf-8") as file:
+                lines = [json.loads(line) for line in file if line.endswith("\n")]  # the last one may be torn
+        if lines[:1] == [call]:
+            self.pieces = {(piece["network"], piece["batch"]): piece for piece in lines[1:]}
+            print(f"compare.py: goes on with {path}, where {len(self.pieces)} are measured", file=sys.stderr)
+        if path:
+            write(path, "".join(json.dumps(line) + "\n" for line in [call, *self.pieces.values()]))
+
+    def add(self, piece):
+        self.pieces[piece["network"], piece["batch"]] = piece
+        if self.path:
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(json.dumps(piece) + "\n")
+
+    def remove(self):
+        if self.path:
+            os.remove(self.path)
+
+
 def ways_of(bench, network, texts, options):
     """The programs by name, each with the ways that it can run in."""
     name = bench.get("peer", options.bench)
@@ -124,16 +152,17 @@ def ways_of(bench, network, texts, options):
             if program != options.leave_out}
 
 
-def compare(bench, network, batches, options, described, raw, kinds):
-    """Rows of the table, and of the losses; what does not agree. kinds: ratios by the kind that ours gives."""
+def compare(bench, network, batches, options):
+    """Of each batch size its rows of the table, and of the losses; what does not agree; ratios by the kind that ours
+    gives; every round of every program, and what each says that it is."""
     cpu = options.device == "cpu"
     command = os.path.join(options.ours, bench["ours"])
     ours = [Ours(command, options.device, network, threads) for threads in ((1, 2) if cpu else (0,))]
     texts = ours[-1].ask(batches[0], 0.01)[0]["network"]
     programs = {"ours": ours, **ways_of(bench, network, texts, options)}
-    rows, losses, apart = [], [], []
     absent = set()
     for batch in batches:
+        rows, losses, apart, kinds, raw, described = [], [], [], {}, [], {}
         times, early, dropped = {}, {}, set()  # times: [method][program][way]
         told = {}  # what ours says of a method beside its time: [method][way]
         for round_number in range(options.rounds):
@@ -190,11 +219,12 @@ def compare(bench, network, batches, options, described, raw, kinds):
                       f"{early['ours'][1]:.3f}" for name, (d, g) in early.items()
                       if not max(abs(ours - theirs) / max(1, abs(ours)) for ours, theirs in zip(early["ours"], (d, g)))
                       <= LOSSES_AGREE_WITHIN]
+        yield {"network": network, "batch": batch, "rows": rows, "losses": losses, "apart": apart, "kinds": kinds,
+               "raw": raw, "described": described}
     for ways in programs.values():
         for way in ways:
             if isinstance(way, Peer):
                 way.stop()
-    return rows, losses, apart
 
 
 def main():
@@ -214,15 +244,25 @@ def main():
     options = parser.parse_args()
 
     bench = BENCHES[options.bench]
-    described, raw, kinds, rows, losses, apart = {}, [], {}, [], [], []
+    built = os.stat(os.path.join(options.ours, bench["ours"])).st_mtime_ns
+    written = options.out or options.json
+    kept = Kept(written and written + ".kept", [vars(options), built, processor()])
     for network, batches in bench["networks"].items():
         if options.networks is not None and (network or "mlp") not in options.networks.split(","):
             continue
-        more = compare(bench, network, [int(n) for n in (options.batches or batches).split(",")], options,
-                       described, raw, kinds)
-        for all_of, now in zip((rows, losses, apart), more):
-            all_of += now
-    if len(described) == 1:
+        asked = [int(n) for n in (options.batches or batches).split(",")]
+        missing = [batch for batch in asked if (network, batch) not in kept.pieces]
+        for piece in compare(bench, network, missing, options) if missing else ():
+            kept.add(piece)
+    pieces = list(kept.pieces.values())
+    rows, losses, apart, raw = ([one for piece in pieces for one in piece[what]]
+                                for what in ("rows", "losses", "apart", "raw"))
+    described = {text: program for piece in pieces for program, text in piece["described"].items()}
+    kinds = {}
+    for kind, ratios in (item for piece in pieces for item in piece["kinds"].items()):
+        kinds.setdefault(kind, []).extend(ratios)
+    if set(described.values()) == {"ours"}:
+        kept.remove()
         print("compare.py: no peer could run here (make peers installs them); nothing to compare", file=sys.stderr)
         return
     columns = ["batch"] + [name for name in ("ours", "PyTorch eager", "PyTorch compiled", "JAX jit")
@@ -236,7 +276,7 @@ def main():
             "ratios." + (" Floors: what the bytes, or the operations, of an iteration of ours take at least at what this "
                          "machine reached in the same run." if "floor: bytes" in columns else "")
             + (f" {options.leave_out} was left out." if options.leave_out else "") + "\n\n"
-            + "; ".join(dict.fromkeys([*described.values(), processor()])) + ".\n\n"
+            + "; ".join(dict.fromkeys([*described, processor()])) + ".\n\n"
             + "| " + " | ".join(columns) + " |\n|" + "--:|" * len(columns) + "\n"
             + "".join("| " + " | ".join(row.get(column, "–") for column in columns) + " |\n" for row in rows))
     if kinds:
@@ -252,6 +292,7 @@ def main():
         write(options.out, page)
     if options.json:
         write(options.json, "".join(json.dumps(line) + "\n" for line in raw))
+    kept.remove()
     if apart:
         sys.exit("compare.py: not the same game: losses of " + "; ".join(apart))
 
@@ -266,4 +307,6 @@ if __name__ == "__main__":
     try:
         main()
     except subprocess.CalledProcessError as error:
-        sys.exit(f"compare.py: {' '.join(error.cmd)}: failed with {error.returncode}")
+        sys.exit(f"compare.py: {' '.join(error.cmd)}: failed with {error.returncode}; the same call goes on")
+    except KeyboardInterrupt:
+        sys.exit("compare.py: interrupted; the same call goes on")
