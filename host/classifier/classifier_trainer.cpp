@@ -35,7 +35,7 @@ NetworkShape shape_of(const ClassifierOptions& options, const ClassifierFormat& 
     }
     const Extent in{format.channels, format.height, format.width};
     const NetworkShape shape =
-        network_shape_from_description(classifier_text(options.network, in, format.outputs()));
+        option_network("--network", classifier_text(options.network, in, format.outputs()));
     if (shape.inputs() != format.pixels() || (shape.in.plane() > 1 && !(shape.in == in)) ||
         shape.outputs() != format.outputs() ||
         shape.layers.back().activation != Activation::identity) {

@@ -122,15 +122,20 @@ void Line::add_to(CLI::App& app) {
     app.footer(verb.examples.empty() ? "" : examples);
 }
 
+std::invalid_argument complaint(const std::filesystem::path& file, const std::string& error) {
+    const std::string name = file.string() + ": "; // which may stand there already
+    return std::invalid_argument("--config " + (error.starts_with(name) ? "" : name) + error);
+}
+
 // Calls `what`; its complaints begin with the file.
 template <class F>
 auto naming(const std::filesystem::path& file, F what) {
     try {
         return what();
     } catch (const std::runtime_error& error) { // CLI11's are such, too
-        throw std::invalid_argument(fmt::format("--config {}: {}", file.string(), error.what()));
+        throw complaint(file, error.what());
     } catch (const std::invalid_argument& error) {
-        throw std::invalid_argument(fmt::format("--config {}: {}", file.string(), error.what()));
+        throw complaint(file, error.what());
     }
 }
 

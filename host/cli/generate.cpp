@@ -96,7 +96,7 @@ void run(Call call) {
     if (place.writes()) {
         place.check();
     }
-    check_named_file("--grid", call.grid, png_mark);
+    check_named_file("--grid", call.grid, png_mark, !call.out.empty());
     const auto backend = call.device.make();
     LoadedGenerator loaded(*backend, call.run.empty() ? call.weights : call.run, call.checkpoint);
     ImageGenerator& generator = loaded.images();

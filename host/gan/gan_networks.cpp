@@ -123,8 +123,8 @@ GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t cl
         options.network.empty()
             ? GanTexts{options.network_g, options.network_d}
             : gan_texts(options.network, pictures, options.latent_dim, classes, options.projection);
-    GanShapes shapes{network_shape_from_description(texts.generator),
-                     network_shape_from_description(texts.discriminator)};
+    GanShapes shapes{option_network("--network-g", texts.generator),
+                     option_network("--network-d", texts.discriminator)};
     const auto refuse = [&](bool wrong, const char* option, const std::string& what) {
         if (wrong) {
             throw std::invalid_argument(fmt::format(

@@ -335,4 +335,12 @@ std::string classifier_text(const std::string& name_or_text, Extent in, std::int
     return name_or_text;
 }
 
+NetworkShape option_network(const std::string& option, const std::string& text) {
+    try {
+        return network_shape_from_description(text);
+    } catch (const std::runtime_error& error) {
+        throw std::invalid_argument(fmt::format("{}: {}", option, error.what()));
+    }
+}
+
 } // namespace patchforge

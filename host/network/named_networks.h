@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "host/network/network_shape.h"
 #include "kernels/extent.h"
 
 namespace patchforge {
@@ -27,6 +28,9 @@ struct GanTexts {
 // its last features with an embedding of the class, which is added to its answer.
 GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim,
                    std::int64_t classes = 0, bool projection = false);
+
+// The network of a text that `option` gave. std::invalid_argument naming the option.
+NetworkShape option_network(const std::string& option, const std::string& text);
 
 // Both networks of a stage, 1 or 2, of a stacked GAN (Zhang et al. 2017) for `pictures` in the second one
 // and half of their sides in the first. G reads latent_dim numbers, condition_dim for each stage so far, and

@@ -171,12 +171,16 @@ std::vector<Checkpoint> list_checkpoints(const fs::path& run) {
     std::error_code error;
     for (const auto& entry : fs::directory_iterator(run / "checkpoints", error)) {
         const std::string name = entry.path().filename().string();
-        if (name.starts_with(step_prefix) && entry.is_directory(error)) {
+        std::error_code ignored;
+        if (name.starts_with(step_prefix) && entry.is_directory(ignored)) {
             if (const auto step =
                     whole_number(std::string_view(name).substr(std::strlen(step_prefix)))) {
                 found.push_back({*step, entry.path()});
             }
         }
+    }
+    if (error == std::errc::permission_denied) { // not the same as none
+        throw fs::filesystem_error("list", run / "checkpoints", error);
     }
     std::sort(found.begin(), found.end(),
               [](const Checkpoint& a, const Checkpoint& b) { return a.step < b.step; });

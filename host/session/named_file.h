@@ -9,8 +9,9 @@
 
 namespace patchforge {
 
-// Before any work. Throws std::invalid_argument naming the option and the file. `path` empty: nothing is written.
+// Before any work. Throws std::invalid_argument naming the option and the file, and std::runtime_error where no file
+// can be made. `path` empty: nothing is written. `makes_folders`: the verb may make the folder that it lies in.
 void check_named_file(const std::string& option, const std::filesystem::path& path,
-                      std::string_view mark);
+                      std::string_view mark, bool makes_folders = false);
 
 } // namespace patchforge

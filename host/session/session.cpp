@@ -2,7 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
 #include <stdexcept>
+#include <unistd.h>
 #include <utility>
 
 #include "data/atomic_file.h"
@@ -14,6 +18,23 @@
 namespace patchforge {
 
 namespace fs = std::filesystem;
+
+namespace {
+
+// Of the folder that is there, where `folder` is still to be made in it.
+void require_writable(const fs::path& folder) {
+    fs::path there = fs::absolute(folder);
+    while (!fs::exists(there) && there.has_relative_path()) {
+        there = there.parent_path();
+    }
+    if (::faccessat(AT_FDCWD, (there / ".").c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+        throw std::runtime_error(
+            fmt::format("--out {}: no file can be made there: {}; name another folder",
+                        folder.string(), std::strerror(errno)));
+    }
+}
+
+} // namespace
 
 bool ResultsPlace::writes() const {
     return !out.empty() && SharedRows::writes();
@@ -28,6 +49,7 @@ void ResultsPlace::check() const {
         return;
     }
     refuse_pipes(out);
+    require_writable(out);
     if (within_run()) {
         return;
     }

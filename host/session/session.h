@@ -25,7 +25,8 @@ struct ResultsPlace {
     bool writes() const;
     // Whether results are added to a run's folder, whose list is the run's.
     bool within_run() const;
-    // Before anything is loaded. Errors of OutputFolder; std::invalid_argument for somebody else's report.
+    // Before anything is loaded. Errors of OutputFolder; std::invalid_argument for somebody else's report,
+    // std::runtime_error for a folder that may not be written to.
     void check() const;
 };
 

@@ -146,7 +146,9 @@ TEST_F(ConfigFile, Refusals) {
     refuses("name = \"\"\n", "--name '': is empty");
     const Outcome missing = bake({"--name", "x", "--config", (folder_ / "none").string()});
     EXPECT_EQ(missing.status, 2);
-    EXPECT_NE(missing.error.find("none: cannot open"), std::string::npos) << missing.error;
+    EXPECT_NE(missing.error.find("--config " + (folder_ / "none").string() + ": cannot open"),
+              std::string::npos)
+        << missing.error;
     EXPECT_EQ(bake({"--name", "x", "--config", folder_.path().string()}).status, 2);
 }
 

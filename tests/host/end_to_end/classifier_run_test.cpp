@@ -183,7 +183,9 @@ TEST(ClassifierRun, ConvolutionsFromTrainingToAttack) {
         run_program("patchforge-cpu", training(set, folder / "wrong",
                                                {"--network", "3x10x10; conv 3>4 k12; pool "
                                                              "global; linear 4>2"}));
-    EXPECT_EQ(wrong.status, 1);
+    EXPECT_EQ(wrong.status, 2);
+    EXPECT_NE(wrong.output.find("error: --network: network '3x10x10; "), std::string::npos)
+        << wrong.output;
     EXPECT_NE(wrong.output.find("layer 1 (conv 3>4 k12)"), std::string::npos) << wrong.output;
 }
 

@@ -77,6 +77,18 @@ TEST(Evaluate, ComparesTwoFoldersOfPictures) {
               std::string::npos);
 }
 
+// Measuring takes minutes.
+TEST(Evaluate, SaysBeforeItMeasuresWhatCannotBeWritten) {
+    const ScratchFolder folder("unwritable");
+    const std::string real = tissue(folder, "real", "1");
+    std::ofstream(folder / "file") << "no folder";
+    const Outcome outcome = patchforge({"evaluate", "--generated", real, "--data", real, "--out",
+                                        folder / "file/out", "--device", "cpu"});
+    EXPECT_EQ(outcome.status, 1) << outcome.output;
+    EXPECT_NE(outcome.output.find("file/out: "), std::string::npos) << outcome.output;
+    EXPECT_EQ(outcome.output.find("generated against"), std::string::npos) << outcome.output;
+}
+
 TEST(Evaluate, SaysWhatIsWrong) {
     const ScratchFolder folder("evaluate-refusals");
     const std::string real = tissue(folder, "real", "1"), fakes = tissue(folder, "fakes", "2");

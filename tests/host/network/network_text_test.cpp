@@ -5,6 +5,7 @@
 #include <random>
 
 #include "host/network/layer_facts.h"
+#include "host/network/named_networks.h"
 
 namespace patchforge {
 namespace {
@@ -205,6 +206,18 @@ TEST(NetworkText, Refusals) {
         const std::string said = refusal(text);
         EXPECT_NE(said.find(why), std::string::npos) << text << ": " << said;
         EXPECT_NE(said.find("network '" + text), std::string::npos) << said;
+    }
+}
+
+TEST(NetworkText, OfAnOptionNamesIt) {
+    EXPECT_EQ(option_network("--network-g", "3>4 tanh").outputs(), 4);
+    try {
+        option_network("--network-g", "3>4 tahn");
+        ADD_FAILURE();
+    } catch (const std::invalid_argument& error) { // a wrong call
+        EXPECT_EQ(std::string(error.what()).rfind("--network-g: network '3>4 tahn': layer 1", 0),
+                  0u)
+            << error.what();
     }
 }
 

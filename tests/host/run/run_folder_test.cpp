@@ -295,6 +295,20 @@ TEST_F(RunFolderTest, TheBestIsReplacedAtOnceAndIsNoStep) {
     EXPECT_EQ(contents(best / "generator.safetensors"), "better");
 }
 
+// What may not be read is not taken for a run without checkpoints.
+TEST_F(RunFolderTest, CheckpointsThatMayNotBeReadAreNotNone) {
+    create();
+    EXPECT_TRUE(list_checkpoints(path_).empty());
+    EXPECT_TRUE(list_checkpoints(folder_ / "nowhere").empty());
+    fs::permissions(folder_.path(), fs::perms(0755));
+    fs::permissions(path_ / "checkpoints", fs::perms::none);
+    const uid_t own = ::geteuid();
+    (void)!::seteuid(65534); // root may read everything
+    EXPECT_THROW(list_checkpoints(path_), fs::filesystem_error);
+    (void)!::seteuid(own);
+    fs::permissions(path_ / "checkpoints", fs::perms(0755));
+}
+
 // A child is killed while it writes one large checkpoint after the other; whatever is listed
 // afterwards must be whole.
 TEST_F(RunFolderTest, AKilledWriterLeavesCompleteCheckpoints) {
