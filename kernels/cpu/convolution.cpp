@@ -1,8 +1,8 @@
 // Convolutional layers: sums over channels, then lines and columns of the kernel.
 #include <algorithm>
+#include <vector>
 
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/window_maps.h"
 
 namespace patchforge {
 namespace {
@@ -29,27 +29,39 @@ void fold(float* folded, const float* weight, int channel, const ConvolutionShap
     }
 }
 
-// Sums of a tile's channels and all classes before they are moved: 64 KiB.
-constexpr std::int64_t sums_of_block = 1 << 14;
-// Interleaved pictures have to be transposed, there and back.
-constexpr double worth_interleaving = 1.1;
 // Positions from which on it pays to copy a scatter's weights tile by tile.
 constexpr std::int64_t positions_worth_packing = 256;
-
-// Whether pictures are interleaved, rather than laid out one by one.
-bool interleaves(const WindowLayout& alone, const WindowLayout& interleaved, std::int64_t rows,
-                 int lanes) {
-    const double filled =
-        static_cast<double>(rows) / static_cast<double>(pieces(rows, lanes) * lanes);
-    return filled * interleaved.used(lanes) > worth_interleaving * alone.used(lanes);
-}
+// Few pictures are cut into so many tasks each, at least.
+constexpr std::int64_t tasks_of_few = 4;
+// Weights that a first-level cache holds beside what they are multiplied by: 24 KiB. All of them meet some
+// positions before the next ones.
+constexpr std::int64_t weights_at_hand = 6 << 10;
 
 } // namespace
 
-// Weights of a scatter, tile after tile of the large map's channels: [small channels, tile, taps] each.
-WindowWeights CpuBackend::weights_by_tile(const ConvolutionWindow& w, const float* weight) {
-    const std::int64_t taps = w.kernel_height * w.kernel_width;
-    const std::int64_t inputs = w.large.channels, outputs = w.small.channels;
+// Weights of a scatter, tile after tile of the large map's channels: [small channels, tile, taps] each; where
+// classes are in step, [small channels, taps of a class, classes, large channels].
+WindowWeights CpuBackend::packed_weights(const WindowPlan& plan, const float* weight) {
+    const WindowLayout& layout = plan.layout;
+    const std::int64_t inputs = layout.to.channels, outputs = layout.from.channels;
+    std::int64_t taps = 0;
+    for (const WindowLayout::Class& result : layout.classes) {
+        taps += static_cast<std::int64_t>(result.tap.size());
+    }
+    if (layout.in_step) {
+        float* to = window_weights_.at_least(outputs * taps * inputs);
+        const float* const packed = to;
+        for (std::int64_t o = 0; o < outputs; ++o) {
+            for (std::size_t t = 0; t < layout.classes.front().tap.size(); ++t) {
+                for (const WindowLayout::Class& result : layout.classes) {
+                    for (std::int64_t i = 0; i < inputs; ++i) {
+                        *to++ = weight[(o * inputs + i) * taps + result.tap[t]];
+                    }
+                }
+            }
+        }
+        return {packed, 0, 0, 1, plan.weight_channel};
+    }
     const std::int64_t tiles = pieces(inputs, channels_of_tile);
     const std::int64_t most = pieces(inputs, tiles);
     float* const packed = window_weights_.at_least(tiles * outputs * most * taps);
@@ -60,86 +72,85 @@ WindowWeights CpuBackend::weights_by_tile(const ConvolutionWindow& w, const floa
                         packed + (which * outputs + o) * most * taps);
         }
     });
-    return {packed, 0, outputs * most * taps, taps, most * taps};
+    return {packed, 0, outputs * most * taps, taps, plan.weight_channel};
 }
 
 // out = sums of a window over `from` (kernels/cpu/window_layout.h), each begun with its channel's
 // bias, of pictures laid out one by one.
-void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<float> out,
-                             const float* from, const WindowWeights& weights, const float* bias,
+void CpuBackend::move_window(const WindowPlan& plan, Matrix<float> out, const float* from,
+                             const WindowWeights& weights, const float* bias,
                              const WindowFinish& finish) {
-    const std::int64_t depth = layout.from.channels / groups;
+    const WindowLayout& layout = plan.layout;
     const std::int64_t outputs = layout.to.channels;
     const auto line = static_cast<std::int64_t>(layout.pitch);
     const auto classes = static_cast<std::int64_t>(layout.classes.size());
-    const std::int64_t tile = groups > 1 ? 1 : std::min<std::int64_t>(channels_of_tile, outputs);
-    const std::int64_t lines =
-        std::clamp<std::int64_t>(sums_of_block / (tile * classes * line), 1, layout.lines);
-    const std::int64_t blocks = pieces(layout.lines, lines);
-    const std::int64_t tiles = pieces(outputs, tile);
-    const std::int64_t channel_of_sums = pieces(lines * line, 16) * 16 + 16;
-    const std::int64_t class_of_sums = tile * channel_of_sums;
-    const WindowMaps arranged(vector_, layout, class_of_sums);
-    std::vector<WindowSteps> steps;
-    for (const WindowLayout::Class& result : layout.classes) {
-        std::vector<WindowTap> taps;
-        for (std::size_t t = 0; t < result.tap.size(); ++t) {
-            taps.push_back({result.tap[t], result.offset[t]});
-        }
-        steps.emplace_back(taps, weights.channel, layout.channel(), depth);
-    }
+    const bool grouped = plan.depth < layout.from.channels;
+    const bool by_picture = out.rows >= tasks_by_unit_from;
     // Where lines of positions are lines of the map, sums go there at once.
     const bool in_place = classes == 1;
-    const std::int64_t sums_size = in_place ? 0 : classes * class_of_sums;
+    const std::int64_t tile = in_place && by_picture && !grouped && weights.before_tile == 0 &&
+                                      outputs * weights.row <= weights_at_hand
+                                  ? outputs
+                                  : plan.tile;
+    const std::int64_t tiles = pieces(outputs, tile);
+    const std::int64_t lines =
+        by_picture ? plan.lines
+                   : std::min(plan.lines,
+                              pieces(plan.position_lines, pieces(tasks_of_few, out.rows * tiles)));
+    const std::int64_t blocks = pieces(plan.position_lines, lines);
+    const std::int64_t sums_size = in_place ? 0 : classes * plan.class_of_sums;
+    const std::int64_t rows_of_part = layout.in_step ? classes : 1;
+    std::vector<float> start; // of every class
+    for (std::int64_t c = 0; bias && c < rows_of_part; ++c) {
+        start.insert(start.end(), bias, bias + outputs);
+    }
     const auto lay_out = [&](float* maps, std::int64_t picture, std::int64_t channel) {
-        arranged.lay_out(maps + channel * layout.channel(),
-                         {from + picture * layout.from.size() + channel * layout.from.plane(),
-                          layout.from.size(), 1});
+        plan.maps.lay_out(maps + channel * layout.channel(),
+                          {from + picture * layout.from.size() + channel * layout.from.plane(),
+                           layout.from.size(), 1});
     };
     const auto work_on = [&](const float* maps, float* sums, std::int64_t picture,
                              std::int64_t block, std::int64_t which) {
         const Share share(outputs, tile, which);
-        const float* const x = maps + (groups > 1 ? share.first * layout.channel() : 0);
+        const float* const x = maps + (grouped ? share.first * layout.channel() : 0);
         float* const to = out.data + picture * layout.to.size() + share.first * layout.to.plane();
         const auto first_line = static_cast<int>(block * lines);
-        const int stride = layout.to_stride;
-        const std::int64_t first = std::int64_t{stride} * first_line * layout.to.width;
+        const std::int64_t first = std::int64_t{layout.complete(first_line)} * layout.to.width;
         const std::int64_t end =
-            std::min(first + stride * lines * layout.to.width, layout.to.plane());
-        for (std::int64_t c = 0; c < classes; ++c) {
-            const WindowLayout::Class& result = layout.classes[static_cast<std::size_t>(c)];
-            const std::int64_t height = std::min<std::int64_t>(lines, result.lines - first_line);
+            std::int64_t{layout.complete(first_line + lines)} * layout.to.width;
+        for (const WindowPlan::Part& part : plan.parts) {
+            const std::int64_t height = std::min(lines, part.lines - first_line);
             if (height <= 0) {
                 continue;
             }
-            WindowSums of_class = {
-                .out = in_place ? to + first : sums + c * class_of_sums,
-                .out_stride = in_place ? layout.to.plane() : channel_of_sums,
+            WindowSums of_part = {
+                .out = in_place ? to + first : sums + part.of_class * plan.class_of_sums,
+                .out_stride = in_place ? layout.to.plane() : plan.channel_of_sums,
                 .x = x + first_line * line,
                 .channel_stride = layout.channel(),
                 .weight = weights.of(share),
                 .weight_stride = weights.row,
                 .weight_channel_stride = weights.channel,
-                .channels = depth,
-                .start = bias ? bias + share.first : nullptr,
-                .rows = share.count,
-                .count = layout.count(result, height),
-                .width = in_place ? result.columns : line,
+                .channels = plan.depth,
+                .start = bias ? start.data() + share.first : nullptr,
+                .rows = rows_of_part * share.count,
+                .count = layout.count(height, part.columns),
+                .width = in_place ? part.columns : line,
                 .pitch = line,
             };
-            steps[static_cast<std::size_t>(c)].put_into(of_class);
-            vector_.window_sums(of_class);
+            part.steps.put_into(of_part);
+            vector_.window_sums(of_part);
         }
         for (std::int64_t r = 0; r < share.count; ++r) {
             if (!in_place) {
-                arranged.take_result({to + r * layout.to.plane(), layout.to.size(), 1},
-                                     sums + r * channel_of_sums, first_line,
-                                     static_cast<int>(lines));
+                plan.maps.take_result({to + r * layout.to.plane(), layout.to.size(), 1},
+                                      sums + r * plan.channel_of_sums, first_line,
+                                      static_cast<int>(lines));
             }
             finish(picture, share.first + r, first, end - first);
         }
     };
-    if (out.rows >= tasks_by_unit_from) {
+    if (by_picture) {
         pool_.parallel_for(out.rows, [&](std::int64_t picture) {
             float* const maps = thread_scratch(layout.size() + sums_size);
             float* const sums = maps + layout.size();
@@ -164,6 +175,16 @@ void CpuBackend::move_window(const WindowLayout& layout, int groups, Matrix<floa
     });
 }
 
+void CpuBackend::move_by(const WindowPlan& plan, Matrix<float> out, const float* from,
+                         const WindowWeights& weights, const float* bias,
+                         const WindowFinish& finish) {
+    if (plan.layout.lanes > 1) {
+        move_interleaved(plan, out, from, weights, bias, finish);
+    } else {
+        move_window(plan, out, from, weights, bias, finish);
+    }
+}
+
 void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const float* large,
                         const float* weight, const float* bias, const WindowFinish& finish) {
     if (w.is_product()) {
@@ -173,16 +194,9 @@ void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const f
         pool_.parallel_for(small.rows, [&](std::int64_t row) { finish(row, 0, 0, small.columns); });
         return;
     }
-    const std::int64_t taps = w.kernel_height * w.kernel_width;
-    const std::int64_t row = w.large.channels / w.groups * taps;
-    const WindowWeights weights = {weight, row, 0, row, taps};
-    const WindowLayout alone = WindowLayout::gather(w);
-    const WindowLayout interleaved = WindowLayout::gather(w, 1, vector_.lanes);
-    if (interleaves(alone, interleaved, small.rows, vector_.lanes)) {
-        move_interleaved(interleaved, w.groups, small, large, weights, bias, finish);
-    } else {
-        move_window(alone, w.groups, small, large, weights, bias, finish);
-    }
+    const WindowPlan& plan = window_plans_.find(vector_, w, WindowUse::gather, small.rows);
+    const std::int64_t row = plan.depth * plan.weight_channel;
+    move_by(plan, small, large, {weight, row, 0, row, plan.weight_channel}, bias, finish);
 }
 
 void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const float* small,
@@ -200,18 +214,14 @@ void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const 
         });
         return;
     }
-    const std::int64_t taps = w.kernel_height * w.kernel_width;
     const bool packs = w.groups == 1 && large.rows * w.small.plane() >= positions_worth_packing;
-    const WindowWeights weights =
-        packs ? weights_by_tile(w, weight)
-              : WindowWeights{weight, taps, 0, taps, w.large.channels * taps};
-    const WindowLayout alone = WindowLayout::scatter(w);
-    const WindowLayout interleaved = WindowLayout::scatter(w, vector_.lanes);
-    if (interleaves(alone, interleaved, large.rows, vector_.lanes)) {
-        move_interleaved(interleaved, w.groups, large, small, weights, bias, finish);
-    } else {
-        move_window(alone, w.groups, large, small, weights, bias, finish);
-    }
+    const WindowPlan& plan = window_plans_.find(
+        vector_, w, packs ? WindowUse::packed_scatter : WindowUse::scatter, large.rows);
+    const std::int64_t taps = w.kernel_height * w.kernel_width;
+    move_by(plan, large, small,
+            packs ? packed_weights(plan, weight)
+                  : WindowWeights{weight, taps, 0, taps, plan.weight_channel},
+            bias, finish);
 }
 
 void CpuBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/window_maps.h"
 
 namespace patchforge {
 namespace {
@@ -13,58 +12,21 @@ constexpr std::int64_t tasks_of_unit = 8;
 // Of maps, to be read from a second-level cache by all tiles one after the other: 512 KiB.
 constexpr std::int64_t numbers_of_block = 1 << 17;
 
-// A patch's positions, and its taps.
-struct Positions {
-    std::int64_t of_class;
-    std::vector<std::int64_t> place;
-    WindowSteps steps;
-};
-
-std::vector<Positions> find_positions(const WindowLayout& layout, const WindowWeights& weights,
-                                      std::int64_t depth) {
-    std::vector<Positions> found;
-    for (std::size_t c = 0; c < layout.classes.size(); ++c) {
-        const WindowLayout::Class& result = layout.classes[c];
-        for (const WindowLayout::Patch& patch : layout.patches(c)) {
-            std::vector<WindowTap> taps;
-            for (const std::size_t tap : patch.taps) {
-                taps.push_back({result.tap[tap], result.offset[tap]});
-            }
-            std::vector<std::int64_t> place;
-            for (int line = 0; line < patch.lines; ++line) {
-                for (int column = 0; column < patch.columns; ++column) {
-                    place.push_back((std::int64_t{patch.first_line + line} * layout.pitch +
-                                     patch.first_column + column) *
-                                    layout.lanes);
-                }
-            }
-            found.push_back({static_cast<std::int64_t>(c), place,
-                             WindowSteps(taps, weights.channel, layout.channel(), depth)});
-        }
-    }
-    return found;
-}
-
 } // namespace
 
 // A block of channels that a cache holds meets all tiles of the result before the next one does.
-void CpuBackend::move_interleaved(const WindowLayout& layout, int groups, Matrix<float> out,
-                                  const float* from, const WindowWeights& weights,
-                                  const float* bias, const WindowFinish& finish) {
+void CpuBackend::move_interleaved(const WindowPlan& plan, Matrix<float> out, const float* from,
+                                  const WindowWeights& weights, const float* bias,
+                                  const WindowFinish& finish) {
+    const WindowLayout& layout = plan.layout;
+    const bool grouped = plan.depth < layout.from.channels;
     const std::int64_t units = pieces(out.rows, layout.lanes);
     const std::int64_t inputs = layout.from.channels, outputs = layout.to.channels;
-    const std::int64_t depth = inputs / groups;
-    const std::int64_t tile = groups > 1 ? 1 : std::min<std::int64_t>(channels_of_tile, outputs);
+    const std::int64_t tile = plan.tile;
     const std::int64_t tiles = pieces(outputs, tile);
     const std::int64_t most_of_block =
-        groups > 1 ? inputs
-                   : std::clamp<std::int64_t>(numbers_of_block / layout.channel(), 1, inputs);
+        grouped ? inputs : std::clamp<std::int64_t>(numbers_of_block / layout.channel(), 1, inputs);
     const std::int64_t blocks = pieces(inputs, most_of_block);
-    const std::int64_t class_of_sums = pieces(layout.picture, 16) * 16 + 16;
-    const std::int64_t channel_of_sums =
-        static_cast<std::int64_t>(layout.classes.size()) * class_of_sums;
-    const WindowMaps arranged(vector_, layout, class_of_sums);
-    const std::vector<Positions> positions = find_positions(layout, weights, depth);
 
     const auto of_unit = [&](auto* map, std::int64_t unit, const Extent& extent,
                              std::int64_t channel) {
@@ -76,16 +38,16 @@ void CpuBackend::move_interleaved(const WindowLayout& layout, int groups, Matrix
     // maps, sums: of the block, of the tile.
     const auto multiply = [&](const float* maps, float* sums, const Share& block,
                               const Share& of_tile) {
-        for (const Positions& patch : positions) {
+        for (const WindowPlan::Part& patch : plan.parts) {
             WindowSums of_patch = {
-                .out = sums + patch.of_class * class_of_sums,
-                .out_stride = channel_of_sums,
-                .x = maps + (groups > 1 ? of_tile.first * layout.channel() : 0),
+                .out = sums + patch.of_class * plan.class_of_sums,
+                .out_stride = plan.channel_of_sums,
+                .x = maps + (grouped ? of_tile.first * layout.channel() : 0),
                 .channel_stride = layout.channel(),
-                .weight = weights.of(of_tile) + (groups > 1 ? 0 : block.first * weights.channel),
+                .weight = weights.of(of_tile) + (grouped ? 0 : block.first * weights.channel),
                 .weight_stride = weights.row,
                 .weight_channel_stride = weights.channel,
-                .channels = groups > 1 ? 1 : block.count,
+                .channels = grouped ? 1 : block.count,
                 .start = bias ? bias + of_tile.first : nullptr,
                 .rows = of_tile.count,
                 .count = static_cast<std::int64_t>(patch.place.size()),
@@ -100,7 +62,7 @@ void CpuBackend::move_interleaved(const WindowLayout& layout, int groups, Matrix
         for (std::int64_t r = 0; r < of_tile.count; ++r) {
             const std::int64_t channel = of_tile.first + r;
             const auto to = of_unit(out.data, unit, layout.to, channel);
-            arranged.take_result(to, sums + r * channel_of_sums, 0, layout.lines);
+            plan.maps.take_result(to, sums + r * plan.channel_of_sums, 0, layout.lines);
             for (std::int64_t picture = 0; picture < to.pictures; ++picture) {
                 finish(unit * layout.lanes + picture, channel, 0, layout.to.plane());
             }
@@ -116,7 +78,8 @@ void CpuBackend::move_interleaved(const WindowLayout& layout, int groups, Matrix
             for (std::int64_t t = first; t < end; ++t) {
                 const Share of_tile(outputs, tile, t);
                 float* const of_sums =
-                    sums + (blocks > 1 ? (of_tile.first - first_channel) * channel_of_sums : 0);
+                    sums +
+                    (blocks > 1 ? (of_tile.first - first_channel) * plan.channel_of_sums : 0);
                 multiply(maps, of_sums, block, of_tile);
                 if (b + 1 == blocks) {
                     take(of_sums, unit, of_tile);
@@ -125,14 +88,14 @@ void CpuBackend::move_interleaved(const WindowLayout& layout, int groups, Matrix
         }
     };
     const auto lay_out = [&](float* maps, std::int64_t unit, std::int64_t channel) {
-        arranged.lay_out(maps, of_unit(from, unit, layout.from, channel));
+        plan.maps.lay_out(maps, of_unit(from, unit, layout.from, channel));
     };
 
     if (units >= tasks_by_unit_from) {
         const std::int64_t of_block = most_of_block * layout.channel();
         pool_.parallel_for(units, [&](std::int64_t unit) {
             float* const maps =
-                thread_scratch(of_block + (blocks > 1 ? outputs : tile) * channel_of_sums);
+                thread_scratch(of_block + (blocks > 1 ? outputs : tile) * plan.channel_of_sums);
             work_on(unit, 0, tiles, maps + of_block, [&](const Share& block) {
                 for (std::int64_t i = 0; i < block.count; ++i) {
                     lay_out(maps + i * layout.channel(), unit, block.first + i);
@@ -152,7 +115,7 @@ void CpuBackend::move_interleaved(const WindowLayout& layout, int groups, Matrix
         const std::int64_t first = tiles * (task % tasks) / tasks;
         const std::int64_t end = tiles * (task % tasks + 1) / tasks;
         work_on(unit, first, end,
-                thread_scratch((blocks > 1 ? end - first : 1) * tile * channel_of_sums),
+                thread_scratch((blocks > 1 ? end - first : 1) * tile * plan.channel_of_sums),
                 [&](const Share& block) {
                     return all + unit * layout.size() + block.first * layout.channel();
                 });

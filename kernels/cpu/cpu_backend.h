@@ -11,12 +11,10 @@
 #include "kernels/backend.h"
 #include "kernels/cpu/dispatch.h"
 #include "kernels/cpu/thread_pool.h"
-#include "kernels/cpu/window_tiles.h"
+#include "kernels/cpu/window_plan.h"
 #include "kernels/operations/linear_shards.h"
 
 namespace patchforge {
-
-class WindowLayout;
 
 // 64-byte aligned memory that grows when more is asked for, losing what it held.
 class AlignedFloats {
@@ -347,11 +345,13 @@ class CpuBackend final : public Backend, public LinearShardOperations {
     };
     Operands window_operands(const ConvolutionShape& shape, Vector<const float> weight,
                              Matrix<const float> map);
-    WindowWeights weights_by_tile(const ConvolutionWindow& window, const float* weight);
-    void move_window(const WindowLayout& layout, int groups, Matrix<float> out, const float* from,
+    WindowWeights packed_weights(const WindowPlan& plan, const float* weight);
+    void move_by(const WindowPlan& plan, Matrix<float> out, const float* from,
+                 const WindowWeights& weights, const float* bias, const WindowFinish& finish);
+    void move_window(const WindowPlan& plan, Matrix<float> out, const float* from,
                      const WindowWeights& weights, const float* bias, const WindowFinish& finish);
-    void move_interleaved(const WindowLayout& layout, int groups, Matrix<float> out,
-                          const float* from, const WindowWeights& weights, const float* bias,
+    void move_interleaved(const WindowPlan& plan, Matrix<float> out, const float* from,
+                          const WindowWeights& weights, const float* bias,
                           const WindowFinish& finish);
     void gather(const ConvolutionWindow& window, Matrix<float> small, const float* large,
                 const float* weight, const float* bias, const WindowFinish& finish);
@@ -398,6 +398,7 @@ class CpuBackend final : public Backend, public LinearShardOperations {
     AlignedFloats workspace_;
     AlignedFloats rounded_left_, rounded_right_;
     AlignedFloats window_weights_, window_maps_; // of convolutions
+    WindowPlans window_plans_;
 };
 
 // What the vector functions take, with the draw or step looked up now.

@@ -63,6 +63,8 @@ struct WindowSums {
     std::int64_t weight_stride, weight_channel_stride;
     const WindowTap* tap = nullptr; // of `together` channels, one after the other
     std::int64_t taps = 0;          // of a channel
+    // From each one's weight to the next where that is always the same, or 0.
+    std::int64_t weight_step = 0;
     std::int64_t channels, together = 0;
     const float* start = nullptr;
     std::int64_t rows, count;

@@ -118,11 +118,16 @@ void WindowCorrelation::lay_out(float* x, float* dz, std::int64_t together, std:
         const WindowLayout::Phase& phase = layout_.phases.front();
         const std::int64_t i = block * lanes;
         float* const to = x + (block * together + picture) * t.plane;
-        std::fill_n(to, t.plane, 0.0f);
-        vector_.channels_last(to + (phase.top * std::int64_t{layout_.pitch} + phase.left) * t.step,
-                              layout_.pitch * t.step, t.step, large + i * w.large.plane(),
-                              w.large.plane(), std::min(lanes, w.large.channels - i), phase.lines,
-                              w.large.width);
+        const std::int64_t line = layout_.pitch * t.step;
+        float* const first = to + phase.top * line + phase.left * t.step;
+        float* zeros = to; // around the lines
+        for (std::int64_t l = 0; l < phase.lines; ++l) {
+            std::fill(zeros, first + l * line, 0.0f);
+            zeros = first + l * line + w.large.width * t.step;
+        }
+        std::fill(zeros, to + t.plane, 0.0f);
+        vector_.channels_last(first, line, t.step, large + i * w.large.plane(), w.large.plane(),
+                              std::min(lanes, w.large.channels - i), phase.lines, w.large.width);
         return;
     }
     block -= t.large_blocks;

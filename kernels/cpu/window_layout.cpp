@@ -26,14 +26,15 @@ std::int64_t round_up(std::int64_t size) {
 } // namespace
 
 WindowLayout WindowLayout::gather(const ConvolutionWindow& window, int together, int lanes) {
-    return WindowLayout(window, true, together, lanes);
+    return WindowLayout(window, true, together, lanes, false);
 }
 
-WindowLayout WindowLayout::scatter(const ConvolutionWindow& window, int lanes) {
-    return WindowLayout(window, false, 1, lanes);
+WindowLayout WindowLayout::scatter(const ConvolutionWindow& window, int lanes, bool in_step) {
+    return WindowLayout(window, false, 1, lanes, in_step);
 }
 
-WindowLayout::WindowLayout(const ConvolutionWindow& w, bool gathers, int together_, int lanes_)
+WindowLayout::WindowLayout(const ConvolutionWindow& w, bool gathers, int together_, int lanes_,
+                           bool in_step_)
     : from(gathers ? w.large : w.small), to(gathers ? w.small : w.large), together(together_),
       lanes(lanes_), from_stride(gathers ? w.stride : 1), to_stride(gathers ? 1 : w.stride) {
     // What a tap reads for position 0 of a class: the position of the gather's window, or the one
@@ -56,7 +57,45 @@ WindowLayout::WindowLayout(const ConvolutionWindow& w, bool gathers, int togethe
             add_class(row, column, taps);
         }
     }
+    if (in_step_) {
+        bring_in_step();
+    }
     place();
+}
+
+void WindowLayout::bring_in_step() {
+    std::vector<std::vector<Tap>> shifted = taps_;
+    std::vector<Tap> first;
+    for (std::vector<Tap>& taps : shifted) {
+        if (taps.empty() || taps.size() != shifted.front().size()) {
+            return;
+        }
+        first.push_back({std::ranges::max(taps, {}, &Tap::row).row,
+                         std::ranges::max(taps, {}, &Tap::column).column, 0});
+        for (std::size_t t = 0; t < taps.size(); ++t) {
+            taps[t].row -= first.back().row;
+            taps[t].column -= first.back().column;
+            if (taps[t].row != shifted.front()[t].row ||
+                taps[t].column != shifted.front()[t].column) {
+                return;
+            }
+        }
+    }
+    // The least shift is that of nobody.
+    const int row = std::ranges::min(first, {}, &Tap::row).row;
+    const int column = std::ranges::min(first, {}, &Tap::column).column;
+    for (std::size_t c = 0; c < classes.size(); ++c) {
+        Class& result = classes[c];
+        result.skipped_lines = first[c].row - row;
+        result.skipped_columns = first[c].column - column;
+        result.lines += result.skipped_lines;
+        result.columns += result.skipped_columns;
+        for (std::size_t t = 0; t < taps_[c].size(); ++t) {
+            taps_[c][t].row = shifted[c][t].row + row;
+            taps_[c][t].column = shifted[c][t].column + column;
+        }
+    }
+    in_step = true;
 }
 
 void WindowLayout::add_class(int row, int column, const std::vector<Tap>& taps) {
@@ -64,6 +103,8 @@ void WindowLayout::add_class(int row, int column, const std::vector<Tap>& taps) 
                 column,
                 std::max(0, ceil_divide(to.height - row, to_stride)),
                 std::max(0, ceil_divide(to.width - column, to_stride)),
+                0,
+                0,
                 {},
                 {}};
     for (const Tap& tap : taps) {
@@ -162,8 +203,18 @@ std::vector<std::int32_t> WindowLayout::places_of_result(std::int64_t class_stri
     return places;
 }
 
-std::int64_t WindowLayout::count(const Class& result, std::int64_t of_lines) const {
-    return ((of_lines - 1) * pitch + result.columns) * lanes;
+std::int64_t WindowLayout::count(std::int64_t of_lines, std::int64_t columns) const {
+    return ((of_lines - 1) * pitch + columns) * lanes;
+}
+
+int WindowLayout::complete(std::int64_t of_lines) const {
+    std::int64_t least = to.height;
+    for (const Class& result : classes) {
+        if (result.column == 0) {
+            least = std::min(least, (of_lines - result.skipped_lines) * to_stride + result.row);
+        }
+    }
+    return static_cast<int>(std::max<std::int64_t>(least, 0));
 }
 
 std::vector<WindowLayout::Patch> WindowLayout::patches(std::size_t of_class) const {
@@ -219,7 +270,7 @@ double WindowLayout::used(int vector) const {
         }
         counting += static_cast<double>(result.tap.size()) * result.lines * result.columns * lanes;
         if (lanes == 1) {
-            work(result.tap.size(), (count(result, result.lines) + vector - 1) / vector);
+            work(result.tap.size(), (count(result.lines, result.columns) + vector - 1) / vector);
             continue;
         }
         for (const Patch& patch : patches(c)) {

@@ -11,6 +11,9 @@
 //     scatter with stride s   the result is put together from s x s classes, each with the taps that
 //                             reach it: no zeros are inserted, nothing is multiplied by them
 //
+// Where the stride divides the kernel all classes read the same numbers but for a shift. `in_step` they begin
+// at positions where the shift is gone, and are rows of the same products.
+//
 // Small maps leave many positions between the lines. With a large batch `lanes` pictures are then
 // interleaved number by number: a vector is one position of all of them, no position lies between lines,
 // and at the edges the taps that would meet padding are left out.
@@ -34,9 +37,10 @@ class WindowLayout {
     // Every stride-th line and column of the result, from (row, column) on.
     struct Class {
         int row, column;
-        int lines, columns;
-        std::vector<int> tap;             // a * kernel_width + b
-        std::vector<std::int64_t> offset; // of each tap
+        int lines, columns;                 // of positions
+        int skipped_lines, skipped_columns; // the first of them that are not wanted: in step
+        std::vector<int> tap;               // a * kernel_width + b
+        std::vector<std::int64_t> offset;   // of each tap
     };
 
     // Positions of a class that the same of its taps reach; the others would meet padding there.
@@ -47,11 +51,14 @@ class WindowLayout {
 
     // `together` pictures lie side by side; or, interleaved, `lanes` of them in one.
     static WindowLayout gather(const ConvolutionWindow& window, int together = 1, int lanes = 1);
-    static WindowLayout scatter(const ConvolutionWindow& window, int lanes = 1);
+    // in_step: where possible.
+    static WindowLayout scatter(const ConvolutionWindow& window, int lanes = 1,
+                                bool in_step = false);
 
     Extent from, to;
     int together, lanes;
     int from_stride, to_stride;
+    bool in_step = false;
     std::vector<Phase> phases;
     std::vector<Class> classes;
     int pitch = 0, lines = 0; // of a picture, zeros among them
@@ -66,7 +73,9 @@ class WindowLayout {
     std::vector<std::int32_t> places_of_result(std::int64_t class_stride) const;
 
     // Numbers of some lines of a class, those between them included.
-    std::int64_t count(const Class& result, std::int64_t lines) const;
+    std::int64_t count(std::int64_t lines, std::int64_t columns) const;
+    // Lines of the result that are complete once so many lines of positions are.
+    int complete(std::int64_t lines) const;
     // Of interleaved pictures: all positions of a class, in as few patches as there are.
     std::vector<Patch> patches(std::size_t of_class) const;
     // What the products of a convolution, padding among them, are beside the work on full tiles of
@@ -77,8 +86,10 @@ class WindowLayout {
     struct Tap {
         int row, column, index;
     };
-    WindowLayout(const ConvolutionWindow& window, bool gathers, int together, int lanes);
+    WindowLayout(const ConvolutionWindow& window, bool gathers, int together, int lanes,
+                 bool in_step);
     void add_class(int row, int column, const std::vector<Tap>& taps);
+    void bring_in_step();
     void place();
 
     std::vector<std::vector<Tap>> taps_; // of each class

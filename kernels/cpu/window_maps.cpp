@@ -91,23 +91,33 @@ void WindowMaps::take_result(ChannelOf<float> to, const float* sums, int first_l
         return;
     }
     const std::int64_t width = l.to.width;
+    const auto class_of = [&](int row, int column) -> const WindowLayout::Class& {
+        return l.classes[static_cast<std::size_t>(row * l.to_stride + column)];
+    };
     for (int row = 0; row < l.to_stride; ++row) {
-        const int count =
-            std::min(lines, (l.to.height - row + l.to_stride - 1) / l.to_stride - first_line);
+        const int skipped = class_of(row, 0).skipped_lines;
+        const int first = std::max(first_line, skipped);
+        const int count = std::min(first_line + lines, class_of(row, 0).lines) - first;
         if (count <= 0) {
             continue;
         }
-        const float* const from = sums + row * l.to_stride * class_stride_;
-        float* const at = to.first + (std::int64_t{first_line} * l.to_stride + row) * width;
+        const auto sums_of = [&](int column) {
+            return sums + (row * l.to_stride + column) * class_stride_ +
+                   (first - first_line) * std::int64_t{l.pitch} +
+                   class_of(row, column).skipped_columns;
+        };
+        float* const at = to.first + (std::int64_t{first - skipped} * l.to_stride + row) * width;
         if (l.to_stride == 1) {
-            vector_.copy_lines(at, width, from, l.pitch, count, width, width);
+            vector_.copy_lines(at, width, sums_of(0), l.pitch, count, width, width);
         } else if (l.to_stride == 2) {
-            vector_.join_lines(at, 2 * width, from, from + class_stride_, l.pitch, count, width);
+            vector_.join_lines(at, 2 * width, sums_of(0), sums_of(1), l.pitch, count, width);
         } else {
-            for (int line = 0; line < count; ++line) {
-                for (int c = 0; c < width; ++c) {
-                    at[line * l.to_stride * width + c] =
-                        from[c % l.to_stride * class_stride_ + line * l.pitch + c / l.to_stride];
+            for (int column = 0; column < l.to_stride; ++column) {
+                const float* const from = sums_of(column);
+                for (int line = 0; line < count; ++line) {
+                    for (std::int64_t c = column; c < width; c += l.to_stride) {
+                        at[line * l.to_stride * width + c] = from[line * l.pitch + c / l.to_stride];
+                    }
                 }
             }
         }

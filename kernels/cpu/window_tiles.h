@@ -56,15 +56,21 @@ class WindowSteps {
                     {tap.weight + channel * weight_stride, tap.x + channel * x_stride});
             }
         }
+        const auto step = [&](std::size_t s) { return steps_[s].weight - steps_[s - 1].weight; };
+        weight_step_ = steps_.size() > 1 ? step(1) : 0;
+        for (std::size_t s = 2; s < steps_.size(); ++s) {
+            weight_step_ = step(s) == weight_step_ ? weight_step_ : 0;
+        }
     }
     void put_into(WindowSums& sums) const {
         sums.tap = steps_.data();
+        sums.weight_step = weight_step_;
         sums.taps = taps_;
         sums.together = together_;
     }
 
   private:
-    std::int64_t taps_, together_;
+    std::int64_t taps_, together_, weight_step_;
     std::vector<WindowTap> steps_;
 };
 

@@ -73,6 +73,10 @@ inline const std::vector<ConvolutionCase>& convolution_cases() {
         // One picture with few positions.
         {1, {convolution, 19, 7, 7, 37, 3, 3, 2, 1}},
         {1, {upsampled, 18, 3, 4, 21, 3, 3, 1, 1, 1, 1, -1}},
+        // Few channels to which all classes of a scatter go as rows of one product; many channels read at once.
+        {5, {transposed, 6, 12, 11, 2, 6, 3, 3, 1}},
+        {4, {upsampled, 5, 9, 9, 3, 3, 3, 1, 1, 1, 1, -1}},
+        {4, {convolution, 2, 21, 20, 19, 4, 4, 2, 1}},
     };
     return cases;
 }

@@ -34,22 +34,50 @@ void three_last(float* to, std::int64_t to_line, const float* from, std::int64_t
             third[v][lane] = channel == 2 ? lanes + position : lane;
         }
     }
+    const std::int64_t whole = width / lanes * lanes, rest = width - whole;
+    const auto place = [&](const Floats(&channel)[3], int v) {
+        const Floats two = __builtin_shuffle(channel[0], channel[1], pick[v]);
+        return __builtin_shuffle(two, channel[2], third[v]);
+    };
     for (std::int64_t line = 0; line < lines; ++line, to += to_line, from += width) {
-        const float* const end = to + 3 * width;
-        for (std::int64_t at = 0; at < width; at += lanes) {
-            Floats channel[3];
+        Floats channel[3];
+        for (std::int64_t at = 0; at < whole; at += lanes) {
 #pragma GCC unroll 3
             for (int c = 0; c < 3; ++c) {
-                channel[c] = load_up_to(from + c * from_stride + at, width - at);
+                channel[c] = load(from + c * from_stride + at);
                 __builtin_prefetch(from + c * from_stride + at + fetched_ahead);
             }
 #pragma GCC unroll 3
             for (int v = 0; v < 3; ++v) {
-                const Floats two = __builtin_shuffle(channel[0], channel[1], pick[v]);
-                store_before(to + 3 * at + v * lanes, __builtin_shuffle(two, channel[2], third[v]),
-                             end);
+                store(to + 3 * at + v * lanes, place(channel, v));
             }
         }
+        if (rest > 0) {
+#pragma GCC unroll 3
+            for (int c = 0; c < 3; ++c) {
+                channel[c] = load_part(from + c * from_stride + whole, rest);
+            }
+#pragma GCC unroll 3
+            for (int v = 0; v < 3; ++v) {
+                store_before(to + 3 * whole + v * lanes, place(channel, v), to + 3 * width);
+            }
+        }
+    }
+}
+
+// A square of whole vectors and its transpose. A function by itself, where the compiler makes the addresses of lines
+// from a few registers; in its callers' loops it keeps one of each on the stack.
+__attribute__((noinline)) void move_square(float* to, std::int64_t to_stride, const float* from,
+                                           std::int64_t from_stride) {
+    Floats square[lanes];
+    load_transposed(square, from, from_stride);
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) {
+        store(to + i * to_stride, square[i]);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < lanes; ++i) {
+        __builtin_prefetch(from + i * from_stride + fetched_ahead_of_square);
     }
 }
 
@@ -61,7 +89,7 @@ void copy_lines(float* to, std::int64_t to_stride, const float* from, std::int64
         count = width = count * lines;
         lines = 1;
     }
-    const std::int64_t whole = count / lanes * lanes;
+    const std::int64_t whole = count / lanes * lanes, rest = count - whole;
     const std::int64_t written = (width + lanes - 1) / lanes * lanes;
     const float* const end = to + (lines - 1) * to_stride + width;
     for (std::int64_t line = 0; line < lines; ++line, to += to_stride, from += from_stride) {
@@ -78,8 +106,12 @@ void copy_lines(float* to, std::int64_t to_stride, const float* from, std::int64
         for (; at < whole; at += lanes) {
             store(to + at, load(from + at));
         }
+        if (at < written) { // its mask is the same for all lines
+            store(to + at, load_part(from + at, rest));
+            at += lanes;
+        }
         for (; at < written; at += lanes) {
-            store(to + at, load_or_zero(from + at, count - at));
+            store(to + at, Floats{});
         }
     }
 }
@@ -137,6 +169,16 @@ void interleave_maps(float* to, const std::int32_t* place, const float* from,
     for (std::int64_t at = 0; at < count; at += lanes) {
         const std::int64_t valid = smaller(lanes, count - at);
         Floats square[lanes];
+        if (pictures == lanes && valid == lanes) {
+            load_transposed(square, from + at, from_stride);
+#pragma GCC unroll 16
+            for (int i = 0; i < lanes; ++i) {
+                if (place[at + i] >= 0) {
+                    store(to + place[at + i], square[i]);
+                }
+            }
+            continue;
+        }
 #pragma GCC unroll 16
         for (int i = 0; i < lanes; ++i) {
             square[i] = i < pictures ? load_up_to(from + i * from_stride + at, valid) : Floats{};
@@ -165,6 +207,13 @@ void separate_maps(float* to, std::int64_t to_stride, const float* from, const s
             square[i] = load(from + place[at + (i < valid ? i : 0)]);
         }
         transpose(square);
+        if (pictures == lanes && valid == lanes) {
+#pragma GCC unroll 16
+            for (int i = 0; i < lanes; ++i) {
+                store(to + i * to_stride + at, square[i]);
+            }
+            continue;
+        }
         alignas(64) float numbers[lanes * lanes];
 #pragma GCC unroll 16
         for (int i = 0; i < lanes; ++i) {
@@ -192,6 +241,15 @@ void channels_last(float* to, std::int64_t to_line, std::int64_t to_step, const 
         std::int64_t column = 0;
         for (std::int64_t at = 0; at < lines * width; at += lanes) {
             const std::int64_t valid = smaller(lanes, lines * width - at);
+            if (present == lanes && valid == lanes && column + lanes <= width) {
+                move_square(line + column * to_step, to_step, of_block + at, from_stride);
+                column += lanes;
+                if (column == width) {
+                    column = 0;
+                    line += to_line;
+                }
+                continue;
+            }
             Floats square[lanes];
 #pragma GCC unroll 16
             for (int i = 0; i < lanes; ++i) {
@@ -200,18 +258,6 @@ void channels_last(float* to, std::int64_t to_line, std::int64_t to_step, const 
                 __builtin_prefetch(row + fetched_ahead_of_square);
             }
             transpose(square);
-            if (valid == lanes && column + lanes <= width) {
-#pragma GCC unroll 16
-                for (int i = 0; i < lanes; ++i) {
-                    store(line + (column + i) * to_step, square[i]);
-                }
-                column += lanes;
-                if (column == width) {
-                    column = 0;
-                    line += to_line;
-                }
-                continue;
-            }
             alignas(64) float numbers[lanes * lanes];
 #pragma GCC unroll 16
             for (int i = 0; i < lanes; ++i) {

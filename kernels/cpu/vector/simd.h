@@ -43,11 +43,20 @@ static inline Floats broadcast(float x) {
     return x - Floats{}; // subtracting zero changes no bit, so this is one broadcast
 }
 
+#if defined(__AVX2__) && !defined(__AVX512F__)
+static inline __m256i first_lanes(std::int64_t n) {
+    const Ints lane = {0, 1, 2, 3, 4, 5, 6, 7};
+    return reinterpret_cast<__m256i>(lane < static_cast<std::int32_t>(n) - Ints{});
+}
+#endif
+
 // The first n < lanes elements; the others are 0, or left alone in memory.
 static inline Floats load_part(const float* from, std::int64_t n) {
 #if defined(__AVX512F__)
     return reinterpret_cast<Floats>(
         _mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1), from));
+#elif defined(__AVX2__)
+    return reinterpret_cast<Floats>(_mm256_maskload_ps(from, first_lanes(n)));
 #else
     Floats v = {};
     for (std::int64_t i = 0; i < n; ++i) {
@@ -60,6 +69,8 @@ static inline Floats load_part(const float* from, std::int64_t n) {
 static inline void store_part(float* to, Floats v, std::int64_t n) {
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << n) - 1), reinterpret_cast<__m512>(v));
+#elif defined(__AVX2__)
+    _mm256_maskstore_ps(to, first_lanes(n), reinterpret_cast<__m256>(v));
 #else
     for (std::int64_t i = 0; i < n; ++i) {
         to[i] = v[i];
@@ -182,20 +193,81 @@ static inline Floats interleave_second(Floats a, Floats b) {
                              reinterpret_cast<Ints>(lane / 2 + (lane & 1) * lanes + lanes / 2));
 }
 
-// log2(lanes) rounds of interleaving row i with row i + lanes / 2.
+// Of each four lanes of four vectors: the first ones, the second ones, ...
+static inline void transpose_fours(Floats& a, Floats& b, Floats& c, Floats& d) {
+    Ints single, pair;
+    for (int lane = 0; lane < lanes; ++lane) {
+        const int first = lane / 4 * 4, at = lane % 4;
+        single[lane] = first + at / 2 + at % 2 * lanes;
+        pair[lane] = first + at % 2 + at / 2 * lanes;
+    }
+    const Floats ab = __builtin_shuffle(a, b, single),
+                 ab_second = __builtin_shuffle(a, b, single + 2);
+    const Floats cd = __builtin_shuffle(c, d, single),
+                 cd_second = __builtin_shuffle(c, d, single + 2);
+    a = __builtin_shuffle(ab, cd, pair);
+    b = __builtin_shuffle(ab, cd, pair + 2);
+    c = __builtin_shuffle(ab_second, cd_second, pair);
+    d = __builtin_shuffle(ab_second, cd_second, pair + 2);
+}
+
+// Squares of four by four first, which stay where they are in the vectors; then these change places, in
+// rounds that part fours with even numbers from those with odd ones.
 static inline void transpose(Floats (&square)[lanes]) {
 #pragma GCC unroll 4
-    for (int round = 1; round < lanes; round *= 2) {
-        Floats next[lanes];
+    for (int i = 0; i < lanes; i += 4) {
+        transpose_fours(square[i], square[i + 1], square[i + 2], square[i + 3]);
+    }
+    if constexpr (lanes > 4) {
+        Ints even;
+        for (int lane = 0; lane < lanes; ++lane) {
+            even[lane] = lane / 4 % (lanes / 8) * 8 + lane % 4 + lane / (lanes / 2) * lanes;
+        }
+#pragma GCC unroll 2
+        for (int round = 4; round < lanes; round *= 2) {
+            Floats next[lanes];
 #pragma GCC unroll 8
-        for (int i = 0; i < lanes / 2; ++i) {
-            next[2 * i] = interleave_first(square[i], square[i + lanes / 2]);
-            next[2 * i + 1] = interleave_second(square[i], square[i + lanes / 2]);
-        }
+            for (int i = 0; i < lanes / 2; ++i) {
+                const Floats first = square[i / 4 * 8 + i % 4],
+                             second = square[i / 4 * 8 + 4 + i % 4];
+                next[i] = __builtin_shuffle(first, second, even);
+                next[i + lanes / 2] = __builtin_shuffle(first, second, even + 4);
+            }
 #pragma GCC unroll 16
-        for (int i = 0; i < lanes; ++i) {
-            square[i] = next[i];
+            for (int i = 0; i < lanes; ++i) {
+                square[i] = next[i];
+            }
         }
+    }
+}
+
+// Four numbers from each of some places, `stride` apart.
+static inline Floats load_fours(const float* from, std::int64_t stride) {
+#if defined(__AVX512F__)
+    __m512 v = _mm512_maskz_broadcast_f32x4(0xffff, _mm_loadu_ps(from));
+    v = _mm512_mask_broadcast_f32x4(v, 0x00f0, _mm_loadu_ps(from + stride));
+    v = _mm512_mask_broadcast_f32x4(v, 0x0f00, _mm_loadu_ps(from + 2 * stride));
+    v = _mm512_mask_broadcast_f32x4(v, 0xf000, _mm_loadu_ps(from + 3 * stride));
+    return reinterpret_cast<Floats>(v);
+#elif defined(__AVX2__)
+    const __m256 first = _mm256_castps128_ps256(_mm_loadu_ps(from));
+    return reinterpret_cast<Floats>(_mm256_insertf128_ps(first, _mm_loadu_ps(from + stride), 1));
+#else
+    return load(from + 0 * stride);
+#endif
+}
+
+// The transpose of a square of whole vectors, `stride` apart: fours go to their places as they are loaded,
+// which saves half of the shuffles.
+static inline void load_transposed(Floats (&square)[lanes], const float* from,
+                                   std::int64_t stride) {
+#pragma GCC unroll 4
+    for (int i = 0; i < lanes; i += 4) {
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; ++j) {
+            square[i + j] = load_fours(from + i + j * stride, 4 * stride);
+        }
+        transpose_fours(square[i], square[i + 1], square[i + 2], square[i + 3]);
     }
 }
 

@@ -7,16 +7,16 @@
 namespace patchforge::PATCHFORGE_ISA {
 namespace {
 
-// Sums that stay in registers while the depth runs: up to `tall` x 3 vectors, or few x 6 where there
-// are few rows (three channels), so that enough of them are under way.
+// Sums that stay in registers while the depth runs: up to `tall` x 3 vectors, or more beside each other
+// where there are fewer rows, so that enough of them are under way.
 #if defined(__AVX512F__)
-constexpr int tall = 8, few = 4, most_sums = 24;
+constexpr int tall = 8, few = 4, some = 6, most_sums = 24;
 #elif defined(__AVX2__)
-constexpr int tall = 4, few = 2, most_sums = 12;
+constexpr int tall = 4, few = 2, some = 2, most_sums = 12;
 #else
-constexpr int tall = 4, few = 1, most_sums = 8;
+constexpr int tall = 4, few = 1, some = 1, most_sums = 8;
 #endif
-constexpr int narrow = 3, wide = 6;
+constexpr int narrow = 3, middle = 4, wide = 6;
 
 std::int64_t smaller(std::int64_t a, std::int64_t b) {
     return a < b ? a : b;
@@ -73,13 +73,12 @@ __attribute__((noinline)) void find_parts(Parts* parts, int vectors, const Windo
 // are told to.
 enum class Lie { together, gaps, placed };
 
-template <Lie lie, int rows, int vectors>
-void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) {
+// steady: weights come at equal distances, so that the list of taps is read for positions alone. With three rows of six
+// vectors there are as many loads as the core can do, and one a step more costs 8 %.
+template <Lie lie, bool steady, int rows, int vectors>
+void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first,
+               [[maybe_unused]] const Parts* parts) {
     constexpr bool gaps = lie == Lie::gaps;
-    [[maybe_unused]] Parts parts[gaps ? vectors : 1]; // before the sums take the registers
-    if constexpr (gaps) {
-        find_parts(parts, vectors, s, first);
-    }
     float* const out = s.out + first_row * s.out_stride;
     std::int64_t at[vectors];
     const float* from[vectors];
@@ -111,9 +110,12 @@ void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) 
     std::int64_t channel = 0;
     for (std::int64_t left = s.channels; left > 0; left -= s.together) {
         const WindowTap* const end = s.tap + smaller(left, s.together) * s.taps;
+        const float* factors = steady ? weight + s.tap->weight : weight;
         for (const WindowTap* tap = s.tap; tap != end; ++tap) {
             const std::int64_t offset = channel + tap->x;
-            const float* const factors = weight + tap->weight;
+            if constexpr (!steady) {
+                factors = weight + tap->weight;
+            }
             Floats b[vectors];
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
@@ -127,6 +129,9 @@ void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) 
                     sum[r][v] += factor * b[v];
                 }
             }
+            if constexpr (steady) {
+                factors += s.weight_step;
+            }
         }
         channel += s.together * s.channel_stride;
         weight += s.together * s.weight_channel_stride;
@@ -134,7 +139,7 @@ void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first) 
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
         // Two parts that may be empty rather than branches; their masks are made once for all rows.
-        const Parts& part = parts[gaps ? v : 0];
+        const Parts& part = parts[v];
         [[maybe_unused]] const std::int64_t to_part[2] = {part.at[0], part.at[1]};
         [[maybe_unused]] const int lane[2] = {part.first[0], part.first[1]};
         [[maybe_unused]] const int size[2] = {part.size[0], part.size[1]};
@@ -226,7 +231,7 @@ void outer_tile(const OuterProducts& p, std::int64_t first_row, std::int64_t fir
     }
 }
 
-using SumsTile = void (*)(const WindowSums&, std::int64_t, std::int64_t);
+using SumsTile = void (*)(const WindowSums&, std::int64_t, std::int64_t, const Parts*);
 using OuterTile = void (*)(const OuterProducts&, std::int64_t, std::int64_t);
 using DotsGroup = void (*)(float*, const float*, const float*, const std::int64_t*, std::int64_t,
                            bool);
@@ -241,35 +246,43 @@ constexpr OuterTile outer_tile_or_null() {
 }
 
 #define PATCHFORGE_NARROW(lie, rows)                                                               \
-    { sums_tile<lie, rows, 1>, sums_tile<lie, rows, 2>, sums_tile<lie, rows, 3> }
-#define PATCHFORGE_WIDE(lie, rows)                                                                 \
     {                                                                                              \
-        sums_tile<lie, rows, 1>, sums_tile<lie, rows, 2>, sums_tile<lie, rows, 3>,                 \
-            sums_tile<lie, rows, 4>, sums_tile<lie, rows, 5>, sums_tile<lie, rows, 6>              \
+        sums_tile<lie, false, rows, 1>, sums_tile<lie, false, rows, 2>,                            \
+            sums_tile<lie, false, rows, 3>                                                         \
+    }
+#define PATCHFORGE_MIDDLE(lie, rows)                                                               \
+    {                                                                                              \
+        sums_tile<lie, false, rows, 1>, sums_tile<lie, false, rows, 2>,                            \
+            sums_tile<lie, false, rows, 3>, sums_tile<lie, false, rows, 4>                         \
+    }
+#define PATCHFORGE_WIDE(lie, steady, rows)                                                         \
+    {                                                                                              \
+        sums_tile<lie, steady, rows, 1>, sums_tile<lie, steady, rows, 2>,                          \
+            sums_tile<lie, steady, rows, 3>, sums_tile<lie, steady, rows, 4>,                      \
+            sums_tile<lie, steady, rows, 5>, sums_tile<lie, steady, rows, 6>                       \
     }
 #if defined(__AVX512F__)
-#define PATCHFORGE_TILES(lie)                                                                      \
-    {                                                                                              \
-        PATCHFORGE_WIDE(lie, 1), PATCHFORGE_WIDE(lie, 2), PATCHFORGE_WIDE(lie, 3),                 \
-            PATCHFORGE_WIDE(lie, 4), PATCHFORGE_NARROW(lie, 5), PATCHFORGE_NARROW(lie, 6),         \
-            PATCHFORGE_NARROW(lie, 7), PATCHFORGE_NARROW(lie, 8)                                   \
-    }
+#define PATCHFORGE_FEW(lie, steady)                                                                \
+    PATCHFORGE_WIDE(lie, steady, 1), PATCHFORGE_WIDE(lie, steady, 2),                              \
+        PATCHFORGE_WIDE(lie, steady, 3), PATCHFORGE_WIDE(lie, steady, 4)
+#define PATCHFORGE_MORE(lie)                                                                       \
+    PATCHFORGE_MIDDLE(lie, 5), PATCHFORGE_MIDDLE(lie, 6), PATCHFORGE_NARROW(lie, 7),               \
+        PATCHFORGE_NARROW(lie, 8)
 #elif defined(__AVX2__)
-#define PATCHFORGE_TILES(lie)                                                                      \
-    {                                                                                              \
-        PATCHFORGE_WIDE(lie, 1), PATCHFORGE_WIDE(lie, 2), PATCHFORGE_NARROW(lie, 3),               \
-            PATCHFORGE_NARROW(lie, 4)                                                              \
-    }
+#define PATCHFORGE_FEW(lie, steady) PATCHFORGE_WIDE(lie, steady, 1), PATCHFORGE_WIDE(lie, steady, 2)
+#define PATCHFORGE_MORE(lie) PATCHFORGE_NARROW(lie, 3), PATCHFORGE_NARROW(lie, 4)
 #else
-#define PATCHFORGE_TILES(lie)                                                                      \
-    {                                                                                              \
-        PATCHFORGE_WIDE(lie, 1), PATCHFORGE_NARROW(lie, 2), PATCHFORGE_NARROW(lie, 3),             \
-            PATCHFORGE_NARROW(lie, 4)                                                              \
-    }
+#define PATCHFORGE_FEW(lie, steady) PATCHFORGE_WIDE(lie, steady, 1)
+#define PATCHFORGE_MORE(lie)                                                                       \
+    PATCHFORGE_NARROW(lie, 2), PATCHFORGE_NARROW(lie, 3), PATCHFORGE_NARROW(lie, 4)
 #endif
+#define PATCHFORGE_TILES(lie)                                                                      \
+    { PATCHFORGE_FEW(lie, false), PATCHFORGE_MORE(lie) }
 constexpr SumsTile sums_tiles[tall][wide] = PATCHFORGE_TILES(Lie::together);
 constexpr SumsTile sums_tiles_with_gaps[tall][wide] = PATCHFORGE_TILES(Lie::gaps);
 constexpr SumsTile sums_tiles_placed[tall][wide] = PATCHFORGE_TILES(Lie::placed);
+constexpr SumsTile steady_tiles[few][wide] = {PATCHFORGE_FEW(Lie::together, true)};
+constexpr SumsTile steady_tiles_with_gaps[few][wide] = {PATCHFORGE_FEW(Lie::gaps, true)};
 
 #define PATCHFORGE_OUTER(rows)                                                                     \
     {                                                                                              \
@@ -286,23 +299,30 @@ constexpr DotsGroup dots_groups[wide] = {dots_group<1>, dots_group<2>, dots_grou
                                          dots_group<4>, dots_group<5>, dots_group<6>};
 
 int width_for(std::int64_t rows) {
-    return rows <= few ? wide : narrow;
+    return rows <= few ? wide : rows <= some ? middle : narrow;
 }
 
 } // namespace
 
+// All rows of some positions before the next ones: their numbers are read from the first-level cache.
 void window_sums(const WindowSums& sums) {
-    const auto& tiles = sums.place                 ? sums_tiles_placed
-                        : sums.width == sums.pitch ? sums_tiles
-                                                   : sums_tiles_with_gaps;
+    const bool gaps = !sums.place && sums.width != sums.pitch;
     const std::int64_t vectors = sums.place ? sums.count : (sums.count + lanes - 1) / lanes;
     const Pieces row_tiles(sums.rows, tall);
-    for (std::int64_t tile = 0; tile < row_tiles.count; ++tile) {
-        const int height = row_tiles.of(tile);
-        const Pieces runs(vectors, width_for(height));
-        for (std::int64_t run = 0; run < runs.count; ++run) {
-            tiles[height - 1][runs.of(run) - 1](sums, row_tiles.first(tile),
-                                                runs.first(run) * lanes);
+    const bool steady = !sums.place && sums.weight_step != 0 && row_tiles.of(0) <= few;
+    const SumsTile(*const tiles)[wide] = sums.place ? sums_tiles_placed
+                                         : steady   ? (gaps ? steady_tiles_with_gaps : steady_tiles)
+                                                    : (gaps ? sums_tiles_with_gaps : sums_tiles);
+    const Pieces runs(vectors, width_for(row_tiles.of(0)));
+    Parts parts[wide];
+    for (std::int64_t run = 0; run < runs.count; ++run) {
+        const std::int64_t first = runs.first(run) * lanes;
+        if (gaps) {
+            find_parts(parts, runs.of(run), sums, first);
+        }
+        for (std::int64_t tile = 0; tile < row_tiles.count; ++tile) {
+            tiles[row_tiles.of(tile) - 1][runs.of(run) - 1](sums, row_tiles.first(tile), first,
+                                                            parts);
         }
     }
 }

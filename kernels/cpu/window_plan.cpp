@@ -1,0 +1,139 @@
+#include "kernels/cpu/window_plan.h"
+
+#include <algorithm>
+
+namespace patchforge {
+namespace {
+
+// Sums of a tile's channels and all classes before they are moved: 64 KiB.
+constexpr std::int64_t sums_of_block = 1 << 14;
+// Interleaved pictures have to be transposed, there and back.
+constexpr double worth_interleaving = 1.1;
+// Channels that are so few that a tile of registers has room for their classes beside each other.
+constexpr int few_channels = 4;
+// More shapes than any network has; beyond them all are forgotten.
+constexpr std::size_t most_shapes = 1024;
+
+std::int64_t round_up(std::int64_t size) {
+    return pieces(size, 16) * 16 + 16;
+}
+
+std::vector<WindowTap> taps_of(const WindowLayout& layout, const WindowLayout::Class& result) {
+    std::vector<WindowTap> taps;
+    const auto rows = static_cast<std::int64_t>(layout.classes.size()) * layout.to.channels;
+    for (std::size_t t = 0; t < result.tap.size(); ++t) {
+        taps.push_back({layout.in_step ? static_cast<std::int64_t>(t) * rows : result.tap[t],
+                        result.offset[t]});
+    }
+    return taps;
+}
+
+} // namespace
+
+WindowPlan::WindowPlan(const VectorKernels& vector, WindowLayout layout_, std::int64_t depth_,
+                       std::int64_t weight_channel_)
+    : layout(std::move(layout_)), depth(depth_), weight_channel(weight_channel_),
+      position_lines(std::ranges::max(layout.classes, {}, &WindowLayout::Class::lines).lines),
+      tile(depth < layout.from.channels // groups
+               ? 1
+               : std::min<std::int64_t>(channels_of_tile, layout.to.channels)),
+      lines(std::clamp<std::int64_t>(
+          sums_of_block / (tile * static_cast<std::int64_t>(layout.classes.size()) * layout.pitch),
+          1, layout.lines)),
+      channel_of_sums(layout.lanes > 1 ? static_cast<std::int64_t>(layout.classes.size()) *
+                                             round_up(layout.picture)
+                                       : round_up(lines * layout.pitch)),
+      class_of_sums(layout.lanes > 1 ? round_up(layout.picture) : tile * channel_of_sums),
+      maps(vector, layout, class_of_sums) {
+    if (layout.lanes > 1) {
+        add_patches();
+    } else {
+        add_classes();
+    }
+}
+
+void WindowPlan::add_patches() {
+    for (std::size_t c = 0; c < layout.classes.size(); ++c) {
+        const std::vector<WindowTap> all = taps_of(layout, layout.classes[c]);
+        for (const WindowLayout::Patch& patch : layout.patches(c)) {
+            std::vector<WindowTap> taps;
+            for (const std::size_t tap : patch.taps) {
+                taps.push_back(all[tap]);
+            }
+            std::vector<std::int64_t> place;
+            for (int line = 0; line < patch.lines; ++line) {
+                for (int column = 0; column < patch.columns; ++column) {
+                    place.push_back((std::int64_t{patch.first_line + line} * layout.pitch +
+                                     patch.first_column + column) *
+                                    layout.lanes);
+                }
+            }
+            parts.push_back({static_cast<std::int64_t>(c), patch.lines, patch.columns, place,
+                             WindowSteps(taps, weight_channel, layout.channel(), depth)});
+        }
+    }
+}
+
+void WindowPlan::add_classes() {
+    const auto count = static_cast<std::int64_t>(layout.classes.size());
+    for (std::int64_t c = 0; c < (layout.in_step ? 1 : count); ++c) {
+        const WindowLayout::Class& result = layout.classes[static_cast<std::size_t>(c)];
+        parts.push_back(
+            {c,
+             result.lines,
+             result.columns,
+             {},
+             WindowSteps(taps_of(layout, result), weight_channel, layout.channel(), depth)});
+    }
+    if (layout.in_step) { // one of them may have a line or column more
+        parts.front().lines = position_lines;
+        parts.front().columns =
+            std::ranges::max(layout.classes, {}, &WindowLayout::Class::columns).columns;
+    }
+}
+
+const WindowPlan& WindowPlans::find(const VectorKernels& vector, const ConvolutionWindow& w,
+                                    WindowUse use, std::int64_t rows) {
+    const std::array<int, 13> key = {
+        w.large.channels, w.large.height,  w.large.width,        w.small.channels, w.small.height,
+        w.small.width,    w.kernel_height, w.kernel_width,       w.stride,         w.padding,
+        w.dilation,       w.groups,        static_cast<int>(use)};
+    const int lanes = vector.lanes;
+    const auto layout = [&](int interleaved, bool in_step) {
+        return use == WindowUse::gather ? WindowLayout::gather(w, 1, interleaved)
+                                        : WindowLayout::scatter(w, interleaved, in_step);
+    };
+    auto found = shapes_.find(key);
+    if (found == shapes_.end()) {
+        if (shapes_.size() == most_shapes) {
+            shapes_.clear();
+        }
+        found = shapes_
+                    .emplace(key, Shape{layout(1, false).used(lanes),
+                                        layout(lanes, false).used(lanes), nullptr, nullptr})
+                    .first;
+    }
+    Shape& shape = found->second;
+    const double filled =
+        static_cast<double>(rows) / static_cast<double>(pieces(rows, lanes) * lanes);
+    const bool interleaves =
+        filled * shape.used_interleaved > worth_interleaving * shape.used_alone;
+    std::unique_ptr<WindowPlan>& plan = interleaves ? shape.interleaved : shape.alone;
+    if (!plan) {
+        const bool in_step =
+            !interleaves && use == WindowUse::packed_scatter && w.large.channels <= few_channels;
+        WindowLayout chosen = layout(interleaves ? lanes : 1, in_step);
+        const std::int64_t taps = w.kernel_height * w.kernel_width;
+        const std::int64_t inputs = w.large.channels;
+        const std::int64_t weight_channel =
+            use == WindowUse::gather ? taps
+            : use == WindowUse::scatter || chosen.in_step
+                ? inputs * taps
+                : pieces(inputs, pieces(inputs, channels_of_tile)) * taps;
+        const std::int64_t depth = chosen.from.channels / w.groups;
+        plan = std::make_unique<WindowPlan>(vector, std::move(chosen), depth, weight_channel);
+    }
+    return *plan;
+}
+
+} // namespace patchforge
