@@ -24,6 +24,9 @@ namespace {
 // Of the folder that is there, where `folder` is still to be made in it.
 void require_writable(const fs::path& folder) {
     fs::path there = fs::absolute(folder);
+    if (fs::exists(there) && !fs::is_directory(there)) {
+        return; // refused as what it is
+    }
     while (!fs::exists(there) && there.has_relative_path()) {
         there = there.parent_path();
     }
