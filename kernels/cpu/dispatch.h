@@ -12,8 +12,8 @@
 
 namespace patchforge {
 
-// Products of at most so many rows read the right factor as it lies, once and in long runs; of more rows
-// panels of it are copied first. Whoever cuts work into pieces cuts for the one or the other.
+// Products of at most so many rows read the right factor once and in long runs; those of more rows take it panel by
+// panel. Whoever cuts work into pieces cuts for the one or the other.
 constexpr std::int64_t direct_rows = 4;
 
 struct PhiloxStream {
@@ -184,14 +184,14 @@ struct VectorKernels {
                            std::int64_t columns, std::int64_t depth, bool accumulate,
                            float* scratch);
     // The same product as a gradient, handed to Adam where it would be stored. The three arrays
-    // share `stride`.
+    // share `stride`. scratch as for adam_strips more of depth.
     void (*multiply_outer_adam)(float* value, float* first_moment, float* second_moment,
                                 std::int64_t stride, const float* a, std::int64_t a_stride,
                                 const float* b, std::int64_t b_stride, std::int64_t rows,
                                 std::int64_t columns, std::int64_t depth, const AdamArguments& adam,
                                 float* scratch);
     // The sum of several such gradients along the tree of shards, and weight_decay times the value, handed to
-    // Adam. scratch as for all their depths.
+    // Adam. scratch as for all their depths and adam_strips more.
     void (*multiply_shards_adam)(float* value, float* first_moment, float* second_moment,
                                  std::int64_t stride, const OuterShard* shards, std::int64_t count,
                                  std::int64_t rows, std::int64_t columns, float weight_decay,
@@ -243,6 +243,9 @@ constexpr std::int64_t depth_piece = 192;
 constexpr std::int64_t scratch_size(std::int64_t depth, std::int64_t columns) {
     return depth * ((columns + 15) / 16 * 16);
 }
+
+// Depth to add to that of a product that is handed to Adam: two strips of gradients lie in the scratch, too.
+constexpr std::int64_t adam_strips = 16;
 
 constexpr std::int64_t transposed_scratch(std::int64_t rows, std::int64_t columns) {
     return scratch_size(depth_piece + columns, rows);

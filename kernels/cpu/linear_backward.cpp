@@ -20,8 +20,9 @@ constexpr std::int64_t row_piece = 16; // of the batch, for sums of slices
 
 // Columns of x that a task takes: their [batch, columns] stays within 192 KiB. A multiple of 48,
 // the width of the widest tile.
+constexpr std::int64_t most_columns = 480;
 std::int64_t columns_of_block(std::int64_t batch) {
-    return std::clamp<std::int64_t>(49152 / batch / 48, 1, 10) * 48;
+    return std::clamp<std::int64_t>(49152 / batch / 48, 1, most_columns / 48) * 48;
 }
 
 // A wide layer is cut along its inputs, a tall one along its outputs.
@@ -72,12 +73,13 @@ void CpuBackend::backward_by_inputs(Matrix<float> dx, const AdamTensor* updated,
     const std::int64_t outputs = weight.rows;
     const std::int64_t inputs = weight.columns;
     const std::int64_t eighth = pieces(pieces(inputs, 8), 16) * 16;
-    const std::int64_t piece = batch <= direct_rows && !updated
-                                   ? eighth
-                                   : std::min(columns_of_block(std::max(batch, outputs)), eighth);
+    const std::int64_t widest = updated                ? columns_of_block(std::max(batch, outputs))
+                                : batch <= direct_rows ? eighth
+                                                       : most_columns;
+    const std::int64_t piece = std::min(widest, eighth);
     for_pieces(inputs, piece, [&](std::int64_t first, std::int64_t count) {
         float* const scratch =
-            thread_scratch(scratch_size(std::max(updated ? batch : 0, depth_piece), count));
+            thread_scratch(scratch_size(std::max(batch + adam_strips, depth_piece), count));
         vector_.multiply(dx.data + first, inputs, dz.data, outputs, weight.data + first, inputs,
                          batch, count, outputs, false, scratch);
         if (!previous.is_identity()) {
@@ -111,7 +113,7 @@ void CpuBackend::backward_by_outputs(Matrix<float> dx, const AdamTensor* updated
     for_pieces(outputs, outputs_of_slice, [&](std::int64_t first, std::int64_t count) {
         float* const slice = partial + first / outputs_of_slice * batch * inputs;
         float* const scratch =
-            thread_scratch(scratch_size(std::max(updated ? batch : 0, outputs_of_block), inputs));
+            thread_scratch(scratch_size(std::max(batch + adam_strips, outputs_of_block), inputs));
         for (std::int64_t o = first; o < first + count; o += outputs_of_block) {
             const std::int64_t rows = std::min(outputs_of_block, first + count - o);
             vector_.multiply(slice, inputs, dz.data + o, outputs, weight.data + o * inputs, inputs,
@@ -181,7 +183,7 @@ void CpuBackend::linear_weight_gradient_adam(AdamTensor weight, AdamTensor bias,
                                     weight.second_moment.data + at, x.columns, left.data + o,
                                     dz.columns, x.data + i, x.columns,
                                     std::min(rows, dz.columns - o), count, dz.rows, arguments,
-                                    thread_scratch(scratch_size(dz.rows, count)));
+                                    thread_scratch(scratch_size(dz.rows + adam_strips, count)));
     });
     bias_gradient_adam(bias, dz, arguments);
 }
@@ -230,7 +232,7 @@ void CpuBackend::linear_shards_adam(AdamTensor weight, AdamTensor bias,
                                          tensor.second_moment.data + at, columns, own.data(),
                                          std::ssize(own), std::min(block_rows, rows - row), count,
                                          weight_decay, arguments,
-                                         thread_scratch(scratch_size(depth, count)));
+                                         thread_scratch(scratch_size(depth + adam_strips, count)));
         });
     };
     const LinearShard& any = shards.front();

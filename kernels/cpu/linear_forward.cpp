@@ -3,7 +3,7 @@
 // Few rows: each weight is used so few times that its way from memory is the cost. Rows of the
 // weights are read in their own order and every sum runs lane by lane along them.
 //
-// Many rows: register tiles of weights as they lie and transposed panels of x. A long, narrow layer (7500 ->
+// More rows: register tiles of weights as they lie and transposed panels of x. A long, narrow layer (7500 ->
 // 256) is cut along the depth, so that each slice of x and of the weights is read once; the slices'
 // sums are added in their order.
 #include "kernels/cpu/cpu_backend.h"
@@ -13,7 +13,7 @@
 namespace patchforge {
 namespace {
 
-constexpr std::int64_t few_rows = 16;
+constexpr std::int64_t few_rows = 6;
 constexpr std::int64_t rows_of_block =
     256; // of x: 256 KiB a piece of the depth, within the second-level cache
 constexpr std::int64_t slices = 8;

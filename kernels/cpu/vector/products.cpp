@@ -1,7 +1,7 @@
 #include "kernels/cpu/vector/products.h"
 
 #include "kernels/cpu/dispatch.h"
-#include "kernels/cpu/vector/adam_tile.h"
+#include "kernels/cpu/vector/adam_strip.h"
 #include "kernels/cpu/vector/functions.h"
 
 namespace patchforge::PATCHFORGE_ISA {
@@ -86,8 +86,10 @@ std::int64_t smaller(std::int64_t a, std::int64_t b) {
     return a < b ? a : b;
 }
 
-void prefetch(const float* from, std::int64_t stride, int lines, std::int64_t count) {
-    for (int l = 0; l < lines; ++l) {
+// Always inlined: of a function that does nothing else GCC drops the calls.
+inline __attribute__((always_inline)) void prefetch(const float* from, std::int64_t stride,
+                                                    std::int64_t lines, std::int64_t count) {
+    for (std::int64_t l = 0; l < lines; ++l) {
         for (std::int64_t at = 0; at < count; at += 16) {
             __builtin_prefetch(from + l * stride + at);
         }
@@ -111,36 +113,35 @@ void pack(float* packed, const float* b, std::int64_t b_stride, std::int64_t dep
     }
 }
 
-// b [columns, depth] into the panels of its transpose, by squares of lanes x lanes.
-void pack_transposed(float* packed, const float* b, std::int64_t b_stride, std::int64_t depth,
-                     std::int64_t columns) {
-    for (std::int64_t first = 0; first < columns; first += panel_columns) {
-        const Panel panel = panel_at(packed, depth, columns, first);
-        float* to = packed + first * depth;
-        const std::int64_t width = panel.vectors * lanes;
-        for (int v = 0; v < panel.vectors; ++v) {
-            const std::int64_t rows = smaller(lanes, panel.columns - v * lanes);
-            for (std::int64_t k = 0; k < depth; k += lanes) {
-                const std::int64_t valid = smaller(lanes, depth - k);
-                Floats square[lanes];
+// A square of lanes x lanes numbers, turned; what lies past `rows` and `columns` counts as zeros.
+void load_turned(Floats (&square)[lanes], const float* from, std::int64_t stride, std::int64_t rows,
+                 std::int64_t columns) {
+    if (rows >= lanes && columns >= lanes) {
 #pragma GCC unroll 16
-                for (int i = 0; i < lanes; ++i) {
-                    __builtin_prefetch(b + (first + v * lanes + i) * b_stride + k + numbers_ahead);
-                    square[i] = i < rows
-                                    ? load_up_to(b + (first + v * lanes + i) * b_stride + k, valid)
-                                    : Floats{};
-                }
-                transpose(square);
-                if (valid == lanes) {
-#pragma GCC unroll 16
-                    for (int i = 0; i < lanes; ++i) {
-                        store(to + (k + i) * width + v * lanes, square[i]);
-                    }
-                } else {
-                    for (int i = 0; i < valid; ++i) {
-                        store(to + (k + i) * width + v * lanes, square[i]);
-                    }
-                }
+        for (int i = 0; i < lanes; ++i) {
+            square[i] = load(from + i * stride);
+        }
+    } else {
+        for (int i = 0; i < lanes; ++i) {
+            square[i] = i < rows ? load_up_to(from + i * stride, columns) : Floats{};
+        }
+    }
+    transpose(square);
+}
+
+// b [columns, depth] turned: a panel of `vectors` vectors.
+void pack_transposed(float* to, int vectors, const float* b, std::int64_t b_stride,
+                     std::int64_t columns, std::int64_t depth) {
+    for (int v = 0; v < vectors; ++v, to += lanes, b += lanes * b_stride, columns -= lanes) {
+        for (std::int64_t k = 0; k < depth; k += lanes) {
+            Floats square[lanes];
+            for (int i = 0; i < lanes; ++i) {
+                __builtin_prefetch(b + i * b_stride + k + numbers_ahead);
+            }
+            load_turned(square, b + k, b_stride, columns, depth - k);
+            float* const line = to + k * vectors * lanes;
+            for (int i = 0; i < lanes && k + i < depth; ++i) {
+                store(line + i * vectors * lanes, square[i]);
             }
         }
     }
@@ -161,21 +162,23 @@ void store_tile(float* c, std::int64_t c_stride, const float* tile, const Panel&
     }
 }
 
-// c (+)= a [rows, depth] * panels.
-void multiply_panels(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                     const float* packed, std::int64_t rows, std::int64_t columns,
-                     std::int64_t depth, bool accumulate) {
+// c (+)= a [rows, depth] * panel. Meanwhile the whole panel from `next` on, as deep and with the same stride, is asked for;
+// null: nothing.
+void multiply_panel(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                    const Panel& panel, std::int64_t rows, std::int64_t depth, bool accumulate,
+                    const float* next) {
     alignas(64) float tile[tile_size];
     const RowTiles tiles(rows);
-    for (std::int64_t first = 0; first < columns; first += panel_columns) {
-        const Panel panel = panel_at(packed, depth, columns, first);
-        for (std::int64_t t = 0; t < tiles.count; ++t) {
-            const std::int64_t row = tiles.first(t);
-            multiply_rows[panel.vectors - 1][tiles.rows(t) - 1](a + row * a_stride, a_stride,
-                                                                panel.data, depth, tile);
-            store_tile(c + row * c_stride + first, c_stride, tile, panel, tiles.rows(t),
-                       accumulate);
+    for (std::int64_t t = 0; t < tiles.count; ++t) {
+        const std::int64_t row = tiles.first(t);
+        if (next) {
+            const std::int64_t first = depth * t / tiles.count;
+            prefetch(next + first * panel.stride, panel.stride,
+                     depth * (t + 1) / tiles.count - first, panel_columns);
         }
+        multiply_rows[panel.vectors - 1][tiles.rows(t) - 1](a + row * a_stride, a_stride, panel,
+                                                            depth, tile);
+        store_tile(c + row * c_stride, c_stride, tile, panel, tiles.rows(t), accumulate);
     }
 }
 
@@ -284,20 +287,22 @@ void multiply_transposed(float* c, std::int64_t c_stride, const float* a, std::i
     const std::int64_t width = (rows + lanes - 1) / lanes * lanes;
     float* const turned = scratch; // c transposed, [columns, width]
     float* const packed = scratch + columns * width;
-    const RowTiles tiles(columns);
+    const RowTiles tiles(columns), panels(width / lanes, tile_vectors);
     for (std::int64_t k = 0; k < depth; k += depth_piece) {
         const std::int64_t piece = smaller(depth_piece, depth - k);
-        pack_transposed(packed, a + k, a_stride, piece, rows);
-        for (std::int64_t first = 0; first < rows; first += panel_columns) {
-            const Panel panel = panel_at(packed, piece, rows, first);
+        for (std::int64_t p = 0; p < panels.count; ++p) {
+            const std::int64_t first = panels.first(p) * lanes, wide = panels.rows(p) * lanes;
+            const Panel panel = {packed, wide, panels.rows(p), wide};
+            pack_transposed(packed, panel.vectors, a + first * a_stride + k, a_stride, rows - first,
+                            piece);
             for (std::int64_t t = 0; t < tiles.count; ++t) {
                 const float* const weights = b + tiles.first(t) * b_stride + k;
-                if (first == 0 && t + 1 < tiles.count) {
+                if (p == 0 && t + 1 < tiles.count) {
                     prefetch(weights + tiles.rows(t) * b_stride, b_stride, tiles.rows(t + 1),
                              piece);
                 }
-                multiply_rows[panel.vectors - 1][tiles.rows(t) - 1](weights, b_stride, panel.data,
-                                                                    piece, tile);
+                multiply_rows[panel.vectors - 1][tiles.rows(t) - 1](weights, b_stride, panel, piece,
+                                                                    tile);
                 store_tile(turned + tiles.first(t) * width + first, width, tile, panel,
                            tiles.rows(t), k > 0);
             }
@@ -306,12 +311,8 @@ void multiply_transposed(float* c, std::int64_t c_stride, const float* a, std::i
     for (std::int64_t first = 0; first < rows; first += lanes) {
         for (std::int64_t column = 0; column < columns; column += lanes) {
             Floats square[lanes];
-            const std::int64_t valid = smaller(lanes, columns - column);
-#pragma GCC unroll 16
-            for (int i = 0; i < lanes; ++i) {
-                square[i] = i < valid ? load(turned + (column + i) * width + first) : Floats{};
-            }
-            transpose(square);
+            const std::int64_t valid = columns - column;
+            load_turned(square, turned + column * width + first, width, valid, lanes);
             for (int i = 0; i < lanes && first + i < rows; ++i) {
                 store_up_to(c + (first + i) * c_stride + column, square[i], valid);
             }
@@ -331,11 +332,26 @@ void multiply(float* c, std::int64_t c_stride, const float* a, std::int64_t a_st
         direct[rows - 1](c, c_stride, a, a_stride, b, b_stride, columns, depth);
         return;
     }
+    // Whole panels are read as they lie, unless their rows would meet in few sets of the first-level cache.
+    const std::int64_t direct_columns =
+        b_stride % 64 == 0 ? 0 : columns / panel_columns * panel_columns;
     for (std::int64_t k = 0; k < depth; k += depth_piece) {
         const std::int64_t piece = smaller(depth_piece, depth - k);
-        pack(scratch, b + k * b_stride, b_stride, piece, columns);
-        multiply_panels(c, c_stride, a + k, a_stride, scratch, rows, columns, piece,
-                        accumulate || k > 0);
+        const float* const from = b + k * b_stride;
+        pack(scratch, from + direct_columns, b_stride, piece, columns - direct_columns);
+        for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            const float* next = nullptr;
+            Panel panel = {from + first, b_stride, tile_vectors, panel_columns};
+            if (first >= direct_columns) {
+                panel = panel_at(scratch, piece, columns - direct_columns, first - direct_columns);
+            } else if (first + panel_columns < direct_columns) {
+                next = panel.data + panel_columns;
+            } else if (k + piece < depth) {
+                next = from + piece * b_stride;
+            }
+            multiply_panel(c + first, c_stride, a + k, a_stride, panel, rows, piece,
+                           accumulate || k > 0, next);
+        }
     }
 }
 
@@ -349,49 +365,31 @@ void multiply_outer(float* c, std::int64_t c_stride, const float* a, std::int64_
         const std::int64_t row = tiles.first(t);
         for (std::int64_t first = 0; first < columns; first += panel_columns) {
             const Panel panel = panel_at(scratch, depth, columns, first);
-            multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](a + row, a_stride, panel.data,
-                                                                   depth, tile);
+            multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](a + row, a_stride, panel, depth,
+                                                                   tile);
             store_tile(c + row * c_stride + first, c_stride, tile, panel, tiles.rows(t),
                        accumulate);
         }
     }
 }
 
-// With so little arithmetic in front of them, rows without gaps are best taken one by one: three streams that the
-// prefetchers follow (an iteration of a GAN at batch 1 takes 1.45 ms, by whole tiles 1.65).
-constexpr std::int64_t streamed_depth = 16;
-
 void multiply_outer_adam(float* value, float* first_moment, float* second_moment,
                          std::int64_t stride, const float* a, std::int64_t a_stride, const float* b,
                          std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
                          std::int64_t depth, const AdamArguments& adam, float* scratch) {
-    alignas(64) float gradients[2][tile_size];
-    pack(scratch, b, b_stride, depth, columns);
-    const AdamTiles tiles(value, first_moment, second_moment, stride, rows, columns);
-    AdamTile before{};
-    if (depth <= streamed_depth && columns == stride) {
-        for (std::int64_t row = 0; row < rows; ++row) {
-            for (std::int64_t first = 0; first < columns; first += panel_columns) {
-                const Panel panel = panel_at(scratch, depth, columns, first);
-                multiply_columns[panel.vectors - 1][0](a + row, a_stride, panel.data, depth,
-                                                       gradients[0]);
-                const std::int64_t at = row * stride + first;
-                adam_row({value + at, first_moment + at, second_moment + at, stride, 1,
-                          panel.columns, gradients[0]},
-                         0, adam);
-            }
+    AdamStrips strips(value, first_moment, second_moment, stride, rows, columns, scratch);
+    float* const packed = scratch + scratch_size(adam_strips, columns);
+    pack(packed, b, b_stride, depth, columns);
+    for (; strips.left(); strips.next(adam)) {
+        prefetch(a + strips.row() + tile_rows, a_stride, depth, tile_rows);
+        for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            const Panel panel = panel_at(packed, depth, columns, first);
+            multiply_columns_adam[panel.vectors - 1][strips.height() - 1](
+                a + strips.row(), a_stride, panel, depth, strips.gradient() + first, strips.width(),
+                strips.before, adam);
         }
-        return;
     }
-    for (std::int64_t t = 0; t < tiles.count(); ++t) {
-        const AdamTile tile = tiles.at(t, gradients[t % 2]);
-        const Panel panel = panel_at(scratch, depth, columns, tiles.column(t));
-        multiply_columns_adam[panel.vectors - 1][tile.rows - 1](a + tiles.row(t), a_stride,
-                                                                panel.data, depth, gradients[t % 2],
-                                                                before, tiles.at(t + 1), adam);
-        before = tile;
-    }
-    adam_tile(before, adam);
+    strips.before.finish(adam);
 }
 
 // Tiles that wait for their neighbour lie in a stack: behind shard s come as many sums as s + 1 can be halved. A
@@ -401,49 +399,51 @@ void multiply_shards_adam(float* value, float* first_moment, float* second_momen
                           std::int64_t rows, std::int64_t columns, float weight_decay,
                           const AdamArguments& adam, float* scratch) {
     constexpr int levels = 13; // log2(most_outer_shards) + 1
-    alignas(64) float gradients[2][tile_size];
-    alignas(64) float waiting[levels][tile_size]; // but the first level
+    alignas(64) float waiting[levels][tile_size];
+    AdamStrips strips(value, first_moment, second_moment, stride, rows, columns, scratch);
+    float* const packed = scratch + scratch_size(adam_strips, columns);
     std::int64_t whole_depth = 0;
     for (std::int64_t s = 0; s < count; ++s) {
-        pack(scratch + scratch_size(whole_depth, columns), shards[s].b, shards[s].b_stride,
+        pack(packed + scratch_size(whole_depth, columns), shards[s].b, shards[s].b_stride,
              shards[s].depth, columns);
         whole_depth += shards[s].depth;
     }
-    const AdamTiles tiles(value, first_moment, second_moment, stride, rows, columns);
-    AdamTile before{};
-    for (std::int64_t t = 0; t < tiles.count(); ++t) {
-        const AdamTile tile = tiles.at(t, gradients[t % 2]);
-        const auto level = [&](int l) { return l == 0 ? gradients[t % 2] : waiting[l]; };
-        Panel panel{};
-        std::int64_t depth = 0, vectors = 0;
-        int top = -1;
-        float share[levels] = {};
-        for (std::int64_t s = 0; s < count; ++s) {
-            const OuterShard& shard = shards[s];
-            panel = panel_at(scratch + scratch_size(depth, columns), shard.depth, columns,
-                             tiles.column(t));
-            vectors = tile.rows * panel.vectors;
-            float* const sum = level(++top);
-            const float* const a = shard.a + tiles.row(t);
-            if (s == 0) {
-                multiply_columns_adam[panel.vectors - 1][tile.rows - 1](
-                    a, shard.a_stride, panel.data, shard.depth, sum, before, tiles.at(t + 1), adam);
-            } else {
-                multiply_columns[panel.vectors - 1][tile.rows - 1](a, shard.a_stride, panel.data,
-                                                                   shard.depth, sum);
+    for (; strips.left(); strips.next(adam)) {
+        const int height = strips.height();
+        for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            Panel panel{};
+            std::int64_t depth = 0;
+            int top = -1;
+            float share[levels] = {};
+            for (std::int64_t s = 0; s < count; ++s) {
+                const OuterShard& shard = shards[s];
+                panel =
+                    panel_at(packed + scratch_size(depth, columns), shard.depth, columns, first);
+                float* const sum = waiting[++top];
+                const float* const a = shard.a + strips.row();
+                if (s == 0) {
+                    multiply_columns_adam[panel.vectors - 1][height - 1](
+                        a, shard.a_stride, panel, shard.depth, sum, panel.stride, strips.before,
+                        adam);
+                } else {
+                    multiply_columns[panel.vectors - 1][height - 1](a, shard.a_stride, panel,
+                                                                    shard.depth, sum);
+                }
+                share[top] = shard.share;
+                depth += shard.depth;
+                const bool last = s + 1 == count;
+                for (std::int64_t n = s + 1; top > 0 && (last || n % 2 == 0); n /= 2, --top) {
+                    add_tiles(waiting[top - 1], share[top - 1], waiting[top], share[top],
+                              height * panel.vectors);
+                    share[top - 1] = 1;
+                }
             }
-            share[top] = shard.share;
-            depth += shard.depth;
-            const bool last = s + 1 == count;
-            for (std::int64_t n = s + 1; top > 0 && (last || n % 2 == 0); n /= 2, --top) {
-                add_tiles(level(top - 1), share[top - 1], level(top), share[top], vectors);
-                share[top - 1] = 1;
-            }
+            add_decay(waiting[0], value + strips.row() * stride + first, stride, panel, height,
+                      weight_decay);
+            store_tile(strips.gradient() + first, strips.width(), waiting[0], panel, height, false);
         }
-        add_decay(gradients[t % 2], tile.value, stride, panel, tile.rows, weight_decay);
-        before = tile;
     }
-    adam_tile(before, adam);
+    strips.before.finish(adam);
 }
 
 } // namespace patchforge::PATCHFORGE_ISA

@@ -27,13 +27,13 @@ constexpr int tile_vectors = 2;
 constexpr int panel_columns = tile_vectors * lanes;
 constexpr int tile_size = tile_rows * panel_columns;
 
-// The right-hand matrix [depth, columns] lies in panels of panel_columns columns, each [depth,
-// vectors of the panel], padded with zeros to a whole vector. Panel p begins at
+// Up to panel_columns columns of the right-hand matrix [depth, columns], `stride` from row to row, each of whole
+// vectors. Packed, panels lie behind each other without gaps, padded with zeros: panel p begins at
 // p * panel_columns * depth.
 struct Panel {
     const float* data;
+    std::int64_t stride;
     int vectors;
-    std::int64_t first_column;
     std::int64_t columns;
 };
 
@@ -41,30 +41,29 @@ static inline Panel panel_at(const float* packed, std::int64_t depth, std::int64
                              std::int64_t first_column) {
     std::int64_t n = columns - first_column;
     n = n < panel_columns ? n : panel_columns;
-    return {packed + first_column * depth, static_cast<int>((n + lanes - 1) / lanes), first_column,
-            n};
+    const std::int64_t vectors = (n + lanes - 1) / lanes;
+    return {packed + first_column * depth, vectors * lanes, static_cast<int>(vectors), n};
 }
 
 // tile [rows, vectors * lanes] = a [rows, depth] * panel, where element (r, k) of a is
 // a[r * stride + k] in multiply_rows and a[k * stride + r] in multiply_columns.
-using TileFunction = void (*)(const float* a, std::int64_t stride, const float* panel,
+using TileFunction = void (*)(const float* a, std::int64_t stride, const Panel& panel,
                               std::int64_t depth, float* tile);
 extern const TileFunction multiply_rows[tile_vectors][tile_rows];
 extern const TileFunction multiply_columns[tile_vectors][tile_rows];
 
-// multiply_columns, and in its shadow Adam takes the gradients of the tile `before`, row by row, and the parameters of the
-// tile `next` are asked for: arithmetic, quotients and memory overlap (at depth 64 of 7500 x 256 weights 0.75 ms, and one
-// after the other 1.2 ms). Either may have no rows.
-struct AdamTile;
-using AdamTileFunction = void (*)(const float* a, std::int64_t stride, const float* panel,
-                                  std::int64_t depth, float* tile, const AdamTile& before,
-                                  const AdamTile& next, const AdamArguments& adam);
+// multiply_columns, with rows of the tile tile_stride apart; and in its shadow Adam goes tile_rows steps on in the strip of
+// gradients before: arithmetic, quotients and memory overlap.
+class AdamWalk;
+using AdamTileFunction = void (*)(const float* a, std::int64_t stride, const Panel& panel,
+                                  std::int64_t depth, float* tile, std::int64_t tile_stride,
+                                  AdamWalk& walk, const AdamArguments& adam);
 extern const AdamTileFunction multiply_columns_adam[tile_vectors][tile_rows];
 
-// `rows` rows cut into the fewest tiles, all of nearly the same height.
+// `rows` rows cut into the fewest tiles of at most `most`, all of nearly the same height.
 struct RowTiles {
-    explicit RowTiles(std::int64_t rows)
-        : count((rows + tile_rows - 1) / tile_rows), height(rows / count), taller(rows % count) {}
+    explicit RowTiles(std::int64_t rows, std::int64_t most = tile_rows)
+        : count((rows + most - 1) / most), height(rows / count), taller(rows % count) {}
     std::int64_t count;
     std::int64_t height; // of all but the first `taller` ones, which have one row more
     std::int64_t taller;

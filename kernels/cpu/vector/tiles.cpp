@@ -1,4 +1,4 @@
-#include "kernels/cpu/vector/adam_tile.h"
+#include "kernels/cpu/vector/adam_strip.h"
 #include "kernels/cpu/vector/products.h"
 
 namespace patchforge::PATCHFORGE_ISA {
@@ -8,8 +8,11 @@ namespace {
 // it does waits for memory, square roots and quotients, and the sums are independent of it.
 template <bool by_rows, int vectors, int rows, class Between>
 inline __attribute__((always_inline)) void
-multiply_between(const float* __restrict__ a, std::int64_t stride, const float* __restrict__ panel,
-                 std::int64_t depth, float* __restrict__ tile, const Between& between) {
+multiply_between(const float* __restrict__ a, std::int64_t stride, const Panel& panel,
+                 std::int64_t depth, float* __restrict__ tile, std::int64_t tile_stride,
+                 const Between& between) {
+    const float* __restrict__ from = panel.data;
+    const std::int64_t step = panel.stride;
     Floats sum[rows][vectors] = {};
     std::int64_t k = 0;
     for (int piece = 0; piece < Between::pieces; ++piece) {
@@ -17,7 +20,7 @@ multiply_between(const float* __restrict__ a, std::int64_t stride, const float* 
             Floats b[vectors];
 #pragma GCC unroll 4
             for (int v = 0; v < vectors; ++v) {
-                b[v] = load(panel + v * lanes);
+                b[v] = load(from + v * lanes);
             }
 #pragma GCC unroll 16
             for (int r = 0; r < rows; ++r) {
@@ -27,7 +30,7 @@ multiply_between(const float* __restrict__ a, std::int64_t stride, const float* 
                     sum[r][v] += factor * b[v];
                 }
             }
-            panel += vectors * lanes;
+            from += step;
             a += by_rows ? 1 : stride;
         }
         between(piece);
@@ -36,7 +39,7 @@ multiply_between(const float* __restrict__ a, std::int64_t stride, const float* 
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) {
-            store(tile + (r * vectors + v) * lanes, sum[r][v]);
+            store(tile + r * tile_stride + v * lanes, sum[r][v]);
         }
     }
 }
@@ -47,33 +50,26 @@ struct Nothing {
 };
 
 template <bool by_rows, int vectors, int rows>
-void multiply_tile(const float* a, std::int64_t stride, const float* panel, std::int64_t depth,
+void multiply_tile(const float* a, std::int64_t stride, const Panel& panel, std::int64_t depth,
                    float* tile) {
-    multiply_between<by_rows, vectors, rows>(a, stride, panel, depth, tile, Nothing{});
+    multiply_between<by_rows, vectors, rows>(a, stride, panel, depth, tile, vectors * lanes,
+                                             Nothing{});
 }
 
-struct AdamRows {
+struct AdamSteps {
     static constexpr int pieces = tile_rows;
-    const AdamTile& before;
-    const AdamTile& next;
+    AdamWalk& walk;
     const AdamArguments& adam;
 
-    void operator()(int row) const {
-        if (row < next.rows) {
-            prefetch_row(next, row);
-        }
-        if (row < before.rows) {
-            adam_row(before, row, adam);
-        }
-    }
+    void operator()(int) const { walk.step(adam); }
 };
 
 template <int vectors, int rows>
-void multiply_adam_tile(const float* a, std::int64_t stride, const float* panel, std::int64_t depth,
-                        float* tile, const AdamTile& before, const AdamTile& next,
+void multiply_adam_tile(const float* a, std::int64_t stride, const Panel& panel, std::int64_t depth,
+                        float* tile, std::int64_t tile_stride, AdamWalk& walk,
                         const AdamArguments& adam) {
-    multiply_between<false, vectors, rows>(a, stride, panel, depth, tile,
-                                           AdamRows{before, next, adam});
+    multiply_between<false, vectors, rows>(a, stride, panel, depth, tile, tile_stride,
+                                           AdamSteps{walk, adam});
 }
 
 } // namespace
