@@ -163,15 +163,31 @@ void CpuBackend::move_window(const WindowPlan& plan, Matrix<float> out, const fl
         });
         return;
     }
+    const auto for_tasks = [&](const auto& body) { // body(picture, block of lines, tile)
+        pool_.parallel_for(out.rows * blocks * tiles, [&](std::int64_t task) {
+            body(task / (blocks * tiles), task / tiles % blocks, task % tiles);
+        });
+    };
+    if (plan.worth_own_maps && blocks * tiles > 1) {
+        const ScratchOwner owner;
+        for_tasks([&](std::int64_t picture, std::int64_t block, std::int64_t which) {
+            float* const maps = thread_scratch(layout.size() + sums_size);
+            if (!owner.takes(picture)) {
+                for (std::int64_t channel = 0; channel < layout.from.channels; ++channel) {
+                    lay_out(maps, picture, channel);
+                }
+            }
+            work_on(maps, maps + layout.size(), picture, block, which);
+        });
+        return;
+    }
     float* const maps = window_maps_.at_least(out.rows * layout.size());
     pool_.parallel_for(out.rows * layout.from.channels, [&](std::int64_t task) {
         const std::int64_t picture = task / layout.from.channels;
         lay_out(maps + picture * layout.size(), picture, task % layout.from.channels);
     });
-    pool_.parallel_for(out.rows * blocks * tiles, [&](std::int64_t task) {
-        const std::int64_t picture = task / (blocks * tiles);
-        work_on(maps + picture * layout.size(), thread_scratch(sums_size), picture,
-                task / tiles % blocks, task % tiles);
+    for_tasks([&](std::int64_t picture, std::int64_t block, std::int64_t which) {
+        work_on(maps + picture * layout.size(), thread_scratch(sums_size), picture, block, which);
     });
 }
 

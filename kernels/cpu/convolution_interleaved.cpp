@@ -11,6 +11,8 @@ namespace {
 constexpr std::int64_t tasks_of_unit = 8;
 // Of maps, to be read from a second-level cache by all tiles one after the other: 512 KiB.
 constexpr std::int64_t numbers_of_block = 1 << 17;
+// Of maps that each thread lays out for itself: 4 MiB.
+constexpr std::int64_t most_own_maps = 1 << 20;
 
 } // namespace
 
@@ -105,20 +107,37 @@ void CpuBackend::move_interleaved(const WindowPlan& plan, Matrix<float> out, con
         });
         return;
     }
+    const std::int64_t tasks = std::min(tiles, tasks_of_unit);
+    const std::int64_t sums_of_task =
+        (blocks > 1 ? pieces(tiles, tasks) : 1) * tile * plan.channel_of_sums;
+    const auto for_tasks = [&](const auto& body) { // body(unit, its tiles from, to)
+        pool_.parallel_for(units * tasks, [&](std::int64_t task) {
+            const std::int64_t part = task % tasks;
+            body(task / tasks, tiles * part / tasks, tiles * (part + 1) / tasks);
+        });
+    };
+    if (layout.size() <= most_own_maps && plan.worth_own_maps) {
+        const ScratchOwner owner;
+        for_tasks([&](std::int64_t unit, std::int64_t first, std::int64_t end) {
+            float* const maps = thread_scratch(layout.size() + sums_of_task);
+            if (!owner.takes(unit)) {
+                for (std::int64_t i = 0; i < inputs; ++i) {
+                    lay_out(maps + i * layout.channel(), unit, i);
+                }
+            }
+            work_on(unit, first, end, maps + layout.size(),
+                    [&](const Share& block) { return maps + block.first * layout.channel(); });
+        });
+        return;
+    }
     float* const all = window_maps_.at_least(units * layout.size());
     pool_.parallel_for(units * inputs, [&](std::int64_t task) {
         lay_out(all + task * layout.channel(), task / inputs, task % inputs);
     });
-    const std::int64_t tasks = std::min(tiles, tasks_of_unit);
-    pool_.parallel_for(units * tasks, [&](std::int64_t task) {
-        const std::int64_t unit = task / tasks;
-        const std::int64_t first = tiles * (task % tasks) / tasks;
-        const std::int64_t end = tiles * (task % tasks + 1) / tasks;
-        work_on(unit, first, end,
-                thread_scratch((blocks > 1 ? end - first : 1) * tile * plan.channel_of_sums),
-                [&](const Share& block) {
-                    return all + unit * layout.size() + block.first * layout.channel();
-                });
+    for_tasks([&](std::int64_t unit, std::int64_t first, std::int64_t end) {
+        work_on(unit, first, end, thread_scratch(sums_of_task), [&](const Share& block) {
+            return all + unit * layout.size() + block.first * layout.channel();
+        });
     });
 }
 

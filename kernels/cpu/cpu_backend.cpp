@@ -1,5 +1,7 @@
 #include "kernels/cpu/cpu_backend.h"
 
+#include <atomic>
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -211,6 +213,20 @@ float* AlignedFloats::at_least(std::int64_t size) {
 float* thread_scratch(std::int64_t size) {
     thread_local AlignedFloats memory;
     return memory.at_least(size);
+}
+
+ScratchOwner::ScratchOwner() {
+    static std::atomic<std::uint64_t> calls{0}; // of all backends
+    call_ = ++calls;
+}
+
+bool ScratchOwner::takes(std::int64_t item) const {
+    thread_local std::uint64_t call = 0;
+    thread_local std::int64_t held = 0;
+    const bool had = call == call_ && held == item;
+    call = call_;
+    held = item;
+    return had;
 }
 
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options) {

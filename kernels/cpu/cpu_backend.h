@@ -409,4 +409,16 @@ AdamArguments adam_arguments(const Adam& adam);
 // At least `size` floats of 64-byte aligned memory of the calling thread, reused by its next call.
 float* thread_scratch(std::int64_t size);
 
+// What the threads' scratch memories hold of one call, so that a thread makes once what several of its tasks read. All of
+// them ask for the same size.
+class ScratchOwner {
+  public:
+    ScratchOwner();
+    // Whether the calling thread's memory holds `item` of this call already; from now on it does.
+    bool takes(std::int64_t item) const;
+
+  private:
+    std::uint64_t call_;
+};
+
 } // namespace patchforge

@@ -87,6 +87,9 @@ struct OuterProducts {
     const std::int64_t* offset;
     std::int64_t pictures, lines, columns;
     bool accumulate;
+    // Rows may be runs of 3 or 4 numbers: row r is a[run_offset[r / run] + r % run].
+    std::int64_t run = 0;
+    const std::int64_t* run_offset = nullptr;
 };
 
 // Stain jitter of one picture (kernels/stain_change.h), of pixels that are half * x + offset in [0, 1].

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::int64_t most_rows_of_tile = 8, blocks_of_tile = 3;
 constexpr std::int64_t floats_of_chunk = 1 << 17; // half of a second-level cache
+// Channels that are read plane by plane: their lines of taps are runs with an address each.
+constexpr std::int64_t most_planes = 3;
 // Products of a sum, at least: of a chunk, whose sums are loaded and stored; and for taking the kernel's
 // lines one by one to pay.
 constexpr std::int64_t products_of_chunk = 256, products_of_line = 64;
@@ -41,7 +43,7 @@ ConvolutionWindow dense(ConvolutionWindow w) {
 
 WindowCorrelation::WindowCorrelation(const VectorKernels& vector, const ConvolutionWindow& window)
     : vector_(vector), window_(window), layout_(WindowLayout::gather(dense(window))),
-      small_plane_(window.small.plane() * vector.lanes) {
+      maps_(vector, layout_, 0), small_plane_(window.small.plane() * vector.lanes) {
     const WindowLayout::Phase& phase = layout_.phases.front();
     positions_ = layout_.picture + std::int64_t{phase.top} * layout_.pitch + phase.left;
     tiles_ = find_tiles();
@@ -69,21 +71,30 @@ WindowCorrelation::Tiles WindowCorrelation::find_tiles() const {
         cost(inputs, output_blocks, runs ? window_.kernel_width : output_blocks);
     Tiles t;
     t.by_inputs = of_inputs <= of_outputs;
-    t.runs = !t.by_inputs && runs;
+    t.planes = !t.by_inputs && runs && inputs <= most_planes &&
+               (window_.kernel_width == 3 || window_.kernel_width == 4);
+    t.runs = !t.by_inputs && runs && !t.planes;
     t.factors = t.by_inputs ? outputs : inputs;
-    t.height = t.runs ? inputs : std::min(most_rows_of_tile, lanes);
+    t.height = t.runs || t.planes ? inputs : std::min(most_rows_of_tile, lanes);
     t.blocks = t.by_inputs ? input_blocks : output_blocks;
     t.groups = t.by_inputs ? t.blocks : pieces(t.blocks, blocks_of_tile);
     t.count = pieces(t.factors, t.height) * t.groups;
     t.by_lines = t.by_inputs && outputs >= t.height && window_.kernel_width % 3 == 0;
-    t.step = t.runs ? inputs : lanes;
-    t.plane = pieces(positions_ * t.step + lanes, lanes) * lanes;
-    t.large_blocks = t.runs ? 1 : input_blocks;
+    t.step = t.planes ? 1 : t.runs ? inputs : lanes;
+    t.plane =
+        t.planes ? inputs * layout_.channel() : pieces(positions_ * t.step + lanes, lanes) * lanes;
+    t.large_blocks = t.runs || t.planes ? 1 : input_blocks;
     t.small_blocks = output_blocks;
     t.floats = t.large_blocks * t.plane + t.small_blocks * small_plane_;
     t.cost_of_sums = std::min(of_inputs, of_outputs);
     for (const std::int64_t tap : layout_.classes.front().offset) {
         t.tap_offset.push_back(tap * t.step);
+    }
+    for (std::int64_t tap = 0; t.planes && tap < taps; tap += window_.kernel_width) {
+        for (std::int64_t i = 0; i < inputs; ++i) {
+            t.run_offset.push_back(t.tap_offset[static_cast<std::size_t>(tap)] +
+                                   i * layout_.channel());
+        }
     }
     return t;
 }
@@ -114,6 +125,13 @@ void WindowCorrelation::lay_out(float* x, float* dz, std::int64_t together, std:
     const Tiles& t = tiles_;
     const ConvolutionWindow& w = window_;
     const std::int64_t lanes = vector_.lanes;
+    if (block < t.large_blocks && t.planes) {
+        for (std::int64_t i = 0; i < w.large.channels; ++i) {
+            maps_.lay_out(x + picture * t.plane + i * layout_.channel(),
+                          {large + i * w.large.plane(), 0, 1});
+        }
+        return;
+    }
     if (block < t.large_blocks) {
         const WindowLayout::Phase& phase = layout_.phases.front();
         const std::int64_t i = block * lanes;
@@ -199,7 +217,8 @@ void WindowCorrelation::sum(ThreadPool& pool, AlignedFloats& shared, float* weig
         [&] { return thread_scratch(needed.of_task); }, weight, small, large, rows);
 }
 
-// A tile's sums: [blocks, channels of the other map, taps, lanes]; of runs [blocks, taps, channels, lanes].
+// A tile's sums: [blocks, channels of the other map, taps, lanes]; of runs [blocks, taps, channels, lanes]; of planes
+// [blocks, lines of the kernel, channels, its columns, lanes].
 void WindowCorrelation::multiply(float* sums, const float* x, const float* dz, std::int64_t tile,
                                  std::int64_t together, std::int64_t pictures,
                                  bool accumulate) const {
@@ -215,7 +234,7 @@ void WindowCorrelation::multiply(float* sums, const float* x, const float* dz, s
     const std::int64_t block_of_factor = at.factor / lanes;
     OuterProducts products = {
         .sums = sums,
-        .row_stride = t.runs ? lanes : taps * lanes,
+        .row_stride = t.runs || t.planes ? lanes : taps * lanes,
         .vector_stride = t.by_inputs ? lanes : t.height * taps * lanes,
         .rows = at.height,
         .vectors = t.by_inputs ? taps : at.blocks,
@@ -248,6 +267,13 @@ void WindowCorrelation::multiply(float* sums, const float* x, const float* dz, s
         return;
     }
     std::swap(products.a, products.b);
+    if (t.planes) {
+        products.rows *= taps;
+        products.run = w.kernel_width;
+        products.run_offset = t.run_offset.data();
+        vector_.window_outer(products);
+        return;
+    }
     const std::int64_t run = t.runs ? w.kernel_width : 1;
     products.rows *= run;
     for (std::int64_t tap = 0; tap < taps; tap += run) {
@@ -285,6 +311,18 @@ void WindowCorrelation::take_sums(float* weight, const float* sums, float* turne
         for (std::int64_t o = 0; o < present; ++o) {
             const float* const from = turned + o * size;
             float* const to = weight + ((first + o) * inputs + at.factor) * taps;
+            if (t.planes) {
+                const std::int64_t run = window_.kernel_width;
+                const float* sum = from;
+                for (std::int64_t tap = 0; tap < taps; tap += run) {
+                    for (std::int64_t i = 0; i < at.height; ++i) {
+                        for (std::int64_t b = 0; b < run; ++b) {
+                            to[i * taps + tap + b] = *sum++;
+                        }
+                    }
+                }
+                continue;
+            }
             if (!t.runs) {
                 std::copy_n(from, size, to);
                 continue;

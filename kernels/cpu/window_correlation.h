@@ -15,6 +15,7 @@
 
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/window_layout.h"
+#include "kernels/cpu/window_maps.h"
 
 namespace patchforge {
 
@@ -40,6 +41,7 @@ class WindowCorrelation {
     struct Tiles {
         bool by_inputs; // blocks are of the large map
         bool runs;      // its few channels lie without gaps: a line of taps is a run of them
+        bool planes;    // or in planes, where a line of taps is a run of each channel
         bool by_lines;  // taps line by line of the kernel, without the positions that meet no line
         std::int64_t factors, height; // channels of the one map, and of a tile
         std::int64_t blocks, groups;  // of the other map, and tiles of them
@@ -49,6 +51,7 @@ class WindowCorrelation {
         std::int64_t floats;      // of a picture
         double cost_of_sums;      // of a position
         std::vector<std::int64_t> tap_offset;
+        std::vector<std::int64_t> run_offset; // of planes, for a line of the kernel and a channel
     };
     struct Place {
         std::int64_t factor, height, block, blocks;
@@ -82,6 +85,7 @@ class WindowCorrelation {
     const VectorKernels& vector_;
     const ConvolutionWindow& window_;
     WindowLayout layout_; // of a channel
+    WindowMaps maps_;
     std::vector<Lines> lines_;
     std::int64_t positions_, small_plane_;
     Tiles tiles_;

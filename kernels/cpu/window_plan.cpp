@@ -11,6 +11,9 @@ constexpr std::int64_t sums_of_block = 1 << 14;
 constexpr double worth_interleaving = 1.1;
 // Channels that are so few that a tile of registers has room for their classes beside each other.
 constexpr int few_channels = 4;
+// Products for a number that is read from which on each thread lays out for itself what others lay out, too: what
+// another core wrote takes longer to fetch than to make.
+constexpr double products_worth_own_maps = 32;
 // More shapes than any network has; beyond them all are forgotten.
 constexpr std::size_t most_shapes = 1024;
 
@@ -28,6 +31,16 @@ std::vector<WindowTap> taps_of(const WindowLayout& layout, const WindowLayout::C
     return taps;
 }
 
+// For a number that is read.
+double products_of(const WindowLayout& layout, std::int64_t depth) {
+    double products = 0;
+    for (const WindowLayout::Class& result : layout.classes) {
+        products += static_cast<double>(result.tap.size()) * result.lines * result.columns;
+    }
+    return products * static_cast<double>(depth * layout.to.channels) /
+           static_cast<double>(layout.from.size());
+}
+
 } // namespace
 
 WindowPlan::WindowPlan(const VectorKernels& vector, WindowLayout layout_, std::int64_t depth_,
@@ -40,6 +53,7 @@ WindowPlan::WindowPlan(const VectorKernels& vector, WindowLayout layout_, std::i
       lines(std::clamp<std::int64_t>(
           sums_of_block / (tile * static_cast<std::int64_t>(layout.classes.size()) * layout.pitch),
           1, layout.lines)),
+      worth_own_maps(products_of(layout, depth) >= products_worth_own_maps),
       channel_of_sums(layout.lanes > 1 ? static_cast<std::int64_t>(layout.classes.size()) *
                                              round_up(layout.picture)
                                        : round_up(lines * layout.pitch)),

@@ -32,6 +32,7 @@ struct WindowPlan {
     std::int64_t position_lines;       // of the result
     std::int64_t tile;                 // its channels that are worked on together, at most
     std::int64_t lines;                // and its lines: as many as a cache has room for
+    bool worth_own_maps;               // for each thread that reads them
     // Of sums, for a channel and from one class to the next.
     std::int64_t channel_of_sums, class_of_sums;
     const WindowMaps maps;

@@ -77,6 +77,8 @@ inline const std::vector<ConvolutionCase>& convolution_cases() {
         {5, {transposed, 6, 12, 11, 2, 6, 3, 3, 1}},
         {4, {upsampled, 5, 9, 9, 3, 3, 3, 1, 1, 1, 1, -1}},
         {4, {convolution, 2, 21, 20, 19, 4, 4, 2, 1}},
+        // Interleaved pictures that each thread lays out, block by block of channels.
+        {15, {convolution, 37, 13, 13, 20, 3, 3, 2, 1}},
     };
     return cases;
 }

@@ -173,6 +173,10 @@ void interleave_maps(float* to, const std::int32_t* place, const float* from,
             load_transposed(square, from + at, from_stride);
 #pragma GCC unroll 16
             for (int i = 0; i < lanes; ++i) {
+                __builtin_prefetch(from + i * from_stride + at + fetched_ahead_of_square);
+            }
+#pragma GCC unroll 16
+            for (int i = 0; i < lanes; ++i) {
                 if (place[at + i] >= 0) {
                     store(to + place[at + i], square[i]);
                 }

@@ -231,6 +231,64 @@ void outer_tile(const OuterProducts& p, std::int64_t first_row, std::int64_t fir
     }
 }
 
+// The same for runs of rows: the numbers of three channels where their planes lie, a line of a kernel each.
+template <int run, int runs, int vectors>
+void outer_runs_tile(const OuterProducts& p, std::int64_t first_run, std::int64_t first_vector) {
+    float* const to = p.sums + first_run * run * p.row_stride + first_vector * p.vector_stride;
+    Floats sum[runs * run][vectors];
+#pragma GCC unroll 32
+    for (int r = 0; r < runs * run; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) {
+            sum[r][v] = p.accumulate ? load(to + r * p.row_stride + v * p.vector_stride) : Floats{};
+        }
+    }
+    for (std::int64_t picture = 0; picture < p.pictures; ++picture) {
+        for (std::int64_t line = 0; line < p.lines; ++line) {
+            const std::int64_t before = picture * p.a.picture + line * p.a.line;
+            const float* a[runs];
+#pragma GCC unroll 16
+            for (int i = 0; i < runs; ++i) {
+                a[i] = p.a.first + before + p.run_offset[first_run + i];
+            }
+            const float* b[vectors];
+#pragma GCC unroll 8
+            for (int v = 0; v < vectors; ++v) {
+                b[v] = p.b.first + picture * p.b.picture + line * p.b.line +
+                       p.offset[first_vector + v];
+            }
+            std::int64_t at = 0, from_b = 0;
+            for (std::int64_t column = 0; column < p.columns; ++column) {
+                Floats from[vectors];
+#pragma GCC unroll 8
+                for (int v = 0; v < vectors; ++v) {
+                    from[v] = load(b[v] + from_b);
+                }
+#pragma GCC unroll 16
+                for (int i = 0; i < runs; ++i) {
+#pragma GCC unroll 4
+                    for (int r = 0; r < run; ++r) {
+                        const Floats factor = broadcast(a[i][at + r]);
+#pragma GCC unroll 8
+                        for (int v = 0; v < vectors; ++v) {
+                            sum[i * run + r][v] += factor * from[v];
+                        }
+                    }
+                }
+                at += p.a.step;
+                from_b += p.b.step;
+            }
+        }
+    }
+#pragma GCC unroll 32
+    for (int r = 0; r < runs * run; ++r) {
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) {
+            store(to + r * p.row_stride + v * p.vector_stride, sum[r][v]);
+        }
+    }
+}
+
 using SumsTile = void (*)(const WindowSums&, std::int64_t, std::int64_t, const Parts*);
 using OuterTile = void (*)(const OuterProducts&, std::int64_t, std::int64_t);
 using DotsGroup = void (*)(float*, const float*, const float*, const std::int64_t*, std::int64_t,
@@ -241,6 +299,17 @@ template <int rows, int vectors>
 constexpr OuterTile outer_tile_or_null() {
     if constexpr (rows * vectors <= most_sums) {
         return outer_tile<rows, vectors>;
+    }
+    return nullptr;
+}
+
+// With 32 registers, 27 sums of one vector fit: a 3x3 kernel by three channels.
+constexpr int most_sums_of_runs = most_sums == 24 ? 27 : most_sums;
+
+template <int run, int runs, int vectors>
+constexpr OuterTile outer_runs_tile_or_null() {
+    if constexpr (run * runs * vectors <= (vectors == 1 ? most_sums_of_runs : most_sums)) {
+        return outer_runs_tile<run, runs, vectors>;
     }
     return nullptr;
 }
@@ -295,6 +364,19 @@ constexpr OuterTile outer_tiles[most_rows][wide] = {
     PATCHFORGE_OUTER(1), PATCHFORGE_OUTER(2),  PATCHFORGE_OUTER(3),  PATCHFORGE_OUTER(4),
     PATCHFORGE_OUTER(5), PATCHFORGE_OUTER(6),  PATCHFORGE_OUTER(7),  PATCHFORGE_OUTER(8),
     PATCHFORGE_OUTER(9), PATCHFORGE_OUTER(10), PATCHFORGE_OUTER(11), PATCHFORGE_OUTER(12)};
+#define PATCHFORGE_RUNS(run, vectors)                                                              \
+    {                                                                                              \
+        outer_runs_tile_or_null<run, 1, vectors>(), outer_runs_tile_or_null<run, 2, vectors>(),    \
+            outer_runs_tile_or_null<run, 3, vectors>(),                                            \
+            outer_runs_tile_or_null<run, 4, vectors>(),                                            \
+            outer_runs_tile_or_null<run, 5, vectors>(),                                            \
+            outer_runs_tile_or_null<run, 6, vectors>(),                                            \
+            outer_runs_tile_or_null<run, 7, vectors>(),                                            \
+            outer_runs_tile_or_null<run, 8, vectors>(), outer_runs_tile_or_null<run, 9, vectors>() \
+    }
+constexpr int shortest_run = 3, most_vectors_of_runs = 2, most_runs = 9;
+constexpr OuterTile outer_runs_tiles[2][most_vectors_of_runs][most_runs] = {
+    {PATCHFORGE_RUNS(3, 1), PATCHFORGE_RUNS(3, 2)}, {PATCHFORGE_RUNS(4, 1), PATCHFORGE_RUNS(4, 2)}};
 constexpr DotsGroup dots_groups[wide] = {dots_group<1>, dots_group<2>, dots_group<3>,
                                          dots_group<4>, dots_group<5>, dots_group<6>};
 
@@ -337,6 +419,22 @@ void window_dots(float* c, const float* a, const float* x, const std::int64_t* o
 }
 
 void window_outer(const OuterProducts& products) {
+    if (products.run > 0) {
+        const int run = static_cast<int>(products.run);
+        const Pieces groups(products.vectors,
+                            run * most_vectors_of_runs <= most_sums ? most_vectors_of_runs : 1);
+        for (std::int64_t group = 0; group < groups.count; ++group) {
+            const int vectors = groups.of(group);
+            const int sums = vectors == 1 ? most_sums_of_runs : most_sums;
+            const Pieces tiles(products.rows / run,
+                               static_cast<int>(smaller(most_runs, sums / (run * vectors))));
+            for (std::int64_t tile = 0; tile < tiles.count; ++tile) {
+                outer_runs_tiles[run - shortest_run][vectors - 1][tiles.of(tile) - 1](
+                    products, tiles.first(tile), groups.first(group));
+            }
+        }
+        return;
+    }
     const int beside = static_cast<int>(
         smaller(products.vectors, products.rows >= tall ? narrow : smaller(wide, most_sums)));
     const Pieces row_tiles(products.rows, static_cast<int>(smaller(most_rows, most_sums / beside)));
