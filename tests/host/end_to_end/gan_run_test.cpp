@@ -220,23 +220,27 @@ TEST(GanRun, SignalsSaveAndSayWhichTheyWere) {
     };
     const Outcome whole = run_program("patchforge-cpu", call(folder / "whole"));
     ASSERT_EQ(whole.status, 0) << whole.output;
-    std::vector<std::string> arguments = call(folder / "run");
+    std::vector<std::string> arguments;
     int answered = 0;
-    for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
-        const Outcome stopped =
-            testing::run_and_signal("patchforge-cpu", arguments, "Step [", signal);
-        ASSERT_TRUE(stopped.status == 128 + signal || stopped.status == 0) << stopped.output;
-        if (stopped.status != 0) {
-            ++answered;
-            EXPECT_NE(stopped.output.find("everything is saved"), std::string::npos)
-                << stopped.output;
-            ASSERT_TRUE(latest_checkpoint(folder / "run"));
-        }
-        if (arguments.back() != "--resume") {
-            arguments.emplace_back("--resume");
+    for (int late = 0; answered == 0; ++late) { // a busy machine lets the run end before the signal
+        ASSERT_LT(late, 20);
+        std::filesystem::remove_all(folder / "run");
+        arguments = call(folder / "run");
+        for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
+            const Outcome stopped =
+                testing::run_and_signal("patchforge-cpu", arguments, "Step [", signal);
+            ASSERT_TRUE(stopped.status == 128 + signal || stopped.status == 0) << stopped.output;
+            if (stopped.status != 0) {
+                ++answered;
+                EXPECT_NE(stopped.output.find("everything is saved"), std::string::npos)
+                    << stopped.output;
+                ASSERT_TRUE(latest_checkpoint(folder / "run"));
+            }
+            if (arguments.back() != "--resume") {
+                arguments.emplace_back("--resume");
+            }
         }
     }
-    EXPECT_GE(answered, 1);
     const Outcome last = run_program("patchforge-cpu", arguments);
     ASSERT_EQ(last.status, 0) << last.output;
     EXPECT_TRUE(result_of(folder / "whole", 6000) == result_of(folder / "run", 6000));

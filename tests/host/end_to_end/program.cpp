@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <sstream>
 #include <stdexcept>
+#include <sys/file.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -122,6 +123,12 @@ InterruptedRun run_through_kills(const std::string& program, std::vector<std::st
         }
     }
     return interrupted;
+}
+
+void await_release(const std::filesystem::path& run) {
+    const int log = open((run / "log.txt").c_str(), O_RDONLY | O_CLOEXEC);
+    flock(log, LOCK_EX);
+    close(log);
 }
 
 ScratchFolder::ScratchFolder(const std::string& name)

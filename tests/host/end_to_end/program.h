@@ -33,6 +33,9 @@ struct InterruptedRun {
 InterruptedRun run_through_kills(const std::string& program, std::vector<std::string> arguments,
                                  const std::filesystem::path& run, int kills, int milliseconds);
 
+// Until no process holds the lock of a run's folder: one that was killed keeps it while the disk does not answer.
+void await_release(const std::filesystem::path& run);
+
 // A folder of its own for one test, removed at the end.
 class ScratchFolder {
   public:

@@ -204,6 +204,7 @@ class RanksTest : public ::testing::Test {
     }
     // A long training that was stopped somewhere goes on, on two ranks, and ends in the bytes of one that never was.
     void expect_goes_on(const std::string& out) {
+        await_release(folder_ / out);
         std::int64_t last = 0;
         for (const auto& entry :
              std::filesystem::directory_iterator(folder_ / (out + "/checkpoints"))) {
