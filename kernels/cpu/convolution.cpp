@@ -88,8 +88,9 @@ void CpuBackend::move_window(const WindowPlan& plan, Matrix<float> out, const fl
     const bool by_picture = out.rows >= tasks_by_unit_from;
     // Where lines of positions are lines of the map, sums go there at once.
     const bool in_place = classes == 1;
+    const auto taps = static_cast<std::int64_t>(layout.classes.front().tap.size());
     const std::int64_t tile = in_place && by_picture && !grouped && weights.before_tile == 0 &&
-                                      outputs * weights.row <= weights_at_hand
+                                      outputs * plan.depth * taps <= weights_at_hand
                                   ? outputs
                                   : plan.tile;
     const std::int64_t tiles = pieces(outputs, tile);
@@ -230,7 +231,10 @@ void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const 
         });
         return;
     }
-    const bool packs = w.groups == 1 && large.rows * w.small.plane() >= positions_worth_packing;
+    const bool at_hand = w.stride == 1 && w.large.channels > few_channels &&
+                         w.weights() <= weights_at_hand;
+    const bool packs =
+        w.groups == 1 && !at_hand && large.rows * w.small.plane() >= positions_worth_packing;
     const WindowPlan& plan = window_plans_.find(
         vector_, w, packs ? WindowUse::packed_scatter : WindowUse::scatter, large.rows);
     const std::int64_t taps = w.kernel_height * w.kernel_width;

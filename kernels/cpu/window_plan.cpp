@@ -5,12 +5,10 @@
 namespace patchforge {
 namespace {
 
-// Sums of a tile's channels and all classes before they are moved: 64 KiB.
-constexpr std::int64_t sums_of_block = 1 << 14;
+// Sums of a tile's channels that are worked on together: 64 KiB, or, of several classes before they are joined, 256.
+constexpr std::int64_t sums_of_block = 1 << 14, sums_of_classes = 1 << 16;
 // Interleaved pictures have to be transposed, there and back.
 constexpr double worth_interleaving = 1.1;
-// Channels that are so few that a tile of registers has room for their classes beside each other.
-constexpr int few_channels = 4;
 // Products for a number that is read from which on each thread lays out for itself what others lay out, too: what
 // another core wrote takes longer to fetch than to make.
 constexpr double products_worth_own_maps = 32;
@@ -51,7 +49,8 @@ WindowPlan::WindowPlan(const VectorKernels& vector, WindowLayout layout_, std::i
                ? 1
                : std::min<std::int64_t>(channels_of_tile, layout.to.channels)),
       lines(std::clamp<std::int64_t>(
-          sums_of_block / (tile * static_cast<std::int64_t>(layout.classes.size()) * layout.pitch),
+          (layout.classes.size() > 1 ? sums_of_classes : sums_of_block) /
+              (tile * static_cast<std::int64_t>(layout.classes.size()) * layout.pitch),
           1, layout.lines)),
       worth_own_maps(products_of(layout, depth) >= products_worth_own_maps),
       channel_of_sums(layout.lanes > 1 ? static_cast<std::int64_t>(layout.classes.size()) *

@@ -11,6 +11,8 @@ namespace patchforge {
 
 // Rows of the result that are worked on together: as many as a tile of registers has.
 constexpr std::int64_t channels_of_tile = 8;
+// Of a scatter: so few that a tile has room for their classes beside each other.
+constexpr int few_channels = 4;
 constexpr std::int64_t steps_of_loop = 72;
 // So many units (pictures, or as many interleaved ones as there are lanes) are a task each, which lays out its maps by
 // itself; fewer are cut by tiles of channels.
