@@ -1,17 +1,18 @@
 #include "kernels/cpu/cpu_backend.h"
 
-#include <atomic>
-
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <new>
 #include <stdexcept>
 #include <thread>
+#include <utility>
+#include <vector>
 
 namespace patchforge {
 namespace {
@@ -220,13 +221,16 @@ ScratchOwner::ScratchOwner() {
     call_ = ++calls;
 }
 
-bool ScratchOwner::takes(std::int64_t item) const {
+bool ScratchOwner::takes(std::int64_t item, std::int64_t place) const {
     thread_local std::uint64_t call = 0;
-    thread_local std::int64_t held = 0;
-    const bool had = call == call_ && held == item;
-    call = call_;
-    held = item;
-    return had;
+    thread_local std::vector<std::int64_t> held; // by place
+    if (call != call_) {
+        call = call_;
+        held.clear();
+    }
+    const auto at = static_cast<std::size_t>(place);
+    held.resize(std::max(held.size(), at + 1), -1);
+    return std::exchange(held[at], item) == item;
 }
 
 std::unique_ptr<Backend> make_cpu_backend(const BackendOptions& options) {

@@ -414,8 +414,8 @@ float* thread_scratch(std::int64_t size);
 class ScratchOwner {
   public:
     ScratchOwner();
-    // Whether the calling thread's memory holds `item` of this call already; from now on it does.
-    bool takes(std::int64_t item) const;
+    // Whether the calling thread's memory holds `item` of this call at `place` already; from now on it does.
+    bool takes(std::int64_t item, std::int64_t place = 0) const;
 
   private:
     std::uint64_t call_;

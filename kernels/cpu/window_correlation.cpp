@@ -161,33 +161,42 @@ WindowCorrelation::Memory WindowCorrelation::memory(std::int64_t rows) const {
     const std::int64_t block =
         t.height * window_.kernel_height * window_.kernel_width * vector_.lanes;
     const std::int64_t sums = (t.by_inputs ? 1 : blocks_of_tile) * block;
-    const bool kept = most < rows;
-    return {most, sums, most * t.floats + (kept ? t.count * sums : 0),
-            block + vector_.lanes + (kept ? 0 : sums)};
+    const std::int64_t kept = most < rows ? t.count * sums : 0;
+    return {most, sums, kept, most * t.floats + block + vector_.lanes + (kept > 0 ? 0 : sums)};
 }
 
-template <class ForEach, class OfTask>
-void WindowCorrelation::sum(const ForEach& for_each, const Memory& memory, float* x,
-                            const OfTask& of_task, float* weight, const float* small,
-                            const float* large, std::int64_t rows) const {
+template <class ForEach>
+void WindowCorrelation::sum(const ForEach& for_each, const Memory& memory, float* kept,
+                            float* weight, const float* small, const float* large,
+                            std::int64_t rows) const {
     const Tiles& t = tiles_;
     const std::int64_t most = memory.together;
-    float* const dz = x + t.large_blocks * most * t.plane;
-    float* const kept_sums = x + most * t.floats;
-    const std::int64_t blocks = t.large_blocks + t.small_blocks;
     for (std::int64_t first = 0; first < rows; first += most) {
         const std::int64_t pictures = std::min(most, rows - first);
-        for_each(pictures * blocks, [&](std::int64_t task) {
-            const std::int64_t picture = task % pictures, row = first + picture;
-            lay_out(x, dz, most, picture, task / pictures, small + row * window_.small.size(),
-                    large + row * window_.large.size());
-        });
+        const ScratchOwner owner;
         for_each(t.count, [&](std::int64_t tile) {
-            float* const own = of_task();
-            float* const sums = most < rows ? kept_sums + tile * memory.sums : own;
+            float* const x = thread_scratch(memory.own);
+            float* const dz = x + t.large_blocks * most * t.plane;
+            float* const own = x + most * t.floats;
+            const auto need = [&](std::int64_t block) {
+                if (owner.takes(0, block)) {
+                    return;
+                }
+                for (std::int64_t p = 0; p < pictures; ++p) {
+                    lay_out(x, dz, most, p, block, small + (first + p) * window_.small.size(),
+                            large + (first + p) * window_.large.size());
+                }
+            };
+            const Place at(t, tile);
+            const std::int64_t block_of_factor = at.factor / vector_.lanes;
+            need(t.by_inputs ? at.block : block_of_factor);
+            for (std::int64_t b = 0; b < (t.by_inputs ? 1 : at.blocks); ++b) {
+                need(t.large_blocks + (t.by_inputs ? block_of_factor : at.block + b));
+            }
+            float* const sums = memory.kept > 0 ? kept + tile * memory.sums : own;
             multiply(sums, x, dz, tile, most, pictures, first > 0);
             if (first + pictures == rows) {
-                take_sums(weight, sums, own + (most < rows ? 0 : memory.sums), tile);
+                take_sums(weight, sums, own + (memory.kept > 0 ? 0 : memory.sums), tile);
             }
         });
     }
@@ -195,15 +204,16 @@ void WindowCorrelation::sum(const ForEach& for_each, const Memory& memory, float
 
 void WindowCorrelation::sum(float* weight, const float* small, const float* large,
                             std::int64_t rows) const {
-    const Memory needed = memory(rows);
-    float* const all = thread_scratch(needed.all + needed.of_task);
+    Memory needed = memory(rows);
+    const std::int64_t before = needed.own;
+    needed.own += needed.kept;
+    float* const kept = thread_scratch(needed.own) + before;
     const auto for_each = [](std::int64_t tasks, const auto& body) {
         for (std::int64_t task = 0; task < tasks; ++task) {
             body(task);
         }
     };
-    sum(
-        for_each, needed, all, [&] { return all + needed.all; }, weight, small, large, rows);
+    sum(for_each, needed, kept, weight, small, large, rows);
 }
 
 void WindowCorrelation::sum(ThreadPool& pool, AlignedFloats& shared, float* weight,
@@ -212,9 +222,7 @@ void WindowCorrelation::sum(ThreadPool& pool, AlignedFloats& shared, float* weig
     const auto for_each = [&](std::int64_t tasks, const auto& body) {
         pool.parallel_for(tasks, body);
     };
-    sum(
-        for_each, needed, shared.at_least(needed.all),
-        [&] { return thread_scratch(needed.of_task); }, weight, small, large, rows);
+    sum(for_each, needed, shared.at_least(needed.kept), weight, small, large, rows);
 }
 
 // A tile's sums: [blocks, channels of the other map, taps, lanes]; of runs [blocks, taps, channels, lanes]; of planes

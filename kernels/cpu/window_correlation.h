@@ -65,17 +65,17 @@ class WindowCorrelation {
             blocks = t.blocks * (group + 1) / t.groups - block;
         }
     };
-    // Pictures that are laid out together; numbers of a tile's sums, of all that tasks share (maps, and sums
-    // where they have to be kept), of what each has for itself.
+    // Pictures that are laid out together; numbers of a tile's sums, of all tiles' where they have to be kept, of what
+    // each thread has for itself.
     struct Memory {
-        std::int64_t together, sums, all, of_task;
+        std::int64_t together, sums, kept, own;
     };
     Tiles find_tiles() const;
     std::int64_t together(std::int64_t rows) const;
     Memory memory(std::int64_t rows) const;
-    template <class ForEach, class OfTask>
-    void sum(const ForEach& for_each, const Memory& memory, float* x, const OfTask& of_task,
-             float* weight, const float* small, const float* large, std::int64_t rows) const;
+    template <class ForEach>
+    void sum(const ForEach& for_each, const Memory& memory, float* kept, float* weight,
+             const float* small, const float* large, std::int64_t rows) const;
     void lay_out(float* x, float* dz, std::int64_t together, std::int64_t picture,
                  std::int64_t block, const float* small, const float* large) const;
     void multiply(float* sums, const float* x, const float* dz, std::int64_t tile,
