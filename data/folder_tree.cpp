@@ -184,6 +184,9 @@ class Walk {
     }
 
     void file(std::string path, std::string_view name) {
+        if (name == ".patchforge") {
+            return; // a list of our own fakes
+        }
         if (name[0] == '.') { // such as the "._x.png" that archives from macOS hold
             ignore(std::move(path), "hidden file");
         } else if (is_picture_name(name)) {

@@ -43,7 +43,9 @@ class Builder : public nlohmann::json_sax<Library> {
         return add(std::move(made));
     }
     bool parse_error(std::size_t, const std::string&, const Library::exception& error) override {
-        throw JsonError(error.what());
+        const std::string text = error.what();
+        const std::size_t name = text.find("] "); // [json.exception.parse_error.101]
+        throw JsonError(name == std::string::npos ? text : text.substr(name + 2));
     }
 
   private:

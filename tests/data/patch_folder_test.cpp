@@ -345,6 +345,7 @@ TEST_F(PatchFolderTest, WhatPatchforgeWroteIntoTheSetIsNoClass) {
     auto reasons = ignored_reasons(folder);
     EXPECT_EQ(reasons["what `patchforge train gan` wrote, no class"], 1);
     EXPECT_EQ(reasons["what `patchforge attack` wrote, no class"], 1);
+    EXPECT_EQ(reasons["hidden file"], 0) << "the list of the fakes";
     EXPECT_NE(error_of([&] {
                   scan_patch_folder(folder_ / "runs/gan");
               }).find("`patchforge train gan` wrote"),

@@ -73,6 +73,19 @@ TEST(Json, AValueIsTakenForNoOther) {
     EXPECT_THROW(Json::parse(std::string(65, '[') + std::string(65, ']')), JsonError);
 }
 
+TEST(Json, FaultsOfTextAreSaidInWords) {
+    const auto fault = [](const char* text) -> std::string {
+        try {
+            Json::parse(text);
+        } catch (const JsonError& error) {
+            return error.what();
+        }
+        return "";
+    };
+    EXPECT_EQ(fault("{{").rfind("parse error at line 1, column 2: ", 0), 0u) << fault("{{");
+    EXPECT_EQ(fault("[1e999]").find("json.exception"), std::string::npos) << fault("[1e999]");
+}
+
 // A named pipe would wait for its writer.
 TEST(JsonFile, OnlyRegularFilesAreRead) {
     const TemporaryFolder folder;
