@@ -65,18 +65,19 @@ std::uint64_t fingerprint(const PatchFolder& folder, const fs::path& labels) {
     return hash;
 }
 
+constexpr const char* without_cache = "set XDG_CACHE_HOME to a folder of your own, or run "
+                                      "`patchforge pack` and give the .pfs file";
+
 /// Ours, and nobody else's to write: what lies in it is trusted.
 void make_cache_folder(const fs::path& cache) {
     const auto refuse = [&](const std::string& what) {
-        throw std::runtime_error(
-            fmt::format("{}: {}; set XDG_CACHE_HOME to a folder of your own, or "
-                        "run `patchforge pack` and give the .pfs file",
-                        cache.string(), what));
+        throw std::runtime_error(fmt::format("{}: {}; {}", cache.string(), what, without_cache));
     };
     std::error_code error;
     fs::create_directories(cache.parent_path(), error);
     if (::mkdir(cache.c_str(), 0700) != 0 && errno != EEXIST) {
-        refuse(fmt::format("cannot create the cache folder: {}", std::strerror(errno)));
+        refuse(fmt::format("cannot create the cache folder: {}",
+                           error ? error.message() : std::strerror(errno)));
     }
     struct stat facts {};
     if (::stat(cache.c_str(), &facts) != 0 || !S_ISDIR(facts.st_mode)) {
@@ -87,6 +88,21 @@ void make_cache_folder(const fs::path& cache) {
     }
     if ((facts.st_mode & (S_IWGRP | S_IWOTH)) != 0 && ::chmod(cache.c_str(), 0700) != 0) {
         refuse("others may write to the cache folder");
+    }
+}
+
+/// Makes the pack of `path` there. Where it cannot be written, on a full disk for example, the user's path is named.
+template <class F>
+auto make_in_cache(const fs::path& path, const fs::path& packed, F make) {
+    try {
+        return make();
+    } catch (const std::runtime_error& error) {
+        const std::string text = error.what();
+        if (!text.starts_with(packed.string())) {
+            throw;
+        }
+        throw std::runtime_error(fmt::format("{}: no room for it in the cache: {}; {}",
+                                             path.string(), text, without_cache));
     }
 }
 
@@ -147,7 +163,8 @@ PackedSet open_packed(const fs::path& path, const OpenOptions& options, const Pr
             // A damaged cache is no reason to stop: it is made again below.
         }
     }
-    PackReport made = pack_folder(source, packed, options.pack, progress);
+    PackReport made = make_in_cache(
+        path, packed, [&] { return pack_folder(source, packed, options.pack, progress); });
     made.file = path;
     remove_older(cache, prefix, packed);
     if (report) {
@@ -183,7 +200,7 @@ PackedSet open_file(const fs::path& path, const OpenOptions& options) {
         cache / fmt::format("{}-{}-{:016x}.pfs", utf8_text(path.filename().string()).substr(0, 150),
                             part_name(part), set.content_hash());
     if (!is_packed_set(packed)) {
-        write_rows(set, rows.at(part), packed);
+        make_in_cache(path, packed, [&] { write_rows(set, rows.at(part), packed); });
     }
     return PackedSet::open(packed, path);
 }

@@ -4,7 +4,11 @@
 #include "tests/data/folder_fixture.h"
 
 #include <algorithm>
+#include <csignal>
 #include <map>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace patchforge {
 namespace {
@@ -143,6 +147,24 @@ TEST_F(OpenDataSetTest, ACacheThatOthersMayWriteToIsMadePrivate) {
     }
     ASSERT_EQ(::chown(options_.cache.c_str(), 12345, 12345), 0);
     EXPECT_NE(error_of([&] { packs(); }).find("belongs to another user"), std::string::npos);
+}
+
+// No space left: stood in for by the limit on a file's size, in a child so that it ends with it.
+TEST_F(OpenDataSetTest, AFullCacheNamesWhatWasGiven) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+        std::signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{16, 16};
+        ::setrlimit(RLIMIT_FSIZE, &limit);
+        const std::string error = error_of([&] { packs(); });
+        ::_exit(error.starts_with(in_.string() + ": no room for it in the cache: ") &&
+                        error.find("; set XDG_CACHE_HOME to") != std::string::npos
+                    ? 0
+                    : 1);
+    }
+    int status = -1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0);
 }
 
 TEST_F(OpenDataSetTest, TheCacheFolderFollowsTheEnvironment) {
