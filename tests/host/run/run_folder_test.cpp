@@ -304,7 +304,9 @@ TEST_F(RunFolderTest, CheckpointsThatMayNotBeReadAreNotNone) {
     fs::permissions(path_ / "checkpoints", fs::perms::none);
     const uid_t own = ::geteuid();
     (void)!::seteuid(65534); // root may read everything
-    EXPECT_THROW(list_checkpoints(path_), fs::filesystem_error);
+    if (::geteuid() != 0) {
+        EXPECT_THROW(list_checkpoints(path_), fs::filesystem_error);
+    }
     (void)!::seteuid(own);
     fs::permissions(path_ / "checkpoints", fs::perms(0755));
 }
