@@ -22,6 +22,27 @@ void store_before(float* to, Floats v, const float* end) {
     }
 }
 
+// Lines of `whole` vectors and a part of one, written as a whole vector.
+template <int whole>
+void copy_short_lines(float* to, std::int64_t to_stride, const float* from,
+                      std::int64_t from_stride, std::int64_t lines, std::int64_t rest) {
+    for (std::int64_t line = 0; line < lines; ++line, to += to_stride, from += from_stride) {
+#pragma GCC unroll 8
+        for (int v = 0; v <= whole; ++v) {
+            __builtin_prefetch(from + fetched_ahead + v * lanes);
+            store(to + v * lanes,
+                  v < whole ? load(from + v * lanes) : load_part(from + v * lanes, rest));
+        }
+    }
+}
+
+using CopyShortLines = void (*)(float*, std::int64_t, const float*, std::int64_t, std::int64_t,
+                                std::int64_t);
+constexpr CopyShortLines short_lines[] = {copy_short_lines<0>, copy_short_lines<1>,
+                                          copy_short_lines<2>, copy_short_lines<3>,
+                                          copy_short_lines<4>};
+constexpr std::int64_t shortest_long_line = 5 * lanes;
+
 // Three channels without gaps between the positions.
 void three_last(float* to, std::int64_t to_line, const float* from, std::int64_t from_stride,
                 std::int64_t lines, std::int64_t width) {
@@ -92,6 +113,14 @@ void copy_lines(float* to, std::int64_t to_stride, const float* from, std::int64
     const std::int64_t whole = count / lanes * lanes, rest = count - whole;
     const std::int64_t written = (width + lanes - 1) / lanes * lanes;
     const float* const end = to + (lines - 1) * to_stride + width;
+    if (whole < shortest_long_line && written == whole + lanes && to + written <= end) {
+        const std::int64_t most = (end - to - written) / to_stride + 1; // that lines after cover
+        const std::int64_t covered = smaller(most, lines);
+        short_lines[whole / lanes](to, to_stride, from, from_stride, covered, rest);
+        to += covered * to_stride;
+        from += covered * from_stride;
+        lines -= covered;
+    }
     for (std::int64_t line = 0; line < lines; ++line, to += to_stride, from += from_stride) {
         for (std::int64_t at = 0; at < count; at += lanes) {
             __builtin_prefetch(from + fetched_ahead + at);
