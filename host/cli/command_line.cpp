@@ -165,7 +165,9 @@ void Line::run() {
         if (one.name == preset) {
             verb.options.refuse_without_use(given, one);
             naming(config, [&] { verb.options.refuse_without_use(file.given, one); });
-            verb.options.apply(one);
+            Given over = given;
+            over.insert(file.given.begin(), file.given.end());
+            verb.options.apply(one, over);
         }
     }
     verb.options.refuse_contradictions(given, file.given);

@@ -50,7 +50,6 @@ void choose_loss(GanOptions& options, const std::string& name) {
 }
 
 void describe(Options& options, GanOptions& gan) {
-    using Whole = Range<std::int64_t>;
     options.group("Network");
     Option& mode = options.choice(
         "mode", gan.mode, modes,
@@ -68,26 +67,14 @@ void describe(Options& options, GanOptions& gan) {
     options.number("stage_1_steps", gan.stage_1_steps, {0, 1000000000000},
                    "of --mode stack: iterations of the first stage (0: as many as the second's)");
     options.number("latent_dim", gan.latent_dim, {1, 65536}, "numbers in a latent code");
-    Option& network =
-        options.text("network", gan.network, "NAME",
-                     fmt::format("convolutional networks by name: {} (without: multilayer "
-                                 "perceptrons)",
-                                 fmt::join(named_gans(), ", ")));
-    network.set = [&gan, set = network.set](const std::string& text) {
-        set(text);
-        if (!text.empty()) {
-            gan.network_g = gan.network_d = ""; // of a preset
-        }
-    };
-    Option& texts = options.text("network_g", gan.network_g, "TEXT",
-                                 "the generator's layers as docs/formats.md says, from latent "
-                                 "codes to tanh");
-    texts.beside("network_d").set = [&gan, set = texts.set](const std::string& text) {
-        set(text);
-        if (!text.empty()) {
-            gan.network = ""; // of a preset
-        }
-    };
+    options.text("network", gan.network, "NAME",
+                 fmt::format("convolutional networks by name: {} (without: multilayer perceptrons)",
+                             fmt::join(named_gans(), ", ")));
+    options
+        .text("network_g", gan.network_g, "TEXT",
+              "the generator's layers as docs/formats.md says, from latent codes to tanh")
+        .beside("network_d")
+        .instead_of("network");
     options
         .text("network_d", gan.network_d, "TEXT",
               "the discriminator's layers, from pictures to one number")
@@ -145,12 +132,7 @@ void describe(Options& options, GanOptions& gan) {
     options.choice("z", gan.latent, latents, "distribution of the latent codes");
 
     options.group("Training");
-    Option& epochs =
-        options.number("epochs", gan.epochs, Whole{1, 1000000}, "passes over the data");
-    epochs.set = [&gan, set = epochs.set](const std::string& text) {
-        set(text);
-        gan.steps = 0; // of a preset
-    };
+    options.number("epochs", gan.epochs, {1, 1000000}, "passes over the data").instead_of("steps");
     options.number("steps", gan.steps, {0, 1000000000000},
                    "iterations instead of epochs (0: by --epochs)");
     options.only_one_of({"steps", "epochs"});

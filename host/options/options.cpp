@@ -279,12 +279,19 @@ void Options::apply(const Given& given) {
     }
 }
 
-void Options::apply(const Preset& preset) {
-    Given given;
+void Options::apply(const Preset& preset, const Given& given) {
+    Given settings;
     for (const auto& [name, text] : preset.settings) {
-        given[name] = {text};
+        settings[name] = {text};
     }
-    apply(given);
+    for (const Option& option : options_) {
+        for (const std::string& other : option.replaces) {
+            if (given.contains(option.name)) {
+                settings.erase(other);
+            }
+        }
+    }
+    apply(settings);
 }
 
 void Options::refuse_contradictions(const Given& given, const Given& beside) const {

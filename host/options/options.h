@@ -59,6 +59,7 @@ struct Option {
     bool recorded = true;    // stands in params.json
     bool may_change = false; // at resume
     std::vector<std::string> needs{};
+    std::vector<std::string> replaces{};
 
     std::string flag() const; // "--lr-d", or the name of a positional
 
@@ -67,6 +68,8 @@ struct Option {
     Option& changeable() { return may_change = true, *this; }
     // Refused where `other` is not given: it would do nothing.
     Option& beside(const std::string& other) { return needs.push_back(other), *this; }
+    // Where it is given, what a preset says of `other` does not count.
+    Option& instead_of(const std::string& other) { return replaces.push_back(other), *this; }
     // params.json says this instead of the field.
     Option& recorded_as(std::function<ParameterValue()> value) { return get = value, *this; }
 };
@@ -129,7 +132,8 @@ class Options {
     // Sets what was given, in the order of description, so that a shorthand comes before what it
     // stands for. std::invalid_argument naming the option; for a name that no option has, too.
     void apply(const Given& given);
-    void apply(const Preset& preset);
+    // `given`: what will be laid over the preset.
+    void apply(const Preset& preset, const Given& given = {});
     // Refuses options that were given without what they need, here or in `beside`, or that exclude
     // each other.
     void refuse_contradictions(const Given& given, const Given& beside = {}) const;

@@ -1,7 +1,5 @@
 #include "host/translate/translate_options.h"
 
-#include <fmt/format.h>
-
 #include <stdexcept>
 
 #include "host/classifier/classifier_data.h"
@@ -133,11 +131,7 @@ void describe(Options& options, TranslateOptions& o) {
     options.number("refiner_steps", o.refiner_steps, {1, 100},
                    "refine: steps of the refiner, each on a batch of its own, to one of the "
                    "discriminator");
-    Option& steps = options.number("steps", o.steps, {1, 1000000000000}, "iterations");
-    steps.set = [&o, set = steps.set](const std::string& text) {
-        set(text);
-        o.epochs = 0; // of a preset
-    };
+    options.number("steps", o.steps, {1, 1000000000000}, "iterations").instead_of("epochs");
     options.number("epochs", o.epochs, {0, 1000000}, "passes over the data instead (0: --steps)");
     options.only_one_of({"steps", "epochs"});
     options.number("batch_size", o.batch_size, {1, 65536}, "pictures a batch");

@@ -278,15 +278,17 @@ TEST(GanOptions, OptionsThatDoNotGoTogetherAreRefused) {
     for (const Preset& preset : gan_presets()) {
         EXPECT_NO_THROW(gan_preset(preset.name).validate()) << preset.name;
     }
-    // Texts take the place of a preset's networks, and a name that of texts.
-    GanOptions gan = gan_preset("tissue");
+    // Texts take the place of a preset's networks, and epochs that of its steps.
+    GanOptions gan;
     Options options;
     describe(options, gan);
-    options.find("network_g")->set("5>12 tanh");
-    options.find("network_d")->set("12>1");
+    const Given given = {{"network_g", {"5>12 tanh"}}, {"network_d", {"12>1"}}, {"epochs", {"3"}}};
+    options.apply(*std::ranges::find(gan_presets(), "tissue", &Preset::name), given);
+    options.apply(given);
     EXPECT_EQ(gan.network, "");
-    options.find("network")->set("light");
-    EXPECT_EQ(gan.network_g + gan.network_d, "");
+    EXPECT_EQ(gan.network_g, "5>12 tanh");
+    EXPECT_EQ(gan.steps, 0);
+    EXPECT_EQ(gan.batch_size, 16);
     for (const std::string& name : gan_loss_names()) {
         GanOptions options;
         choose_loss(options, name);
