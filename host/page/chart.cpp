@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -38,46 +37,16 @@ struct Range {
     bool empty() const { return !(low <= high); }
 };
 
-// Values to positions along one axis. Logarithmic axes work on log10.
+// Values to positions along one axis.
 struct Axis {
-    bool logarithmic = false;
-    Range range; // in log10 when logarithmic
+    Range range;
     double begin = 0;
     double end = 0; // positions of range.low and range.high
 
-    bool shows(double value) const { return std::isfinite(value) && (!logarithmic || value > 0); }
-    double scaled(double value) const { return logarithmic ? std::log10(value) : value; }
     double at(double value) const {
-        return begin + (scaled(value) - range.low) / (range.high - range.low) * (end - begin);
+        return begin + (value - range.low) / (range.high - range.low) * (end - begin);
     }
-
-    std::vector<double> ticks(int about) const {
-        if (!logarithmic) {
-            return axis_ticks(range.low, range.high, about);
-        }
-        std::vector<double> result;
-        const auto first = static_cast<int>(std::ceil(range.low - 1e-9));
-        const auto last = static_cast<int>(std::floor(range.high + 1e-9));
-        const int every = std::max(1, (last - first) / about + 1);
-        for (int power = first; power <= last; power += every) {
-            const double value = std::pow(10.0, power);
-            if (shows(value)) { // not so where the margin leaves the range of a double
-                result.push_back(value);
-            }
-        }
-        if (result.size() < 3) { // less than two decades: 1, 2, 5 as well
-            for (int power = first - 1; power <= last; ++power) {
-                for (const double digit : {2.0, 5.0}) {
-                    const double value = digit * std::pow(10.0, power);
-                    if (std::log10(value) >= range.low && std::log10(value) <= range.high) {
-                        result.push_back(value);
-                    }
-                }
-            }
-            std::sort(result.begin(), result.end());
-        }
-        return result;
-    }
+    std::vector<double> ticks(int about) const { return axis_ticks(range.low, range.high, about); }
 
     // Room around the data: none needed along x; along y lines must not lie on the frame.
     void settle(bool with_margin) {
@@ -86,7 +55,7 @@ struct Axis {
             range = {range.low - room, range.high + room};
         } else if (with_margin) {
             const double room = (range.high - range.low) * 0.05;
-            const bool from_zero = !logarithmic && range.low >= 0 && range.low < room * 4;
+            const bool from_zero = range.low >= 0 && range.low < room * 4;
             range = {from_zero ? 0 : range.low - room, range.high + room};
         }
     }
@@ -139,7 +108,7 @@ void draw_series(std::string& body, const Series& series, std::size_t index, Cha
         stroke = 0;
     };
     for (const std::size_t i : thinned(series.y, points_drawn)) {
-        if (!x.shows(series.x[i]) || !y.shows(series.y[i])) {
+        if (!std::isfinite(series.x[i]) || !std::isfinite(series.y[i])) {
             pen_down = false;
             end_stroke();
             continue;
@@ -166,7 +135,7 @@ void draw_series(std::string& body, const Series& series, std::size_t index, Cha
 
 void draw_references(std::string& body, const Chart& chart, const Axis& x, const Axis& y) {
     for (const ReferenceLine& line : chart.references) {
-        if (!y.shows(line.y)) {
+        if (!std::isfinite(line.y)) {
             continue;
         }
         const double at = y.at(line.y);
@@ -183,8 +152,8 @@ Drawing draw(const Chart& chart) {
             fmt::format("chart '{}': {} series are too many; give at most {}", chart.title,
                         chart.series.size(), series_limit));
     }
-    Axis x{chart.log_x, {}, left, width - right};
-    Axis y{chart.log_y, {}, 0, 0};
+    Axis x{{}, left, width - right};
+    Axis y;
     for (const Series& series : chart.series) {
         if (series.x.size() != series.y.size()) {
             throw std::invalid_argument(
@@ -192,9 +161,9 @@ Drawing draw(const Chart& chart) {
                             chart.title, series.name, series.x.size(), series.y.size()));
         }
         for (std::size_t i = 0; i < series.x.size(); ++i) {
-            if (x.shows(series.x[i]) && y.shows(series.y[i])) {
-                x.range.take(x.scaled(series.x[i]));
-                y.range.take(y.scaled(series.y[i]));
+            if (std::isfinite(series.x[i]) && std::isfinite(series.y[i])) {
+                x.range.take(series.x[i]);
+                y.range.take(series.y[i]);
             }
         }
     }
@@ -205,8 +174,8 @@ Drawing draw(const Chart& chart) {
         return drawn;
     }
     for (const ReferenceLine& line : chart.references) {
-        if (y.shows(line.y)) {
-            y.range.take(y.scaled(line.y));
+        if (std::isfinite(line.y)) {
+            y.range.take(line.y);
         }
     }
     x.settle(false);
@@ -330,14 +299,7 @@ std::string histogram_svg(const Histogram& histogram) {
             range = {range.low - 0.5, range.high + 0.5};
         }
     }
-    Chart chart{histogram.title,
-                histogram.x_label,
-                histogram.y_label,
-                ChartKind::step,
-                false,
-                false,
-                {},
-                {}};
+    Chart chart{histogram.title, histogram.x_label, histogram.y_label, ChartKind::step, {}, {}};
     const double bin_width = (range.high - range.low) / histogram.bins;
     for (const Series& series : histogram.series) {
         std::vector<double> shares(static_cast<std::size_t>(histogram.bins), 0.0);
@@ -345,7 +307,7 @@ std::string histogram_svg(const Histogram& histogram) {
         for (const double value : series.y) {
             if (std::isfinite(value)) {
                 const double bin = std::floor((value - range.low) / bin_width);
-                shares[static_cast<std::size_t>(std::clamp(bin, 0.0, histogram.bins - 1.0))] += 1;
+                shares[std::clamp(bin, 0.0, histogram.bins - 1.0)] += 1;
                 total += 1;
             }
         }
@@ -354,7 +316,7 @@ std::string histogram_svg(const Histogram& histogram) {
             outline = {series.name, {range.low}, {0}}; // up from the axis and down to it again
             for (int bin = 0; bin < histogram.bins; ++bin) {
                 outline.x.push_back(range.low + bin * bin_width);
-                outline.y.push_back(shares[static_cast<std::size_t>(bin)] / total);
+                outline.y.push_back(shares[bin] / total);
             }
             outline.x.push_back(range.high);
             outline.y.push_back(outline.y.back());

@@ -2,7 +2,6 @@
 // they bring the same ones along.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -31,10 +30,8 @@ struct Chart {
     std::string x_label;
     std::string y_label;
     ChartKind kind = ChartKind::line;
-    bool log_x = false; // values <= 0 are left out
-    bool log_y = false;
     std::vector<Series> series; // at most 8
-    std::vector<ReferenceLine> references;
+    std::vector<ReferenceLine> references{};
 };
 
 // Long series are thinned to about 500 points that keep the highest and lowest of each stretch.

@@ -67,8 +67,8 @@ Image image_grid(const std::vector<Image>& pictures, int columns, int padding) {
     Image grid =
         blank(cell_width * across + padding, cell_height * down + padding, first.channels, 0);
     for (int i = 0; i < count; ++i) {
-        demand_equal_size(first, pictures[static_cast<std::size_t>(i)]);
-        paste(grid, pictures[static_cast<std::size_t>(i)], padding + i % across * cell_width,
+        demand_equal_size(first, pictures[i]);
+        paste(grid, pictures[i], padding + i % across * cell_width,
               padding + i / across * cell_height);
     }
     return grid;

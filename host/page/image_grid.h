@@ -25,10 +25,10 @@ Image enlarged(const Image& image, int scale);
 
 // Rows of pictures of one size with names, for Report::sheet. A row may be short.
 struct PictureSheet {
-    std::vector<std::vector<Image>> rows;
-    std::vector<std::string> column_names; // above the columns; may be empty
-    std::vector<std::string> row_names;    // of each row; may be empty
-    int scale = 1;                         // every pixel is drawn as scale x scale
+    std::vector<std::vector<Image>> rows{};
+    std::vector<std::string> column_names{}; // above the columns; may be empty
+    std::vector<std::string> row_names{};    // of each row; may be empty
+    int scale = 1;                           // every pixel is drawn as scale x scale
 };
 
 // What enlarges small patches to about 100 pixels.
@@ -37,9 +37,9 @@ int sheet_scale(int width);
 // The same as one picture, for files.
 struct SheetOptions {
     int padding = 2;
-    int scale = 1;                         // pictures are enlarged, the words are not
-    std::vector<std::string> column_names; // above the columns; may be empty
-    std::vector<std::string> row_names;    // left of the rows; may be empty
+    int scale = 1;                           // pictures are enlarged, the words are not
+    std::vector<std::string> column_names{}; // above the columns; may be empty
+    std::vector<std::string> row_names{};    // left of the rows; may be empty
 };
 // A grid with words: `rows` lists of pictures of one size, dark words on white. A row may be short.
 // Errors as image_grid.

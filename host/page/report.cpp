@@ -84,10 +84,6 @@ void Report::verdict(const std::string& text, bool good) {
                          good ? "✓" : "✗", escaped(text));
 }
 
-void Report::code(const std::string& text) {
-    body_ += fmt::format("<pre><code>{}</code></pre>\n", escaped(text));
-}
-
 void Report::key_figures(const std::vector<std::pair<std::string, std::string>>& figures) {
     body_ += "<div class=\"facts\">";
     for (const auto& [value, what] : figures) {

@@ -35,7 +35,6 @@ class Report {
     void paragraph(const std::string& text);
     void note(const std::string& text);               // small and soft
     void verdict(const std::string& text, bool good); // green or red, with a mark
-    void code(const std::string& text);               // a command or output, as it is
 
     // Large numbers with a word each: {"0.693", "generator loss"}.
     void key_figures(const std::vector<std::pair<std::string, std::string>>& figures);

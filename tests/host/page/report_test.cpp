@@ -74,7 +74,7 @@ TEST(Chart, ThinningKeepsEndsAndPeaks) {
 }
 
 TEST(Chart, DrawsEverySeriesAndEscapesWords) {
-    Chart chart{evil, evil, evil, ChartKind::points, false, false, {}, {{0.5, evil}}};
+    Chart chart{evil, evil, evil, ChartKind::points, {}, {{0.5, evil}}};
     chart.series = {{"a" + evil, {0, 1, 2, 3}, {1, std::nan(""), 2, 3}}, {"b", {0, 3}, {0, 1}}};
     const std::string svg = chart_svg(chart);
     EXPECT_EQ(svg.find("<script"), std::string::npos);
@@ -89,31 +89,28 @@ TEST(Chart, DrawsEverySeriesAndEscapesWords) {
 }
 
 TEST(Chart, StandsExtremes) {
-    for (const bool log : {false, true}) {
-        for (const std::vector<double>& y : {std::vector<double>{},
-                                             {0},
-                                             {5, 5, 5},
-                                             {-1, -2},
-                                             {1e-300, 1e300},
-                                             {1e15, 1e15 + 1},
-                                             {INFINITY, 1, -INFINITY}}) {
-            Chart chart{"t", "x", "y", ChartKind::step, false, log, {}, {}};
-            Series series{"s", {}, y};
-            for (std::size_t i = 0; i < y.size(); ++i) {
-                series.x.push_back(static_cast<double>(i));
-            }
-            chart.series = {series};
-            const std::string svg = chart_svg(chart);
-            EXPECT_EQ(svg.find("inf"), std::string::npos) << svg;
-            EXPECT_EQ(svg.find("nan"), std::string::npos) << svg;
-            EXPECT_EQ(svg.rfind("</svg>"), svg.size() - 6);
+    for (const std::vector<double>& y : {std::vector<double>{},
+                                         {0},
+                                         {5, 5, 5},
+                                         {-1, -2},
+                                         {1e-300, 1e300},
+                                         {1e15, 1e15 + 1},
+                                         {INFINITY, 1, -INFINITY}}) {
+        Chart chart{"t", "x", "y", ChartKind::step, {}, {}};
+        Series series{"s", {}, y};
+        for (std::size_t i = 0; i < y.size(); ++i) {
+            series.x.push_back(static_cast<double>(i));
         }
+        chart.series = {series};
+        const std::string svg = chart_svg(chart);
+        EXPECT_EQ(svg.find("inf"), std::string::npos) << svg;
+        EXPECT_EQ(svg.find("nan"), std::string::npos) << svg;
+        EXPECT_EQ(svg.rfind("</svg>"), svg.size() - 6);
     }
-    EXPECT_THROW(chart_svg({"t", "x", "y", ChartKind::line, false, false, {{"s", {1}, {}}}, {}}),
+    EXPECT_THROW(chart_svg({"t", "x", "y", ChartKind::line, {{"s", {1}, {}}}, {}}),
                  std::invalid_argument);
-    EXPECT_THROW(
-        chart_svg({"t", "x", "y", ChartKind::line, false, false, std::vector<Series>(9), {}}),
-        std::invalid_argument);
+    EXPECT_THROW(chart_svg({"t", "x", "y", ChartKind::line, std::vector<Series>(9), {}}),
+                 std::invalid_argument);
 }
 
 TEST(Chart, HistogramCountsShares) {
@@ -160,13 +157,12 @@ TEST(Report, EscapesEverythingAndFetchesNothing) {
     report.paragraph(evil);
     report.note(evil);
     report.verdict(evil, true);
-    report.code(evil);
     report.key_figures({{evil, evil}});
     report.settings(evil, {{evil, evil}});
     report.lead(evil, Tone::bad);
     report.sheet({{{{1, 1, 1, {5}}}}, {evil}, {evil}, 2}, evil);
     report.table(evil, {evil, "n"}, {{evil, "1"}});
-    report.chart(chart_svg({evil, evil, evil, ChartKind::line, false, false, {}, {}}), evil);
+    report.chart(chart_svg({evil, evil, evil, ChartKind::line, {}, {}}), evil);
     report.image({1, 1, 1, {5}}, evil, 3);
     report.gallery({{{1, 1, 1, {5}}, evil}});
     const std::string page = report.html();
