@@ -19,6 +19,7 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
     const std::string name = fmt::format("Classifier “{}”", run.filename().string());
     report.section(name);
     const Metrics metrics = read_metrics(run / "metrics.csv");
+    const Parameters parameters = read_parameters(run);
     if (metrics.rows.empty()) {
         report.lead(name + ": no epoch was finished yet.");
     } else {
@@ -28,16 +29,14 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
         const std::vector<double> robust =
             adversarial ? metrics.column("robust_balanced_accuracy") : balanced;
         const std::vector<double> score = metrics.column("score");
-        bool validated = false;
-        for (const auto& [key, value] : read_parameters(run)) {
-            validated = validated || (key == "validation_patches" && parameter_text(value) != "0");
-        }
+        const std::string validation = parameter_texts(parameters)["validation_patches"];
+        const bool validated = !validation.empty() && validation != "0";
         const auto best = std::max_element(score.begin(), score.end()) - score.begin();
         const auto at_best = [&](const char* column) {
-            return figure_text(metrics.column(column)[static_cast<std::size_t>(best)], 3);
+            return figure_text(metrics.column(column)[best], 3);
         };
         const auto percent = [&](const std::vector<double>& shares) {
-            return fmt::format("{:.1f}", 100 * shares[static_cast<std::size_t>(best)]);
+            return fmt::format("{:.1f}", 100 * shares[best]);
         };
         std::vector<std::pair<std::string, std::string>> figures = {
             {at_best("balanced_accuracy"), "balanced accuracy"},
@@ -72,8 +71,7 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
                                 .x_label = "epoch",
                                 .y_label = "loss (nats)",
                                 .series = {{"training", epoch, metrics.column("train_loss")},
-                                           {"test", epoch, metrics.column("test_loss")}},
-                                .references = {}}),
+                                           {"test", epoch, metrics.column("test_loss")}}}),
                      "Mean cross-entropy; the training value is taken with dropout.");
         std::vector<Series> scores = {{"balanced accuracy", epoch, balanced},
                                       {"AUC", epoch, metrics.column("auc")},
@@ -90,11 +88,8 @@ void add_classifier_sections(Report& report, const std::filesystem::path& run) {
                      "Scores on the test patches after each epoch.");
     }
     add_network_tables(report, run);
-    std::vector<std::pair<std::string, std::string>> facts;
-    for (const auto& [key, value] : read_parameters(run)) {
-        facts.emplace_back(key, parameter_text(value));
-    }
-    report.settings(fmt::format("Settings of the classifier “{}”", run.filename().string()), facts);
+    add_parameters(report, fmt::format("Settings of the classifier “{}”", run.filename().string()),
+                   parameters);
 }
 
 void write_classifier_report(const std::filesystem::path& run, double training_seconds) {

@@ -11,6 +11,7 @@
 #include "data/escape.h"
 #include "host/cli/json_output.h"
 #include "host/cli/verbs.h"
+#include "host/files/entries.h"
 #include "host/files/safetensors.h"
 #include "host/model/classifier_model.h"
 #include "host/network/layer_facts.h"
@@ -139,19 +140,6 @@ Facts describe_run(const fs::path& run) {
     return facts;
 }
 
-// The safetensors files right in a folder, by name.
-std::vector<fs::path> weights_in(const fs::path& folder) {
-    std::vector<fs::path> found;
-    std::error_code ignored;
-    for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-        if (entry.path().extension() == ".safetensors") {
-            found.push_back(entry.path());
-        }
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-}
-
 Facts describe_checkpoint(const std::vector<fs::path>& files) {
     Facts facts = {{"what", "folder of safetensors files"}};
     for (const fs::path& file : files) {
@@ -183,12 +171,7 @@ Facts describe_lines(const fs::path& path) {
 Facts describe_results(const fs::path& folder) {
     const bool attack = fs::exists(folder / "attack.json");
     Facts facts = {{"what", attack ? "results of `attack`" : "results of `evade`"}};
-    std::vector<fs::path> entries;
-    for (const auto& entry : fs::directory_iterator(folder)) {
-        entries.push_back(entry.path());
-    }
-    std::sort(entries.begin(), entries.end());
-    for (const fs::path& entry : entries) {
+    for (const fs::path& entry : entries_of(folder)) {
         facts.emplace_back("  " + entry.filename().string(),
                            fs::is_directory(entry) ? "folder" : size_text(fs::file_size(entry)));
     }
@@ -203,7 +186,7 @@ Facts describe(const fs::path& path, const ModelReading& reading) {
     if (is_run_folder(path)) {
         return describe_run(path);
     }
-    if (const auto files = weights_in(path); !files.empty()) {
+    if (const auto files = entries_of(path, "", ".safetensors"); !files.empty()) {
         return describe_checkpoint(files);
     }
     constexpr std::array weights = {".safetensors", ".pt", ".pth", ".ckpt", ".h5", ".onnx"};

@@ -10,6 +10,7 @@
 
 #include "data/png.h"
 #include "host/evaluate/metric_lines.h"
+#include "host/files/entries.h"
 #include "host/gan/gan_monitor.h"
 #include "host/gan/gan_options.h"
 #include "host/model/network_tables.h"
@@ -23,13 +24,7 @@ namespace {
 
 // Grids over time: the first, the last, and a few between them.
 std::vector<std::filesystem::path> grids_over_time(const std::filesystem::path& images) {
-    std::vector<std::filesystem::path> all;
-    for (const auto& entry : std::filesystem::directory_iterator(images)) {
-        if (entry.path().filename().string().rfind("fake_step_", 0) == 0) {
-            all.push_back(entry.path());
-        }
-    }
-    std::sort(all.begin(), all.end());
+    const std::vector<std::filesystem::path> all = entries_of(images, "fake_step_");
     constexpr std::size_t shown = 4;
     if (all.size() <= shown) {
         return all;
@@ -77,8 +72,7 @@ void add_curves(Report& report, const Metrics& metrics, const GanOptions& option
                        .x_label = "iteration",
                        .y_label = "mean score",
                        .series = {{"patches", step, negated(metrics.column("d_loss_real"))},
-                                  {"fakes", step, metrics.column("d_loss_fake")}},
-                       .references = {}}),
+                                  {"fakes", step, metrics.column("d_loss_fake")}}}),
             "What the critic says of patches and of fakes. Only the gap between the curves "
             "means something: it estimates how far apart the two distributions are, and "
             "closes at rest.");
@@ -164,8 +158,7 @@ void add_health(Report& report, const Metrics& metrics, const GanOptions& option
         report.chart(chart_svg({.title = "Gradient norms",
                                 .x_label = "iteration",
                                 .y_label = "L2 norm of the gradient",
-                                .series = norms,
-                                .references = {}}),
+                                .series = norms}),
                      "Of each network's loss by all its weights, on the same patches and codes "
                      "every time, dropout off.");
     }
@@ -224,11 +217,9 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
     const std::vector<Series> kernel_curves = series_of(kernel);
     const Series& last = curves.back();
     const auto best = std::min_element(last.y.begin(), last.y.end()) - last.y.begin();
-    report.key_figures(
-        {{fmt::format("{:.5g}", last.y[static_cast<std::size_t>(best)]), "least Fréchet distance"},
-         {fmt::format("{:.0f}", last.x[static_cast<std::size_t>(best)]),
-          "iteration (checkpoints/best)"},
-         {fmt::format("{:.5g}", last.y.back()), "at the last measurement"}});
+    report.key_figures({{fmt::format("{:.5g}", last.y[best]), "least Fréchet distance"},
+                        {fmt::format("{:.0f}", last.x[best]), "iteration (checkpoints/best)"},
+                        {fmt::format("{:.5g}", last.y.back()), "at the last measurement"}});
     const std::string held_out = parameter_texts(parameters)["test_patients"];
     const std::string against = held_out.empty() || held_out == "0"
                                     ? "patches of the data set"
@@ -237,8 +228,7 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
                             .x_label = "iteration",
                             .y_label = "squared distance of features",
                             .kind = ChartKind::points,
-                            .series = curves,
-                            .references = {}}),
+                            .series = curves}),
                  "Fréchet distance of the same fakes every time to " + against +
                      "; smaller is better. The features named in the legend are not those of the "
                      "published FID.");
@@ -255,11 +245,11 @@ void add_evaluations(Report& report, const std::filesystem::path& run,
     for (std::size_t i = 0; i < shown; ++i) {
         const std::size_t at = shown > 1 ? i * (last.y.size() - 1) / (shown - 1) : 0;
         const auto same = std::ranges::find(kernel_distances.x, last.x[at]);
-        rows.push_back({fmt::format("{:.0f}", last.x[at]), fmt::format("{:.5g}", last.y[at]),
-                        same == kernel_distances.x.end()
-                            ? "–"
-                            : fmt::format("{:.4g}", kernel_distances.y[static_cast<std::size_t>(
-                                                        same - kernel_distances.x.begin())])});
+        rows.push_back(
+            {fmt::format("{:.0f}", last.x[at]), fmt::format("{:.5g}", last.y[at]),
+             same == kernel_distances.x.end()
+                 ? "–"
+                 : fmt::format("{:.4g}", kernel_distances.y[same - kernel_distances.x.begin()])});
     }
     report.table(fmt::format("{}{}", last.name, shown < last.y.size() ? "; some of the steps" : ""),
                  {"iteration", "Fréchet distance", "kernel distance"}, rows);
@@ -320,12 +310,7 @@ void add_gan_sections(Report& report, const std::filesystem::path& run) {
     }
     add_evaluations(report, run, parameters);
     add_network_tables(report, run);
-
-    std::vector<std::pair<std::string, std::string>> facts;
-    for (const auto& [name, value] : parameters) {
-        facts.emplace_back(name, parameter_text(value));
-    }
-    report.settings("Settings of the GAN", facts);
+    add_parameters(report, "Settings of the GAN", parameters);
 }
 
 void write_gan_report(const std::filesystem::path& run) {

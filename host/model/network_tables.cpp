@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "host/files/entries.h"
 #include "host/files/safetensors.h"
 #include "host/network/layer_facts.h"
 #include "host/run/run_folder.h"
@@ -18,15 +19,8 @@ struct Named {
 
 // By the files' names.
 std::vector<Named> networks_of(const std::filesystem::path& checkpoint) {
-    std::vector<std::filesystem::path> files;
-    for (const auto& entry : std::filesystem::directory_iterator(checkpoint)) {
-        if (entry.path().extension() == ".safetensors") {
-            files.push_back(entry.path());
-        }
-    }
-    std::sort(files.begin(), files.end());
     std::vector<Named> networks;
-    for (const std::filesystem::path& file : files) {
+    for (const std::filesystem::path& file : entries_of(checkpoint, "", ".safetensors")) {
         const TensorFile content = read_unchecked_safetensors(file); // a run may have diverged
         const auto text = content.metadata.find("network");
         if (text == content.metadata.end()) {
@@ -78,6 +72,14 @@ void add_network_tables(Report& report, const std::filesystem::path& run) {
     report.note(
         "Parameters are those that are trained. Operations are those of the products for one "
         "picture, a multiply-add counted as two; a dash is a layer without either.");
+}
+
+void add_parameters(Report& report, const std::string& of, const Parameters& parameters) {
+    std::vector<std::pair<std::string, std::string>> facts;
+    for (const auto& [name, value] : parameters) {
+        facts.emplace_back(name, parameter_text(value));
+    }
+    report.settings(of, facts);
 }
 
 } // namespace patchforge

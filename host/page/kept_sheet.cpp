@@ -7,6 +7,7 @@
 #include <stdexcept>
 #include <vector>
 
+#include "host/files/entries.h"
 #include "host/files/safetensors.h"
 #include "host/files/tensor_facts.h"
 #include "host/page/report.h"
@@ -77,16 +78,7 @@ void keep_sheet(const fs::path& file, const PictureSheet& sheet, const std::stri
 }
 
 void add_kept_sheets(Report& report, const fs::path& run) {
-    std::vector<fs::path> files;
-    if (fs::is_directory(folder_of(run))) {
-        for (const auto& entry : fs::directory_iterator(folder_of(run))) {
-            if (entry.path().extension() == ".safetensors") {
-                files.push_back(entry.path());
-            }
-        }
-    }
-    std::ranges::sort(files);
-    for (const fs::path& path : files) {
+    for (const fs::path& path : entries_of(folder_of(run), "", ".safetensors")) {
         const TensorFile file = read_safetensors(path);
         PictureSheet sheet;
         while (file.has(row_name(sheet.rows.size()))) {

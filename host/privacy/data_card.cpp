@@ -3,12 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 #include <stdexcept>
-#include <string_view>
 
 #include "data/atomic_file.h"
 #include "data/packed_set.h"
+#include "host/files/entries.h"
 #include "host/files/json_file.h"
 #include "host/gan/gan_options.h"
 #include "host/page/figure_text.h"
@@ -56,14 +55,7 @@ Json privacy_of(const Release& release, const std::string& weights) {
 // The last line of each measure and extractor that `evaluate` wrote of these weights.
 Json evaluation_of(const Release& release, const std::string& weights) {
     std::map<std::pair<std::string, std::string>, Json> last;
-    std::set<fs::path> files;
-    for (const auto& entry : fs::directory_iterator(release.run)) {
-        const std::string name = entry.path().filename().string();
-        if (name.starts_with("metric-") && name.ends_with(".jsonl")) {
-            files.insert(entry.path());
-        }
-    }
-    for (const fs::path& file : files) {
+    for (const fs::path& file : entries_of(release.run, "metric-", ".jsonl")) {
         for (const std::string& text : whole_lines(file)) {
             Json line = parse_json(text, file.string());
             reading_json(file.string(), [&] {

@@ -1,10 +1,5 @@
 #include "host/translate/translate_report.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-#include <cmath>
-
 #include "host/files/json_file.h"
 #include "host/model/network_tables.h"
 #include "host/page/chart.h"
@@ -108,26 +103,20 @@ void add_parts(Report& report, const std::filesystem::path& run, const Parameter
         report.chart(chart_svg({.title = "Distances",
                                 .x_label = "iteration",
                                 .y_label = "mean |difference|, pixels in [-1, 1]",
-                                .series = distances,
-                                .references = {}}),
+                                .series = distances}),
                      "Distances that the generators are to make small, unweighted, each point the "
                      "mean since the point before.");
         if (!game.empty()) {
             report.chart(chart_svg({.title = "The game",
                                     .x_label = "iteration",
                                     .y_label = "loss",
-                                    .series = game,
-                                    .references = {}}),
+                                    .series = game}),
                          "Losses of the game as the players' gradients see them; they need not "
                          "fall.");
         }
     }
     add_network_tables(report, run);
-    std::vector<std::pair<std::string, std::string>> facts;
-    for (const auto& [name, value] : parameters) {
-        facts.emplace_back(name, parameter_text(value));
-    }
-    report.settings("Settings of the translation, " + run.filename().string(), facts);
+    add_parameters(report, "Settings of the translation, " + run.filename().string(), parameters);
 }
 
 } // namespace
