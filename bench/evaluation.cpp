@@ -16,8 +16,8 @@
 #include "data/open_data_set.h"
 #include "data/split.h"
 #include "host/distance/frechet_distance.h"
-#include "host/evaluate/evaluate.h"
 #include "host/distance/memorisation.h"
+#include "host/evaluate/evaluate.h"
 #include "host/evaluate/random_network.h"
 #include "host/numerics/pca.h"
 #include "host/numerics/philox_sequence.h"
@@ -40,8 +40,8 @@ Features pixels_of_rows(const PackedSet& set, const std::vector<std::int32_t>& r
     return pixels;
 }
 
-Features with_red_and_green_swapped(Features pixels, const ImageShape& shape) {
-    const std::int64_t plane = shape.height * shape.width;
+Features with_red_and_green_swapped(Features pixels, const Extent& shape) {
+    const std::int64_t plane = shape.plane();
     for (std::int64_t i = 0; i < pixels.count; ++i) {
         float* const image = pixels.values.data() + i * pixels.dimension;
         std::swap_ranges(image, image + plane, image + plane);
@@ -65,7 +65,7 @@ std::string significant(double value) {
 
 // Both ways in which patches become features; the components are fitted to `reference`.
 struct Extractors {
-    ImageShape shape;
+    Extent shape;
     PrincipalComponents pca;
 
     Features random(const Features& pixels) const {

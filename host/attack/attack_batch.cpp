@@ -51,7 +51,7 @@ void AttackBatch::load(const AttackSet& set, std::span<const std::int64_t> sampl
     for (const std::int64_t number : sample) {
         const auto patch = set.patch(number);
         levels.insert(levels.end(), patch.begin(), patch.end());
-        label.push_back(labels[static_cast<std::size_t>(number)]);
+        label.push_back(labels[number]);
     }
     load(levels, label, sample);
 }

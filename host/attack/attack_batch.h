@@ -41,10 +41,8 @@ class AttackBatch {
     std::int64_t rows() const { return rows_; } // samples; the matrices have capacity() rows
     std::int64_t capacity() const { return capacity_; }
     std::int64_t pixels() const { return pixels_; }
-    std::int64_t sample(std::int64_t row) const { return sample_[static_cast<std::size_t>(row)]; }
-    std::int32_t host_label(std::int64_t row) const {
-        return host_label_[static_cast<std::size_t>(row)];
-    }
+    std::int64_t sample(std::int64_t row) const { return sample_[row]; }
+    std::int32_t host_label(std::int64_t row) const { return host_label_[row]; }
 
     Matrix<const float> origin() const { return origin_.matrix(capacity_, pixels_); }
     Matrix<float> x() const {

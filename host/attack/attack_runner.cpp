@@ -137,7 +137,7 @@ void AttackRunner::attack_samples(AttackResult& result, const std::vector<std::i
         judge_.collect(result, epsilon);
         found[begin / size] = result.violations;
         for (std::size_t i = begin; i < begin + rows; ++i) {
-            outcomes[i] = result.samples[static_cast<std::size_t>(samples[i])];
+            outcomes[i] = result.samples[samples[i]];
             std::copy_n(levels_of(i), pixels,
                         levels.begin() + static_cast<std::int64_t>(i) * pixels);
         }
@@ -151,7 +151,7 @@ void AttackRunner::attack_samples(AttackResult& result, const std::vector<std::i
                   [](std::int64_t, std::int64_t) {});
     share_batches(std::span(found), std::ssize(found), 1, 1, [](std::int64_t, std::int64_t) {});
     for (std::size_t i = 0; i < samples.size(); ++i) {
-        result.samples[static_cast<std::size_t>(samples[i])] = outcomes[i];
+        result.samples[samples[i]] = outcomes[i];
         std::copy_n(levels.begin() + static_cast<std::int64_t>(i) * pixels, pixels, levels_of(i));
     }
     for (const Violations& one : found) {
@@ -219,8 +219,7 @@ void AttackRunner::run_stages(AttackResult& result, std::vector<std::int64_t> st
         const auto attack = [&] {
             attack_->run(stage, result.epsilon, lambda);
             for (std::int64_t row = 0; row < batch_.rows(); ++row) {
-                result.samples[static_cast<std::size_t>(batch_.sample(row))].steps =
-                    attack_->steps_to_success(row);
+                result.samples[batch_.sample(row)].steps = attack_->steps_to_success(row);
             }
         };
         attack_samples(result, standing, result.epsilon, attack, told);

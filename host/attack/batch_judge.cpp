@@ -27,8 +27,7 @@ BatchJudge::BatchJudge(WhiteBoxVictim& victim, const AttackBatch& batch, const A
       threshold_(backend_, batch.capacity()), norms_(backend_, batch.capacity()) {
     if (options.change.active()) {
         const ClassifierFormat& format = victim.format();
-        camera_.emplace(backend_, Extent{format.channels, format.height, format.width},
-                        batch.capacity(), options.change);
+        camera_.emplace(backend_, format.extent(), batch.capacity(), options.change);
     }
 }
 
@@ -48,10 +47,8 @@ void BatchJudge::judge_changed(AttackResult& result) {
             const std::vector<std::uint8_t> stopped = victim_.detected(seen, rows);
             for (std::int64_t row = 0; row < rows; ++row) {
                 const auto r = static_cast<std::size_t>(row);
-                SampleOutcome& sample =
-                    result.samples[static_cast<std::size_t>(batch_.sample(row))];
-                const std::int32_t label =
-                    set_.labels[static_cast<std::size_t>(batch_.sample(row))];
+                SampleOutcome& sample = result.samples[batch_.sample(row)];
+                const std::int32_t label = set_.labels[batch_.sample(row)];
                 sample.take_change(draw == 0, forged, answers[r], stopped[r] != 0, label,
                                    1.0f / draws);
             }
@@ -151,7 +148,7 @@ void BatchJudge::collect(AttackResult& result, double epsilon) {
     const std::vector<float> probabilities = softmax_of(logits, classes);
     for (std::int64_t row = 0; row < rows; ++row) {
         const auto r = static_cast<std::size_t>(row);
-        SampleOutcome& sample = result.samples[static_cast<std::size_t>(batch_.sample(row))];
+        SampleOutcome& sample = result.samples[batch_.sample(row)];
         sample.adversarial = answers[r];
         sample.rounded = rounded[r];
         sample.detected = stopped[r] != 0;

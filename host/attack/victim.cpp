@@ -46,14 +46,12 @@ MeanLogits::MeanLogits(std::vector<const ClassifierModel*> members, std::int64_t
     const ClassifierFormat& first = format();
     for (const ClassifierModel* member : members_) {
         const ClassifierFormat& other = member->format();
-        if (other.channels != first.channels || other.height != first.height ||
-            other.width != first.width || other.class_count() != first.class_count()) {
+        if (other.extent() != first.extent() || other.class_count() != first.class_count()) {
             throw std::invalid_argument(
-                fmt::format("--model: one classifier takes {} x {} x {} patches of {} classes, "
-                            "another {} x {} x {} "
-                            "of {}; give models of the same data",
-                            first.channels, first.height, first.width, first.class_count(),
-                            other.channels, other.height, other.width, other.class_count()));
+                fmt::format("--model: one classifier takes {} patches of {} classes, another {} of "
+                            "{}; give models of the same data",
+                            first.extent().text(), first.class_count(), other.extent().text(),
+                            other.class_count()));
         }
         passes_.emplace_back(member->network(), capacity,
                              TraceUse{.training = false, .backward = backward});
@@ -228,7 +226,7 @@ BlackBoxVictim::BlackBoxVictim(std::vector<const ClassifierModel*> members, std:
 Matrix<const float> BlackBoxVictim::scores(Matrix<const float> x,
                                            std::span<const std::int64_t> sample) {
     for (std::int64_t r = 0; r < x.rows; ++r) {
-        ++queries_.at(static_cast<std::size_t>(sample[static_cast<std::size_t>(r)]));
+        ++queries_.at(static_cast<std::size_t>(sample[r]));
     }
     const Matrix<const float> logits = members_.forward(x);
     if (!has_detector()) {

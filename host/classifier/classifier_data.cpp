@@ -16,11 +16,13 @@
 #include "host/model/classifier_members.h"
 #include "host/run/parameters_file.h"
 #include "host/run/run_folder.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 
-PatchRows rows_of(const PackedSet& set) {
-    return {set.pixels(), set.count(), set.channels(), set.height(), set.width(), set.labels(), {}};
+ClassifierFormat format_of(const PackedSet& set) {
+    const auto names = set.class_names();
+    return {set.channels(), set.height(), set.width(), {names.begin(), names.end()}, false};
 }
 
 std::vector<std::uint8_t> bytes_of(const PatchRows& patches) {
@@ -36,7 +38,7 @@ std::vector<std::uint8_t> bytes_of(const PatchRows& patches) {
 std::vector<std::int32_t> labels_of(const PatchRows& patches) {
     std::vector<std::int32_t> labels;
     for (std::int64_t i = 0; i < patches.used(); ++i) {
-        labels.push_back(patches.labels[static_cast<std::size_t>(patches.row(i))]);
+        labels.push_back(patches.labels[patches.row(i)]);
     }
     return labels;
 }
@@ -111,8 +113,7 @@ ClassifierData classifier_data(const PackedSet& set, const PackedSet* test,
                                const DataSplit& split) {
     ClassifierData data{rows_of(set), rows_of(test ? *test : set), "a set of its own"};
     if (test) {
-        if (test->channels() != set.channels() || test->height() != set.height() ||
-            test->width() != set.width() ||
+        if (extent_of(*test) != extent_of(set) ||
             !std::ranges::equal(test->class_names(), set.class_names())) {
             throw std::invalid_argument(fmt::format("--test {}: its patches or classes are not "
                                                     "those of --data {}; give a set of the same "
@@ -141,8 +142,8 @@ ClassifierData classifier_data(const PackedSet& set, const PackedSet* test,
 
 void add_training_patches(ClassifierData& data, const PackedSet& set, const PackedSet& extra) {
     const std::vector<std::int32_t> numbers = match_classes(extra.class_names(), set.class_names());
-    if (extra.channels() != set.channels() || extra.height() != set.height() ||
-        extra.width() != set.width() || numbers.empty() || std::ranges::count(numbers, -1) > 0) {
+    if (extent_of(extra) != extent_of(set) || numbers.empty() ||
+        std::ranges::count(numbers, -1) > 0) {
         throw std::invalid_argument(fmt::format(
             "--extra-data {}: its patches or classes are not those of --data {}; give a set of the "
             "same kind, such as `attack --save` or `generate --class` writes",
@@ -153,8 +154,7 @@ void add_training_patches(ClassifierData& data, const PackedSet& set, const Pack
     const auto first = owned->labels.size();
     owned->append(rows_of(extra));
     for (std::size_t i = first; i < owned->labels.size(); ++i) {
-        owned->labels[i] =
-            owned->labels[i] < 0 ? -1 : numbers[static_cast<std::size_t>(owned->labels[i])];
+        owned->labels[i] = owned->labels[i] < 0 ? -1 : numbers[owned->labels[i]];
     }
     data.train = owned->rows(data.train);
     data.owned.push_back(owned);
@@ -166,9 +166,8 @@ std::optional<DataSplit> split_of_run(const std::filesystem::path& run, const Pa
         return std::nullopt;
     }
     std::map<std::string, std::string> told = parameter_texts(read_parameters(folder));
-    if (told["data_hash"] != fmt::format("{:016x}", set.content_hash()) ||
-        !told.contains("test_patients") || !told.contains("validation_patients") ||
-        !told.contains("split_seed")) {
+    if (told["data_hash"] != hash_of(set) || !told.contains("test_patients") ||
+        !told.contains("validation_patients") || !told.contains("split_seed")) {
         return std::nullopt;
     }
     const PatientChoice tested = patient_choice(told["test_patients"]);
@@ -187,9 +186,7 @@ std::optional<PackedSet> set_of_run(const std::filesystem::path& run) {
     std::map<std::string, std::string> told = parameter_texts(read_parameters(folder));
     try {
         PackedSet set = open_data_set(told["data"]);
-        return told["data_hash"] == fmt::format("{:016x}", set.content_hash())
-                   ? std::optional(std::move(set))
-                   : std::nullopt;
+        return told["data_hash"] == hash_of(set) ? std::optional(std::move(set)) : std::nullopt;
     } catch (const std::exception&) {
         return std::nullopt;
     }
@@ -199,9 +196,8 @@ std::optional<PackedSet> set_of_run(const std::filesystem::path& run) {
 std::set<std::string> subjects(const PackedSet& set, const std::vector<std::int32_t>& rows) {
     std::set<std::string> names;
     for (const std::int32_t row : rows) {
-        const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
-        names.insert(patient < 0 ? std::string(set.name(row))
-                                 : set.patient_names()[static_cast<std::size_t>(patient)]);
+        const std::int32_t patient = set.patients()[row];
+        names.insert(patient < 0 ? std::string(set.name(row)) : set.patient_names()[patient]);
     }
     return names;
 }

@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "data/packed_set.h"
+#include "host/model/classifier_model.h"
 #include "host/options/options.h"
 #include "host/train/batches.h"
 
 namespace patchforge {
 
-PatchRows rows_of(const PackedSet& set);
+// Softmax over the set's classes.
+ClassifierFormat format_of(const PackedSet& set);
 // The used rows' bytes [used, pixels] one after the other, and their labels.
 std::vector<std::uint8_t> bytes_of(const PatchRows& patches);
 std::vector<std::int32_t> labels_of(const PatchRows& patches);

@@ -18,6 +18,7 @@
 #include "host/page/kept_sheet.h"
 #include "host/ranks/job.h"
 #include "host/run/parameters_file.h"
+#include "host/session/open_set.h"
 #include "host/train/training.h"
 
 namespace patchforge {
@@ -54,12 +55,8 @@ struct Best {
 };
 
 ClassifierFormat format_of(const PackedSet& set, const ClassifierOptions& options) {
-    const bool binary_head = options.binary_head;
-    ClassifierFormat format{set.channels(),
-                            set.height(),
-                            set.width(),
-                            {set.class_names().begin(), set.class_names().end()},
-                            binary_head};
+    ClassifierFormat format = format_of(set);
+    format.binary_head = options.binary_head;
     if (format.class_count() < 2) {
         throw std::invalid_argument(
             fmt::format("--data {}: has {} classes; give patches of at least two",
@@ -69,7 +66,7 @@ ClassifierFormat format_of(const PackedSet& set, const ClassifierOptions& option
         throw std::invalid_argument(fmt::format(
             "--threshold: parts two classes, the set has {}; leave it out", format.class_count()));
     }
-    if (binary_head && format.class_count() != 2) {
+    if (format.binary_head && format.class_count() != 2) {
         throw std::invalid_argument(fmt::format(
             "--head binary: the set has {} classes; use --head softmax", format.class_count()));
     }
@@ -379,8 +376,7 @@ ClassifierTask classifier_task(const ClassifierSets& sets, const ClassifierOptio
     }
     const auto tell = [&](const std::string& name, const PackedSet* told) {
         task.about.emplace_back(name, told ? told->path().string() : "");
-        task.about.emplace_back(name + "_hash",
-                                told ? fmt::format("{:016x}", told->content_hash()) : "");
+        task.about.emplace_back(name + "_hash", told ? hash_of(*told) : "");
     };
     tell("data", &set);
     tell("test", sets.test);

@@ -2,9 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <string>
-#include <vector>
 
 #include "data/packed_set.h"
 #include "host/classifier/classifier_data.h"

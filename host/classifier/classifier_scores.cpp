@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 #include "host/classifier/classifier_data.h"
 #include "host/evaluate/binary_scores.h"
@@ -89,10 +88,6 @@ double best_threshold(std::span<const float> logits, std::span<const std::int32_
         }
     }
     return std::clamp(1 / (1 + std::exp(-chosen)), 1e-9, 1 - 1e-9);
-}
-
-ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches) {
-    return score_logits(model.logits(bytes_of(patches)), labels_of(patches), model.class_count());
 }
 
 double balanced_accuracy_of(std::span<const std::int32_t> called,

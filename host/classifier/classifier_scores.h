@@ -32,8 +32,6 @@ std::vector<std::int32_t> called_of(std::span<const float> logits, std::int64_t 
 // Of two classes: the threshold in (0, 1) with the best balanced accuracy, halfway between the
 // probabilities that it parts; of equals the nearest to 0.5. 0.5 where a class has no patch.
 double best_threshold(std::span<const float> logits, std::span<const std::int32_t> labels);
-// patches must have labels.
-ClassifierScores score_classifier(const ClassifierModel& model, const PatchRows& patches);
 
 // Mean over the classes that have a patch of the share of it called right.
 double balanced_accuracy_of(std::span<const std::int32_t> called,

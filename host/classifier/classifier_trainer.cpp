@@ -33,7 +33,7 @@ NetworkShape shape_of(const ClassifierOptions& options, const ClassifierFormat& 
                                      static_cast<float>(options.leaky_slope), true,
                                      static_cast<float>(options.dropout), Activation::identity);
     }
-    const Extent in{format.channels, format.height, format.width};
+    const Extent in = format.extent();
     const NetworkShape shape =
         option_network("--network", classifier_text(options.network, in, format.outputs()));
     if (shape.inputs() != format.pixels() || (shape.in.plane() > 1 && !(shape.in == in)) ||
@@ -55,7 +55,7 @@ const PatchRows& with_labels(const PatchRows& patches, std::int64_t classes) {
             "IDC layout");
     }
     for (std::int64_t i = 0; i < patches.used(); ++i) {
-        const std::int32_t label = patches.labels[static_cast<std::size_t>(patches.row(i))];
+        const std::int32_t label = patches.labels[patches.row(i)];
         if (label < 0 || label >= classes) {
             throw std::invalid_argument(fmt::format(
                 "--data: patch {} has the label {}, there are {} classes; give a labelled set",
@@ -86,7 +86,7 @@ std::vector<std::uint8_t> spread_patches(PatchRows patches, std::int64_t count) 
 std::vector<float> balanced_class_weights(const PatchRows& patches, std::int64_t classes) {
     std::vector<double> count(static_cast<std::size_t>(classes), 0.0);
     for (std::int64_t i = 0; i < patches.used(); ++i) {
-        ++count[static_cast<std::size_t>(patches.labels[static_cast<std::size_t>(patches.row(i))])];
+        ++count[patches.labels[patches.row(i)]];
     }
     std::vector<float> weights;
     for (const double patches_of_class : count) {
@@ -190,7 +190,7 @@ void ClassifierTrainer::read_patches(std::int64_t rows, int slot) {
     }
     Matrix<float> pixels = pixels_.matrix(rows, format.pixels());
     Matrix<float> scratch = scratch_.matrix(rows, format.pixels());
-    const Extent extent{format.channels, format.height, format.width};
+    const Extent extent = format.extent();
     const bool flips = options_.augmentation == Augmentation::flips;
     const bool moves = options_.translation > 0;
     if (flips != moves) { // each takes the patches to the other place

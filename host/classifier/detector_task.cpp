@@ -2,11 +2,10 @@
 
 #include <fmt/format.h>
 
-#include <stdexcept>
-
 #include "host/attack/attack_runner.h"
-#include "host/model/classifier_members.h"
 #include "host/run/progress.h"
+#include "host/session/loaded_models.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 
@@ -60,22 +59,9 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
         classifier.split_seed = split->seed;
     }
     const auto backend = device.make();
-    const auto models = load_members(*backend, options.model);
-    std::vector<const ClassifierModel*> members;
-    std::string hashes;
-    for (const auto& model : models) {
-        members.push_back(model.get());
-        hashes += (hashes.empty() ? "" : " ") + model->hash();
-    }
-    const ClassifierFormat& attacked = members.front()->format();
-    if (attacked.channels != set.channels() || attacked.height != set.height() ||
-        attacked.width != set.width()) {
-        throw std::invalid_argument(fmt::format(
-            "--data {}: holds {} x {} x {} patches, --model {} takes {} x {} x {}; give "
-            "data of the model's size",
-            set.path().string(), set.channels(), set.height(), set.width(), options.model.string(),
-            attacked.channels, attacked.height, attacked.width));
-    }
+    const LoadedVictim victim = load_victim(*backend, {options.model.string()});
+    const ClassifierFormat& attacked = victim.format();
+    require_pictures(set, attacked, "--model " + victim.name);
     AttackOptions attack;
     attack.method = options.attack;
     attack.steps = options.steps;
@@ -88,7 +74,8 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
                                 {classifier.test_patients, classifier.validation_patients,
                                  classifier.split_seed, classifier.test_list});
     const auto forge = [&](PatchRows& rows, const char* title) {
-        task.data.owned.push_back(clean_and_forged(members, rows, attack, options.epsilon, title));
+        task.data.owned.push_back(
+            clean_and_forged(victim.members(), rows, attack, options.epsilon, title));
         rows = task.data.owned.back()->rows(rows);
     };
     forge(task.data.train, "attack, to train");
@@ -96,12 +83,12 @@ ClassifierTask detector_task(const PackedSet& set, const DetectorOptions& option
         forge(*task.data.validation, "attack, to choose");
     }
     forge(task.data.test, "attack, to test");
-    task.about = {{"model", options.model.string()},
-                  {"model_hash", hashes},
+    task.about = {{"model", victim.name},
+                  {"model_hash", victim.hashes()},
                   {"attack", attack.text(attacked.pixels())},
                   {"eps", fmt::format("{}", options.epsilon)},
                   {"data", set.path().string()},
-                  {"data_hash", fmt::format("{:016x}", set.content_hash())},
+                  {"data_hash", hash_of(set)},
                   {"test", std::string()}};
     return task;
 }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 #include <set>
 #include <stdexcept>
 
@@ -12,6 +11,7 @@
 #include "host/classifier/classifier_trainer.h"
 #include "host/numerics/philox_sequence.h"
 #include "host/page/report.h"
+#include "host/page/text_table.h"
 
 namespace patchforge {
 namespace {
@@ -56,7 +56,7 @@ std::vector<std::int32_t> shuffled_patients(std::span<const std::int32_t> patien
     const std::vector<std::int32_t> list(all.begin(), all.end());
     std::vector<std::int32_t> order;
     for (const std::int64_t i : PhiloxSequence(seed).sample(std::ssize(list), std::ssize(list))) {
-        order.push_back(list[static_cast<std::size_t>(i)]);
+        order.push_back(list[i]);
     }
     return order;
 }
@@ -141,8 +141,7 @@ void add(RealOrFakeScore& score, const ScoreInterval& one, int seeds) {
 }
 
 std::string text_of(const RealOrFakeScore& score) {
-    return fmt::format("{:.3f} [{:.3f}, {:.3f}]", score.mean, score.interval.low,
-                       score.interval.high);
+    return score_text(score.mean, score.interval);
 }
 
 std::string caption_of(const RealOrFake& result) {
@@ -201,9 +200,7 @@ RealOrFake real_or_fake(Backend& backend, Extent extent, std::span<const std::ui
     };
     for (int s = 0; s < options.seeds; ++s) {
         const std::uint64_t seed = options.seed + static_cast<std::uint64_t>(s);
-        if (progress) {
-            progress(fmt::format("real or fake, network {} of {}", s + 1, options.seeds));
-        }
+        progress(fmt::format("real or fake, network {} of {}", s + 1, options.seeds));
         const RealOrFakeCounts counts = ask(result.full, result.half, fake_sides, seed);
         result.counts.fakes += counts.fakes;
         result.counts.fakes_told += counts.fakes_told;
@@ -236,9 +233,7 @@ MetricResult real_or_fake_line(const RealOrFake& result) {
         {"auc_real_against_real", &result.floor_full},
         {"auc_real_against_real_half_size", &result.floor_half}};
     for (const auto& [name, score] : scores) {
-        line.results.emplace_back(name, score->mean);
-        line.results.emplace_back(fmt::format("{}_low", name), score->interval.low);
-        line.results.emplace_back(fmt::format("{}_high", name), score->interval.high);
+        append_score(line.results, name, score->mean, score->interval);
         for (std::size_t s = 0; s < score->by_seed.size(); ++s) {
             line.results.emplace_back(fmt::format("{}_seed_{}", name, result.seed + s),
                                       score->by_seed[s]);
@@ -249,15 +244,7 @@ MetricResult real_or_fake_line(const RealOrFake& result) {
 }
 
 std::string real_or_fake_text(const RealOrFake& result) {
-    std::string text = caption_of(result) + "\n";
-    const auto add_row = [&](const std::vector<std::string>& row) {
-        text += fmt::format("{:32} {:>22} {:>22}\n", row[0], row[1], row[2]);
-    };
-    add_row(columns);
-    for (const auto& row : rows_of(result)) {
-        add_row(row);
-    }
-    return text;
+    return caption_of(result) + "\n" + table_text(columns, rows_of(result));
 }
 
 void add_real_or_fake_section(Report& report, const RealOrFake& result) {

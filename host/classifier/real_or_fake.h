@@ -56,7 +56,7 @@ struct RealOrFake {
 RealOrFake real_or_fake(Backend& backend, Extent extent, std::span<const std::uint8_t> real,
                         std::span<const std::int32_t> patients, std::span<const std::uint8_t> fakes,
                         const RealOrFakeOptions& options,
-                        const std::function<void(const std::string&)>& progress = {});
+                        const std::function<void(const std::string&)>& progress = say_nothing);
 
 // The line `real_or_fake`.
 MetricResult real_or_fake_line(const RealOrFake& result);

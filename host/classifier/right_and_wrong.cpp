@@ -18,8 +18,7 @@ constexpr std::size_t most_classes = 5;
 
 PictureSheet right_and_wrong(const PatchRows& patches, std::span<const std::int32_t> labels,
                              std::span<const std::int32_t> called, const ClassifierFormat& format) {
-    PictureSheet sheet{
-        .rows = {}, .column_names = {}, .row_names = {}, .scale = sheet_scale(patches.width)};
+    PictureSheet sheet{.scale = sheet_scale(patches.width)};
     const std::vector<std::string>& names = format.class_names;
     for (std::size_t c = 0; c < std::min(most_classes, names.size()); ++c) {
         std::vector<std::int64_t> right, wrong;
@@ -38,10 +37,8 @@ PictureSheet right_and_wrong(const PatchRows& patches, std::span<const std::int3
             }
             std::vector<Image> pictures;
             for (std::int64_t i = 0; i < shown; ++i) {
-                const std::int64_t position =
-                    (*positions)[static_cast<std::size_t>(i * std::ssize(*positions) / shown)];
-                pictures.push_back(picture_at(patches.pixels, patches.row(position),
-                                              patches.channels, patches.height, patches.width));
+                pictures.push_back(
+                    picture_of(patches, (*positions)[i * positions->size() / shown]));
             }
             sheet.rows.push_back(std::move(pictures));
             sheet.row_names.push_back(

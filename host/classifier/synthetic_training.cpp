@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/classifier_scores.h"
@@ -12,6 +11,7 @@
 #include "host/evaluate/patient_bootstrap.h"
 #include "host/page/figure_text.h"
 #include "host/page/report.h"
+#include "host/page/text_table.h"
 
 namespace patchforge {
 
@@ -48,8 +48,7 @@ class Trial {
         for (std::size_t i = 0; i < labels_.size(); ++i) {
             logits[i * classes + static_cast<std::size_t>(label)] = 1;
         }
-        return scored("nothing: always " + format_.class_names[static_cast<std::size_t>(label)], 0,
-                      logits, "");
+        return scored("nothing: always " + format_.class_names[label], 0, logits, "");
     }
 
   private:
@@ -77,7 +76,7 @@ class Trial {
 std::int32_t majority_of(const PatchRows& patches, std::int64_t classes) {
     std::vector<std::int64_t> counts(static_cast<std::size_t>(classes));
     for (const std::int32_t label : labels_of(patches)) {
-        ++counts[static_cast<std::size_t>(label)];
+        ++counts[label];
     }
     return static_cast<std::int32_t>(std::ranges::max_element(counts) - counts.begin());
 }
@@ -87,8 +86,7 @@ const std::vector<std::string> columns = {"trained on", "patches", "accuracy", "
 
 std::vector<std::vector<std::string>> rows_of(const SyntheticTraining& result) {
     const auto text = [](const ScoreInterval& score) {
-        return fmt::format("{:.3f} [{:.3f}, {:.3f}]", score.value, score.interval.low,
-                           score.interval.high);
+        return score_text(score.value, score.interval);
     };
     std::vector<std::vector<std::string>> rows;
     for (const TrainedScore* score : {&result.synthetic, &result.real, &result.majority}) {
@@ -146,11 +144,11 @@ IntervalScores bootstrap_scores(std::span<const float> logits, std::span<const s
             if (!minus.empty()) {
                 take(minus, drawn_minus);
             }
-            drawn_labels.push_back(labels[static_cast<std::size_t>(row)]);
+            drawn_labels.push_back(labels[row]);
         }
         std::vector<bool> present(width);
         for (const std::int32_t label : drawn_labels) {
-            present[static_cast<std::size_t>(label)] = true;
+            present[label] = true;
         }
         if (std::ranges::count(present, true) < 2) {
             continue; // one class alone has no AUC
@@ -192,20 +190,15 @@ SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& f
                                      const std::function<void(const std::string&)>& progress,
                                      int resamples) {
     const auto start = std::chrono::steady_clock::now();
-    const auto say = [&](const std::string& what) {
-        if (progress) {
-            progress(what);
-        }
-    };
     const Trial trial(backend, format, test, patients, classifier, resamples);
     SyntheticTraining result;
     result.test_patches = test.used();
     result.test_patients =
         patients.empty() ? 0 : std::ssize(rows_of_patients(patients, patients.size()));
     result.seed = classifier.seed;
-    say("a classifier on fakes");
+    progress("a classifier on fakes");
     const Trial::Trained by_fakes = trial.train("fakes", synthetic);
-    say("a classifier on real patches");
+    progress("a classifier on real patches");
     const Trial::Trained by_real = trial.train("real patches", real);
     result.synthetic = by_fakes.score;
     result.real = by_real.score;
@@ -220,13 +213,12 @@ SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& f
 
 SyntheticTraining train_on_fakes(Backend& backend, const PackedSet& set,
                                  const std::vector<std::int32_t>& test, const ImageSet& training,
-                                 const ImageSet& generated, const ClassifierOptions& classifier,
+                                 const ImageSet& generated, std::int64_t epochs, std::uint64_t seed,
                                  const std::function<void(const std::string&)>& progress) {
-    const ClassifierFormat format{set.channels(),
-                                  set.height(),
-                                  set.width(),
-                                  {set.class_names().begin(), set.class_names().end()},
-                                  false};
+    const ClassifierFormat format = format_of(set);
+    ClassifierOptions classifier;
+    classifier.epochs = epochs;
+    classifier.seed = seed;
     const std::int64_t count = std::min(generated.count(), training.count());
     const auto first = [&](const ImageSet& images) {
         return PatchRows{images.bytes.data(), count, set.channels(), set.height(), set.width(),
@@ -236,7 +228,7 @@ SyntheticTraining train_on_fakes(Backend& backend, const PackedSet& set,
     asked.subset = test;
     std::vector<std::int32_t> patients;
     for (const std::int32_t row : test) {
-        patients.push_back(set.patients()[static_cast<std::size_t>(row)]);
+        patients.push_back(set.patients()[row]);
     }
     return train_on_synthetic(backend, format, first(generated), first(training), asked, patients,
                               classifier, progress);
@@ -251,44 +243,27 @@ MetricResult synthetic_training_line(const SyntheticTraining& result) {
                       result.test_patches,
                       result.seed,
                       utc_now()};
+    const auto add = [&](const std::string& name, const ScoreInterval& score) {
+        append_score(line.results, name, score.value, score.interval);
+    };
     const std::pair<const char*, const TrainedScore*> scores[] = {
         {"tstr", &result.synthetic}, {"trtr", &result.real}, {"majority", &result.majority}};
     for (const auto& [name, score] : scores) {
-        const auto add = [&, prefix = std::string(name)](const char* key, double value) {
-            line.results.emplace_back(prefix + "_" + key, value);
-        };
-        add("accuracy", score->accuracy);
-        add("balanced_accuracy", score->balanced_accuracy.value);
-        add("balanced_accuracy_low", score->balanced_accuracy.interval.low);
-        add("balanced_accuracy_high", score->balanced_accuracy.interval.high);
-        add("auc", score->auc.value);
-        add("auc_low", score->auc.interval.low);
-        add("auc_high", score->auc.interval.high);
+        const std::string prefix = name;
+        line.results.emplace_back(prefix + "_accuracy", score->accuracy);
+        add(prefix + "_balanced_accuracy", score->balanced_accuracy);
+        add(prefix + "_auc", score->auc);
     }
-    const std::pair<const char*, const ScoreInterval*> differences[] = {
-        {"balanced_accuracy_difference", &result.balanced_accuracy_difference},
-        {"auc_difference", &result.auc_difference}};
-    for (const auto& [name, score] : differences) {
-        line.results.emplace_back(name, score->value);
-        line.results.emplace_back(name + std::string("_low"), score->interval.low);
-        line.results.emplace_back(name + std::string("_high"), score->interval.high);
-    }
+    add("balanced_accuracy_difference", result.balanced_accuracy_difference);
+    add("auc_difference", result.auc_difference);
     line.results.emplace_back("n_train_real", static_cast<double>(result.real.patches));
     line.results.emplace_back("n_test_patients", static_cast<double>(result.test_patients));
     return line;
 }
 
 std::string synthetic_training_table(const SyntheticTraining& result) {
-    std::string text = caption_of(result) + "\n";
-    const auto add = [&](const std::vector<std::string>& row) {
-        text += fmt::format("{:24} {:>8} {:>9} {:>22} {:>22}\n", row[0], row[1], row[2], row[3],
-                            row[4]);
-    };
-    add(columns);
-    for (const auto& row : rows_of(result)) {
-        add(row);
-    }
-    return text + synthetic_training_verdict(result) + "\n";
+    return caption_of(result) + "\n" + table_text(columns, rows_of(result)) +
+           synthetic_training_verdict(result) + "\n";
 }
 
 void add_synthetic_training_section(Report& report, const SyntheticTraining& result) {

@@ -14,6 +14,7 @@
 #include "host/evaluate/image_extractors.h"
 #include "host/evaluate/metric_lines.h"
 #include "host/model/classifier_model.h"
+#include "host/run/progress.h"
 #include "host/train/batches.h"
 #include "kernels/backend.h"
 
@@ -57,19 +58,20 @@ struct SyntheticTraining {
 // All rows need labels in [0, classes); `synthetic` and `real` should be equally many.
 // classifier.seed is that of both trainings. Throws std::invalid_argument as ClassifierTrainer
 // does.
-SyntheticTraining train_on_synthetic(Backend& backend, const ClassifierFormat& format,
-                                     const PatchRows& synthetic, const PatchRows& real,
-                                     const PatchRows& test, std::span<const std::int32_t> patients,
-                                     const ClassifierOptions& classifier,
-                                     const std::function<void(const std::string&)>& progress = {},
-                                     int resamples = 1000);
+SyntheticTraining
+train_on_synthetic(Backend& backend, const ClassifierFormat& format, const PatchRows& synthetic,
+                   const PatchRows& real, const PatchRows& test,
+                   std::span<const std::int32_t> patients, const ClassifierOptions& classifier,
+                   const std::function<void(const std::string&)>& progress = say_nothing,
+                   int resamples = 1000);
 
 // The same of labelled pictures, as many of both kinds as the fewer are: the rows `test` of the set
-// are asked about, and its classes are the classifier's.
-SyntheticTraining train_on_fakes(Backend& backend, const PackedSet& set,
-                                 const std::vector<std::int32_t>& test, const ImageSet& training,
-                                 const ImageSet& generated, const ClassifierOptions& classifier,
-                                 const std::function<void(const std::string&)>& progress = {});
+// are asked about, and its classes are the classifier's, which else has the usual options.
+SyntheticTraining
+train_on_fakes(Backend& backend, const PackedSet& set, const std::vector<std::int32_t>& test,
+               const ImageSet& training, const ImageSet& generated, std::int64_t epochs,
+               std::uint64_t seed,
+               const std::function<void(const std::string&)>& progress = say_nothing);
 
 // Balanced accuracy and AUC of class logits [count, classes], with intervals as above. Those of `minus`,
 // other logits of the same patches, are taken off where given, sample by sample.

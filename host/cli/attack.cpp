@@ -2,8 +2,8 @@
 #include <memory>
 
 #include "host/cli/json_output.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/session/open_set.h"
 #include "host/trial/attack_job.h"
 
 namespace patchforge {
@@ -23,7 +23,7 @@ Verb attack_verb() {
     answer_in_json(verb, [call](const Tell& tell) {
         call->job.validate();
         Json document;
-        call->job.document = &document;
+        call->job.listeners.document = &document;
         run_attack_job(open_set(call->data, call->job.device.backend.threads), call->job);
         tell(document);
     });

@@ -2,7 +2,6 @@
 #include <fmt/format.h>
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,13 +11,14 @@
 #include "data/folder_tree.h"
 #include "data/picture.h"
 #include "host/cli/json_output.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/model/classifier_members.h"
 #include "host/options/device_options.h"
 #include "host/page/figure_text.h"
+#include "host/page/text_table.h"
 #include "host/ranks/shared_rows.h"
 #include "host/session/named_file.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 
@@ -55,18 +55,17 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
     options.data = path;
     options.usually(Part::test).pack.channels = format.channels;
     const PackedSet set = open_set(options, threads);
-    if (set.width() != format.width || set.height() != format.height) {
-        throw std::runtime_error(fmt::format(
-            "{}: its patches are {} x {}, the model takes {} x {}; give patches of that size", path,
-            set.width(), set.height(), format.width, format.height));
+    if (extent_of(set) != format.extent()) {
+        throw std::runtime_error(
+            fmt::format("{}: its patches are {}, the model takes {}; give patches of that size",
+                        path, extent_of(set).text(), format.extent().text()));
     }
     const std::vector<std::int32_t> classes = classes_known(set.class_names(), format.class_names);
     for (std::int64_t i = 0; i < set.count(); ++i) {
         pictures.names.emplace_back(set.name(i));
-        const std::int32_t label = set.labels()[static_cast<std::size_t>(i)];
-        pictures.labels.push_back(label < 0 ? ""
-                                            : set.class_names()[static_cast<std::size_t>(label)]);
-        pictures.truth.push_back(label < 0 ? -1 : classes[static_cast<std::size_t>(label)]);
+        const std::int32_t label = set.labels()[i];
+        pictures.labels.push_back(label < 0 ? "" : set.class_names()[label]);
+        pictures.truth.push_back(label < 0 ? -1 : classes[label]);
     }
     pictures.bytes.insert(pictures.bytes.end(), set.pixels(),
                           set.pixels() + set.count() * set.pixels_per_patch());
@@ -103,26 +102,19 @@ void run(Call& call, const Tell& tell) {
     const auto classes = static_cast<std::size_t>(format.class_count());
 
     std::string csv = first_columns;
+    std::vector<std::string> columns = {"name", "label", "called"};
     for (const std::string& name : format.class_names) {
-        csv += "," + csv_field("p(" + name + ")");
+        columns.push_back("p(" + name + ")");
+        csv += "," + csv_field(columns.back());
     }
     csv += '\n';
-    std::size_t name_width = 4;
-    const std::size_t shown = std::min(pictures.names.size(), static_cast<std::size_t>(call.show));
-    for (std::size_t i = 0; i < shown; ++i) {
-        name_width = std::max(name_width, columns_of_text(terminal_text(pictures.names[i])));
-    }
-    fmt::print("{:{}}  {:>10}  {:>10}", "name", name_width, "label", "called");
-    for (const std::string& name : format.class_names) {
-        fmt::print("  {:>10}", "p(" + terminal_text(name) + ")");
-    }
-    fmt::print("\n");
     std::vector<std::int64_t> counts(classes, 0);
+    std::vector<std::vector<std::string>> table;
     Json rows = Json::array();
     std::int64_t labelled = 0, known = 0, right = 0;
     for (std::size_t i = 0; i < pictures.names.size(); ++i) {
-        const std::string& name = format.class_names[static_cast<std::size_t>(called[i])];
-        ++counts[static_cast<std::size_t>(called[i])];
+        const std::string& name = format.class_names[called[i]];
+        ++counts[called[i]];
         labelled += !pictures.labels[i].empty();
         known += pictures.truth[i] >= 0;
         right += pictures.truth[i] == called[i];
@@ -131,25 +123,23 @@ void run(Call& call, const Tell& tell) {
                         {"called", name}});
         csv += fmt::format("{},{},{}", csv_field(pictures.names[i]), csv_field(pictures.labels[i]),
                            csv_field(name));
-        if (i < shown) {
-            fmt::print("{:{}}  {:>10}  {:>10}", terminal_text(pictures.names[i]), name_width,
-                       pictures.labels[i].empty() ? undefined : terminal_text(pictures.labels[i]),
-                       terminal_text(name));
-        }
+        std::vector<std::string> cells = {
+            pictures.names[i], pictures.labels[i].empty() ? undefined : pictures.labels[i], name};
         for (std::size_t k = 0; k < classes; ++k) {
             csv += fmt::format(",{:.6f}", probabilities[i * classes + k]);
             rows.back()["probabilities"][format.class_names[k]] = probabilities[i * classes + k];
-            if (i < shown) {
-                fmt::print("  {:>10.4f}", probabilities[i * classes + k]);
-            }
+            cells.push_back(fmt::format("{:.4f}", probabilities[i * classes + k]));
         }
         csv += '\n';
-        if (i < shown) {
-            fmt::print("\n");
+        if (std::ssize(table) < call.show) {
+            table.push_back(std::move(cells));
         }
     }
-    if (shown < pictures.names.size()) {
-        fmt::print("... and {} more\n", pictures.names.size() - shown);
+    if (!table.empty()) {
+        fmt::print("{}", table_text(columns, table));
+    }
+    if (table.size() < pictures.names.size()) {
+        fmt::print("... and {} more\n", pictures.names.size() - table.size());
     }
     for (std::size_t k = 0; k < classes; ++k) {
         fmt::print("called {}: {} of {}\n", terminal_text(format.class_names[k]), counts[k],

@@ -1,10 +1,9 @@
 // patchforge evade: do generated fakes fool classifiers?
 #include <memory>
-#include <optional>
 
 #include "host/cli/json_output.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
+#include "host/session/open_set.h"
 #include "host/trial/evasion.h"
 
 namespace patchforge {
@@ -24,11 +23,8 @@ Verb evade_verb() {
     answer_in_json(verb, [call](const Tell& tell) {
         call->job.validate();
         Json document;
-        call->job.document = &document;
-        std::optional<PackedSet> set;
-        if (!call->data.data.empty()) {
-            set = open_set(call->data, call->job.device.backend.threads);
-        }
+        call->job.listeners.document = &document;
+        const auto set = open_set_if_given(call->data, call->job.device.backend.threads);
         run_evasion(set ? &*set : nullptr, call->job);
         tell(document);
     });

@@ -12,7 +12,6 @@
 #include "host/classifier/real_or_fake.h"
 #include "host/classifier/synthetic_training.h"
 #include "host/cli/json_output.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/evaluate/compared_images.h"
 #include "host/evaluate/evaluation_report.h"
@@ -24,8 +23,9 @@
 #include "host/ranks/shared_rows.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
+#include "host/session/loaded_models.h"
+#include "host/session/open_set.h"
 #include "host/session/session.h"
-#include "kernels/shuffle.h"
 
 namespace patchforge {
 
@@ -71,14 +71,6 @@ Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
     return {fakes_of(folder, set.class_names(), call.count, call.seed), call.generated};
 }
 
-void require_equal_sizes(const ImageShape& a, const ImageShape& b) {
-    if (a.channels != b.channels || a.height != b.height || a.width != b.width) {
-        throw std::runtime_error(fmt::format(
-            "the fakes are {} x {} x {}, the patches {} x {} x {}; compare images of one size",
-            a.channels, a.height, a.width, b.channels, b.height, b.width));
-    }
-}
-
 SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const PackedSet& set,
                                    const Split& split, const ImageSet& training,
                                    const ImageSet& generated) {
@@ -89,15 +81,11 @@ SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const Pac
                         "writes it",
                         call.run.empty() ? call.generated : call.run));
     }
-    ClassifierOptions classifier;
-    classifier.epochs = call.tstr_epochs;
-    classifier.seed = call.seed;
-    return train_on_fakes(backend, set, split.test, training, generated, classifier,
-                          [](const std::string& what) { print_line(what); });
+    return train_on_fakes(backend, set, split.test, training, generated, call.tstr_epochs,
+                          call.seed, print_line);
 }
 
-// Real patches of patients that were held out, or of any where none were. Where patients are not known
-// every patch is one.
+// Real patches of patients that were held out, or of any where none were.
 RealOrFake tell_apart(Backend& backend, const Call& call, const PackedSet& set, const Split& split,
                       const ImageSet& generated) {
     if (split.test.empty()) {
@@ -105,21 +93,10 @@ RealOrFake tell_apart(Backend& backend, const Call& call, const PackedSet& set, 
                    "those that the fakes were made after; train with --test-patients");
     }
     const std::vector<std::int32_t>& rows = split.test.empty() ? split.train : split.test;
-    const std::int64_t count = std::min<std::int64_t>(std::ssize(rows), generated.count());
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::int32_t> patients;
-    for (std::int64_t i = 0; i < count; ++i) {
-        const std::int32_t row = rows[shuffled_row(call.seed, 0, static_cast<std::uint32_t>(i),
-                                                   static_cast<std::uint32_t>(rows.size()))];
-        const auto patch = set.patch(row);
-        bytes.insert(bytes.end(), patch.begin(), patch.end());
-        const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
-        patients.push_back(patient < 0 ? row : patient);
-    }
-    return real_or_fake(backend, {set.channels(), set.height(), set.width()}, bytes, patients,
-                        generated.bytes,
+    const ImageSet real = subjects_at(set, shuffled_rows(rows, generated.count(), call.seed));
+    return real_or_fake(backend, real.shape, real.bytes, real.patients, generated.bytes,
                         {.seed = call.seed, .iterations = call.real_or_fake_iterations},
-                        [](const std::string& what) { print_line(what); });
+                        print_line);
 }
 
 // Takes the patients that the run held out from its own parameters; other ones are refused, since
@@ -171,11 +148,10 @@ void run(Call call, const Tell& tell) {
             "or give --test-patients for pictures of --generated");
     }
     const auto backend = call.device.make();
-    const ImageShape shape{set.channels(), set.height(), set.width()};
     std::unique_ptr<ClassifierModel> classifier;
     if (!call.features.empty()) {
-        classifier = load_features(*backend, call.features, set.pixels_per_patch(),
-                                   "the patches have", call.reading);
+        classifier = load_classifier(*backend, "--features", call.features, set.pixels_per_patch(),
+                                     "the patches have", call.reading);
         call.reading.refuse_unheeded();
     }
 
@@ -197,7 +173,7 @@ void run(Call call, const Tell& tell) {
     const Fakes fakes =
         call.run.empty() ? fakes_of_folder(call, set) : fakes_of_run(*backend, call, set, training);
     const ImageSet& generated = fakes.images;
-    require_equal_sizes(generated.shape, shape);
+    require_one_size(fakes.source, generated.shape, extent_of(set));
 
     std::optional<SyntheticTraining> taught;
     if (call.tstr) {
@@ -215,7 +191,7 @@ void run(Call call, const Tell& tell) {
                          .floors = !call.without_floors,
                          .class_names = class_names,
                          .others = &others},
-                        [](const std::string& what) { print_line(what); });
+                        print_line);
 
     fmt::print("{}: {} generated against {} real patches\n{}", fakes.source, generated.count(),
                training.count(), evaluation_table(evaluation));

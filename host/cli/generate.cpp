@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 
 #include "data/escape.h"
@@ -155,9 +154,7 @@ void run(Call call) {
     std::vector<Image> shown;
     ProgressBar bar("generate", count, "patches");
     const auto folder_of = [&](std::int64_t number) {
-        return folders[call.class_name.empty()
-                           ? 0
-                           : static_cast<std::size_t>(classes[static_cast<std::size_t>(number)])];
+        return folders[call.class_name.empty() ? 0 : static_cast<std::size_t>(classes[number])];
     };
     const auto file_of = [&](std::int64_t number) {
         return folder_of(number) / fmt::format("fake_{:06}.png", number);
@@ -176,8 +173,7 @@ void run(Call call) {
         for_each_parallel(folders.empty() ? 0 : last - first, call.device.backend.threads,
                           [&](std::int64_t i) {
                               if (SharedRows::mine(first + i)) {
-                                  write_png(file_of(first + i), images[static_cast<std::size_t>(i)],
-                                            OnDisk::later);
+                                  write_png(file_of(first + i), images[i], OnDisk::later);
                               }
                           });
         if (!call.grid.empty()) {

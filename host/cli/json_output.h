@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <string>
 
 #include "host/cli/verb.h"
 #include "host/files/json.h"

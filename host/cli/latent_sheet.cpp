@@ -3,12 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <stdexcept>
 
 #include "data/escape.h"
 #include "data/plain_png.h"
 #include "data/png.h"
 #include "host/page/image_grid.h"
+#include "host/session/loaded_models.h"
 #include "host/session/named_file.h"
 
 namespace patchforge {
@@ -31,7 +31,7 @@ void mark(Image& picture, float probability) {
         for (int y = std::max(0, picture.height - letter_height - 2); y < picture.height; ++y) {
             for (int x = 0; x < std::min(width, picture.width); ++x) {
                 const std::int64_t row = std::int64_t{c} * picture.height + y;
-                picture.pixels[static_cast<std::size_t>(row * picture.width + x)] = 20;
+                picture.pixels[row * picture.width + x] = 20;
             }
         }
     }
@@ -65,16 +65,10 @@ void describe(Options& options, LatentSheetOptions& sheet) {
 LatentSheet::LatentSheet(const LatentSheetOptions& options)
     : options_(checked(options)), backend_(options.device.make()),
       generator_(*backend_, options.run, options.checkpoint) {
-    if (options.model.empty()) {
-        return;
-    }
-    classifier_ = ClassifierModel::load(*backend_, options.model);
-    const std::int64_t made = generator_.network().shape().outputs();
-    if (classifier_->pixels() != made) {
-        throw std::runtime_error(fmt::format("--model {}: takes patches of {} numbers, the "
-                                             "generator makes {}; use a classifier of the same "
-                                             "patches",
-                                             options.model, classifier_->pixels(), made));
+    if (!options.model.empty()) {
+        classifier_ =
+            load_classifier(*backend_, "--model", options.model,
+                            generator_.network().shape().outputs(), "the generator makes");
     }
 }
 

@@ -6,11 +6,11 @@
 #include <chrono>
 #include <memory>
 
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/options/data_options.h"
 #include "host/options/device_options.h"
 #include "host/run/progress.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 

@@ -3,9 +3,9 @@
 #include <optional>
 
 #include "host/cli/json_output.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/privacy/privacy_job.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 

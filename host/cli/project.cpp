@@ -1,10 +1,9 @@
 // patchforge project: the nearest picture that a generator can make.
 #include <memory>
-#include <optional>
 
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/project/projection.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 
@@ -21,10 +20,7 @@ Verb project_verb() {
                      "project patch.png --run runs/gan --mask keep.png --data patches --count 16 "
                      "--features runs/classifier --out projected"};
     verb.run = [call] {
-        std::optional<PackedSet> set;
-        if (!call->data.data.empty()) {
-            set = open_set(call->data, call->job.device.backend.threads);
-        }
+        const auto set = open_set_if_given(call->data, call->job.device.backend.threads);
         run_projection(set ? &*set : nullptr, call->job);
     };
     return verb;

@@ -5,14 +5,15 @@
 #include <stdexcept>
 
 #include "data/png.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/files/json_file.h"
 #include "host/model/load_generator.h"
 #include "host/options/device_options.h"
 #include "host/session/named_file.h"
+#include "host/session/open_set.h"
 #include "host/study/study_page.h"
 #include "host/study/study_score.h"
+#include "host/train/batches.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {
@@ -61,9 +62,7 @@ void run(const Call& call) {
     for (std::int64_t i = 0; i < call.study.count; ++i) {
         const auto row = shuffled_row(call.study.seed, 0, static_cast<std::uint32_t>(i),
                                       static_cast<std::uint32_t>(set.count()));
-        const auto patch = set.patch(row);
-        real.push_back(
-            encode_png({set.width(), set.height(), set.channels(), {patch.begin(), patch.end()}}));
+        real.push_back(encode_png(picture_of(rows_of(set), row)));
     }
     write_study_page(call.out, real, generated, call.study);
     fmt::print("Open {} in a browser. Score what it saves with `patchforge study --score FILE`\n",

@@ -9,16 +9,17 @@
 #include "data/escape.h"
 #include "host/classifier/classifier_report.h"
 #include "host/classifier/classifier_run.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/gan/gan_presets.h"
 #include "host/gan/gan_report.h"
 #include "host/gan/gan_run.h"
 #include "host/options/data_options.h"
+#include "host/options/option_table.h"
 #include "host/page/report.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/session/open_set.h"
 #include "host/session/session.h"
 #include "host/translate/translate_family.h"
 #include "host/translate/translate_report.h"
@@ -166,7 +167,7 @@ void run(const Call& call) {
     evasion.real_or_fake_iterations = 150; // of 64: seconds, and enough for the fakes of minutes
     evasion.seed = call.seed;
     evasion.out = out / "evasion";
-    evasion.page = &page; // before all the rest: what came out stands first
+    evasion.listeners.page = &page; // before all the rest: what came out stands first
     evasion.verdict = &verdict;
     evasion.device = call.device;
     try {
@@ -193,7 +194,7 @@ void run(const Call& call) {
     attack.options.steps = 10;
     attack.out = out / "attack";
     attack.count = 1000;
-    attack.page = &page;
+    attack.listeners.page = &page;
     attack.device = call.device;
     run_attack_job(set, attack);
     if (classifiers.size() > 1) {
@@ -249,12 +250,8 @@ Verb tour_verb() {
     options.toggle("full", call->full,
                    "also pictures from pictures: small ones made large, edges painted, one class "
                    "made of the other; some minutes more");
-    std::string names;
-    for (const Preset& preset : gan_presets()) {
-        names += (names.empty() ? "" : "|") + preset.name;
-    }
     options.custom(
-        "preset", names,
+        "preset", preset_names(gan_presets(), "|"),
         "of the GAN (without: tissue where the patches are squares of at least 16 pixels a side, "
         "else components)",
         [&preset = call->preset](const std::string& text) {

@@ -11,10 +11,10 @@
 #include "data/open_data_set.h"
 #include "host/classifier/classifier_run.h"
 #include "host/classifier/detector_task.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/options/data_options.h"
 #include "host/run/progress.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 

@@ -1,12 +1,12 @@
 // patchforge train gan: a GAN on the patches of a folder or packed set.
 #include <memory>
 
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/gan/gan_presets.h"
 #include "host/gan/gan_run.h"
 #include "host/options/data_options.h"
 #include "host/run/progress.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 

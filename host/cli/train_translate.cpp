@@ -4,10 +4,10 @@
 #include <memory>
 #include <optional>
 
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/options/data_options.h"
 #include "host/run/progress.h"
+#include "host/session/open_set.h"
 #include "host/translate/translate_family.h"
 
 namespace patchforge {

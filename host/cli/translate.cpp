@@ -12,12 +12,12 @@
 #include "data/escape.h"
 #include "data/folder_tree.h"
 #include "data/patch_folder.h"
-#include "host/cli/open_set.h"
 #include "host/cli/verbs.h"
 #include "host/options/device_options.h"
 #include "host/page/image_grid.h"
 #include "host/run/progress.h"
 #include "host/run/run_folder.h"
+#include "host/session/open_set.h"
 #include "host/session/session.h"
 #include "host/translate/picture_pairs.h"
 #include "host/translate/translator.h"
@@ -161,8 +161,7 @@ void run(const Call& call) {
             continue;
         }
         const PackedSet set = open_set(data, call.device.backend.threads);
-        const PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
-                             {},           {}};
+        const PatchRows rows = rows_of(set);
         for (std::int64_t i = 0; i < set.count(); ++i) {
             const std::filesystem::path name{std::string(set.name(i))};
             all.push_back({(name.parent_path() / name.stem()).string(), picture_of(rows, i)});

@@ -15,7 +15,18 @@ namespace patchforge {
 
 std::vector<std::int32_t> all_rows(const PackedSet& set);
 
+// std::runtime_error where the fakes `of` a folder or generator are of another size than the patches.
+void require_one_size(const std::string& of, const Extent& fakes, const Extent& patches);
+
+// The patches of these rows, in their order.
+ImageSet images_at(const PackedSet& set, std::span<const std::int32_t> rows);
+// The same for real_or_fake: where patients are not known every patch is one.
+ImageSet subjects_at(const PackedSet& set, std::span<const std::int32_t> rows);
+
 // At most `count` of the rows behind the first `skipped`, in an order of the seed.
+std::vector<std::int32_t> shuffled_rows(const std::vector<std::int32_t>& rows, std::int64_t count,
+                                        std::uint64_t seed, std::int64_t skipped = 0);
+// Their patches.
 ImageSet images_of(const PackedSet& set, const std::vector<std::int32_t>& rows, std::int64_t count,
                    std::uint64_t seed, std::int64_t skipped = 0);
 

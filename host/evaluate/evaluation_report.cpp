@@ -13,6 +13,7 @@
 #include "host/page/chart.h"
 #include "host/page/figure_text.h"
 #include "host/page/report.h"
+#include "host/page/text_table.h"
 
 namespace patchforge {
 
@@ -92,21 +93,13 @@ std::vector<ClassRow> class_rows(const ImageEvaluation& evaluation) {
     return rows;
 }
 
-std::string text_line(const std::vector<std::string>& row) {
-    std::string text = fmt::format("{:14} {:26}", row[0], row[1]);
-    for (std::size_t i = 2; i < row.size(); ++i) {
-        text += fmt::format(" {:>11}", row[i]);
-    }
-    return text + "\n";
-}
-
 constexpr std::int64_t pictures_a_row = 8;
 
 // The next of a label (-1: of any) from `at` on.
 std::vector<Image> some_of(const ImageSet& set, std::int32_t label, std::int64_t& at) {
     std::vector<Image> some;
     for (; at < set.count() && std::ssize(some) < pictures_a_row; ++at) {
-        if (label < 0 || set.labels[static_cast<std::size_t>(at)] == label) {
+        if (label < 0 || set.labels[at] == label) {
             some.push_back(image_at(set, at));
         }
     }
@@ -117,8 +110,8 @@ std::vector<Image> some_of(const ImageSet& set, std::int32_t label, std::int64_t
 constexpr std::int64_t drawn = 500;
 
 void add_texture_charts(Report& report, const EvaluatedImages& images) {
-    const int side = static_cast<int>(images.training.shape.height);
-    if (std::min<std::int64_t>(side, images.training.shape.width) < 3) {
+    const int side = images.training.shape.height;
+    if (std::min(side, images.training.shape.width) < 3) {
         return;
     }
     std::vector<Series> sharpness, spectra;
@@ -151,8 +144,7 @@ void add_texture_charts(Report& report, const EvaluatedImages& images) {
         report.chart(chart_svg({.title = "Power spectrum",
                                 .x_label = "cycles over the picture",
                                 .y_label = "power, log10",
-                                .series = spectra,
-                                .references = {}}),
+                                .series = spectra}),
                      "How much there is of coarse (left) and fine structure (right).");
     }
 }
@@ -273,40 +265,37 @@ void add_memorisation(Report& report, const ImageEvaluation& evaluation,
 } // namespace
 
 std::string evaluation_table(const ImageEvaluation& evaluation) {
-    std::string text = text_line(
-        {"features", "measure", "generated", floor_name(evaluation), "noise", "other class"});
+    Rows rows;
     for (const Row& row : rows_of(evaluation)) {
-        text += text_line({row.features == "grey" ? "texture" : row.features, row.measure->key,
-                           text_of(row.generated), text_of(row.floor), text_of(row.noise),
-                           text_of(row.other_class)});
+        rows.push_back({row.features == "grey" ? "texture" : row.features, row.measure->key,
+                        text_of(row.generated), text_of(row.floor), text_of(row.noise),
+                        text_of(row.other_class)});
     }
+    std::string text = table_text(
+        {"features", "measure", "generated", floor_name(evaluation), "noise", "other class"}, rows);
     for (const std::string& line : {extrapolation_line(evaluation), inception_line(evaluation),
                                     memorisation_line(evaluation), membership_line(evaluation)}) {
         text += line.empty() ? "" : line + "\n";
     }
     if (!evaluation.by_class.empty()) {
+        const std::vector<std::string> names = classes_of(evaluation);
         std::vector<std::string> heads = {"features", "measure"};
-        for (const std::string& name : classes_of(evaluation)) {
-            heads.push_back(terminal_text(name));
-        }
-        text += "\n" + terminal_text(class_line(evaluation)) + "\n" + text_line(heads);
+        heads.insert(heads.end(), names.begin(), names.end());
+        rows.clear();
         for (const ClassRow& row : class_rows(evaluation)) {
-            std::vector<std::string> cells = {row.features, row.measure->key};
+            rows.push_back({row.features, row.measure->key});
             for (const double value : row.values) {
-                cells.push_back(text_of(value));
+                rows.back().push_back(text_of(value));
             }
-            text += text_line(cells);
         }
+        text += "\n" + terminal_text(class_line(evaluation)) + "\n" + table_text(heads, rows);
     }
     return text;
 }
 
 PictureSheet fakes_beside_real(const ImageSet& generated, const ImageSet& real,
                                const std::vector<std::string>& class_names) {
-    PictureSheet sheet{.rows = {},
-                       .column_names = {},
-                       .row_names = {},
-                       .scale = sheet_scale(static_cast<int>(real.shape.width))};
+    PictureSheet sheet{.scale = sheet_scale(real.shape.width)};
     const auto add = [&](const std::string& name, std::vector<Image> pictures) {
         if (!pictures.empty()) {
             sheet.row_names.push_back(name);
@@ -334,10 +323,8 @@ PictureSheet fakes_beside_real(const ImageSet& generated, const ImageSet& real,
 PictureSheet memorisation_sheet(const ImageEvaluation& evaluation, const ImageSet& generated,
                                 const ImageSet& training, const ImageSet& held_out,
                                 std::int64_t rows) {
-    PictureSheet sheet{.rows = {},
-                       .column_names = {"generated", "training", "held out"},
-                       .row_names = {},
-                       .scale = sheet_scale(static_cast<int>(training.shape.width))};
+    PictureSheet sheet{.column_names = {"generated", "training", "held out"},
+                       .scale = sheet_scale(training.shape.width)};
     for (const CopyCandidate& candidate : copy_candidates(evaluation.memorisation, rows)) {
         sheet.rows.push_back({image_at(generated, candidate.generated),
                               image_at(training, candidate.training.index),

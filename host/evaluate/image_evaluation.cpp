@@ -38,7 +38,7 @@ double class_entropy_exponential(const std::vector<std::int32_t>& labels) {
     for (const std::int32_t label : labels) {
         if (label >= 0) {
             counts.resize(std::max(counts.size(), static_cast<std::size_t>(label) + 1), 0.0);
-            ++counts[static_cast<std::size_t>(label)];
+            ++counts[label];
         }
     }
     double total = 0;
@@ -56,10 +56,8 @@ double class_entropy_exponential(const std::vector<std::int32_t>& labels) {
 
 // As many images of uniform noise as `like` has.
 ImageSet noise_like(const ImageSet& like, std::uint64_t seed) {
-    const ImageShape& shape = like.shape;
-    const Features noise =
-        noise_images(like.count(), shape.channels * shape.height * shape.width, seed);
-    ImageSet images{shape, std::vector<std::uint8_t>(noise.values.size()), {}};
+    const Features noise = noise_images(like.count(), like.shape.size(), seed);
+    ImageSet images{like.shape, std::vector<std::uint8_t>(noise.values.size()), {}};
     std::transform(noise.values.begin(), noise.values.end(), images.bytes.begin(),
                    [](float v) { return static_cast<std::uint8_t>((v + 1) * 127.5f); });
     return images;
@@ -193,15 +191,12 @@ void Evaluation::measure_memorisation(const FeatureExtractor& extractor) {
         "nearest fake", {nearest_fake_scores(trained, fakes, options_.threads), training_.patients},
         {nearest_fake_scores(strangers, fakes, options_.threads), held_out_.patients},
         options_.seed);
-    result.generated.push_back(line("membership",
-                                    {{"auc", found.auc},
-                                     {"auc_low", found.auc_interval.low},
-                                     {"auc_high", found.auc_interval.high},
-                                     {"found_at_1_percent", found.found},
-                                     {"found_at_1_percent_low", found.found_interval.low},
-                                     {"found_at_1_percent_high", found.found_interval.high},
-                                     {"n_strangers", static_cast<double>(found.strangers)}},
-                                    start, extractor.name, generated_.count(), found.members));
+    Results results;
+    append_score(results, "auc", found.auc, found.auc_interval);
+    append_score(results, "found_at_1_percent", found.found, found.found_interval);
+    results.emplace_back("n_strangers", static_cast<double>(found.strangers));
+    result.generated.push_back(
+        line("membership", results, start, extractor.name, generated_.count(), found.members));
 }
 
 void Evaluation::score(const ClassifierModel& classifier) {
@@ -277,11 +272,6 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
             "--count: {} real and {} generated images say nothing; give at least {} of each",
             reference.count(), generated.count(), least_images));
     }
-    const auto say = [&](const std::string& what) {
-        if (progress) {
-            progress(what);
-        }
-    };
     std::vector<FeatureExtractor> extractors;
     if (classifier) {
         extractors.push_back(classifier_extractor(*classifier));
@@ -296,22 +286,22 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
                         "real patches that are not compared, and {} are left; lower --count, or "
                         "give more data",
                         images_for_components, others);
-        say(left_out);
+        progress(left_out);
     }
     extractors.push_back(random_extractor(reference.shape, options.seed, options.threads));
 
     Evaluation evaluation(reference, generated, training, held_out, options);
     for (const FeatureExtractor& extractor : extractors) {
-        say("features " + extractor.name.name);
+        progress("features " + extractor.name.name);
         evaluation.measure(extractor);
     }
-    say("texture");
+    progress("texture");
     evaluation.measure_texture();
     if (classifier) {
         evaluation.score(*classifier);
     }
     if (training.count() > 0 && held_out.count() > 0) {
-        say("memorisation in " + extractors.front().name.name);
+        progress("memorisation in " + extractors.front().name.name);
         evaluation.measure_memorisation(extractors.front());
     }
     evaluation.result.left_out = std::move(left_out);

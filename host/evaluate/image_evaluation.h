@@ -7,8 +7,9 @@
 #include <string>
 #include <vector>
 
-#include "host/evaluate/image_extractors.h"
 #include "host/distance/memorisation.h"
+#include "host/evaluate/image_extractors.h"
+#include "host/run/progress.h"
 
 namespace patchforge {
 
@@ -50,10 +51,10 @@ struct ImageEvaluation {
 // `classifier` may be null: then its features are left out. `training` and `held_out` may be empty:
 // then memorisation is left out. `progress` is told what is being done. Throws
 // std::invalid_argument when there are fewer than 20 images of either kind.
-ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& generated,
-                                const ImageSet& training, const ImageSet& held_out,
-                                const ClassifierModel* classifier,
-                                const ImageEvaluationOptions& options,
-                                const std::function<void(const std::string&)>& progress = {});
+ImageEvaluation
+evaluate_images(const ImageSet& reference, const ImageSet& generated, const ImageSet& training,
+                const ImageSet& held_out, const ClassifierModel* classifier,
+                const ImageEvaluationOptions& options,
+                const std::function<void(const std::string&)>& progress = say_nothing);
 
 } // namespace patchforge

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <memory>
-#include <stdexcept>
 
 #include "host/numerics/pca.h"
 
@@ -18,35 +17,18 @@ static_assert(images_for_components == 10 * pca_components);
 } // namespace
 
 Image image_at(const ImageSet& set, std::int64_t i) {
-    return picture_at(set.bytes.data(), i, static_cast<int>(set.shape.channels),
-                      static_cast<int>(set.shape.height), static_cast<int>(set.shape.width));
+    return picture_at(set.bytes.data(), i, set.shape.channels, set.shape.height, set.shape.width);
 }
 
 PictureBytes bytes_of(const ImageSet& images) {
-    return {images.bytes,
-            {static_cast<int>(images.shape.channels), static_cast<int>(images.shape.height),
-             static_cast<int>(images.shape.width)}};
+    return {images.bytes, images.shape};
 }
 
 Features pixels_of(const ImageSet& images) {
-    const std::int64_t count = images.count();
-    const std::int64_t width = images.shape.channels * images.shape.height * images.shape.width;
-    Features features{count, width, std::vector<float>(images.bytes.size())};
+    Features features{images.count(), images.shape.size(), std::vector<float>(images.bytes.size())};
     std::transform(images.bytes.begin(), images.bytes.end(), features.values.begin(),
                    [](std::uint8_t v) { return static_cast<float>(v) * (2.0f / 255.0f) - 1.0f; });
     return features;
-}
-
-std::unique_ptr<ClassifierModel> load_features(Backend& backend, const std::string& path,
-                                               std::int64_t pixels, const std::string& who,
-                                               const ModelReading& reading) {
-    auto classifier = ClassifierModel::load(backend, path, reading);
-    if (classifier->pixels() != pixels) {
-        throw std::invalid_argument(
-            fmt::format("--features {}: takes {} pixels, {} {}; give a classifier of such pictures",
-                        path, classifier->pixels(), who, pixels));
-    }
-    return classifier;
 }
 
 FeatureExtractor classifier_extractor(const ClassifierModel& classifier) {
@@ -70,7 +52,7 @@ FeatureExtractor pixel_extractor(const ImageSet& images, std::uint64_t seed, int
             }};
 }
 
-FeatureExtractor random_extractor(const ImageShape& shape, std::uint64_t seed, int threads) {
+FeatureExtractor random_extractor(const Extent& shape, std::uint64_t seed, int threads) {
     return {{fmt::format("random{}", random_network_dimension), random_network_hash(shape, seed)},
             [shape, seed, threads](const ImageSet& images) {
                 return random_network_features(pixels_of(images), shape, seed, threads);

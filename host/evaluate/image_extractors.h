@@ -3,8 +3,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include "data/png.h"
@@ -18,15 +16,12 @@ namespace patchforge {
 
 // uint8 planes, one image after the other.
 struct ImageSet {
-    ImageShape shape;
+    Extent shape;
     std::vector<std::uint8_t> bytes;
     std::vector<std::int32_t> labels;     // or empty
     std::vector<std::int32_t> patients{}; // or empty
 
-    std::int64_t count() const {
-        return static_cast<std::int64_t>(bytes.size()) /
-               (shape.channels * shape.height * shape.width);
-    }
+    std::int64_t count() const { return bytes.empty() ? 0 : std::ssize(bytes) / shape.size(); }
 };
 
 Image image_at(const ImageSet& set, std::int64_t i);
@@ -39,12 +34,6 @@ struct FeatureExtractor {
     std::function<Features(const ImageSet&)> features;
 };
 
-// What --features names. Throws std::invalid_argument where it takes other pictures than those of `pixels` numbers, of
-// which `who` says "the patches have" or the like.
-std::unique_ptr<ClassifierModel> load_features(Backend& backend, const std::string& path,
-                                               std::int64_t pixels, const std::string& who,
-                                               const ModelReading& reading = {});
-
 // The input of the classifier's last layer, "own256" where that has 256 numbers. The classifier
 // must outlive the extractor.
 FeatureExtractor classifier_extractor(const ClassifierModel& classifier);
@@ -56,6 +45,6 @@ FeatureExtractor pixel_extractor(const ImageSet& images, std::uint64_t seed, int
 // How many images it takes for components in which noise is told from tissue: 10 a component.
 constexpr std::int64_t images_for_components = 640;
 // The untrained network of random_network.h: "random256".
-FeatureExtractor random_extractor(const ImageShape& shape, std::uint64_t seed, int threads);
+FeatureExtractor random_extractor(const Extent& shape, std::uint64_t seed, int threads);
 
 } // namespace patchforge

@@ -16,7 +16,7 @@ namespace {
 std::vector<float> scores_of(const ScoredPatches& patches, const std::vector<std::int64_t>& rows) {
     std::vector<float> scores;
     for (const std::int64_t row : rows) {
-        scores.push_back(patches.scores[static_cast<std::size_t>(row)]);
+        scores.push_back(patches.scores[row]);
     }
     return scores;
 }
@@ -43,7 +43,7 @@ class RankedPatches {
             const RowGroups groups = rows_of_patients(side->patients, side->scores.size());
             for (const auto& rows : groups) {
                 for (const std::int64_t row : rows) {
-                    ranked_.push_back({side->scores[static_cast<std::size_t>(row)], patients});
+                    ranked_.push_back({side->scores[row], patients});
                 }
                 ++patients;
             }
@@ -136,7 +136,7 @@ MembershipChance chance_of(const ScoredPatches& members, const ScoredPatches& st
     const auto told_apart_with = [&](const std::vector<std::int64_t>& chosen) {
         std::vector<bool> is_member(patches.patients());
         for (const std::int64_t patient : chosen) {
-            is_member[static_cast<std::size_t>(patient)] = true;
+            is_member[patient] = true;
         }
         return patches.told_apart(is_member);
     };

@@ -51,6 +51,16 @@ std::string file_fingerprint(const std::filesystem::path& file) {
     return content_hash(std::as_bytes(mapped.bytes()));
 }
 
+void append_score(std::vector<std::pair<std::string, double>>& results, const std::string& name,
+                  double value, const Interval& interval) {
+    results.insert(results.end(),
+                   {{name, value}, {name + "_low", interval.low}, {name + "_high", interval.high}});
+}
+
+std::string score_text(double value, const Interval& interval) {
+    return fmt::format("{:.3f} [{:.3f}, {:.3f}]", value, interval.low, interval.high);
+}
+
 std::string utc_now() {
     const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(now));
@@ -69,21 +79,18 @@ Json metric_json(const MetricResult& result) {
               {"n_reference", result.n_reference},
               {"seed", result.seed},
               {"timestamp", result.timestamp}};
-    if (!result.generated.empty()) {
-        line["generated"] = result.generated;
-    }
-    if (!result.generated_hash.empty()) {
-        line["generated_hash"] = result.generated_hash;
-    }
+    const auto say = [&line](const char* name, const std::string& text) {
+        if (!text.empty()) {
+            line[name] = text;
+        }
+    };
+    say("generated", result.generated);
+    say("generated_hash", result.generated_hash);
     if (result.step) {
         line["step"] = *result.step;
     }
-    if (!result.compared.empty()) {
-        line["compared"] = result.compared;
-    }
-    if (!result.of_class.empty()) {
-        line["class"] = result.of_class;
-    }
+    say("compared", result.compared);
+    say("class", result.of_class);
     return line;
 }
 

@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "host/evaluate/binary_scores.h"
+
 namespace patchforge {
 
 class Json; // host/files/json.h
@@ -41,6 +43,11 @@ std::string content_hash(std::span<const std::byte> bytes);
 
 // content_hash of a file.
 std::string file_fingerprint(const std::filesystem::path& file);
+
+// A score with its interval: name, name_low and name_high; "0.712 [0.650, 0.770]".
+void append_score(std::vector<std::pair<std::string, double>>& results, const std::string& name,
+                  double value, const Interval& interval);
+std::string score_text(double value, const Interval& interval);
 
 // The time now as 2024-05-06T07:08:09Z.
 std::string utc_now();

@@ -16,7 +16,7 @@
 namespace patchforge {
 namespace {
 
-constexpr std::int64_t stride = 2;
+constexpr int stride = 2;
 
 struct Convolution {
     std::int64_t inputs, outputs, size;
@@ -40,8 +40,8 @@ std::array<Convolution, 3> draw_network(std::int64_t channels, std::uint64_t see
 
 // columns[inputs * size * size, out height * out width]: what each output pixel looks at.
 void unfold(std::vector<float>& columns, const std::vector<float>& image, const Convolution& layer,
-            const ImageShape& in, const ImageShape& out) {
-    columns.assign(layer.inputs * layer.size * layer.size * out.height * out.width, 0);
+            const Extent& in, const Extent& out) {
+    columns.assign(layer.inputs * layer.size * layer.size * out.plane(), 0);
     float* column = columns.data();
     for (std::int64_t c = 0; c < layer.inputs; ++c) {
         for (std::int64_t dy = 0; dy < layer.size; ++dy) {
@@ -62,11 +62,11 @@ void unfold(std::vector<float>& columns, const std::vector<float>& image, const 
 
 } // namespace
 
-Features random_network_features(const Features& images, const ImageShape& shape,
-                                 std::uint64_t seed, int threads) {
+Features random_network_features(const Features& images, const Extent& shape, std::uint64_t seed,
+                                 int threads) {
     check_features(images, "images");
     if (shape.channels < 1 || shape.height < 1 || shape.width < 1 ||
-        images.dimension != shape.channels * shape.height * shape.width) {
+        images.dimension != shape.size()) {
         throw std::invalid_argument(
             fmt::format("images: rows of {} numbers are not {} x {} x {}; give the shape they have",
                         images.dimension, shape.channels, shape.height, shape.width));
@@ -77,11 +77,11 @@ Features random_network_features(const Features& images, const ImageShape& shape
     const auto features_of = [&](std::int64_t i) {
         const auto row = images.row(i);
         std::vector<float> maps(row.begin(), row.end()), columns;
-        ImageShape in = shape;
+        Extent in = shape;
         for (const Convolution& layer : network) {
-            const ImageShape out{layer.outputs, (in.height + stride - 1) / stride,
-                                 (in.width + stride - 1) / stride};
-            const std::int64_t pixels = out.height * out.width;
+            const Extent out{static_cast<int>(layer.outputs), (in.height + stride - 1) / stride,
+                             (in.width + stride - 1) / stride};
+            const std::int64_t pixels = out.plane();
             unfold(columns, maps, layer, in, out);
             maps.resize(out.channels * pixels);
             multiply(maps.data(), layer.weights.data(), columns.data(), out.channels, pixels,
@@ -89,7 +89,7 @@ Features random_network_features(const Features& images, const ImageShape& shape
             std::for_each(maps.begin(), maps.end(), [](float& x) { x = std::max(x, 0.0f); });
             in = out;
         }
-        const std::int64_t pixels = in.height * in.width;
+        const std::int64_t pixels = in.plane();
         float* const features = result.values.data() + i * random_network_dimension;
         for (std::int64_t c = 0; c < in.channels; ++c) {
             double mean = 0, squares = 0;
@@ -114,7 +114,7 @@ Features random_network_features(const Features& images, const ImageShape& shape
     return result;
 }
 
-std::string random_network_hash(const ImageShape& shape, std::uint64_t seed) {
+std::string random_network_hash(const Extent& shape, std::uint64_t seed) {
     const std::string description =
         fmt::format("conv5s2-32 conv3s2-64 conv3s2-128 mean+deviation, {}x{}x{}, seed {}",
                     shape.channels, shape.height, shape.width, seed);

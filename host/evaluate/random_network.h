@@ -9,24 +9,21 @@
 #pragma once
 
 #include "host/numerics/features.h"
+#include "kernels/extent.h"
 
 #include <string>
 
 namespace patchforge {
-
-struct ImageShape {
-    std::int64_t channels = 3, height = 50, width = 50;
-};
 
 constexpr std::int64_t random_network_dimension = 256;
 
 // `images`: one flattened channels x height x width image a row, in [-1, 1]. 12 Mflop an image of
 // 3 x 50 x 50, in float32; each image is computed by itself, so the batch makes no difference.
 // Throws std::invalid_argument when the rows do not have that size.
-Features random_network_features(const Features& images, const ImageShape& shape,
+Features random_network_features(const Features& images, const Extent& shape,
                                  std::uint64_t seed = 2020, int threads = 0);
 
 // Names architecture, shape and seed, which is all there is to know of it.
-std::string random_network_hash(const ImageShape& shape, std::uint64_t seed);
+std::string random_network_hash(const Extent& shape, std::uint64_t seed);
 
 } // namespace patchforge

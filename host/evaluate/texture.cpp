@@ -20,10 +20,9 @@ std::vector<double> grey_of(const PictureBytes& pictures, std::int64_t i) {
     const std::uint8_t* const levels = pictures.bytes.data() + i * pictures.extent.size();
     std::vector<double> grey(static_cast<std::size_t>(plane));
     for (std::int64_t p = 0; p < plane; ++p) {
-        grey[static_cast<std::size_t>(p)] =
-            pictures.extent.channels == 3
-                ? 0.299 * levels[p] + 0.587 * levels[plane + p] + 0.114 * levels[2 * plane + p]
-                : levels[p];
+        grey[p] = pictures.extent.channels == 3 ? 0.299 * levels[p] + 0.587 * levels[plane + p] +
+                                                      0.114 * levels[2 * plane + p]
+                                                : levels[p];
     }
     return grey;
 }
@@ -92,8 +91,8 @@ std::vector<double> radial_spectrum(const PictureBytes& pictures) {
     // The transform is a sum along the lines, then along the columns, by a table of sines.
     std::vector<double> cosine(static_cast<std::size_t>(side)), sine(cosine.size());
     for (int k = 0; k < side; ++k) {
-        cosine[static_cast<std::size_t>(k)] = std::cos(2 * std::numbers::pi * k / side);
-        sine[static_cast<std::size_t>(k)] = std::sin(2 * std::numbers::pi * k / side);
+        cosine[k] = std::cos(2 * std::numbers::pi * k / side);
+        sine[k] = std::sin(2 * std::numbers::pi * k / side);
     }
     const int rings = side / 2;
     std::vector<double> power(static_cast<std::size_t>(rings));
@@ -126,8 +125,8 @@ std::vector<double> radial_spectrum(const PictureBytes& pictures) {
                     re += real[at(u, y)] * cosine[angle] + imaginary[at(u, y)] * sine[angle];
                     im += imaginary[at(u, y)] * cosine[angle] - real[at(u, y)] * sine[angle];
                 }
-                power[static_cast<std::size_t>(ring - 1)] += re * re + im * im;
-                ++frequencies[static_cast<std::size_t>(ring - 1)];
+                power[ring - 1] += re * re + im * im;
+                ++frequencies[ring - 1];
             }
         }
     }

@@ -149,8 +149,7 @@ struct Reader {
         result.begin = natural_number(offsets.items()[0], fmt::format("the offset of '{}'", name));
         result.end = natural_number(offsets.items()[1], fmt::format("the offset of '{}'", name));
         const std::int64_t bytes =
-            bytes_of(result.tensor.shape,
-                     data_types[static_cast<std::size_t>(rank_of_type(result.tensor.dtype))].bytes);
+            bytes_of(result.tensor.shape, data_types[rank_of_type(result.tensor.dtype)].bytes);
         demand(result.begin <= result.end && bytes >= 0 &&
                    result.end - result.begin == static_cast<std::uint64_t>(bytes),
                fmt::format("the tensor '{}' of {} {} does not fill the bytes {} to {}", name,
@@ -382,7 +381,7 @@ std::vector<std::byte> encode_safetensors(const std::vector<Tensor>& tensors,
         }
         if (std::any_of(tensor.shape.begin(), tensor.shape.end(),
                         [](std::int64_t extent) { return extent < 0; }) ||
-            bytes_of(tensor.shape, data_types[static_cast<std::size_t>(rank)].bytes) !=
+            bytes_of(tensor.shape, data_types[rank].bytes) !=
                 static_cast<std::int64_t>(tensor.bytes.size())) {
             fail(fmt::format("{} bytes do not fill {} {}", tensor.bytes.size(), tensor.dtype,
                              shape_text(tensor.shape)));

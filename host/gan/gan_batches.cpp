@@ -15,8 +15,7 @@ constexpr std::uint32_t first_statistics_draw = 16; // of Purpose::fixed_latent;
 std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
     std::int64_t classes = 0;
     for (std::int64_t i = 0; options.conditional && i < patches.used(); ++i) {
-        const std::int64_t label =
-            patches.labels.empty() ? -1 : patches.labels[static_cast<std::size_t>(patches.row(i))];
+        const std::int64_t label = patches.labels.empty() ? -1 : patches.labels[patches.row(i)];
         if (label < 0) {
             throw std::invalid_argument(
                 "--conditional: some patches have no class; give patches in folders by class");
@@ -39,7 +38,7 @@ void GanTrainer::set_reference_rows(const PatchRows& patches) {
             const std::uint8_t* patch = patches.pixels + row * pixels_;
             std::transform(patch, patch + pixels_, host.begin() + r * pixels_,
                            [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1; });
-            labels.push_back(classes_ > 0 ? patches.labels[static_cast<std::size_t>(row)] : 0);
+            labels.push_back(classes_ > 0 ? patches.labels[row] : 0);
         }
         samples_.upload(host.data(), reference_d_ * pixels_);
         if (classes_ > 0) {
@@ -56,8 +55,7 @@ void GanTrainer::set_reference_rows(const PatchRows& patches) {
             backend_.copy_columns(latent, 0, drawn, 0, options_.latent_dim);
             std::vector<std::int32_t> labels;
             for (std::int64_t r = 0; r < reference_g_; ++r) {
-                labels.push_back(
-                    patches.labels[static_cast<std::size_t>(patch_of(r, reference_g_))]);
+                labels.push_back(patches.labels[patch_of(r, reference_g_)]);
             }
             DeviceArray<std::int32_t> on_device(backend_, reference_g_);
             on_device.upload(labels.data(), reference_g_);

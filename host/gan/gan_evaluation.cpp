@@ -10,6 +10,7 @@
 
 #include "host/distance/kernel_distance.h"
 #include "host/run/interrupt.h"
+#include "host/session/loaded_models.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {
@@ -22,15 +23,14 @@ constexpr int kernel_subsets = 10;
 constexpr std::int64_t largest_kernel_subset = 1000;
 
 ImageSet chosen(const PatchRows& real, std::int64_t count) {
-    ImageSet images{{real.channels, real.height, real.width}, {}, {}};
+    ImageSet images{real.extent(), {}, {}};
     const auto available = static_cast<std::uint32_t>(real.used());
     for (std::uint32_t i = 0; i < std::min<std::int64_t>(available, count); ++i) {
         const std::int64_t row =
             real.row(shuffled_row(GanEvaluation::evaluation_seed, 0, i, available));
         const std::uint8_t* patch = real.pixels + row * real.pixels_per_patch();
         images.bytes.insert(images.bytes.end(), patch, patch + real.pixels_per_patch());
-        images.labels.push_back(real.labels.empty() ? -1
-                                                    : real.labels[static_cast<std::size_t>(row)]);
+        images.labels.push_back(real.labels.empty() ? -1 : real.labels[row]);
     }
     return images;
 }
@@ -42,9 +42,8 @@ std::vector<std::int32_t> classes_like(const ImageSet& patches, std::int64_t cou
         patches.labels, [&](std::int32_t label) { return label >= 0 && label < classes; });
     std::vector<std::int32_t> result;
     for (std::int64_t i = 0; i < count; ++i) {
-        result.push_back(
-            known ? patches.labels[static_cast<std::size_t>(i % std::ssize(patches.labels))]
-                  : static_cast<std::int32_t>(i % std::max<std::int64_t>(classes, 1)));
+        result.push_back(known ? patches.labels[i % std::ssize(patches.labels)]
+                               : static_cast<std::int32_t>(i % std::max<std::int64_t>(classes, 1)));
     }
     return result;
 }
@@ -72,8 +71,7 @@ void describe(Options& options, GanEvaluationOptions& evaluation) {
 
 GanEvaluation::GanEvaluation(Backend& backend, ImageGenerator& generator, const PatchRows& real,
                              const GanEvaluationOptions& options, int threads)
-    : generator_(generator), count_(options.count),
-      threads_(threads), shape_{real.channels, real.height, real.width},
+    : generator_(generator), count_(options.count), threads_(threads), shape_(real.extent()),
       best_(std::numeric_limits<double>::max()) {
     const ImageSet patches = chosen(real, options.count);
     if (patches.count() < least_patches) {
@@ -85,8 +83,8 @@ GanEvaluation::GanEvaluation(Backend& backend, ImageGenerator& generator, const 
     if (options.features.empty()) {
         extractor_ = pixel_extractor(patches, evaluation_seed, threads);
     } else {
-        classifier_ =
-            load_features(backend, options.features, real.pixels_per_patch(), "the patches have");
+        classifier_ = load_classifier(backend, "--features", options.features,
+                                      real.pixels_per_patch(), "the patches have");
         extractor_ = classifier_extractor(*classifier_);
     }
     real_ = extractor_.features(patches);

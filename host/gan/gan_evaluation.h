@@ -60,7 +60,7 @@ class GanEvaluation {
     ImageGenerator& generator_;
     std::int64_t count_;
     int threads_;
-    ImageShape shape_;
+    Extent shape_;
     std::unique_ptr<ClassifierModel> classifier_;
     FeatureExtractor extractor_;
     Features real_;

@@ -86,7 +86,7 @@ GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patch
         std::transform(patch, patch + pixels_, host.begin() + r * pixels_,
                        [](std::uint8_t byte) { return static_cast<float>(byte) / 127.5f - 1; });
         if (trainer.classes() > 0) {
-            labels.push_back(patches.labels[static_cast<std::size_t>(row)]);
+            labels.push_back(patches.labels[row]);
         }
     }
     samples_.upload(host.data(), rows_ * pixels_);

@@ -11,9 +11,8 @@ namespace patchforge {
 GanSigns gan_signs(const Metrics& metrics, std::size_t row) {
     const auto value = [&](const std::string& name, double otherwise) {
         const auto at = std::ranges::find(metrics.columns, name);
-        return at == metrics.columns.end()
-                   ? otherwise
-                   : metrics.rows.at(row)[static_cast<std::size_t>(at - metrics.columns.begin())];
+        return at == metrics.columns.end() ? otherwise
+                                           : metrics.rows.at(row)[at - metrics.columns.begin()];
     };
     GanSigns signs{
         value("D_x", 0.5), value("D_G_z", 0.5), value("d_loss", 0), value("g_loss", 0), {}};

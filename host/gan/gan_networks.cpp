@@ -104,7 +104,7 @@ NetworkShape generator_shape(const GanOptions& options, std::int64_t pixels, std
 
 std::int64_t condition_layer(const NetworkShape& generator) {
     for (std::int64_t l = std::ssize(generator.layers) - 1; l >= 0; --l) {
-        const LayerShape& layer = generator.layers[static_cast<std::size_t>(l)];
+        const LayerShape& layer = generator.layers[l];
         if (layer.layer && layer.layer->text() == "augment") {
             return layer.from[1];
         }
@@ -186,19 +186,18 @@ void set_projection(Network& discriminator, const PatchComponents& components) {
     std::vector<float> bias(static_cast<std::size_t>(weight.rows));
     for (std::int64_t k = 0; k < count; ++k) {
         const double* direction = components.directions.data() + k * pixels;
-        const double deviation = components.deviations[static_cast<std::size_t>(k)];
+        const double deviation = components.deviations[k];
         double centre = 0;
         for (std::int64_t j = 0; j < pixels; ++j) {
-            rows[static_cast<std::size_t>(k * weight.columns + j)] =
-                static_cast<float>(direction[j] / deviation);
-            centre += direction[j] * components.mean[static_cast<std::size_t>(j)];
+            rows[k * weight.columns + j] = static_cast<float>(direction[j] / deviation);
+            centre += direction[j] * components.mean[j];
         }
-        bias[static_cast<std::size_t>(k)] = static_cast<float>(-centre / deviation);
+        bias[k] = static_cast<float>(-centre / deviation);
     }
     // One column against `count` coordinates of variance 1 would hardly be heard.
     const auto loudness = static_cast<float>(std::sqrt(static_cast<double>(count)));
     for (std::int64_t c = 0; c < weight.rows - count; ++c) {
-        rows[static_cast<std::size_t>((count + c) * weight.columns + pixels + c)] = loudness;
+        rows[(count + c) * weight.columns + pixels + c] = loudness;
     }
     upload(weight, rows, discriminator.backend());
     upload(discriminator.bias(0), bias, discriminator.backend());
@@ -210,14 +209,12 @@ void set_reconstruction(Network& generator, const PatchComponents& components) {
     std::vector<float> rows(static_cast<std::size_t>(weight.size()));
     std::vector<float> bias(static_cast<std::size_t>(weight.rows));
     for (std::int64_t j = 0; j < weight.rows; ++j) {
-        const double mean = std::clamp(components.mean[static_cast<std::size_t>(j)],
-                                       -brightest_mean, brightest_mean);
-        bias[static_cast<std::size_t>(j)] = static_cast<float>(std::atanh(mean));
+        const double mean = std::clamp(components.mean[j], -brightest_mean, brightest_mean);
+        bias[j] = static_cast<float>(std::atanh(mean));
         for (std::int64_t k = 0; k < weight.columns; ++k) {
-            rows[static_cast<std::size_t>(j * weight.columns + k)] = static_cast<float>(
-                components.deviations[static_cast<std::size_t>(k)] *
-                components.directions[static_cast<std::size_t>(k * weight.rows + j)] /
-                (1 - mean * mean));
+            rows[j * weight.columns + k] =
+                static_cast<float>(components.deviations[k] *
+                                   components.directions[k * weight.rows + j] / (1 - mean * mean));
         }
     }
     upload(weight, rows, generator.backend());

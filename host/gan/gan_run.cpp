@@ -19,6 +19,7 @@
 #include "host/page/image_grid.h"
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
+#include "host/session/open_set.h"
 #include "host/train/followers.h"
 #include "host/train/training.h"
 
@@ -50,7 +51,7 @@ std::vector<std::string> class_names(const PackedSet& set, const GanTrainer& tra
 std::int64_t patients_of(const PackedSet& set, const PatchRows& rows) {
     std::set<std::int32_t> patients;
     for (std::int64_t i = 0; i < rows.used(); ++i) {
-        patients.insert(set.patients()[static_cast<std::size_t>(rows.row(i))]);
+        patients.insert(set.patients()[rows.row(i)]);
     }
     patients.erase(-1); // whose are not known
     return std::ssize(patients);
@@ -232,8 +233,7 @@ void GanFamily::introduce(TrainingRun& run) {
         std::vector<Image> patches;
         const std::int64_t shown = std::min(grid_images, rows_.used());
         for (std::int64_t i = 0; i < shown; ++i) {
-            patches.push_back(picture_at(rows_.pixels, rows_.row(i * rows_.used() / shown),
-                                         rows_.channels, rows_.height, rows_.width));
+            patches.push_back(picture_of(rows_, i * rows_.used() / shown));
         }
         write_png(real, image_grid(patches, grid_columns));
     }
@@ -322,8 +322,7 @@ void describe(Options& options, GanRunOptions& run) {
 }
 
 PatchRows training_rows(const PackedSet& set, std::int64_t test_patients, std::uint64_t seed) {
-    PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
-                   set.labels(), {}};
+    PatchRows rows = rows_of(set);
     if (test_patients > 0) {
         rows.subset = split_by_patient(set, {.test_patients = test_patients, .seed = seed}).train;
     }
@@ -331,7 +330,7 @@ PatchRows training_rows(const PackedSet& set, std::int64_t test_patients, std::u
 }
 
 PatchRows evaluation_rows(const PackedSet& set, std::int64_t test_patients, std::uint64_t seed) {
-    PatchRows rows = training_rows(set, 0, seed);
+    PatchRows rows = rows_of(set);
     if (test_patients > 0) {
         rows.subset = split_by_patient(set, {.test_patients = test_patients, .seed = seed}).test;
     }
@@ -351,7 +350,7 @@ bool train_gan(const PackedSet& set, const GanOptions& gan, const GanRunOptions&
     }
     RunRecord record = record_of(gan, options);
     record.changeable_fact("data", set.path().string());
-    record.fact("data_hash", fmt::format("{:016x}", set.content_hash()));
+    record.fact("data_hash", hash_of(set));
     record.fact("data_patches", rows.used());
     if (!set.patient_names().empty()) { // runs that began without it go on
         record.changeable_fact("data_patients", patients_of(set, rows));
@@ -368,7 +367,7 @@ bool train_gan(const PackedSet& set, const GanOptions& gan, const GanRunOptions&
 // holds for all, as it may have begun to write before others look.
 bool train_stack(const PackedSet& set, const GanOptions& gan, const GanRunOptions& options,
                  const PatchRows& rows) {
-    const Extent pictures{rows.channels, rows.height, rows.width};
+    const Extent pictures = rows.extent();
     const std::int64_t classes = classes_of(gan, rows);
     const std::filesystem::path folder = options.run.out / earlier_stage;
     Ranks* const ranks = sharding_of(options.run).ranks;

@@ -1,9 +1,6 @@
 #include "host/gan/gan_trainer.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <cmath>
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
@@ -76,8 +73,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
       batch_(std::min(iterations_.source().rows_of_draw(0), iterations_.source().rows_of_shard())),
       reference_d_(reference_rows(options.normalisation_d, iterations_.source().rows_of_draw(0))),
       reference_g_(reference_rows(options.normalisation_g, iterations_.source().rows_of_draw(0))),
-      shapes_(gan_shapes(options, {patches.channels, patches.height, patches.width}, classes_,
-                         reference_g_, reference_d_)),
+      shapes_(gan_shapes(options, patches.extent(), classes_, reference_g_, reference_d_)),
       fakes_together_(draws_fakes_together(options) && !sharding.cut()),
       generator_(backend, shapes_.generator), discriminator_(backend, shapes_.discriminator),
       average_(generator_, options.ema, options.ema_warmup),
@@ -146,8 +142,7 @@ GanTrainer::GanTrainer(Backend& backend, const GanOptions& options, const PatchR
     }
     if (options.feature_matching) {
         const auto& layers = discriminator_.shape().layers;
-        feature_means_ = DeviceArray<float>(
-            backend, 3 * layers[static_cast<std::size_t>(last_hidden())].outputs);
+        feature_means_ = DeviceArray<float>(backend, 3 * layers[last_hidden()].outputs);
         discriminator_pass_.keep(last_hidden());
         ones_ = DeviceArray<float>(backend, batch);
         backend.fill(ones_.view(), 1);
@@ -381,10 +376,9 @@ void GanTrainer::match_features(std::int64_t rows) {
 
 void GanTrainer::enqueue_iteration(const IterationPattern& pattern) {
     for (std::int64_t draw = 0; draw < options_.n_critic; ++draw) {
-        optimiser_d_.step(iterations_, pattern.rows[static_cast<std::size_t>(draw)],
-                          iterations_.count(options_.n_critic, draw), [&](std::int64_t rows) {
-                              return discriminator_pass(draw, rows, pattern.slot);
-                          });
+        optimiser_d_.step(
+            iterations_, pattern.rows[draw], iterations_.count(options_.n_critic, draw),
+            [&](std::int64_t rows) { return discriminator_pass(draw, rows, pattern.slot); });
     }
     optimiser_g_.step(iterations_, pattern.rows.back(), iterations_.count(),
                       [&](std::int64_t rows) { return generator_pass(rows, pattern.slot); });
@@ -393,7 +387,7 @@ void GanTrainer::enqueue_iteration(const IterationPattern& pattern) {
 
 GanIterations GanTrainer::persistent_iterations(std::int64_t rows) const {
     const auto layer = [](const Network& network, std::int64_t l) {
-        const LayerShape& shape = network.shape().layers[static_cast<std::size_t>(l)];
+        const LayerShape& shape = network.shape().layers[l];
         return TrainedLayer{network.weight_state(l), network.bias_state(l), shape.activation,
                             shape.slope, shape.dropout};
     };

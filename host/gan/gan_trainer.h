@@ -142,8 +142,7 @@ class GanTrainer {
     // That layer, without what follows it.
     std::int64_t last_hidden() const {
         const std::int64_t before = discriminator_.layer_count() - 2;
-        const bool follows =
-            discriminator_.shape().layers[static_cast<std::size_t>(before)].follows();
+        const bool follows = discriminator_.shape().layers[before].follows();
         return follows ? before - 1 : before;
     }
     // The gradient by the fakes, at the output of G's last Linear.

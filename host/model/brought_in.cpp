@@ -3,12 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cctype>
 #include <cmath>
 #include <cstring>
-#include <map>
 #include <set>
 #include <stdexcept>
 
@@ -239,8 +237,7 @@ std::map<std::string, std::string> names_by_order(const TensorFile& file,
         }
         const auto place = std::ranges::find(places, module.name, &Module::name) - places.begin();
         for (const auto& [role, shape] : module.roles) {
-            names[joined(module.name, role)] =
-                joined(alike[static_cast<std::size_t>(place)].name, role);
+            names[joined(module.name, role)] = joined(alike[place].name, role);
         }
     }
     return names;

@@ -27,8 +27,7 @@ std::vector<std::unique_ptr<ClassifierModel>> load_members(Backend& backend, con
         members.push_back(ClassifierModel::load(backend, member, reading));
         const ClassifierFormat& first = members.front()->format();
         const ClassifierFormat& other = members.back()->format();
-        if (first.channels != other.channels || first.height != other.height ||
-            first.width != other.width || first.class_names != other.class_names) {
+        if (first.extent() != other.extent() || first.class_names != other.class_names) {
             throw std::runtime_error(fmt::format(
                 "{}: its patches or classes are not those of {}; members of an ensemble must have "
                 "been trained on the same data",

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <stdexcept>
 
@@ -152,7 +151,7 @@ std::unique_ptr<ClassifierModel> ClassifierModel::load(Backend& backend, const f
             what, describe(brought.shape), format.channels, format.height, format.width,
             brought.sees(), fmt::join(format.class_names, ", "))));
     }
-    normalise_input(brought, {format.channels, format.height, format.width});
+    normalise_input(brought, format.extent());
     auto model =
         std::make_unique<ClassifierModel>(backend, std::move(brought.shape), std::move(format));
     model->network().load_weights(brought.file, what);

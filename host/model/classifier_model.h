@@ -23,7 +23,8 @@ struct ClassifierFormat {
     std::vector<std::string> class_names; // at least two
     bool binary_head = false;             // one logit: class 1 against class 0
 
-    std::int64_t pixels() const { return std::int64_t{channels} * height * width; }
+    Extent extent() const { return {channels, height, width}; }
+    std::int64_t pixels() const { return extent().size(); }
     std::int64_t class_count() const { return static_cast<std::int64_t>(class_names.size()); }
     std::int64_t outputs() const { return binary_head ? 1 : class_count(); }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cmath>
 #include <stdexcept>
 
@@ -60,8 +59,7 @@ std::vector<float> ImageGenerator::latents(std::int64_t count, std::uint64_t see
     const auto classes = std::max<std::int64_t>(1, std::ssize(format_.classes));
     std::vector<std::int32_t> of_class(static_cast<std::size_t>(count));
     for (std::int64_t i = 0; i < count; ++i) {
-        of_class[static_cast<std::size_t>(i)] =
-            static_cast<std::int32_t>(label < 0 ? i % classes : label);
+        of_class[i] = static_cast<std::int32_t>(label < 0 ? i % classes : label);
     }
     return latents_of(of_class, seed, purpose);
 }
@@ -86,7 +84,7 @@ std::vector<float> ImageGenerator::latents_of(std::span<const std::int32_t> clas
     }
     std::vector<float> codes(static_cast<std::size_t>(count * latent_dim()));
     for (std::int64_t i = 0; i < count; ++i) {
-        const std::int32_t of_class = classes[static_cast<std::size_t>(i)];
+        const std::int32_t of_class = classes[i];
         if (of_class < 0 || of_class >= std::ssize(format_.classes)) {
             throw std::invalid_argument(
                 fmt::format("generator: there is no class {} among its {}; ask for one of them",

@@ -23,6 +23,8 @@ struct GeneratorFormat {
     std::string latent = "normal";      // or "uniform": what the codes were drawn from in training
     std::vector<std::string> classes{}; // each the name of a one-hot column at the end of a code
 
+    Extent extent() const { return {channels, height, width}; }
+
     void write(TensorFile& file) const;
     // From the metadata; a file of another program has none: then 3 x 50 x 50, 3 x 32 x 32 or
     // 1 x 28 x 28 by the number of outputs. Throws std::runtime_error when neither helps.

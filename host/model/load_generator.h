@@ -3,7 +3,6 @@
 
 #include <filesystem>
 #include <memory>
-#include <string>
 
 #include "host/model/brought_in.h"
 #include "host/model/image_generator.h"

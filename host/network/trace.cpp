@@ -1,6 +1,5 @@
 #include "host/network/trace.h"
 
-#include <algorithm>
 #include <stdexcept>
 
 namespace patchforge {

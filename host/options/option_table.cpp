@@ -67,6 +67,14 @@ std::vector<OptionGroup> option_groups(const Options& options, const std::vector
     return groups;
 }
 
+std::string preset_names(const std::vector<Preset>& presets, const std::string& between) {
+    std::string names;
+    for (const Preset& preset : presets) {
+        names += (names.empty() ? "" : between) + preset.name;
+    }
+    return names;
+}
+
 std::string option_table(const std::vector<OptionGroup>& groups) {
     std::string table = "| option | values (default) | what it is |\n|---|---|---|\n";
     for (const OptionGroup& group : groups) {

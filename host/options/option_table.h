@@ -16,6 +16,8 @@ struct OptionGroup {
 // In the order of description.
 std::vector<OptionGroup> option_groups(const Options& options, const std::vector<Preset>& presets);
 
+std::string preset_names(const std::vector<Preset>& presets, const std::string& between);
+
 // One table, a bold line above each group that has a name.
 std::string option_table(const std::vector<OptionGroup>& groups);
 

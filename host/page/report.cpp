@@ -12,6 +12,7 @@
 #include "host/page/image_grid.h"
 #include "host/page/markup.h"
 #include "host/page/page_style.h"
+#include "host/page/text_table.h"
 #include "host/run/version.h"
 
 namespace patchforge {
@@ -27,24 +28,6 @@ constexpr std::size_t most_card_lines = 120;
 
 // Stands for the number of a section until the page is put together: no escaped text holds it.
 constexpr char section_mark = '\x01';
-
-bool looks_numeric(const std::string& cell) {
-    if (cell.empty() || cell == "-" || cell == undefined || cell == "nan" || cell == "inf") {
-        return true;
-    }
-    bool digit = false;
-    for (std::size_t i = 0; i < cell.size(); ++i) {
-        const char c = cell[i];
-        if (c >= '0' && c <= '9') {
-            digit = true;
-        } else if (cell.compare(i, 2, "±") == 0) {
-            ++i; // two bytes
-        } else if (std::string_view("+-.,/%eExX()[] ").find(c) == std::string_view::npos) {
-            return false;
-        }
-    }
-    return digit;
-}
 
 std::string local_time() {
     const std::time_t now = std::time(nullptr);

@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <stdexcept>
 
 #include "host/files/safetensors.h"
@@ -27,8 +26,7 @@ std::vector<float> discriminator_scores(Backend& backend, const std::filesystem:
     const BroughtIn model = bring_in(backend, read_safetensors(weights), {});
     Network network(backend, model.shape);
     network.load_weights(model.file, name);
-    const std::int64_t plane = images.shape.height * images.shape.width;
-    const std::int64_t pixels = images.shape.channels * plane;
+    const std::int64_t plane = images.shape.plane(), pixels = images.shape.size();
     const std::int64_t behind = network.shape().inputs() - pixels;
     if (network.shape().outputs() != 1 || (behind != classes && behind != classes * plane)) {
         throw std::runtime_error(fmt::format(
@@ -52,10 +50,10 @@ std::vector<float> discriminator_scores(Backend& backend, const std::filesystem:
         std::vector<float> inputs;
         std::vector<std::int32_t> of_class;
         for (std::int64_t i = 0; i < batch; ++i) {
-            const std::int64_t image = order[static_cast<std::size_t>((first + i) % count)];
+            const std::int64_t image = order[(first + i) % count];
             const auto row = values.row(image);
             inputs.insert(inputs.end(), row.begin(), row.end());
-            of_class.push_back(classes > 0 ? labels[static_cast<std::size_t>(image)] : 0);
+            of_class.push_back(classes > 0 ? labels[image] : 0);
         }
         seen.upload(inputs.data(), std::ssize(inputs));
         seen_labels.upload(of_class.data(), batch);
@@ -68,7 +66,7 @@ std::vector<float> discriminator_scores(Backend& backend, const std::filesystem:
     share_batches(std::span(mixed), count, 1, batch, ask);
     std::vector<float> scores(mixed.size());
     for (std::size_t i = 0; i < mixed.size(); ++i) {
-        scores[static_cast<std::size_t>(order[i])] = mixed[i];
+        scores[order[i]] = mixed[i];
     }
     return scores;
 }

@@ -17,7 +17,7 @@ std::vector<double> recovery_distances(LoadedGenerator& generator, const ImageSe
     ImageGenerator& pictures = generator.images();
     const GeneratorFormat& format = pictures.format();
     const auto width = static_cast<std::size_t>(pictures.latent_dim());
-    const std::int64_t pixels = images.shape.channels * images.shape.height * images.shape.width;
+    const std::int64_t pixels = images.shape.size();
     const std::vector<float> drawn = pictures.latents(options.draws, options.seed);
     const ImageSet starts{images.shape, pictures.bytes(drawn), {}};
     const std::vector<Neighbour> nearest =
@@ -30,7 +30,7 @@ std::vector<double> recovery_distances(LoadedGenerator& generator, const ImageSe
                                           static_cast<std::size_t>(count * pixels));
         std::vector<float> codes;
         for (std::int64_t i = first; i < first + count; ++i) {
-            const auto start = static_cast<std::size_t>(nearest[static_cast<std::size_t>(i)].index);
+            const auto start = static_cast<std::size_t>(nearest[i].index);
             const auto code = drawn.begin() + static_cast<std::ptrdiff_t>(start * width);
             codes.insert(codes.end(), code, code + static_cast<std::ptrdiff_t>(width));
         }
@@ -46,9 +46,8 @@ std::vector<double> recovery_distances(LoadedGenerator& generator, const ImageSe
         const std::vector<double> squares = objective.distances(found, targets);
         for (std::int64_t i = 0; i < count; ++i) {
             const auto at = static_cast<std::size_t>(first + i);
-            distances[at] =
-                std::min(nearest[at].distance, 2 * std::sqrt(static_cast<double>(pixels) *
-                                                             squares[static_cast<std::size_t>(i)]));
+            distances[at] = std::min(nearest[at].distance,
+                                     2 * std::sqrt(static_cast<double>(pixels) * squares[i]));
         }
         if (progress) {
             progress(first + count);

@@ -25,7 +25,7 @@ void Privacy::judge(const std::string& key, const std::string& words, const std:
     for (std::size_t i = 0; i < rows.size(); ++i) {
         ScoredPatches& side = rows[i] < suspects.members ? in : out;
         side.scores.push_back(scores[i]);
-        side.patients.push_back(suspects.images.patients[static_cast<std::size_t>(rows[i])]);
+        side.patients.push_back(suspects.images.patients[rows[i]]);
     }
     attacks.push_back({key, words, holds, heard, membership_result(key, in, out, seed),
                        chance_of(in, out, seed)});
@@ -88,9 +88,8 @@ std::string Privacy::verdict() const {
         member_copies, members, stranger_copies, strangers);
     const auto told_by = [](const PrivacyAttack& attack) {
         const MembershipResult& result = attack.result;
-        return fmt::format("AUC {:.3f} [{:.3f}, {:.3f}] by the {} ({})", result.auc,
-                           result.auc_interval.low, result.auc_interval.high, attack.holds,
-                           attack.words);
+        return fmt::format("AUC {} by the {} ({})", score_text(result.auc, result.auc_interval),
+                           attack.holds, attack.words);
     };
     if (copied()) {
         return fmt::format("A leak: this generator gives training patches back. {}.", copies);

@@ -6,16 +6,13 @@
 #include <filesystem>
 #include <map>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 #include <utility>
 
 #include "data/class_match.h"
 #include "data/split.h"
-#include "host/classifier/classifier_options.h"
 #include "host/evaluate/compared_images.h"
 #include "host/files/json.h"
-#include "host/model/classifier_model.h"
 #include "host/numerics/evenly_spaced.h"
 #include "host/numerics/philox_sequence.h"
 #include "host/page/report.h"
@@ -26,6 +23,8 @@
 #include "host/run/parameters_file.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
+#include "host/session/loaded_models.h"
+#include "host/session/open_set.h"
 #include "host/session/session.h"
 
 namespace patchforge {
@@ -43,8 +42,7 @@ using RowsOfPatients = std::map<std::int32_t, std::vector<std::int32_t>>;
 RowsOfPatients by_patient(const PackedSet& set, const std::vector<std::int32_t>& rows) {
     RowsOfPatients patients;
     for (const std::int32_t row : rows) {
-        if (const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
-            patient >= 0) {
+        if (const std::int32_t patient = set.patients()[row]; patient >= 0) {
             patients[patient].push_back(row);
         }
     }
@@ -85,22 +83,19 @@ Suspects suspects_of(const PackedSet& set, const Split& split, const PrivacyJob&
     }
     const auto most = static_cast<std::int64_t>(std::max(in.size(), out.size()));
     const std::int64_t each = std::max<std::int64_t>(1, job.count / most);
-    Suspects suspects{{{set.channels(), set.height(), set.width()}, {}, {}}, 0};
+    std::vector<std::int32_t> chosen;
+    Suspects suspects;
     for (const RowsOfPatients* side : {&in, &out}) {
+        suspects.members = std::ssize(chosen);
         for (const auto& [patient, rows] : *side) {
             PhiloxSequence random(job.seed, static_cast<std::uint64_t>(patient));
             const std::int64_t taken = std::min(std::ssize(rows), each);
             for (const std::int64_t place : random.sample(std::ssize(rows), taken)) {
-                const std::int32_t row = rows[static_cast<std::size_t>(place)];
-                const auto patch = set.patch(row);
-                suspects.images.bytes.insert(suspects.images.bytes.end(), patch.begin(),
-                                             patch.end());
-                suspects.images.labels.push_back(set.labels()[static_cast<std::size_t>(row)]);
-                suspects.images.patients.push_back(patient);
+                chosen.push_back(rows[place]);
             }
         }
-        suspects.members = side == &in ? suspects.images.count() : suspects.members;
     }
+    suspects.images = images_at(set, chosen);
     privacy.member_patients = std::ssize(in);
     privacy.stranger_patients = std::ssize(out);
     privacy.members = suspects.members;
@@ -113,12 +108,9 @@ class Audit {
     Audit(const PackedSet& set, const PackedSet* generated, const PrivacyJob& job)
         : set_(set), job_(job), split_(split_of(set, job)), backend_(job.device.make()),
           generator_(*backend_, job.run, job.checkpoint) {
-        const GeneratorFormat& format = generator_.images().format();
-        const ImageShape shape{set.channels(), set.height(), set.width()};
-        check_size(job.run, {format.channels, format.height, format.width}, shape);
+        require_one_size(job.run, generator_.images().format().extent(), extent_of(set));
         if (generated) {
-            check_size(job.generated,
-                       {generated->channels(), generated->height(), generated->width()}, shape);
+            require_one_size(job.generated, extent_of(*generated), extent_of(set));
         }
         privacy_.generator = file_fingerprint(generator_.weights());
         privacy_.given = generated != nullptr;
@@ -144,18 +136,6 @@ class Audit {
     }
 
   private:
-    static void check_size(const std::string& of, const ImageShape& fakes,
-                           const ImageShape& patches) {
-        if (fakes.channels != patches.channels || fakes.height != patches.height ||
-            fakes.width != patches.width) {
-            throw std::runtime_error(
-                fmt::format("{}: fakes of {} x {} x {}, patches of {} x {} x {}; compare images of "
-                            "one size",
-                            of, fakes.channels, fakes.height, fakes.width, patches.channels,
-                            patches.height, patches.width));
-        }
-    }
-
     ImageSet some(const std::vector<std::int64_t>& rows) const {
         const ImageSet& all = suspects_.images;
         const std::int64_t size = set_.pixels_per_patch();
@@ -163,7 +143,7 @@ class Audit {
         for (const std::int64_t row : rows) {
             const auto first = all.bytes.begin() + row * size;
             images.bytes.insert(images.bytes.end(), first, first + size);
-            images.labels.push_back(all.labels[static_cast<std::size_t>(row)]);
+            images.labels.push_back(all.labels[row]);
         }
         return images;
     }
@@ -191,8 +171,8 @@ FeatureExtractor Audit::extractor() {
     if (job_.features.empty()) {
         return random_extractor(suspects_.images.shape, job_.seed, job_.device.backend.threads);
     }
-    classifier_ =
-        load_features(*backend_, job_.features, set_.pixels_per_patch(), "the patches have");
+    classifier_ = load_classifier(*backend_, "--features", job_.features, set_.pixels_per_patch(),
+                                  "the patches have");
     return classifier_extractor(*classifier_);
 }
 
@@ -226,7 +206,7 @@ void Audit::ask_discriminator() {
     if (!classes.empty()) {
         const std::vector<std::int32_t> known = match_classes(set_.class_names(), classes);
         for (const std::int32_t label : suspects_.images.labels) {
-            labels.push_back(label < 0 ? -1 : known[static_cast<std::size_t>(label)]);
+            labels.push_back(label < 0 ? -1 : known[label]);
         }
         if (std::ranges::count(labels, -1) > 0) {
             privacy_.left_out.emplace_back("The discriminator was not asked: patches have classes "
@@ -250,11 +230,8 @@ void Audit::teach() {
                                        "not those of the patches (train gan --conditional).");
         return;
     }
-    ClassifierOptions classifier;
-    classifier.epochs = job_.tstr_epochs;
-    classifier.seed = job_.seed;
-    privacy_.taught = train_on_fakes(*backend_, set_, split_.test, members(), fakes_, classifier,
-                                     [](const std::string& what) { print_line(what); });
+    privacy_.taught = train_on_fakes(*backend_, set_, split_.test, members(), fakes_,
+                                     job_.tstr_epochs, job_.seed, print_line);
 }
 
 std::vector<std::pair<std::string, std::string>> Audit::settings() const {

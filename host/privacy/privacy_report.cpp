@@ -8,6 +8,7 @@
 #include "host/page/chart.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
+#include "host/page/text_table.h"
 
 namespace patchforge {
 
@@ -26,9 +27,7 @@ std::vector<std::vector<std::string>> rows_of(const Privacy& privacy) {
                              : privacy.speaks(attack, Privacy::suspicious) ? " †"
                              : attack.heard                                ? ""
                                                                            : " *"),
-             fmt::format("{:.3f} [{:.3f}, {:.3f}]", result.auc, result.auc_interval.low,
-                         result.auc_interval.high),
-             fmt::format("{:.3f}", attack.chance.auc),
+             score_text(result.auc, result.auc_interval), fmt::format("{:.3f}", attack.chance.auc),
              fmt::format("{:.1f} % [{:.1f}, {:.1f}]", 100 * result.found,
                          100 * result.found_interval.low, 100 * result.found_interval.high),
              fmt::format("{:.3f}", attack.chance.found)});
@@ -49,9 +48,8 @@ std::string caption_of(const Privacy& privacy) {
 }
 
 // Levels of 255, root mean square, of a distance of pixels in [-1, 1].
-double levels(double distance, const ImageShape& shape) {
-    return 127.5 * distance /
-           std::sqrt(static_cast<double>(shape.channels * shape.height * shape.width));
+double levels(double distance, const Extent& shape) {
+    return 127.5 * distance / std::sqrt(static_cast<double>(shape.size()));
 }
 
 // Patch, nearest fake and nearest other real patch, of the suspects from `first` on, the most suspicious first.
@@ -92,15 +90,7 @@ std::string distances_chart(const Privacy& privacy) {
 } // namespace
 
 std::string privacy_table(const Privacy& privacy) {
-    std::string text = caption_of(privacy) + "\n";
-    const auto add = [&](const std::vector<std::string>& row) {
-        text += fmt::format("{:14} {:63} {:>22} {:>9} {:>22} {:>9}\n", row[0], row[1], row[2],
-                            row[3], row[4], row[5]);
-    };
-    add(columns);
-    for (const auto& row : rows_of(privacy)) {
-        add(row);
-    }
+    std::string text = caption_of(privacy) + "\n" + table_text(columns, rows_of(privacy));
     for (const std::string& sentence : privacy.left_out) {
         text += sentence + "\n";
     }

@@ -33,7 +33,7 @@ PictureDistance::PictureDistance(Backend& backend, std::span<const std::uint8_t>
     if (!options_.mask.empty()) {
         std::vector<float> mask;
         for (std::int64_t i = 0; i < batch * pixels; ++i) {
-            mask.push_back(options_.mask[static_cast<std::size_t>(i % pixels)] ? 1.0f : 0.0f);
+            mask.push_back(options_.mask[i % pixels] ? 1.0f : 0.0f);
         }
         mask_ = DeviceArray<float>(backend, batch * pixels);
         mask_.upload(mask.data(), batch * pixels);

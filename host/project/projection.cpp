@@ -14,9 +14,12 @@
 #include "host/files/safetensors.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
+#include "host/page/text_table.h"
 #include "host/project/picture_distance.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
+#include "host/session/loaded_models.h"
+#include "host/session/open_set.h"
 #include "kernels/shuffle.h"
 
 namespace patchforge {
@@ -49,10 +52,10 @@ class Search {
   public:
     explicit Search(const ProjectionJob& job)
         : job_(job), backend_(job.device.make()), loaded_(*backend_, job.generator, job.checkpoint),
-          format_(loaded_.images().format()),
-          pixels_(std::int64_t{format_.channels} * format_.height * format_.width) {
+          format_(loaded_.images().format()), pixels_(format_.extent().size()) {
         if (!job.features.empty()) {
-            classifier_ = load_features(*backend_, job.features, pixels_, "the generator makes");
+            classifier_ = load_classifier(*backend_, "--features", job.features, pixels_,
+                                          "the generator makes");
         }
     }
 
@@ -112,13 +115,10 @@ void Search::collect(const PackedSet* set) {
         throw std::runtime_error(fmt::format("{}", fmt::join(faults_, "\n  ")));
     }
     if (set) {
-        if (set->channels() != format_.channels || set->height() != format_.height ||
-            set->width() != format_.width) {
-            throw std::runtime_error(fmt::format(
-                "the patches are {} x {} x {}, the generator makes {} x {} x {}; give patches of "
-                "that size",
-                set->channels(), set->height(), set->width(), format_.channels, format_.height,
-                format_.width));
+        if (extent_of(*set) != format_.extent()) {
+            throw std::runtime_error(
+                fmt::format("the patches are {}, the generator makes {}; give patches of that size",
+                            extent_of(*set).text(), format_.extent().text()));
         }
         const auto available = static_cast<std::uint32_t>(set->count());
         for (std::uint32_t i = 0; i < std::min<std::int64_t>(job_.real, available); ++i) {
@@ -147,7 +147,7 @@ double Search::levels_apart(std::size_t target, const std::uint8_t* picture) con
     double sum = 0;
     std::int64_t count = 0;
     for (std::int64_t p = 0; p < pixels_; ++p) {
-        if (mask_.empty() || mask_[static_cast<std::size_t>(p)]) {
+        if (mask_.empty() || mask_[p]) {
             const double apart = double{static_cast<double>(picture[p])} - wanted[p];
             sum += apart * apart;
             ++count;
@@ -295,12 +295,7 @@ void Search::write() const {
     }
     const std::vector<std::string> columns = {"group", "picture", "levels apart", "nearest start",
                                               "mean square of the code"};
-    fmt::print("{:8} {:32} {:>12} {:>14} {:>24}\n", columns[0], columns[1], columns[2], columns[3],
-               columns[4]);
-    for (const auto& row : rows) {
-        fmt::print("{:8} {:32} {:>12} {:>14} {:>24}\n", row[0], row[1], row[2], row[3], row[4]);
-    }
-    fmt::print("{}\n", verdict());
+    fmt::print("{}{}\n", table_text(columns, rows), verdict());
     if (job_.out.empty()) {
         return;
     }

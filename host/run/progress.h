@@ -3,7 +3,6 @@
 
 #include <chrono>
 #include <cstdint>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -45,6 +44,9 @@ class ProgressBar {
 
 // Writes the line to stdout, flushed; a bar that is being shown is moved out of its way.
 void print_line(std::string_view line);
+
+// For work that tells nobody how far it is.
+inline void say_nothing(const std::string&) {}
 
 // What ProgressBar shows, without the cursor's movements, cut to `width` columns (0: not cut).
 // `seconds` since the job began at `begin_at`.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "data/atomic_file.h"
+#include "host/files/json.h"
 #include "host/model/classifier_members.h"
 #include "host/ranks/shared_rows.h"
 #include "host/run/parameters_file.h"
@@ -95,6 +96,17 @@ void Session::complete(const Report& page, const std::string& name, const std::s
         complete();
         print_line(fmt::format("Look at {}{}", (place_.out / name).string(), more));
     }
+}
+
+void Session::complete(const Report& page, const Json& document, const JobListeners& listeners) {
+    if (listeners.page) {
+        listeners.page->append(page);
+    }
+    if (listeners.document) {
+        *listeners.document = document;
+    }
+    write(place_.mark, document.dump(2) + "\n");
+    complete(page);
 }
 
 void Session::complete() {

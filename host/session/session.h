@@ -11,6 +11,8 @@
 
 namespace patchforge {
 
+class Json; // host/files/json.h
+
 // Where the results of a verb go.
 struct ResultsPlace {
     std::string verb;
@@ -30,6 +32,12 @@ struct ResultsPlace {
     void check() const;
 };
 
+// Who gets what a job finds beside its folder; null: nobody.
+struct JobListeners {
+    Report* page = nullptr;   // the report's sections too, behind what it holds
+    Json* document = nullptr; // what the job's JSON file holds
+};
+
 class Session {
   public:
     // Opens the folder where this process writes, but for a run's: its lock is held as long as the session.
@@ -40,6 +48,8 @@ class Session {
     void empty(const std::filesystem::path& folder);
     // A file of the folder, if there is one.
     void write(const std::string& name, const std::string& text) const;
+    // Of a job: what it found goes into the folder as the file of the place's mark, and to who called the job.
+    void complete(const Report& page, const Json& document, const JobListeners& listeners);
     // Writes the page, if there is a folder, says that the result is whole, and where to look; `more` follows.
     void complete(const Report& page, const std::string& name = "report.html",
                   const std::string& more = "");

@@ -7,7 +7,6 @@
 #include <cstdlib>
 #include <map>
 #include <sstream>
-#include <stdexcept>
 
 #include "host/files/json_file.h"
 #include "host/page/figure_text.h"

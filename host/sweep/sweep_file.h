@@ -2,7 +2,6 @@
 // what they wrote. docs/sweep.md describes the file.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>

@@ -272,7 +272,7 @@ void run_sweep_part(const Sweep& sweep, const fs::path& out, std::int64_t part) 
                 "--only {}: {} is not prepared; run --only 0 first", part, run.variant));
         }
     }
-    const SweepRun& run = sweep.runs[static_cast<std::size_t>(part - 1)];
+    const SweepRun& run = sweep.runs[part - 1];
     Finished finished(run);
     fs::create_directories(run.folder.parent_path());
     finish_or_throw(run, finished);

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "data/packed_set.h"
+#include "data/picture.h"
 #include "host/train/followers.h"
 #include "kernels/shuffle.h"
 
@@ -24,6 +26,15 @@ bool any_of_all(Ranks* ranks, bool own) {
 }
 
 } // namespace
+
+PatchRows rows_of(const PackedSet& set) {
+    return {set.pixels(), set.count(), set.channels(), set.height(), set.width(), set.labels(), {}};
+}
+
+Image picture_of(const PatchRows& patches, std::int64_t i) {
+    return picture_at(patches.pixels, patches.row(i), patches.channels, patches.height,
+                      patches.width);
+}
 
 BatchSource::BatchSource(Backend& backend, const PatchRows& patches, const BatchOptions& options,
                          const std::uint64_t* step)

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "host/ranks/sharding.h"
@@ -12,6 +11,9 @@
 #include "kernels/backend.h"
 
 namespace patchforge {
+
+class PackedSet;
+struct Image;
 
 // Patches in host memory (a mapped packed set, or arrays of a test). Owns only the choice of rows.
 struct PatchRows {
@@ -23,7 +25,8 @@ struct PatchRows {
     std::span<const std::int32_t> labels; // [count], -1: none; or empty
     std::vector<std::int32_t> subset;     // rows to use; empty: all
 
-    std::int64_t pixels_per_patch() const { return std::int64_t{channels} * height * width; }
+    Extent extent() const { return {channels, height, width}; }
+    std::int64_t pixels_per_patch() const { return extent().size(); }
     std::int64_t used() const {
         return subset.empty() ? count : static_cast<std::int64_t>(subset.size());
     }
@@ -31,6 +34,10 @@ struct PatchRows {
         return subset.empty() ? position : subset[static_cast<std::size_t>(position)];
     }
 };
+
+PatchRows rows_of(const PackedSet& set);
+// Position `i` of the used rows.
+Image picture_of(const PatchRows& patches, std::int64_t i);
 
 enum class Placement { automatic, resident, streamed };
 

@@ -29,7 +29,7 @@ std::vector<std::string> names() {
 CycleTrainer::CycleTrainer(Backend& backend, const TranslateOptions& options, const PatchRows& a,
                            const PatchRows& b, const Sharding& sharding)
     : TranslationTrainer(backend, options, a, Placement::resident, sharding, names(), true),
-      extent_{a.channels, a.height, a.width},
+      extent_(a.extent()),
       // Another order than a's, or the same pictures would meet in every epoch of equal sets.
       source_b_(backend, b,
                 {options.batch_size, true, 1, options.seed ^ 0x9e3779b97f4a7c15,

@@ -11,6 +11,7 @@
 #include "data/escape.h"
 #include "data/resample.h"
 #include "host/classifier/classifier_data.h"
+#include "host/session/open_set.h"
 #include "kernels/stain_change.h"
 
 namespace patchforge {
@@ -49,14 +50,8 @@ std::vector<std::int64_t> partners(const PackedSet& set, const PackedSet& target
 
 } // namespace
 
-Image picture_of(const PatchRows& patches, std::int64_t i) {
-    return picture_at(patches.pixels, patches.row(i), patches.channels, patches.height,
-                      patches.width);
-}
-
 void require_alike(const PackedSet& set, const PackedSet& target) {
-    if (set.channels() != target.channels() || set.height() != target.height() ||
-        set.width() != target.width()) {
+    if (extent_of(set) != extent_of(target)) {
         throw std::invalid_argument(fmt::format(
             "--target {}: its pictures are not of the size and colours of --data {}; give a set of "
             "the same kind",
@@ -163,8 +158,7 @@ PicturePairs picture_pairs(const PackedSet& set, const PackedSet* target,
     const auto pair_of = [&](const PatchRows& patches, std::int64_t i) {
         const Image picture = picture_of(patches, i);
         if (target) {
-            return std::pair(
-                picture, picture_of(targets, of_target[static_cast<std::size_t>(patches.row(i))]));
+            return std::pair(picture, picture_of(targets, of_target[patches.row(i)]));
         }
         return std::pair(pair_source(picture, options), pair_target(picture, options));
     };

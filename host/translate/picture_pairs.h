@@ -12,9 +12,6 @@
 
 namespace patchforge {
 
-// Position `i` of the used rows.
-Image picture_of(const PatchRows& patches, std::int64_t i);
-
 // The picture without its eosin: taken apart by skimage's HED matrix, put together without E.
 // std::invalid_argument for grey pictures.
 Image without_eosin(const Image& picture);

@@ -17,8 +17,8 @@ std::array<double, window> gaussian() {
     double sum = 0;
     for (int k = 0; k < window; ++k) {
         const double x = k - window / 2;
-        weights[static_cast<std::size_t>(k)] = std::exp(-x * x / (2 * 1.5 * 1.5));
-        sum += weights[static_cast<std::size_t>(k)];
+        weights[k] = std::exp(-x * x / (2 * 1.5 * 1.5));
+        sum += weights[k];
     }
     for (double& weight : weights) {
         weight /= sum;
@@ -35,8 +35,7 @@ std::vector<double> windowed(const std::vector<double>& values, int height, int 
         for (int k = 0; k < window; ++k) {
             const double* line = values.data() + static_cast<std::size_t>(y) * width + k;
             for (int x = 0; x < columns; ++x) {
-                lines[static_cast<std::size_t>(y) * columns + x] +=
-                    weights[static_cast<std::size_t>(k)] * line[x];
+                lines[static_cast<std::size_t>(y) * columns + x] += weights[k] * line[x];
             }
         }
     }
@@ -45,8 +44,7 @@ std::vector<double> windowed(const std::vector<double>& values, int height, int 
         for (int k = 0; k < window; ++k) {
             const double* line = lines.data() + static_cast<std::size_t>(y + k) * columns;
             for (int x = 0; x < columns; ++x) {
-                result[static_cast<std::size_t>(y) * columns + x] +=
-                    weights[static_cast<std::size_t>(k)] * line[x];
+                result[static_cast<std::size_t>(y) * columns + x] += weights[k] * line[x];
             }
         }
     }

@@ -5,6 +5,7 @@
 #include "data/atomic_file.h"
 #include "host/page/image_grid.h"
 #include "host/page/kept_sheet.h"
+#include "host/session/open_set.h"
 #include "host/train/training.h"
 #include "host/translate/translate_report.h"
 
@@ -12,20 +13,18 @@ namespace patchforge {
 
 namespace {
 
-std::unique_ptr<TranslationTask> make_task(Backend& backend, const TranslateSets& sets,
-                                           const TranslateOptions& options, Placement placement,
-                                           const Sharding& sharding) {
-    switch (options.mode) {
+MakeTranslationTask& task_of(TranslationMode mode) {
+    switch (mode) {
     case TranslationMode::super_resolution:
-        return super_resolution_task(backend, sets, options, placement, sharding);
+        return super_resolution_task;
     case TranslationMode::paired:
-        return paired_task(backend, sets, options, placement, sharding);
+        return paired_task;
     case TranslationMode::cycle:
-        return cycle_task(backend, sets, options, placement, sharding);
+        return cycle_task;
     case TranslationMode::refine:
         break;
     }
-    return refine_task(backend, sets, options, placement, sharding);
+    return refine_task;
 }
 
 class TranslateFamily final : public Family {
@@ -103,7 +102,6 @@ void TranslateFamily::sample(TrainingRun& run) {
         keep_sheet(kept_sheet_file(run.folder(), sheet.name),
                    {.rows = sheet.rows,
                     .column_names = sheet.columns,
-                    .row_names = {},
                     .scale = sheet_scale(sheet.rows.at(0).at(0).width)},
                    sheet.caption);
     }
@@ -133,11 +131,11 @@ bool run_translate_training(const TranslateSets& sets, const TranslateOptions& t
     check_ranges(options);
     const Sharding sharding = sharding_of(options.run);
     const auto backend = options.run.device.make();
-    auto task = make_task(*backend, sets, translate, options.run.placement, sharding);
+    auto task = task_of(translate.mode)(*backend, sets, translate, options.run.placement, sharding);
     RunRecord record = record_of(translate, options);
     const auto tell = [&](const std::string& name, const PackedSet* set) {
         record.changeable_fact(name, set ? set->path().string() : std::string());
-        record.fact(name + "_hash", set ? fmt::format("{:016x}", set->content_hash()) : "");
+        record.fact(name + "_hash", set ? hash_of(*set) : "");
     };
     tell("data", sets.set);
     tell("target", sets.target);

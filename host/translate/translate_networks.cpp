@@ -81,7 +81,7 @@ std::string unet(const TranslateOptions& options, Extent in, int out_channels) {
     for (int i = 2; i >= 0; --i) {
         text += fmt::format(
             "; upsampled {}>{}{} {} relu{}; concat down{}", channels, widths[i],
-            sizes[static_cast<std::size_t>(i)].height % 2 == 1 ? " crop" : "", normalised,
+            sizes[i].height % 2 == 1 ? " crop" : "", normalised,
             options.dropout > 0 && i > 0 ? fmt::format(" dropout={}", options.dropout) : "", i);
         channels = 2 * widths[i];
     }
@@ -112,8 +112,8 @@ std::string resnet(const TranslateOptions& options, Extent in, int out_channels)
                         channels, normalised, i, i + 1);
     }
     for (int i = times; i > 0; --i, channels /= 2) {
-        const int from = sizes[static_cast<std::size_t>(i)].height;
-        const int to = sizes[static_cast<std::size_t>(i - 1)].height;
+        const int from = sizes[i].height;
+        const int to = sizes[i - 1].height;
         const int kernel = small && to % 2 == 0 ? 4 : 3;
         text += fmt::format("; transposed {}>{} k{} s2 p1 o{} {} relu", channels, channels / 2,
                             kernel, to - (2 * (from - 1) - 2 + kernel), normalised);
@@ -148,7 +148,7 @@ std::string refiner_scales(const TranslateOptions& options, Extent in, int out_c
     const std::vector<Extent> sizes =
         halved(options, {in.channels, in.height + 2 * around, in.width + 2 * around}, halvings);
     const auto doubles = [&](const std::string& layer, int to) { // less a line if that is odd
-        return layer + (sizes[static_cast<std::size_t>(to)].height % 2 == 1 ? " crop" : "");
+        return layer + (sizes[to].height % 2 == 1 ? " crop" : "");
     };
     const auto begins = [](int channels) { // He et al. 2015 for 3x3 kernels and a slope of 0.2
         return fmt::format("init={:.4f}", std::sqrt(2 / (1.04 * 9 * channels)));
@@ -202,8 +202,8 @@ std::vector<float> bicubic_kernels(int channels) {
     const auto taps = cubic_taps(9, 18, torch_cubic);
     const auto line = [&](int phase) { // weights of inputs 2 to 6 for an output beside input 4
         std::vector<double> weights(5);
-        for (const CubicTap& tap : taps[static_cast<std::size_t>(8 + phase)]) {
-            weights[static_cast<std::size_t>(tap.input - 2)] += tap.weight;
+        for (const CubicTap& tap : taps[8 + phase]) {
+            weights[tap.input - 2] += tap.weight;
         }
         return weights;
     };
@@ -266,7 +266,7 @@ namespace {
 // Of a refiner: the convolutions whose results are added to the drawing, the only ones without init= where there are
 // several.
 bool gives_colours(const TranslateOptions& options, const NetworkShape& shape, std::int64_t l) {
-    const LayerShape& layer = shape.layers[static_cast<std::size_t>(l)];
+    const LayerShape& layer = shape.layers[l];
     return options.generator == GeneratorKind::refiner_scales
                ? layer.deviation == 0 && layer.layer->weight_shape().size() == 4
                : l + 2 == std::ssize(shape.layers); // before `add input`
@@ -281,7 +281,7 @@ void initialise_translation(Network& network, const TranslateOptions& options,
     const bool refines = options.mode == TranslationMode::refine;
     const bool standard = refines || (options.generator == GeneratorKind::edsr && number == 0);
     for (std::int64_t l = 0; l < network.layer_count(); ++l) {
-        const LayerShape& layer = network.shape().layers[static_cast<std::size_t>(l)];
+        const LayerShape& layer = network.shape().layers[l];
         if (!layer.has_weights()) {
             continue;
         }

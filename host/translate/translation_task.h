@@ -57,18 +57,11 @@ class TranslationTask {
     virtual TranslationResults measure(TrainingRun& run) = 0;
 };
 
-std::unique_ptr<TranslationTask> super_resolution_task(Backend& backend, const TranslateSets& sets,
-                                                       const TranslateOptions& options,
-                                                       Placement placement,
-                                                       const Sharding& sharding);
-std::unique_ptr<TranslationTask> paired_task(Backend& backend, const TranslateSets& sets,
-                                             const TranslateOptions& options, Placement placement,
-                                             const Sharding& sharding);
-std::unique_ptr<TranslationTask> cycle_task(Backend& backend, const TranslateSets& sets,
-                                            const TranslateOptions& options, Placement placement,
-                                            const Sharding& sharding);
-std::unique_ptr<TranslationTask> refine_task(Backend& backend, const TranslateSets& sets,
-                                             const TranslateOptions& options, Placement placement,
-                                             const Sharding& sharding);
+using MakeTranslationTask = std::unique_ptr<TranslationTask>(Backend& backend,
+                                                             const TranslateSets& sets,
+                                                             const TranslateOptions& options,
+                                                             Placement placement,
+                                                             const Sharding& sharding);
+MakeTranslationTask super_resolution_task, paired_task, cycle_task, refine_task;
 
 } // namespace patchforge

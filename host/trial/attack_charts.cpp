@@ -9,11 +9,13 @@ namespace {
 
 constexpr std::size_t most_series = 8;
 
+using Point = std::optional<std::pair<double, double>>;
+
 // One series for each attack in order of its summaries: the points that `point` gives, if any.
-template <class Point>
-void add_series(Chart& chart, const std::vector<AttackSummary>& summaries, const Point& point) {
+void add_series(Chart& chart, const std::vector<AttackSummary>& summaries,
+                Point (*point)(const AttackSummary&)) {
     for (const AttackSummary& summary : summaries) {
-        const std::optional<std::pair<double, double>> at = point(summary);
+        const Point at = point(summary);
         if (!at) {
             continue;
         }
@@ -50,13 +52,9 @@ std::optional<Chart> robustness_curve(const std::vector<AttackSummary>& summarie
                 .kind = ChartKind::points,
                 .series = {},
                 .references = {{1.0 / static_cast<double>(classes), "chance"}}};
-    add_series(chart, summaries,
-               [](const AttackSummary& s) -> std::optional<std::pair<double, double>> {
-                   if (!std::isfinite(s.epsilon)) {
-                       return std::nullopt;
-                   }
-                   return std::pair(255 * s.epsilon, s.robust_accuracy());
-               });
+    add_series(chart, summaries, [](const AttackSummary& s) {
+        return std::isfinite(s.epsilon) ? Point({255 * s.epsilon, s.robust_accuracy()}) : Point();
+    });
     return chart.series.empty() ? std::nullopt : std::optional(chart);
 }
 
@@ -65,15 +63,11 @@ std::optional<Chart> distance_curve(const std::vector<AttackSummary>& summaries)
                 .x_label = "mean L2 distance of the successes ([0, 1] units)",
                 .y_label = "success rate",
                 .kind = ChartKind::points,
-                .series = {},
-                .references = {}};
-    add_series(chart, summaries,
-               [](const AttackSummary& s) -> std::optional<std::pair<double, double>> {
-                   if (std::isfinite(s.epsilon) || s.broken == 0) {
-                       return std::nullopt;
-                   }
-                   return std::pair(s.l2.mean, s.success_rate());
-               });
+                .series = {}};
+    add_series(chart, summaries, [](const AttackSummary& s) {
+        return std::isfinite(s.epsilon) || s.broken == 0 ? Point()
+                                                         : Point({s.l2.mean, s.success_rate()});
+    });
     for (Series& series : chart.series) {
         sort_by_x(series);
     }

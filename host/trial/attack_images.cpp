@@ -29,8 +29,7 @@ std::span<const std::uint8_t> patch_of(const AttackResult& result, const AttackS
 }
 
 std::string called(const ClassifierFormat& format, std::int32_t answer, float confidence) {
-    return fmt::format("{} {:.2f}", format.class_names[static_cast<std::size_t>(answer)],
-                       confidence);
+    return fmt::format("{} {:.2f}", format.class_names[answer], confidence);
 }
 
 } // namespace
@@ -49,7 +48,7 @@ SavedImages save_images(const fs::path& folder, const AttackResult& result, cons
     std::set<fs::path> taken;
     const int radius = std::isfinite(result.epsilon) ? grid_radius(result.epsilon) : 255;
     for (std::size_t i = 0; i < result.samples.size(); ++i) {
-        const fs::path within = folder / folders[static_cast<std::size_t>(set.labels[i])];
+        const fs::path within = folder / folders[set.labels[i]];
         std::string name =
             i < set.names.size() && !set.names[i].empty()
                 ? fs::path(set.names[i]).filename().replace_extension(".png").string()
@@ -112,9 +111,7 @@ PictureSheet attack_sheet(const AttackResult& result, const AttackSet& set,
     }
     const double amplify = std::max(1.0, std::floor(127.0 / largest));
     PictureSheet sheet{
-        .rows = {},
         .column_names = {"original", fmt::format("change × {:.0f}", amplify), "adversarial"},
-        .row_names = {},
         .scale = 2};
     for (const std::size_t i : shown) {
         const SampleOutcome& sample = result.samples[i];

@@ -15,9 +15,6 @@
 
 namespace patchforge {
 
-class Json; // host/files/json.h
-class Report;
-
 struct AttackJob {
     // Each victim is one classifier or, with several paths, an ensemble (mean logit). More than one
     // victim: the table of defences, or with `transfer` a matrix of sources and targets for every
@@ -34,9 +31,8 @@ struct AttackJob {
     bool save = false;  // PNG files of every attack
     std::filesystem::path
         out; // attack.csv, attack.json, curve.svg, report.html, ...; empty: console only
-    Json* document = nullptr; // gets what attack.json holds
-    Report* page = nullptr;   // gets the report's sections too, behind what it holds
-    ModelReading reading;     // of models that do not say their network
+    JobListeners listeners;
+    ModelReading reading; // of models that do not say their network
     DeviceOptions device;
 
     // All paths of models that will see the patches.

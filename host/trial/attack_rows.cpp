@@ -65,9 +65,9 @@ AttackSet part_of(const AttackSet& set, const std::vector<std::int64_t>& samples
     for (const std::int64_t sample : samples) {
         const auto patch = set.patch(sample);
         part.levels.insert(part.levels.end(), patch.begin(), patch.end());
-        part.labels.push_back(set.labels[static_cast<std::size_t>(sample)]);
+        part.labels.push_back(set.labels[sample]);
         if (!set.names.empty()) {
-            part.names.push_back(set.names[static_cast<std::size_t>(sample)]);
+            part.names.push_back(set.names[sample]);
         }
     }
     return part;
@@ -117,9 +117,7 @@ ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& mod
     const bool labelled =
         std::ranges::any_of(set.labels(), [](std::int32_t label) { return label >= 0; });
     if (labelled) {
-        std::erase_if(chosen, [&](std::int32_t row) {
-            return set.labels()[static_cast<std::size_t>(row)] < 0;
-        });
+        std::erase_if(chosen, [&](std::int32_t row) { return set.labels()[row] < 0; });
     }
     if (chosen.empty()) {
         throw std::invalid_argument(fmt::format(
@@ -129,7 +127,7 @@ ChosenRows choose_rows(const PackedSet& set, const std::vector<std::string>& mod
     const std::int64_t available = std::ssize(chosen);
     PatchRows patches = rows_of(set);
     for (const std::int64_t i : evenly_spaced(available, count > 0 ? count : available)) {
-        patches.subset.push_back(chosen[static_cast<std::size_t>(i)]);
+        patches.subset.push_back(chosen[i]);
     }
     if (patches.used() < available) {
         how += fmt::format(", {} of {} evenly spaced", patches.used(), available);
@@ -157,7 +155,7 @@ std::string settle_labels(ChosenRows& chosen, const PackedSet& set,
     }
     if (chosen.labelled) {
         for (std::int32_t& label : chosen.set.labels) {
-            label = classes[static_cast<std::size_t>(label)];
+            label = classes[label];
         }
         return "";
     }

@@ -8,7 +8,7 @@
 #include "data/packed_set.h"
 #include "host/attack/attack_runner.h"
 #include "host/numerics/evenly_spaced.h"
-#include "host/trial/loaded_victim.h"
+#include "host/session/loaded_models.h"
 
 namespace patchforge {
 

@@ -7,21 +7,21 @@
 #include <limits>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 
 #include "host/files/json.h"
 #include "host/page/chart.h"
 #include "host/page/report.h"
+#include "host/page/text_table.h"
 #include "host/ranks/shared_rows.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
+#include "host/session/loaded_models.h"
 #include "host/trial/attack_charts.h"
 #include "host/trial/attack_images.h"
 #include "host/trial/attack_job.h"
 #include "host/trial/attack_rows.h"
 #include "host/trial/attack_table.h"
 #include "host/trial/attack_words.h"
-#include "host/trial/loaded_victim.h"
 #include "host/trial/sanity_checks.h"
 
 namespace patchforge {
@@ -122,8 +122,7 @@ void Trial::remember(const LoadedVictim& victim, const AttackResult& result) {
     if (result.epsilon != job_.largest_epsilon() || job_.options.targeted()) {
         return;
     }
-    std::vector<std::uint8_t>& fallen =
-        fallen_[static_cast<std::size_t>(&victim - victims_.data())];
+    std::vector<std::uint8_t>& fallen = fallen_[&victim - victims_.data()];
     fallen.resize(result.samples.size(), 0);
     for (std::size_t i = 0; i < fallen.size(); ++i) {
         fallen[i] |= result.samples[i].broken(chosen_.set.labels[i]);
@@ -453,9 +452,6 @@ void Trial::finish(Session& session) {
     }
     report_.settings(job_.transfer ? "Settings of the transfer" : "Settings of the attack", facts);
     report_.note("No claim of robustness reaches further than the attacks run here.");
-    if (job_.page) {
-        job_.page->append(report_);
-    }
     Json document;
     for (const auto& [name, value] : facts) {
         document["facts"][name] = value;
@@ -464,12 +460,8 @@ void Trial::finish(Session& session) {
     for (const auto& [name, value] : json_.members()) {
         document[name] = value;
     }
-    if (job_.document) {
-        *job_.document = document;
-    }
-    session.write("attack.json", document.dump(2) + "\n");
     session.write("attack.csv", summaries_csv(summaries_));
-    session.complete(report_);
+    session.complete(report_, document, job_.listeners);
 }
 
 } // namespace

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "data/escape.h"
 #include "host/evaluate/binary_scores.h"
@@ -78,7 +77,7 @@ AttackSummary summarise(const AttackResult& result, const AttackSet& set,
     for (std::size_t i = 0; i < result.samples.size(); ++i) {
         const SampleOutcome& sample = result.samples[i];
         const std::int32_t label = set.labels[i];
-        ClassCount& of_class = summary.classes[static_cast<std::size_t>(label)];
+        ClassCount& of_class = summary.classes[label];
         ++of_class.total;
         changed_right += sample.changed_right;
         last_class.push_back(sample.rounded_last_class);
@@ -204,43 +203,6 @@ std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary
         }
     }
     return rows;
-}
-
-std::string table_text(const std::vector<std::string>& names,
-                       const std::vector<std::vector<std::string>>& table) {
-    const auto escaped = [](std::vector<std::string> cells) {
-        std::ranges::transform(cells, cells.begin(), terminal_text);
-        return cells;
-    };
-    const std::vector<std::string> columns = escaped(names);
-    std::vector<std::vector<std::string>> rows(table.size());
-    std::ranges::transform(table, rows.begin(), escaped);
-    // Columns that say nothing are left out.
-    std::vector<std::size_t> shown, width;
-    for (std::size_t c = 0; c < columns.size(); ++c) {
-        const bool empty = std::all_of(rows.begin(), rows.end(),
-                                       [&](const auto& row) { return row[c] == undefined; });
-        if (!empty) {
-            shown.push_back(c);
-            width.push_back(columns_of_text(columns[c]));
-            for (const auto& row : rows) {
-                width.back() = std::max(width.back(), columns_of_text(row[c]));
-            }
-        }
-    }
-    std::string text;
-    const auto line = [&](const std::vector<std::string>& cells) {
-        for (std::size_t i = 0; i < shown.size(); ++i) {
-            text += i == 0 ? fmt::format("{:<{}}", cells[shown[i]], width[i])
-                           : fmt::format("  {:>{}}", cells[shown[i]], width[i]);
-        }
-        text += '\n';
-    };
-    line(columns);
-    for (const auto& row : rows) {
-        line(row);
-    }
-    return text;
 }
 
 std::vector<std::vector<std::string>> class_rows(const std::vector<AttackSummary>& summaries) {

@@ -86,8 +86,6 @@ std::string epsilon_text(double epsilon);
 // Columns about changes are there if one of the summaries has any.
 std::vector<std::string> table_columns(const std::vector<AttackSummary>& summaries = {});
 std::vector<std::vector<std::string>> table_rows(const std::vector<AttackSummary>& summaries);
-std::string table_text(const std::vector<std::string>& columns,
-                       const std::vector<std::vector<std::string>>& rows);
 // Per class: wrong answers before and under attack ("missed cancers" and "false alarms" of a set
 // with the classes "no cancer" and "cancer").
 std::vector<std::vector<std::string>> class_rows(const std::vector<AttackSummary>& summaries);

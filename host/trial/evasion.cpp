@@ -3,27 +3,25 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
-#include <optional>
 #include <stdexcept>
 
 #include "data/class_match.h"
 #include "data/escape.h"
 #include "host/attack/latent_search.h"
 #include "host/classifier/real_or_fake.h"
+#include "host/evaluate/compared_images.h"
 #include "host/files/json.h"
 #include "host/model/classifier_members.h"
-#include "host/model/load_generator.h"
 #include "host/page/image_grid.h"
 #include "host/page/report.h"
+#include "host/page/text_table.h"
 #include "host/run/progress.h"
 #include "host/run/version.h"
-#include "host/session/session.h"
+#include "host/session/loaded_models.h"
 #include "host/trial/attack_rows.h"
 #include "host/trial/attack_table.h"
 #include "host/trial/evasion_page.h"
-#include "host/trial/loaded_victim.h"
 #include "host/trial/searched_distance.h"
 
 namespace patchforge {
@@ -80,6 +78,10 @@ class Evasion {
         if (set) {
             class_of_label_ = model_classes(*set, format(), job.models.front());
         }
+        findings_.models = job.models;
+        findings_.classes = classes();
+        findings_.conditional = !loaded_.images().format().classes.empty();
+        findings_.searched = job.search_target;
         gather(set);
     }
 
@@ -87,14 +89,12 @@ class Evasion {
 
   private:
     void check(const ClassifierFormat& model, const std::string& path) {
-        const GeneratorFormat& made = loaded_.images().format();
-        if (model.channels != made.channels || model.height != made.height ||
-            model.width != made.width) {
+        const Extent made = loaded_.images().format().extent();
+        if (model.extent() != made) {
             throw std::invalid_argument(fmt::format(
-                "--models {}: takes {} x {} x {} pictures, the generator makes {} x {} x {}; give "
-                "models of the same patches",
-                path, model.channels, model.height, model.width, made.channels, made.height,
-                made.width));
+                "--models {}: takes {} pictures, the generator makes {}; give models of the same "
+                "patches",
+                path, model.extent().text(), made.text()));
         }
         if (!same_classes(model.class_names, classes())) {
             throw std::invalid_argument(fmt::format(
@@ -124,12 +124,8 @@ class Evasion {
     std::unique_ptr<ClassifierModel> detector_;
     std::vector<std::int32_t> class_of_label_; // the models', of the real patches' classes
     std::vector<Group> groups_;
-    std::vector<EvasionRow> rows_;
-    std::vector<std::vector<std::string>> agreement_; // a row each group
-    PictureSheet search_;
-    std::string against_; // the model that was searched against
-    std::string real_;    // which real patches, in words; or empty
-    std::optional<RealOrFakeCounts> told_;
+    std::string real_; // which real patches, in words; or empty
+    EvasionFindings findings_;
     Report report_;
 };
 
@@ -140,7 +136,7 @@ void Evasion::gather(const PackedSet* set) {
     const std::vector<std::string>& made = generator.format().classes;
     groups_.push_back({all_fakes, generator.bytes(latents)});
     for (std::size_t i = 0; !made.empty() && i < made_as.size(); ++i) {
-        groups_.front().of.push_back(class_named(made[static_cast<std::size_t>(made_as[i])]));
+        groups_.front().of.push_back(class_named(made[made_as[i]]));
     }
     for (std::size_t c = 0; c < made.size(); ++c) {
         Group group{fakes_of(made[c]),
@@ -178,14 +174,14 @@ void Evasion::gather_real(const PackedSet& set) {
     for (std::size_t c = 0; c < classes().size(); ++c) {
         std::vector<std::int64_t> of_class;
         for (std::int64_t i = 0; chosen.labelled && i < chosen.set.count(); ++i) {
-            const std::int32_t label = chosen.set.labels[static_cast<std::size_t>(i)];
-            if (class_of_label_[static_cast<std::size_t>(label)] == static_cast<std::int32_t>(c)) {
+            const std::int32_t label = chosen.set.labels[i];
+            if (class_of_label_[label] == static_cast<std::int32_t>(c)) {
                 of_class.push_back(i);
             }
         }
         std::vector<std::int64_t> taken;
         for (const std::int64_t i : evenly_spaced(std::ssize(of_class), job_.count)) {
-            taken.push_back(of_class[static_cast<std::size_t>(i)]);
+            taken.push_back(of_class[i]);
         }
         if (!taken.empty()) {
             groups_.push_back({real_of(classes()[c]), part_of(chosen.set, taken).levels,
@@ -197,26 +193,22 @@ void Evasion::gather_real(const PackedSet& set) {
     }
 }
 
-// As many real patches as fakes, evenly spaced. Where patients are not known every patch is one.
+// As many real patches as fakes, evenly spaced.
 void Evasion::tell_apart(const PackedSet& set, const std::vector<std::int32_t>& rows) {
-    std::vector<std::uint8_t> bytes;
-    std::vector<std::int32_t> patients;
+    std::vector<std::int32_t> chosen;
     for (const std::int64_t i : evenly_spaced(std::ssize(rows), job_.count)) {
-        const std::int32_t row = rows[static_cast<std::size_t>(i)];
-        const auto patch = set.patch(row);
-        bytes.insert(bytes.end(), patch.begin(), patch.end());
-        const std::int32_t patient = set.patients()[static_cast<std::size_t>(row)];
-        patients.push_back(patient < 0 ? row : patient);
+        chosen.push_back(rows[i]);
     }
+    const ImageSet real = subjects_at(set, chosen);
     print_line("Training a network to tell fakes from real patches");
-    told_ = real_or_fake(*backend_, {set.channels(), set.height(), set.width()}, bytes, patients,
-                         groups_.front().bytes,
-                         {.seed = job_.seed,
-                          .seeds = 1,
-                          .iterations = job_.real_or_fake_iterations,
-                          .half = false,
-                          .floor = false})
-                .counts;
+    findings_.told =
+        real_or_fake(*backend_, real.shape, real.bytes, real.patients, groups_.front().bytes,
+                     {.seed = job_.seed,
+                      .seeds = 1,
+                      .iterations = job_.real_or_fake_iterations,
+                      .half = false,
+                      .floor = false})
+            .counts;
 }
 
 // As many as there are fakes: every pixel uniform, drawn a thousand patches at a time.
@@ -265,7 +257,7 @@ void Evasion::show(const Group& group) {
     std::vector<std::vector<std::int32_t>> answers;
     for (std::size_t m = 0; m < models_.size(); ++m) {
         const std::vector<float> logits = mean_logits(models_[m].models, group.bytes);
-        rows_.push_back(this->count(group, m, logits));
+        findings_.rows.push_back(this->count(group, m, logits));
         answers.push_back(argmax_of(logits, format().class_count()));
     }
     const std::int64_t count = std::ssize(answers.front());
@@ -282,14 +274,15 @@ void Evasion::show(const Group& group) {
         stopped = std::count(alarms.begin(), alarms.end(), 1);
     }
     for (std::size_t m = 0; m < models_.size(); ++m) {
-        EvasionRow& row = rows_[rows_.size() - models_.size() + m];
+        EvasionRow& row = findings_.rows[findings_.rows.size() - models_.size() + m];
         row.all_agree = unanimous;
         row.detector_stops = stopped;
     }
     const auto share = [&](std::int64_t part) {
         return part < 0 ? undefined : share_text(part, count);
     };
-    agreement_.push_back({group.name, std::to_string(count), share(unanimous), share(stopped)});
+    findings_.together.push_back(
+        {group.name, std::to_string(count), share(unanimous), share(stopped)});
 }
 
 void Evasion::search() {
@@ -309,16 +302,15 @@ void Evasion::search() {
     const std::vector<float> found =
         search.run(start, [&](std::int64_t done) { bar.update(done); });
     const Group before{before_search, loaded_.images().bytes(start)};
-    const Group after{
-        searched_for(classes()[static_cast<std::size_t>(job_.search_target)], job_.models[against]),
-        loaded_.images().bytes(found)};
+    const Group after{searched_for(classes()[job_.search_target], job_.models[against]),
+                      loaded_.images().bytes(found)};
     show(before);
     show(after);
     if (job_.search_count > 1) {
         const SearchedDistance distance =
             searched_distance(loaded_.images(), {start, before.bytes}, {found, after.bytes},
                               job_.seed, job_.device.backend.threads);
-        for (EvasionRow& row : rows_) {
+        for (EvasionRow& row : findings_.rows) {
             if (row.group == before.name || row.group == after.name) {
                 const bool searched = row.group == after.name;
                 row.frechet_to_fakes = searched ? distance.frechet_after : distance.frechet_before;
@@ -327,11 +319,10 @@ void Evasion::search() {
             }
         }
     }
-    search_ = {.rows = {first_ones(before.bytes), first_ones(after.bytes)},
-               .column_names = {},
-               .row_names = {"before", "after"},
-               .scale = sheet_scale(this->format().width)};
-    against_ = job_.models[against];
+    findings_.search = {.rows = {first_ones(before.bytes), first_ones(after.bytes)},
+                        .row_names = {"before", "after"},
+                        .scale = sheet_scale(this->format().width)};
+    findings_.against = job_.models[against];
 }
 
 // At most eight.
@@ -346,8 +337,7 @@ std::vector<Image> Evasion::first_ones(const std::vector<std::uint8_t>& bytes) c
 }
 
 PictureSheet Evasion::some_of_each() const {
-    PictureSheet sheet{
-        .rows = {}, .column_names = {}, .row_names = {}, .scale = sheet_scale(format().width)};
+    PictureSheet sheet{.scale = sheet_scale(format().width)};
     for (const Group& group : groups_) {
         sheet.rows.push_back(first_ones(group.bytes));
         sheet.row_names.push_back(group.name);
@@ -356,16 +346,16 @@ PictureSheet Evasion::some_of_each() const {
 }
 
 void Evasion::finish(Session& session) {
-    std::vector<std::string> columns = {"patches", "model", "count"};
+    std::vector<std::string>& columns = findings_.table_columns;
+    columns = {"patches", "model", "count"};
     for (const std::string& name : classes()) {
         columns.push_back("called " + name);
     }
     columns.insert(columns.end(), {"above 0.9", "above 0.99"});
-    std::vector<std::vector<std::string>> table;
     Json json = Json::array();
     std::string csv = "patches,model,count,class,called,share,above_0.9,above_0.99,all_agree,"
                       "detector_stops,right\n";
-    for (const EvasionRow& row : rows_) {
+    for (const EvasionRow& row : findings_.rows) {
         const auto share = [&](std::int64_t part) { return share_of(part, row.count); };
         const auto shared = [&](std::int64_t part) {
             return part < 0 ? "" : fmt::format("{:.6f}", share(part));
@@ -385,51 +375,36 @@ void Evasion::finish(Session& session) {
         line.push_back(fmt::format("{:.4f}", share(row.above_99)));
         one["above_0.9"] = row.above_90;
         one["above_0.99"] = row.above_99;
-        if (row.right >= 0) {
-            one["right"] = row.right;
-        }
-        if (row.all_agree >= 0) {
-            one["all_agree"] = row.all_agree;
-        }
-        if (row.detector_stops >= 0) {
-            one["detector_stops"] = row.detector_stops;
+        for (const auto& [name, known] :
+             {std::pair("right", row.right), std::pair("all_agree", row.all_agree),
+              std::pair("detector_stops", row.detector_stops)}) {
+            if (known >= 0) {
+                one[name] = known;
+            }
         }
         if (row.frechet_to_fakes >= 0) {
             one["frechet_to_fakes"] = row.frechet_to_fakes;
             one["code_mean_square"] = row.code_mean_square;
         }
         json.push_back(one);
-        table.push_back(line);
+        findings_.table.push_back(line);
     }
-    print_line(table_text(columns, table));
-    const std::vector<std::string> together = {"patches", "count", "all models agree",
-                                               "detector stops"};
+    print_line(table_text(columns, findings_.table));
+    findings_.together_columns = {"patches", "count", "all models agree", "detector stops"};
     if (models_.size() > 1 || detector_) {
-        print_line(table_text(together, agreement_));
+        print_line(table_text(findings_.together_columns, findings_.together));
     } else {
-        agreement_.clear();
+        findings_.together.clear();
     }
-    EvasionFindings findings{.models = job_.models,
-                             .classes = classes(),
-                             .rows = rows_,
-                             .conditional = !loaded_.images().format().classes.empty(),
-                             .searched = job_.search_target,
-                             .against = against_,
-                             .told = told_,
-                             .groups = some_of_each(),
-                             .search = search_,
-                             .table_columns = columns,
-                             .together_columns = together,
-                             .table = table,
-                             .together = agreement_};
-    const std::vector<std::string> sentences = evasion_sentences(findings);
+    findings_.groups = some_of_each();
+    const std::vector<std::string> sentences = evasion_sentences(findings_);
     for (const std::string& sentence : sentences) {
         print_line(terminal_text(sentence));
     }
     if (job_.verdict) {
         *job_.verdict = sentences;
     }
-    add_evasion_sections(report_, findings);
+    add_evasion_sections(report_, findings_);
     std::vector<std::pair<std::string, std::string>> facts = {
         {"generator", loaded_.weights().string()},
         {"seed", std::to_string(job_.seed)},
@@ -442,15 +417,8 @@ void Evasion::finish(Session& session) {
         facts.emplace_back("model " + model.name, model.hashes());
     }
     report_.settings("Settings of the evasion", facts);
-    if (job_.page) {
-        job_.page->append(report_);
-    }
-    if (job_.document) {
-        *job_.document = json;
-    }
     session.write("evasion.csv", csv);
-    session.write("evasion.json", json.dump(2) + "\n");
-    session.complete(report_);
+    session.complete(report_, json, job_.listeners);
 }
 
 std::vector<EvasionRow> Evasion::run() {
@@ -466,7 +434,7 @@ std::vector<EvasionRow> Evasion::run() {
         search();
     }
     finish(session);
-    return rows_;
+    return findings_.rows;
 }
 
 } // namespace

@@ -16,9 +16,6 @@
 
 namespace patchforge {
 
-class Json; // host/files/json.h
-class Report;
-
 struct EvasionJob {
     std::string generator; // run folder, or a generator's .safetensors
     CheckpointChoice checkpoint = CheckpointChoice::latest; // of a run folder
@@ -39,9 +36,8 @@ struct EvasionJob {
     double search_prior = 0.001; // weight of ||z||^2 / latent size, which keeps codes likely
 
     std::filesystem::path
-        out;                  // evasion.csv, evasion.json, report.html, sheets; empty: console only
-    Report* page = nullptr;   // gets the report's sections too, behind what it holds
-    Json* document = nullptr; // gets what evasion.json holds
+        out; // evasion.csv, evasion.json, report.html, sheets; empty: console only
+    JobListeners listeners;
     std::vector<std::string>* verdict = nullptr; // gets what can be concluded, a sentence each
     ModelReading reading;                        // of models that do not say their network
     DeviceOptions device;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
 #include "host/page/bar_chart.h"
@@ -40,6 +39,10 @@ std::vector<std::string> groups_of(const EvasionFindings& findings) {
 double share_called(const EvasionRow* row, std::size_t of_class) {
     return row ? share_of(row->called[of_class], row->count)
                : std::numeric_limits<double>::quiet_NaN();
+}
+
+double share_sure(const EvasionRow* row) {
+    return row ? share_of(row->above_90, row->count) : std::numeric_limits<double>::quiet_NaN();
 }
 
 // "c1 97 %, c2 1 %"
@@ -147,9 +150,7 @@ BarChart shares_chart(const EvasionFindings& findings) {
         chart.series.push_back({findings.models[m], {}});
         for (const std::string& group : chart.rows) {
             const EvasionRow* row = find_row(findings, group, findings.models[m]);
-            chart.series.back().values.push_back(two   ? share_called(row, 1)
-                                                 : row ? share_of(row->above_90, row->count)
-                                                       : std::numeric_limits<double>::quiet_NaN());
+            chart.series.back().values.push_back(two ? share_called(row, 1) : share_sure(row));
         }
     }
     return chart;
@@ -225,13 +226,10 @@ std::vector<std::string> evasion_sentences(const EvasionFindings& findings) {
                 after->code_mean_square));
         }
     }
-    const auto sure = [](const EvasionRow* row) {
-        return row ? share_of(row->above_90, row->count) : std::numeric_limits<double>::quiet_NaN();
-    };
     sentences.push_back(
         fmt::format("Noise, which is of no class, gets a probability above 0.9 from {} "
                     "of the time: confidence alone shows nothing.",
-                    of_each_model(findings, noise_group, sure)));
+                    of_each_model(findings, noise_group, share_sure)));
     const EvasionRow* fakes = find_row(findings, all_fakes, findings.models.front());
     if (fakes && fakes->detector_stops >= 0) {
         sentences.push_back(

@@ -44,9 +44,8 @@ struct MadePictures {
 inline SearchedDistance searched_distance(ImageGenerator& generator, const MadePictures& before,
                                           const MadePictures& after, std::uint64_t seed,
                                           int threads) {
-    const GeneratorFormat& format = generator.format();
     const auto pictures = [&](const std::vector<std::uint8_t>& bytes) {
-        return ImageSet{{format.channels, format.height, format.width}, bytes, {}};
+        return ImageSet{generator.format().extent(), bytes, {}};
     };
     const auto made = [&](std::int64_t count, std::uint64_t of_seed) {
         return pictures(generator.bytes(generator.latents(count, of_seed)));

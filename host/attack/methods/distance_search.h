@@ -1,7 +1,6 @@
 // Searches for a near image by optimising pixels. Of what succeeded on the way the nearest is kept.
 #pragma once
 
-#include <memory>
 #include <vector>
 
 #include "host/attack/attack_method.h"
@@ -14,7 +13,7 @@ class DistanceSearch : public Attack {
   public:
     explicit DistanceSearch(const AttackScene& scene);
     std::int64_t steps_to_success(std::int64_t row) const override {
-        return steps_to_success_[static_cast<std::size_t>(row)];
+        return steps_to_success_[row];
     }
 
   protected:

@@ -11,7 +11,7 @@ bool EstimatedSteps::estimate(Matrix<const float> x, std::int64_t row, std::uint
     const AttackOptions& options = scene_.options;
     const std::int64_t sample = scene_.batch.sample(row);
     const std::int64_t pairs = options.method->pairs(options, x.columns);
-    const std::int64_t spent = victim().queries()[static_cast<std::size_t>(sample)];
+    const std::int64_t spent = victim().queries()[sample];
     if (spent + 2 * pairs + 1 > options.queries) {
         return false;
     }

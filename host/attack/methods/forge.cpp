@@ -55,8 +55,7 @@ class Forge : public DistanceSearch {
         const AttackSet& set = scene_.set;
         for (std::int64_t further = 1; further < set.count(); ++further) {
             const std::int64_t other = (sample + further) % set.count();
-            if (set.labels[static_cast<std::size_t>(other)] ==
-                set.labels[static_cast<std::size_t>(sample)]) {
+            if (set.labels[other] == set.labels[sample]) {
                 return other;
             }
         }

@@ -11,8 +11,7 @@ GradientSteps::GradientSteps(const AttackScene& scene)
       alpha_(backend(), scene.batch.capacity()), gradient_(room()) {
     if (scene.options.climbs_changes()) {
         const ClassifierFormat& format = scene.victim.format();
-        camera_.emplace(backend(), Extent{format.channels, format.height, format.width},
-                        scene.batch.capacity(), scene.options.change);
+        camera_.emplace(backend(), format.extent(), scene.batch.capacity(), scene.options.change);
         step_count_ = DeviceArray<std::uint64_t>(backend(), 1);
         by_seen_ = room();
         by_pixels_ = room();

@@ -1,7 +1,6 @@
 #include "host/attack/methods/query_attack.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace patchforge {
 
@@ -28,7 +27,7 @@ Vector<float> QueryAttack::ask(Matrix<const float> x, const std::vector<std::int
     std::vector<float> margin;
     for (std::int64_t r = 0; r < scores.rows; ++r) {
         const float* row = z.data() + r * scores.columns;
-        const std::int32_t label = host_label_[static_cast<std::size_t>(r)];
+        const std::int32_t label = host_label_[r];
         float rival = -INFINITY;
         for (std::int32_t c = 0; c < scores.columns - 1; ++c) {
             rival = c == label ? rival : std::max(rival, row[c]);

@@ -30,7 +30,7 @@ void SquareSearch::run(std::size_t, double epsilon, double) {
     const ClassifierFormat& format = victim().format();
     AttackBatch& batch = scene_.batch;
     const std::int64_t queries = scene_.options.queries;
-    const Extent shape{format.channels, format.height, format.width};
+    const Extent shape = format.extent();
     const RowValue radius{static_cast<float>(epsilon)};
     const std::int64_t rows = batch.capacity();
     const std::int64_t pixels = batch.pixels();

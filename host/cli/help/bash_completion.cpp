@@ -6,6 +6,8 @@
 #include <map>
 #include <sstream>
 
+#include "host/options/option_table.h"
+
 namespace patchforge {
 
 namespace {
@@ -49,12 +51,9 @@ std::string bash_completion(const std::vector<const Verb*>& verbs) {
             }
         }
         if (!verb->presets.empty()) {
-            std::string names;
-            for (const Preset& preset : verb->presets) {
-                names += (names.empty() ? "" : " ") + preset.name;
-            }
             flags += " --preset";
-            values += fmt::format("            '--preset') words='{}' ;;\n", names);
+            values += fmt::format("            '--preset') words='{}' ;;\n",
+                                  preset_names(verb->presets, " "));
         }
         cases += fmt::format("        '{}')\n            flags='{}'\n"
                              "            case \"$before\" in\n{}            esac ;;\n",

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "data/atomic_file.h"
+#include "host/options/option_table.h"
 #include "host/run/version.h"
 
 namespace patchforge {
@@ -121,13 +122,9 @@ std::string verb_manual(const Verb& verb) {
     page += ".SS Every verb\n.TP\n\\fB\\-\\-config\\fR \\fIFILE\\fR\noptions from a file: name = "
             "value, or a run's params.json; options of the call are laid over it\n";
     if (!verb.presets.empty()) {
-        std::string names;
-        for (const Preset& preset : verb.presets) {
-            names += (names.empty() ? "" : ", ") + preset.name;
-        }
         page += fmt::format(".TP\n\\fB\\-\\-preset\\fR \\fINAME\\fR\nsettings to start from, one "
                             "of {} (default {})\n",
-                            roff(names), roff(verb.standard_preset));
+                            roff(preset_names(verb.presets, ", ")), roff(verb.standard_preset));
     }
     page += ".TP\n\\fB\\-\\-help\\fR\nthis, shortly\n";
     if (!verb.examples.empty()) {

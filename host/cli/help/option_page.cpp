@@ -107,13 +107,9 @@ std::string option_page(const std::vector<const Verb*>& verbs) {
             page += fmt::format("    patchforge {}\n", example);
         }
         if (!verb.presets.empty()) {
-            std::string names;
-            for (const Preset& preset : verb.presets) {
-                names += (names.empty() ? "" : ", ") + preset.name;
-            }
             page += fmt::format("\n`--preset` starts from the settings of one of {} ({}); other "
                                 "options are laid over them.\n",
-                                names, verb.standard_preset);
+                                preset_names(verb.presets, ", "), verb.standard_preset);
         }
         std::vector<OptionGroup> rest;
         std::string elsewhere;

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <stdexcept>
 
 #include "data/class_match.h"
@@ -34,7 +33,7 @@ PatchRows of_class(PatchRows rows, std::int32_t label) {
     std::vector<std::int32_t> subset;
     for (std::int64_t i = 0; i < rows.used(); ++i) {
         const auto row = static_cast<std::int32_t>(rows.row(i));
-        if (rows.labels[static_cast<std::size_t>(row)] == label) {
+        if (rows.labels[row] == label) {
             subset.push_back(row);
         }
     }
@@ -50,7 +49,7 @@ struct KindsOfPicture {
 std::vector<std::int32_t> groups_of(const PackedSet& set, const PatchRows& rows) {
     std::vector<std::int32_t> groups;
     for (std::int64_t i = 0; i < rows.used(); ++i) {
-        const std::int32_t patient = set.patients()[static_cast<std::size_t>(rows.row(i))];
+        const std::int32_t patient = set.patients()[rows.row(i)];
         groups.push_back(patient >= 0 ? patient : static_cast<std::int32_t>(i));
     }
     return groups;
@@ -93,7 +92,7 @@ KindsOfPicture kinds_of(const TranslateSets& sets, const TranslateOptions& optio
                                 asked[i], terminal_list(names)));
             }
             KindOfPicture& kind = i == 0 ? kinds.a : kinds.b;
-            kind.name = names[static_cast<std::size_t>(labels[i])];
+            kind.name = names[labels[i]];
             kind.train = of_class(data.train, labels[i]);
             kind.test = of_class(data.test, labels[i]);
         }
@@ -203,7 +202,7 @@ std::vector<TranslationSheet> Cycle::sheets() {
 
 void Cycle::add_cycle_errors(TranslationResults& results) {
     Translator to_b = translator("generator_b"), to_a = translator("generator_a");
-    const Extent extent{kinds_.a.test.channels, kinds_.a.test.height, kinds_.a.test.width};
+    const Extent extent = kinds_.a.test.extent();
     TranslationResults::Table table{"There and back: mean |difference|, levels of 255",
                                     {"", "there and back", "with a level of noise on the way"},
                                     {}};

@@ -13,6 +13,7 @@
 #include "host/classifier/classifier_data.h"
 #include "host/classifier/real_or_fake.h"
 #include "host/numerics/evenly_spaced.h"
+#include "host/session/open_set.h"
 #include "host/translate/modes/judge.h"
 #include "host/translate/picture_pairs.h"
 #include "host/translate/refine_trainer.h"
@@ -65,13 +66,13 @@ using Classifiers = std::vector<std::unique_ptr<ClassifierModel>>;
 Classifiers classifiers_of(Backend& backend, const TranslateOptions& options,
                            const PackedSet& drawings) {
     Classifiers classifiers;
-    const Extent extent{drawings.channels(), drawings.height(), drawings.width()};
+    const Extent extent = extent_of(drawings);
     const auto names = drawings.class_names();
     for (const std::string& name : options.classifier) {
         auto classifier = ClassifierModel::load(backend, name);
         const ClassifierFormat& format = classifier->format();
-        const Extent known{format.channels, format.height, format.width};
-        if (!(known == extent) || !std::ranges::equal(format.class_names, names) ||
+        const Extent known = format.extent();
+        if (known != extent || !std::ranges::equal(format.class_names, names) ||
             std::ranges::count(drawings.labels(), -1) > 0) {
             throw std::invalid_argument(fmt::format(
                 "--classifier {}: knows {} in pictures of {}; the drawings are {}, of {}, and each "
@@ -174,7 +175,7 @@ std::vector<std::int32_t> Refine::shared_classes() const {
 std::vector<std::int32_t> Refine::patients(const PatchRows& real) const {
     std::vector<std::int32_t> patients;
     for (std::int64_t i = 0; i < real.used(); ++i) {
-        patients.push_back(sets_.real->patients()[static_cast<std::size_t>(real.row(i))]);
+        patients.push_back(sets_.real->patients()[real.row(i)]);
     }
     return std::ranges::count(patients, -1) > 0 ? std::vector<std::int32_t>() : patients;
 }
@@ -188,12 +189,11 @@ void Refine::add_realness(TrainingRun& run, TranslationResults& results) {
     const std::vector<std::int32_t> patients = this->patients(sets_.real_test);
     for (const std::int64_t row : evenly_spaced(sets_.real_test.used(), count)) {
         real.push_back(picture_of(sets_.real_test, row));
-        of_real.push_back(patients.empty() ? static_cast<std::int32_t>(row)
-                                           : patients[static_cast<std::size_t>(row)]);
+        of_real.push_back(patients.empty() ? static_cast<std::int32_t>(row) : patients[row]);
     }
     for (const std::int64_t row : evenly_spaced(sets_.test.used(), count)) {
-        drawn.push_back(drawn_[static_cast<std::size_t>(row)]);
-        refined.push_back(refined_[static_cast<std::size_t>(row)]);
+        drawn.push_back(drawn_[row]);
+        refined.push_back(refined_[row]);
     }
     const Extent half{sets_.test.channels, sets_.test.height / 2, sets_.test.width / 2};
     const std::set<std::int32_t> different(of_real.begin(), of_real.end());
@@ -327,7 +327,7 @@ void Refine::add_teaching(TrainingRun& run, TranslationResults& results) {
         return;
     }
     for (std::int32_t& label : truth) {
-        label = shared[static_cast<std::size_t>(label)];
+        label = shared[label];
     }
     const std::vector<std::int32_t> groups = patients(sets_.real_test);
     const auto scores = [&](std::span<const float> of, std::span<const float> minus = {}) {

@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "host/files/json.h"
+#include "host/page/text_table.h"
 #include "host/trial/attack_table.h"
 #include "tests/host/attack/attacked_models.h"
 

@@ -44,7 +44,7 @@ TEST(SyntheticTraining, FakesTeachWhatTheyShow) {
     }
     const auto trial = [&] {
         return train_on_synthetic(*backend, format, rows_of(fakes), rows_of(real), rows_of(test),
-                                  patients, small_classifier(), {}, 200);
+                                  patients, small_classifier(), say_nothing, 200);
     };
     const SyntheticTraining good = trial();
     EXPECT_TRUE(good.synthetic.balanced_accuracy.value > 0.9)

@@ -85,7 +85,7 @@ TEST(PrincipalComponents, RejectMoreThanThereAre) {
 }
 
 TEST(RandomNetwork, ScalesWithTheImageAndIgnoresItsNeighbours) {
-    const ImageShape shape{3, 11, 9};
+    const Extent shape{3, 11, 9};
     const Features images = normal_rows(5, 3 * 11 * 9, 51, .3);
     const Features features = random_network_features(images, shape);
     ASSERT_EQ(features.dimension, random_network_dimension);
@@ -104,7 +104,7 @@ TEST(RandomNetwork, ScalesWithTheImageAndIgnoresItsNeighbours) {
 
 TEST(RandomNetwork, OfAConstantImageMatchesDirectConvolution) {
     // A 1 x 1 image meets only the centre tap of each kernel: three matrix-vector products.
-    const ImageShape shape{2, 1, 1};
+    const Extent shape{2, 1, 1};
     const Features image{1, 2, {.7f, -.4f}};
     const Features features = random_network_features(image, shape, 3);
     std::vector<double> maps{.7f, -.4f};

@@ -78,7 +78,7 @@ TEST_P(GanEvaluationTest, GivesTheDistanceOfWhatGenerateWouldMake) {
     trainer.run(3);
     const GanScore score = evaluation.measure(folder.path(), 3);
 
-    const ImageShape shape{channels, height, width};
+    const Extent shape{channels, height, width};
     const FeatureExtractor pixels = pixel_extractor({shape, patches.bytes, {}}, 2020, 1);
     const ImageSet fakes{shape, sampler.bytes(sampler.latents(50, 2020)), {}};
     const double expected =
@@ -122,7 +122,7 @@ TEST_P(GanEvaluationTest, AConditionalGeneratorIsAskedForThePatchesClasses) {
     const TemporaryFolder folder;
     trainer.run(2);
     const double distance = evaluation.measure(folder.path(), 2).frechet_distance;
-    const ImageShape shape{channels, height, width};
+    const Extent shape{channels, height, width};
     const auto distance_of = [&](std::int64_t of_class) {
         std::vector<std::uint8_t> real;
         for (std::int64_t i = 0; i < ones.used(); ++i) {

@@ -1,6 +1,7 @@
 // The options of GAN training: each resumes exactly and does the same on every backend.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
 #include <functional>

@@ -1,4 +1,4 @@
-#include "host/cli/open_set.h"
+#include "host/session/open_set.h"
 
 #include <fmt/format.h>
 
@@ -31,6 +31,14 @@ PackedSet open_set(const DataOptions& options, int threads) {
         }
     }
     return set;
+}
+
+std::optional<PackedSet> open_set_if_given(const DataOptions& options, int threads) {
+    return options.data.empty() ? std::nullopt : std::optional(open_set(options, threads));
+}
+
+std::string hash_of(const PackedSet& set) {
+    return fmt::format("{:016x}", set.content_hash());
 }
 
 PackedSet open_all_parts(const std::string& data, DataOptions options, int threads) {

@@ -1,4 +1,4 @@
-#include "host/trial/loaded_victim.h"
+#include "host/session/loaded_models.h"
 
 #include <fmt/format.h>
 
@@ -8,9 +8,9 @@
 
 #include "data/class_match.h"
 #include "data/escape.h"
-#include "data/packed_set.h"
 #include "host/model/classifier_members.h"
 #include "host/run/timing_file.h"
+#include "host/session/open_set.h"
 
 namespace patchforge {
 
@@ -52,12 +52,25 @@ LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths
     LoadedVictim victim;
     for (const std::string& path : paths) {
         victim.name += (victim.name.empty() ? "" : "+") + path;
+        std::ranges::move(load_members(backend, path, reading), std::back_inserter(victim.models));
         for (const fs::path& member : classifier_members(path)) {
-            victim.models.push_back(ClassifierModel::load(backend, member, reading));
             victim.training_step += training_step(member);
         }
     }
     return victim;
+}
+
+std::unique_ptr<ClassifierModel> load_classifier(Backend& backend, const std::string& option,
+                                                 const std::string& path, std::int64_t pixels,
+                                                 const std::string& who,
+                                                 const ModelReading& reading) {
+    auto classifier = ClassifierModel::load(backend, path, reading);
+    if (classifier->pixels() != pixels) {
+        throw std::invalid_argument(
+            fmt::format("{} {}: takes {} pixels, {} {}; give a classifier of such pictures", option,
+                        path, classifier->pixels(), who, pixels));
+    }
+    return classifier;
 }
 
 std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::string& path,
@@ -65,28 +78,28 @@ std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::stri
                                                const ModelReading& reading) {
     auto detector = ClassifierModel::load(backend, path, reading);
     const ClassifierFormat& f = detector->format();
-    if (f.channels != like.channels || f.height != like.height || f.width != like.width ||
-        f.class_count() != 2) {
+    if (f.extent() != like.extent() || f.class_count() != 2) {
         throw std::invalid_argument(fmt::format(
-            "--detector {}: takes {} x {} x {} patches and knows {} classes; give a model of two "
-            "classes (clean, adversarial) for {} x {} x {} patches",
-            path, f.channels, f.height, f.width, f.class_count(), like.channels, like.height,
-            like.width));
+            "--detector {}: takes {} patches and knows {} classes; give a model of two classes "
+            "(clean, adversarial) for {} patches",
+            path, f.extent().text(), f.class_count(), like.extent().text()));
     }
     return detector;
 }
 
+void require_pictures(const PackedSet& set, const ClassifierFormat& format,
+                      const std::string& name) {
+    if (format.extent() != extent_of(set)) {
+        throw std::invalid_argument(
+            fmt::format("--data {}: holds {} patches, {} takes {}; give data of the model's size{}",
+                        set.path().string(), extent_of(set).text(), name, format.extent().text(),
+                        set.channels() == 1 ? ", or --channels 3 for grey pictures" : ""));
+    }
+}
+
 std::vector<std::int32_t> model_classes(const PackedSet& set, const ClassifierFormat& format,
                                         const std::string& name) {
-    if (format.channels != set.channels() || format.height != set.height() ||
-        format.width != set.width()) {
-        throw std::invalid_argument(fmt::format(
-            "--data {}: holds {} x {} x {} patches, {} takes {} x {} x {}; give data of the "
-            "model's size{}",
-            set.path().string(), set.channels(), set.height(), set.width(), name, format.channels,
-            format.height, format.width,
-            set.channels() == 1 ? ", or --channels 3 for grey pictures" : ""));
-    }
+    require_pictures(set, format, name);
     const std::vector<std::int64_t> counts = set.class_counts();
     const std::vector<std::int32_t> numbers = classes_known(set.class_names(), format.class_names);
     for (std::size_t c = 0; c < numbers.size(); ++c) {

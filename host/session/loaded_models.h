@@ -1,4 +1,4 @@
-// A classifier, or an ensemble of them, from disk.
+// The models of a call, from disk: a classifier, an ensemble of classifiers, a detector.
 #pragma once
 
 #include <memory>
@@ -26,9 +26,16 @@ struct LoadedVictim {
 };
 
 // Every path is a run folder, weights, or a folder of ensemble members; several: one ensemble of
-// all. Errors of ClassifierModel::load.
+// all. Errors of load_members.
 LoadedVictim load_victim(Backend& backend, const std::vector<std::string>& paths,
                          const ModelReading& reading = {});
+
+// What `option` names, a classifier of pictures of `pixels` numbers, of which `who` says "the patches have" or
+// the like. Throws std::invalid_argument where it takes other ones.
+std::unique_ptr<ClassifierModel> load_classifier(Backend& backend, const std::string& option,
+                                                 const std::string& path, std::int64_t pixels,
+                                                 const std::string& who,
+                                                 const ModelReading& reading = {});
 
 // The model in front of another: two classes (class 1: adversarial), the pictures of `like`. Throws
 // std::invalid_argument: --detector.
@@ -36,9 +43,13 @@ std::unique_ptr<ClassifierModel> load_detector(Backend& backend, const std::stri
                                                const ClassifierFormat& like,
                                                const ModelReading& reading = {});
 
+// Throws std::invalid_argument naming --data when the set's pictures are not those that `name` takes.
+void require_pictures(const PackedSet& set, const ClassifierFormat& format,
+                      const std::string& name);
+
 // The model's class for each class of the set, matched by name or number (data/class_match.h); -1 for
-// one without patches that the model does not know. Throws std::invalid_argument naming --data when
-// the set's pictures are not the model's, it knows no classes, or holds patches of another class.
+// one without patches that the model does not know. Errors of require_pictures; std::invalid_argument
+// naming --data when the model knows no classes, or the set holds patches of another class.
 std::vector<std::int32_t> model_classes(const PackedSet& set, const ClassifierFormat& format,
                                         const std::string& name);
 
