@@ -14,7 +14,8 @@
 namespace patchforge {
 namespace {
 
-constexpr std::int64_t outputs_of_block = 64; // when cut along the outputs
+constexpr std::int64_t outputs_of_block = 64;                 // when cut along the outputs
+constexpr std::int64_t rows_of_update = 4 * outputs_of_block; // for which x is laid out once
 constexpr std::int64_t slices = 16;
 constexpr std::int64_t row_piece = 16; // of the batch, for sums of slices
 
@@ -114,10 +115,14 @@ void CpuBackend::backward_by_outputs(Matrix<float> dx, const AdamTensor* updated
         float* const slice = partial + first / outputs_of_slice * batch * inputs;
         float* const scratch =
             thread_scratch(scratch_size(std::max(batch + adam_strips, outputs_of_block), inputs));
-        for (std::int64_t o = first; o < first + count; o += outputs_of_block) {
-            const std::int64_t rows = std::min(outputs_of_block, first + count - o);
-            vector_.multiply(slice, inputs, dz.data + o, outputs, weight.data + o * inputs, inputs,
-                             batch, inputs, rows, o > first, scratch);
+        const std::int64_t end = first + count;
+        for (std::int64_t o = first; o < end; o += rows_of_update) {
+            const std::int64_t rows = std::min(rows_of_update, end - o);
+            for (std::int64_t k = o; k < o + rows; k += outputs_of_block) {
+                vector_.multiply(slice, inputs, dz.data + k, outputs, weight.data + k * inputs,
+                                 inputs, batch, inputs, std::min(outputs_of_block, o + rows - k),
+                                 k > first, scratch);
+            }
             if (updated) {
                 const std::int64_t at = o * inputs;
                 vector_.multiply_outer_adam(

@@ -147,13 +147,22 @@ void pack_transposed(float* to, int vectors, const float* b, std::int64_t b_stri
     }
 }
 
-void store_tile(float* c, std::int64_t c_stride, const float* tile, const Panel& panel, int rows,
-                bool accumulate) {
+// c (+)= the tile of `functions` with so many rows, and of columns as many as the panel has.
+void multiply_tile(const TileFunction (&functions)[tile_vectors][tile_rows], float* c,
+                   std::int64_t c_stride, const float* a, std::int64_t a_stride, const Panel& panel,
+                   int rows, std::int64_t depth, bool accumulate) {
+    const TileFunction function = functions[panel.vectors - 1][rows - 1];
+    if (panel.columns == panel.vectors * lanes) {
+        function(c, c_stride, a, a_stride, panel, depth, accumulate);
+        return;
+    }
+    alignas(64) float tile[tile_size];
+    function(tile, panel_columns, a, a_stride, panel, depth, false);
     for (int r = 0; r < rows; ++r) {
         for (int v = 0; v < panel.vectors; ++v) {
             float* to = c + r * c_stride + v * lanes;
             const std::int64_t n = panel.columns - v * lanes;
-            Floats sum = load(tile + (r * panel.vectors + v) * lanes);
+            Floats sum = load(tile + r * panel_columns + v * lanes);
             if (accumulate) {
                 sum += load_up_to(to, n);
             }
@@ -167,7 +176,6 @@ void store_tile(float* c, std::int64_t c_stride, const float* tile, const Panel&
 void multiply_panel(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
                     const Panel& panel, std::int64_t rows, std::int64_t depth, bool accumulate,
                     const float* next) {
-    alignas(64) float tile[tile_size];
     const RowTiles tiles(rows);
     for (std::int64_t t = 0; t < tiles.count; ++t) {
         const std::int64_t row = tiles.first(t);
@@ -176,9 +184,8 @@ void multiply_panel(float* c, std::int64_t c_stride, const float* a, std::int64_
             prefetch(next + first * panel.stride, panel.stride,
                      depth * (t + 1) / tiles.count - first, panel_columns);
         }
-        multiply_rows[panel.vectors - 1][tiles.rows(t) - 1](a + row * a_stride, a_stride, panel,
-                                                            depth, tile);
-        store_tile(c + row * c_stride, c_stride, tile, panel, tiles.rows(t), accumulate);
+        multiply_tile(multiply_rows, c + row * c_stride, c_stride, a + row * a_stride, a_stride,
+                      panel, tiles.rows(t), depth, accumulate);
     }
 }
 
@@ -239,19 +246,23 @@ constexpr DirectFunction direct[direct_rows] = {multiply_directly<1>, multiply_d
 
 // What is written + {} below is a sum with 0, which makes -0 a 0 and keeps products apart from sums: each is
 // rounded, as where gradients of shards are summed in memory.
-void add_tiles(float* tile, float share, const float* other, float its_share,
-               std::int64_t vectors) {
-    for (std::int64_t v = 0; v < vectors; ++v) {
-        store(tile + v * lanes, (load(tile + v * lanes) * share + Floats{}) +
-                                    (load(other + v * lanes) * its_share + Floats{}) + Floats{});
+void add_tiles(float* tile, std::int64_t stride, float share, const float* other, float its_share,
+               int rows, int vectors) {
+    for (int r = 0; r < rows; ++r) {
+        for (int v = 0; v < vectors; ++v) {
+            float* const to = tile + r * stride + v * lanes;
+            store(to, (load(to) * share + Floats{}) +
+                          (load(other + r * panel_columns + v * lanes) * its_share + Floats{}) +
+                          Floats{});
+        }
     }
 }
 
-void add_decay(float* tile, const float* value, std::int64_t stride, const Panel& panel, int rows,
-               float weight_decay) {
+void add_decay(float* tile, std::int64_t tile_stride, const float* value, std::int64_t stride,
+               const Panel& panel, int rows, float weight_decay) {
     for (int r = 0; weight_decay != 0 && r < rows; ++r) {
         for (int v = 0; v < panel.vectors; ++v) {
-            float* const to = tile + (r * panel.vectors + v) * lanes;
+            float* const to = tile + r * tile_stride + v * lanes;
             const Floats w = load_up_to(value + r * stride + v * lanes, panel.columns - v * lanes);
             store(to, load(to) + (w * weight_decay + Floats{}));
         }
@@ -283,7 +294,6 @@ void multiply_few_rows(float* c, std::int64_t c_stride, const float* a, std::int
 void multiply_transposed(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
                          const float* b, std::int64_t b_stride, std::int64_t rows,
                          std::int64_t columns, std::int64_t depth, float* scratch) {
-    alignas(64) float tile[tile_size];
     const std::int64_t width = (rows + lanes - 1) / lanes * lanes;
     float* const turned = scratch; // c transposed, [columns, width]
     float* const packed = scratch + columns * width;
@@ -301,10 +311,8 @@ void multiply_transposed(float* c, std::int64_t c_stride, const float* a, std::i
                     prefetch(weights + tiles.rows(t) * b_stride, b_stride, tiles.rows(t + 1),
                              piece);
                 }
-                multiply_rows[panel.vectors - 1][tiles.rows(t) - 1](weights, b_stride, panel, piece,
-                                                                    tile);
-                store_tile(turned + tiles.first(t) * width + first, width, tile, panel,
-                           tiles.rows(t), k > 0);
+                multiply_tile(multiply_rows, turned + tiles.first(t) * width + first, width,
+                              weights, b_stride, panel, tiles.rows(t), piece, k > 0);
             }
         }
     }
@@ -313,8 +321,16 @@ void multiply_transposed(float* c, std::int64_t c_stride, const float* a, std::i
             Floats square[lanes];
             const std::int64_t valid = columns - column;
             load_turned(square, turned + column * width + first, width, valid, lanes);
-            for (int i = 0; i < lanes && first + i < rows; ++i) {
-                store_up_to(c + (first + i) * c_stride + column, square[i], valid);
+            float* const to = c + first * c_stride + column;
+            if (valid >= lanes && first + lanes <= rows) {
+#pragma GCC unroll 16
+                for (int i = 0; i < lanes; ++i) {
+                    store(to + i * c_stride, square[i]);
+                }
+            } else {
+                for (int i = 0; i < lanes && first + i < rows; ++i) {
+                    store_up_to(to + i * c_stride, square[i], valid);
+                }
             }
         }
     }
@@ -358,17 +374,14 @@ void multiply(float* c, std::int64_t c_stride, const float* a, std::int64_t a_st
 void multiply_outer(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
                     const float* b, std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
                     std::int64_t depth, bool accumulate, float* scratch) {
-    alignas(64) float tile[tile_size];
     pack(scratch, b, b_stride, depth, columns);
     const RowTiles tiles(rows);
     for (std::int64_t t = 0; t < tiles.count; ++t) {
         const std::int64_t row = tiles.first(t);
         for (std::int64_t first = 0; first < columns; first += panel_columns) {
             const Panel panel = panel_at(scratch, depth, columns, first);
-            multiply_columns[panel.vectors - 1][tiles.rows(t) - 1](a + row, a_stride, panel, depth,
-                                                                   tile);
-            store_tile(c + row * c_stride + first, c_stride, tile, panel, tiles.rows(t),
-                       accumulate);
+            multiply_tile(multiply_columns, c + row * c_stride + first, c_stride, a + row, a_stride,
+                          panel, tiles.rows(t), depth, accumulate);
         }
     }
 }
@@ -385,7 +398,7 @@ void multiply_outer_adam(float* value, float* first_moment, float* second_moment
         for (std::int64_t first = 0; first < columns; first += panel_columns) {
             const Panel panel = panel_at(packed, depth, columns, first);
             multiply_columns_adam[panel.vectors - 1][strips.height() - 1](
-                a + strips.row(), a_stride, panel, depth, strips.gradient() + first, strips.width(),
+                strips.gradient() + first, strips.width(), a + strips.row(), a_stride, panel, depth,
                 strips.before, adam);
         }
     }
@@ -398,8 +411,8 @@ void multiply_shards_adam(float* value, float* first_moment, float* second_momen
                           std::int64_t stride, const OuterShard* shards, std::int64_t count,
                           std::int64_t rows, std::int64_t columns, float weight_decay,
                           const AdamArguments& adam, float* scratch) {
-    constexpr int levels = 13; // log2(most_outer_shards) + 1
-    alignas(64) float waiting[levels][tile_size];
+    constexpr int levels = 13;                    // log2(most_outer_shards) + 1
+    alignas(64) float waiting[levels][tile_size]; // but the first level
     AdamStrips strips(value, first_moment, second_moment, stride, rows, columns, scratch);
     float* const packed = scratch + scratch_size(adam_strips, columns);
     std::int64_t whole_depth = 0;
@@ -411,6 +424,11 @@ void multiply_shards_adam(float* value, float* first_moment, float* second_momen
     for (; strips.left(); strips.next(adam)) {
         const int height = strips.height();
         for (std::int64_t first = 0; first < columns; first += panel_columns) {
+            float* const gradient = strips.gradient() + first;
+            const auto tile = [&](int level) { return level == 0 ? gradient : waiting[level]; };
+            const auto stride_of = [&](int level) {
+                return level == 0 ? strips.width() : panel_columns;
+            };
             Panel panel{};
             std::int64_t depth = 0;
             int top = -1;
@@ -419,28 +437,27 @@ void multiply_shards_adam(float* value, float* first_moment, float* second_momen
                 const OuterShard& shard = shards[s];
                 panel =
                     panel_at(packed + scratch_size(depth, columns), shard.depth, columns, first);
-                float* const sum = waiting[++top];
+                ++top;
                 const float* const a = shard.a + strips.row();
                 if (s == 0) {
                     multiply_columns_adam[panel.vectors - 1][height - 1](
-                        a, shard.a_stride, panel, shard.depth, sum, panel.stride, strips.before,
-                        adam);
+                        tile(top), stride_of(top), a, shard.a_stride, panel, shard.depth,
+                        strips.before, adam);
                 } else {
-                    multiply_columns[panel.vectors - 1][height - 1](a, shard.a_stride, panel,
-                                                                    shard.depth, sum);
+                    multiply_columns[panel.vectors - 1][height - 1](
+                        tile(top), stride_of(top), a, shard.a_stride, panel, shard.depth, false);
                 }
                 share[top] = shard.share;
                 depth += shard.depth;
                 const bool last = s + 1 == count;
                 for (std::int64_t n = s + 1; top > 0 && (last || n % 2 == 0); n /= 2, --top) {
-                    add_tiles(waiting[top - 1], share[top - 1], waiting[top], share[top],
-                              height * panel.vectors);
+                    add_tiles(tile(top - 1), stride_of(top - 1), share[top - 1], tile(top),
+                              share[top], height, panel.vectors);
                     share[top - 1] = 1;
                 }
             }
-            add_decay(waiting[0], value + strips.row() * stride + first, stride, panel, height,
-                      weight_decay);
-            store_tile(strips.gradient() + first, strips.width(), waiting[0], panel, height, false);
+            add_decay(gradient, strips.width(), value + strips.row() * stride + first, stride,
+                      panel, height, weight_decay);
         }
     }
     strips.before.finish(adam);

@@ -45,18 +45,18 @@ static inline Panel panel_at(const float* packed, std::int64_t depth, std::int64
     return {packed + first_column * depth, vectors * lanes, static_cast<int>(vectors), n};
 }
 
-// tile [rows, vectors * lanes] = a [rows, depth] * panel, where element (r, k) of a is
+// c [rows, vectors * lanes] = a [rows, depth] * panel, added to c when `accumulate`, where element (r, k) of a is
 // a[r * stride + k] in multiply_rows and a[k * stride + r] in multiply_columns.
-using TileFunction = void (*)(const float* a, std::int64_t stride, const Panel& panel,
-                              std::int64_t depth, float* tile);
+using TileFunction = void (*)(float* c, std::int64_t c_stride, const float* a, std::int64_t stride,
+                              const Panel& panel, std::int64_t depth, bool accumulate);
 extern const TileFunction multiply_rows[tile_vectors][tile_rows];
 extern const TileFunction multiply_columns[tile_vectors][tile_rows];
 
-// multiply_columns, with rows of the tile tile_stride apart; and in its shadow Adam goes tile_rows steps on in the strip of
-// gradients before: arithmetic, quotients and memory overlap.
+// multiply_columns, and in its shadow Adam goes tile_rows steps on in the strip of gradients before: arithmetic,
+// quotients and memory overlap.
 class AdamWalk;
-using AdamTileFunction = void (*)(const float* a, std::int64_t stride, const Panel& panel,
-                                  std::int64_t depth, float* tile, std::int64_t tile_stride,
+using AdamTileFunction = void (*)(float* c, std::int64_t c_stride, const float* a,
+                                  std::int64_t stride, const Panel& panel, std::int64_t depth,
                                   AdamWalk& walk, const AdamArguments& adam);
 extern const AdamTileFunction multiply_columns_adam[tile_vectors][tile_rows];
 

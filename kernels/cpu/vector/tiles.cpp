@@ -8,9 +8,8 @@ namespace {
 // it does waits for memory, square roots and quotients, and the sums are independent of it.
 template <bool by_rows, int vectors, int rows, class Between>
 inline __attribute__((always_inline)) void
-multiply_between(const float* __restrict__ a, std::int64_t stride, const Panel& panel,
-                 std::int64_t depth, float* __restrict__ tile, std::int64_t tile_stride,
-                 const Between& between) {
+multiply_between(float* c, std::int64_t c_stride, const float* __restrict__ a, std::int64_t stride,
+                 const Panel& panel, std::int64_t depth, bool accumulate, const Between& between) {
     const float* __restrict__ from = panel.data;
     const std::int64_t step = panel.stride;
     Floats sum[rows][vectors] = {};
@@ -39,7 +38,10 @@ multiply_between(const float* __restrict__ a, std::int64_t stride, const Panel& 
     for (int r = 0; r < rows; ++r) {
 #pragma GCC unroll 4
         for (int v = 0; v < vectors; ++v) {
-            store(tile + r * tile_stride + v * lanes, sum[r][v]);
+            if (accumulate) {
+                sum[r][v] += load(c + r * c_stride + v * lanes);
+            }
+            store(c + r * c_stride + v * lanes, sum[r][v]);
         }
     }
 }
@@ -50,9 +52,9 @@ struct Nothing {
 };
 
 template <bool by_rows, int vectors, int rows>
-void multiply_tile(const float* a, std::int64_t stride, const Panel& panel, std::int64_t depth,
-                   float* tile) {
-    multiply_between<by_rows, vectors, rows>(a, stride, panel, depth, tile, vectors * lanes,
+void multiply_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t stride,
+                   const Panel& panel, std::int64_t depth, bool accumulate) {
+    multiply_between<by_rows, vectors, rows>(c, c_stride, a, stride, panel, depth, accumulate,
                                              Nothing{});
 }
 
@@ -65,10 +67,10 @@ struct AdamSteps {
 };
 
 template <int vectors, int rows>
-void multiply_adam_tile(const float* a, std::int64_t stride, const Panel& panel, std::int64_t depth,
-                        float* tile, std::int64_t tile_stride, AdamWalk& walk,
+void multiply_adam_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t stride,
+                        const Panel& panel, std::int64_t depth, AdamWalk& walk,
                         const AdamArguments& adam) {
-    multiply_between<false, vectors, rows>(a, stride, panel, depth, tile, tile_stride,
+    multiply_between<false, vectors, rows>(c, c_stride, a, stride, panel, depth, false,
                                            AdamSteps{walk, adam});
 }
 
