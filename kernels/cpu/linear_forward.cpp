@@ -13,7 +13,10 @@
 namespace patchforge {
 namespace {
 
-constexpr std::int64_t few_rows = 6;
+// Sums of a layer that widens are short, and joining their lanes takes as long as they do: few rows are fewer there.
+std::int64_t few_rows(std::int64_t inputs, std::int64_t outputs) {
+    return outputs > inputs ? 6 : 16;
+}
 constexpr std::int64_t rows_of_block =
     256; // of x: 256 KiB a piece of the depth, within the second-level cache
 constexpr std::int64_t slices = 8;
@@ -52,7 +55,7 @@ void CpuBackend::multiply_forward(Matrix<float> y, Matrix<const float> x,
         }
     };
 
-    if (batch <= few_rows) {
+    if (batch <= few_rows(inputs, outputs)) {
         // About 256 KiB of weights a task, and at least 8 tasks where there are as many fours.
         const std::int64_t wanted = std::min(65536 / inputs, pieces(outputs, 8));
         const std::int64_t columns_of_task = std::max<std::int64_t>(1, pieces(wanted, 4)) * 4;
