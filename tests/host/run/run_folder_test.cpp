@@ -14,6 +14,7 @@
 #include "host/files/safetensors.h"
 #include "host/run/whole_checkpoint.h"
 #include "tests/host/temporary_folder.h"
+#include "tests/host/unprivileged.h"
 
 namespace patchforge {
 namespace {
@@ -302,12 +303,12 @@ TEST_F(RunFolderTest, CheckpointsThatMayNotBeReadAreNotNone) {
     EXPECT_TRUE(list_checkpoints(folder_ / "nowhere").empty());
     fs::permissions(folder_.path(), fs::perms(0755));
     fs::permissions(path_ / "checkpoints", fs::perms::none);
-    const uid_t own = ::geteuid();
-    (void)!::seteuid(65534); // root may read everything
-    if (::geteuid() != 0) {
-        EXPECT_THROW(list_checkpoints(path_), fs::filesystem_error);
+    {
+        const Unprivileged scope;
+        if (!scope.still_root()) {
+            EXPECT_THROW(list_checkpoints(path_), fs::filesystem_error);
+        }
     }
-    (void)!::seteuid(own);
     fs::permissions(path_ / "checkpoints", fs::perms(0755));
 }
 

@@ -1,24 +1,15 @@
 // What cannot be written is said before the work.
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include "host/session/named_file.h"
 #include "host/session/session.h"
 #include "tests/host/temporary_folder.h"
+#include "tests/host/unprivileged.h"
 
 namespace patchforge {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Root may write anywhere, and becomes somebody else where there is one.
-class Unprivileged {
-  public:
-    Unprivileged() { (void)!::seteuid(65534); }
-    ~Unprivileged() { (void)!::seteuid(::getuid()); }
-    bool still_root() const { return ::geteuid() == 0; }
-};
 
 template <class Call>
 std::string error_of(Call call) {
