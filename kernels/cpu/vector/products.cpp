@@ -7,84 +7,8 @@
 namespace patchforge::PATCHFORGE_ISA {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int dot_rows = 6;
-#elif defined(__AVX2__)
-constexpr int dot_rows = 3;
-#else
-constexpr int dot_rows = 2;
-#endif
-constexpr int dot_columns = 4;
-// 4 rows of b are 16 KiB of it: they stay in the first-level cache while the rows of a pass by.
-constexpr std::int64_t dot_depth = 1024;
-
-// Weights come from beyond the second-level cache, in lines of a page each, which no prefetcher follows:
-// they are asked for so many numbers of a line, or lines, before they are needed.
-constexpr std::int64_t numbers_ahead = 256;
+// Lines of weights are asked for so many before they are needed, as numbers of one are (numbers_ahead).
 constexpr std::int64_t lines_ahead = 4;
-
-// c [rows, 4] (+)= a b^T, lane by lane along the depth.
-template <int rows>
-void dot_tile(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-              const float* b, std::int64_t b_stride, std::int64_t columns, std::int64_t depth,
-              bool accumulate) {
-    // Past the last column the last one is repeated, and not stored.
-    const float* column[dot_columns];
-    for (int j = 0; j < dot_columns; ++j) {
-        column[j] = b + (j < columns ? j : columns - 1) * b_stride;
-    }
-    Floats sum[rows][dot_columns] = {};
-    std::int64_t k = 0;
-    for (; k + lanes <= depth; k += lanes) {
-        Floats bv[dot_columns];
-#pragma GCC unroll 4
-        for (int j = 0; j < dot_columns; ++j) {
-            bv[j] = load(column[j] + k);
-            __builtin_prefetch(column[j] + k + numbers_ahead);
-        }
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; ++r) {
-            const Floats av = load(a + r * a_stride + k);
-#pragma GCC unroll 4
-            for (int j = 0; j < dot_columns; ++j) {
-                sum[r][j] += av * bv[j];
-            }
-        }
-    }
-    if (k < depth) {
-#pragma GCC unroll 8
-        for (int r = 0; r < rows; ++r) {
-            const Floats av = load_part(a + r * a_stride + k, depth - k);
-#pragma GCC unroll 4
-            for (int j = 0; j < dot_columns; ++j) {
-                sum[r][j] += av * load_part(column[j] + k, depth - k);
-            }
-        }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < rows; ++r) {
-        const Quad total = sums(sum[r][0], sum[r][1], sum[r][2], sum[r][3]);
-        float* out = c + r * c_stride;
-        for (int j = 0; j < dot_columns && j < columns; ++j) {
-            out[j] = accumulate ? out[j] + total[j] : total[j];
-        }
-    }
-}
-
-using DotFunction = void (*)(float*, std::int64_t, const float*, std::int64_t, const float*,
-                             std::int64_t, std::int64_t, std::int64_t, bool);
-#if defined(__AVX512F__)
-constexpr DotFunction dot_tiles[dot_rows] = {dot_tile<1>, dot_tile<2>, dot_tile<3>,
-                                             dot_tile<4>, dot_tile<5>, dot_tile<6>};
-#elif defined(__AVX2__)
-constexpr DotFunction dot_tiles[dot_rows] = {dot_tile<1>, dot_tile<2>, dot_tile<3>};
-#else
-constexpr DotFunction dot_tiles[dot_rows] = {dot_tile<1>, dot_tile<2>};
-#endif
-
-std::int64_t smaller(std::int64_t a, std::int64_t b) {
-    return a < b ? a : b;
-}
 
 // Always inlined: of a function that does nothing else GCC drops the calls.
 inline __attribute__((always_inline)) void prefetch(const float* from, std::int64_t stride,
@@ -189,61 +113,6 @@ void multiply_panel(float* c, std::int64_t c_stride, const float* a, std::int64_
     }
 }
 
-// c (+)= a [rows, depth] * b, without panels: for so few rows the copy would cost as much as the product.
-// Some rows of b at a time, in their own order, which the prefetchers follow; c stays in the first-level
-// cache.
-constexpr int rows_of_step = 4;
-
-template <int rows, int depth>
-void add_products(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                  const float* b, std::int64_t b_stride, std::int64_t columns) {
-    Floats factor[rows][depth];
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; ++r) {
-#pragma GCC unroll 4
-        for (int k = 0; k < depth; ++k) {
-            factor[r][k] = broadcast(a[r * a_stride + k]);
-        }
-    }
-    for (std::int64_t at = 0; at < columns; at += lanes) {
-        const std::int64_t n = columns - at;
-        Floats from[depth];
-#pragma GCC unroll 4
-        for (int k = 0; k < depth; ++k) {
-            from[k] = load_up_to(b + k * b_stride + at, n);
-            __builtin_prefetch(b + (k + depth) * b_stride + at);
-        }
-#pragma GCC unroll 4
-        for (int r = 0; r < rows; ++r) {
-            Floats sum = load_up_to(c + r * c_stride + at, n);
-#pragma GCC unroll 4
-            for (int k = 0; k < depth; ++k) {
-                sum += factor[r][k] * from[k];
-            }
-            store_up_to(c + r * c_stride + at, sum, n);
-        }
-    }
-}
-
-template <int rows>
-void multiply_directly(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                       const float* b, std::int64_t b_stride, std::int64_t columns,
-                       std::int64_t depth) {
-    std::int64_t k = 0;
-    for (; k + rows_of_step <= depth; k += rows_of_step) {
-        add_products<rows, rows_of_step>(c, c_stride, a + k, a_stride, b + k * b_stride, b_stride,
-                                         columns);
-    }
-    for (; k < depth; ++k) {
-        add_products<rows, 1>(c, c_stride, a + k, a_stride, b + k * b_stride, b_stride, columns);
-    }
-}
-
-using DirectFunction = void (*)(float*, std::int64_t, const float*, std::int64_t, const float*,
-                                std::int64_t, std::int64_t, std::int64_t);
-constexpr DirectFunction direct[direct_rows] = {multiply_directly<1>, multiply_directly<2>,
-                                                multiply_directly<3>, multiply_directly<4>};
-
 // What is written + {} below is a sum with 0, which makes -0 a 0 and keeps products apart from sums: each is
 // rounded, as where gradients of shards are summed in memory.
 void add_tiles(float* tile, std::int64_t stride, float share, const float* other, float its_share,
@@ -270,24 +139,6 @@ void add_decay(float* tile, std::int64_t tile_stride, const float* value, std::i
 }
 
 } // namespace
-
-void multiply_few_rows(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
-                       const float* b, std::int64_t b_stride, std::int64_t rows,
-                       std::int64_t columns, std::int64_t depth) {
-    const std::int64_t tiles = (rows + dot_rows - 1) / dot_rows;
-    for (std::int64_t column = 0; column < columns; column += dot_columns) {
-        for (std::int64_t k = 0; k < depth; k += dot_depth) {
-            for (std::int64_t t = 0; t < tiles; ++t) {
-                const std::int64_t first = rows * t / tiles;
-                const std::int64_t height = rows * (t + 1) / tiles - first;
-                dot_tiles[height - 1](c + first * c_stride + column, c_stride,
-                                      a + first * a_stride + k, a_stride, b + column * b_stride + k,
-                                      b_stride, columns - column, smaller(dot_depth, depth - k),
-                                      k > 0);
-            }
-        }
-    }
-}
 
 // Rows of a lie side by side in panels, and the weights b are read as they lie, a tile of their rows after the other: so
 // what is laid out anew is the smaller operand. c comes out transposed and is turned at the end.
@@ -340,12 +191,7 @@ void multiply(float* c, std::int64_t c_stride, const float* a, std::int64_t a_st
               const float* b, std::int64_t b_stride, std::int64_t rows, std::int64_t columns,
               std::int64_t depth, bool accumulate, float* scratch) {
     if (rows <= direct_rows) {
-        for (std::int64_t r = 0; r < rows && !accumulate; ++r) {
-            for (std::int64_t at = 0; at < columns; at += lanes) {
-                store_up_to(c + r * c_stride + at, Floats{}, columns - at);
-            }
-        }
-        direct[rows - 1](c, c_stride, a, a_stride, b, b_stride, columns, depth);
+        multiply_directly(c, c_stride, a, a_stride, b, b_stride, rows, columns, depth, accumulate);
         return;
     }
     // Whole panels are read as they lie, unless their rows would meet in few sets of the first-level cache.

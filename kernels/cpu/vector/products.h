@@ -60,6 +60,19 @@ using AdamTileFunction = void (*)(float* c, std::int64_t c_stride, const float* 
                                   AdamWalk& walk, const AdamArguments& adam);
 extern const AdamTileFunction multiply_columns_adam[tile_vectors][tile_rows];
 
+// Weights come from beyond the second-level cache, in lines of a page each, which no prefetcher follows:
+// they are asked for so many numbers of a line before they are needed.
+constexpr std::int64_t numbers_ahead = 256;
+
+// c (+)= a [rows, depth] * b of at most direct_rows rows, without panels (few_rows.cpp).
+void multiply_directly(float* c, std::int64_t c_stride, const float* a, std::int64_t a_stride,
+                       const float* b, std::int64_t b_stride, std::int64_t rows,
+                       std::int64_t columns, std::int64_t depth, bool accumulate);
+
+static inline std::int64_t smaller(std::int64_t a, std::int64_t b) {
+    return a < b ? a : b;
+}
+
 // `rows` rows cut into the fewest tiles of at most `most`, all of nearly the same height.
 struct RowTiles {
     explicit RowTiles(std::int64_t rows, std::int64_t most = tile_rows)
