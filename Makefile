@@ -105,6 +105,9 @@ $B/$(1)/%.cpp.o: %.cpp
 endef
 $(foreach isa,baseline avx2 avx512,$(eval $(call VECTOR_RULE,$(isa))))
 
+# Loops of a dozen products take a fifth longer where they lie across one more line of 64 bytes than they need.
+%/kernels/cpu/vector/window.cpp.o: BASE += -falign-loops=64
+
 # The CUDA sources, unmodified, as C++ for the executor in tests/simt.
 SIMT_FLAGS := -DPATCHFORGE_SIMT -Itests/simt/include
 $B/simt/%.cu.o: %.cu

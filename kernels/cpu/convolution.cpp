@@ -33,46 +33,47 @@ void fold(float* folded, const float* weight, int channel, const ConvolutionShap
 constexpr std::int64_t positions_worth_packing = 256;
 // Few pictures are cut into so many tasks each, at least.
 constexpr std::int64_t tasks_of_few = 4;
-// Weights that a first-level cache holds beside what they are multiplied by: 32 KiB. All of them meet some
-// positions before the next ones.
-constexpr std::int64_t weights_at_hand = 8 << 10;
 
 } // namespace
 
-// Weights of a scatter, tile after tile of the large map's channels: [small channels, tile, taps] each; where
-// classes are in step, [small channels, taps of a class, classes, large channels].
+// Weights of a scatter, tile after tile of the large map's channels: [small channels, tile, taps] each. In the order of
+// their use: [classes, small channels, taps of a class, tile]; where classes are in step, [small channels, taps of a
+// class, classes, large channels].
 WindowWeights CpuBackend::packed_weights(const WindowPlan& plan, const float* weight) {
     const WindowLayout& layout = plan.layout;
     const std::int64_t inputs = layout.to.channels, outputs = layout.from.channels;
+    const std::int64_t tiles = pieces(inputs, plan.packed_tile), rows = plan.packed_rows;
     std::int64_t taps = 0;
     for (const WindowLayout::Class& result : layout.classes) {
         taps += static_cast<std::int64_t>(result.tap.size());
     }
-    if (layout.in_step) {
-        float* to = window_weights_.at_least(outputs * taps * inputs);
-        const float* const packed = to;
+    const std::int64_t of_tile = outputs * taps * pieces(inputs, tiles);
+    float* const packed = window_weights_.at_least(tiles * of_tile);
+    pool_.parallel_for(tiles, [&](std::int64_t which) {
+        const Share tile(inputs, plan.packed_tile, which);
         for (std::int64_t o = 0; o < outputs; ++o) {
-            for (std::size_t t = 0; t < layout.classes.front().tap.size(); ++t) {
-                for (const WindowLayout::Class& result : layout.classes) {
-                    for (std::int64_t i = 0; i < inputs; ++i) {
-                        *to++ = weight[(o * inputs + i) * taps + result.tap[t]];
+            const float* const from = weight + (o * inputs + tile.first) * taps;
+            if (rows == 0) {
+                std::copy_n(from, tile.count * taps,
+                            packed + which * of_tile + o * of_tile / outputs);
+                continue;
+            }
+            float* of_class = packed + which * of_tile;
+            for (const WindowLayout::Class& result : layout.classes) {
+                const auto size = static_cast<std::int64_t>(result.tap.size()) * rows;
+                float* to = of_class + o * size;
+                for (const int tap : result.tap) {
+                    for (std::int64_t i = 0; i < tile.count; ++i) {
+                        to[i] = from[i * taps + tap];
                     }
+                    to += rows;
                 }
+                of_class += layout.in_step ? inputs : outputs * size;
             }
         }
-        return {packed, 0, 0, 1, plan.weight_channel};
-    }
-    const std::int64_t tiles = pieces(inputs, channels_of_tile);
-    const std::int64_t most = pieces(inputs, tiles);
-    float* const packed = window_weights_.at_least(tiles * outputs * most * taps);
-    pool_.parallel_for(tiles, [&](std::int64_t which) {
-        const Share tile(inputs, channels_of_tile, which);
-        for (std::int64_t o = 0; o < outputs; ++o) {
-            std::copy_n(weight + (o * inputs + tile.first) * taps, tile.count * taps,
-                        packed + (which * outputs + o) * most * taps);
-        }
     });
-    return {packed, 0, outputs * most * taps, taps, plan.weight_channel};
+    const std::int64_t row = rows == 0 ? taps : 1;
+    return {packed, tiles > 1 ? 0 : row, tiles > 1 ? of_tile : 0, row};
 }
 
 // out = sums of a window over `from` (kernels/cpu/window_layout.h), each begun with its channel's
@@ -131,7 +132,7 @@ void CpuBackend::move_window(const WindowPlan& plan, Matrix<float> out, const fl
                 .channel_stride = layout.channel(),
                 .weight = weights.of(share),
                 .weight_stride = weights.row,
-                .weight_channel_stride = weights.channel,
+                .weight_channel_stride = part.weight_channel,
                 .channels = plan.depth,
                 .start = bias ? start.data() + share.first : nullptr,
                 .rows = rows_of_part * share.count,
@@ -212,8 +213,8 @@ void CpuBackend::gather(const ConvolutionWindow& w, Matrix<float> small, const f
         return;
     }
     const WindowPlan& plan = window_plans_.find(vector_, w, WindowUse::gather, small.rows);
-    const std::int64_t row = plan.depth * plan.weight_channel;
-    move_by(plan, small, large, {weight, row, 0, row, plan.weight_channel}, bias, finish);
+    const std::int64_t row = plan.depth * w.kernel_height * w.kernel_width;
+    move_by(plan, small, large, {weight, row, 0, row}, bias, finish);
 }
 
 void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const float* small,
@@ -234,14 +235,14 @@ void CpuBackend::scatter(const ConvolutionWindow& w, Matrix<float> large, const 
     const bool at_hand =
         w.stride == 1 && w.large.channels > few_channels && w.weights() <= weights_at_hand;
     const bool packs =
-        w.groups == 1 && !at_hand && large.rows * w.small.plane() >= positions_worth_packing;
+        w.groups == 1 && (at_hand ? orders_weights(vector_) && large.rows >= tasks_by_unit_from
+                                  : large.rows * w.small.plane() >= positions_worth_packing);
     const WindowPlan& plan = window_plans_.find(
         vector_, w, packs ? WindowUse::packed_scatter : WindowUse::scatter, large.rows);
     const std::int64_t taps = w.kernel_height * w.kernel_width;
     move_by(plan, large, small,
-            packs ? packed_weights(plan, weight)
-                  : WindowWeights{weight, taps, 0, taps, plan.weight_channel},
-            bias, finish);
+            packs ? packed_weights(plan, weight) : WindowWeights{weight, taps, 0, taps}, bias,
+            finish);
 }
 
 void CpuBackend::convolution_forward(Matrix<float> y, Matrix<const float> x,

@@ -19,14 +19,12 @@ std::int64_t round_up(std::int64_t size) {
     return pieces(size, 16) * 16 + 16;
 }
 
-std::vector<WindowTap> taps_of(const WindowLayout& layout, const WindowLayout::Class& result) {
-    std::vector<WindowTap> taps;
-    const auto rows = static_cast<std::int64_t>(layout.classes.size()) * layout.to.channels;
-    for (std::size_t t = 0; t < result.tap.size(); ++t) {
-        taps.push_back({layout.in_step ? static_cast<std::int64_t>(t) * rows : result.tap[t],
-                        result.offset[t]});
+std::int64_t weights_of_window(const WindowLayout& layout) {
+    std::int64_t taps = 0;
+    for (const WindowLayout::Class& result : layout.classes) {
+        taps += static_cast<std::int64_t>(result.tap.size());
     }
-    return taps;
+    return taps * layout.from.channels * layout.to.channels;
 }
 
 // For a number that is read.
@@ -42,8 +40,16 @@ double products_of(const WindowLayout& layout, std::int64_t depth) {
 } // namespace
 
 WindowPlan::WindowPlan(const VectorKernels& vector, WindowLayout layout_, std::int64_t depth_,
-                       std::int64_t weight_channel_)
-    : layout(std::move(layout_)), depth(depth_), weight_channel(weight_channel_),
+                       std::int64_t weight_channel, bool in_order)
+    : layout(std::move(layout_)), depth(depth_),
+      packed_tile(layout.in_step || (in_order && layout.classes.size() == 1 &&
+                                     weights_of_window(layout) <= weights_at_hand)
+                      ? layout.to.channels
+                      : channels_of_tile),
+      packed_rows(in_order
+                      ? pieces(layout.to.channels, pieces(layout.to.channels, packed_tile)) *
+                            (layout.in_step ? static_cast<std::int64_t>(layout.classes.size()) : 1)
+                      : 0),
       position_lines(std::ranges::max(layout.classes, {}, &WindowLayout::Class::lines).lines),
       tile(depth < layout.from.channels // groups
                ? 1
@@ -59,19 +65,37 @@ WindowPlan::WindowPlan(const VectorKernels& vector, WindowLayout layout_, std::i
       class_of_sums(layout.lanes > 1 ? round_up(layout.picture) : tile * channel_of_sums),
       maps(vector, layout, class_of_sums) {
     if (layout.lanes > 1) {
-        add_patches();
+        add_patches(weight_channel);
     } else {
-        add_classes();
+        add_classes(weight_channel);
     }
 }
 
-void WindowPlan::add_patches() {
+WindowPlan::Weights WindowPlan::weights_of(std::size_t of_class,
+                                           std::int64_t weight_channel) const {
+    const WindowLayout::Class& result = layout.classes[of_class];
+    const auto taps = static_cast<std::int64_t>(result.tap.size());
+    std::int64_t before = 0; // of other classes
+    for (std::size_t c = 0; !layout.in_step && c < of_class; ++c) {
+        before += static_cast<std::int64_t>(layout.classes[c].tap.size());
+    }
+    Weights found{{}, packed_rows > 0 ? taps * packed_rows : weight_channel};
+    for (std::size_t t = 0; t < result.tap.size(); ++t) {
+        const std::int64_t at = packed_rows > 0
+                                    ? (before * depth + static_cast<std::int64_t>(t)) * packed_rows
+                                    : result.tap[t];
+        found.taps.push_back({at, result.offset[t]});
+    }
+    return found;
+}
+
+void WindowPlan::add_patches(std::int64_t weight_channel) {
     for (std::size_t c = 0; c < layout.classes.size(); ++c) {
-        const std::vector<WindowTap> all = taps_of(layout, layout.classes[c]);
+        const Weights weights = weights_of(c, weight_channel);
         for (const WindowLayout::Patch& patch : layout.patches(c)) {
             std::vector<WindowTap> taps;
             for (const std::size_t tap : patch.taps) {
-                taps.push_back(all[tap]);
+                taps.push_back(weights.taps[tap]);
             }
             std::vector<std::int64_t> place;
             for (int line = 0; line < patch.lines; ++line) {
@@ -81,22 +105,24 @@ void WindowPlan::add_patches() {
                                     layout.lanes);
                 }
             }
-            parts.push_back({static_cast<std::int64_t>(c), patch.lines, patch.columns, place,
-                             WindowSteps(taps, weight_channel, layout.channel(), depth)});
+            parts.push_back({static_cast<std::int64_t>(c), patch.lines, patch.columns,
+                             weights.channel, place,
+                             WindowSteps(taps, weights.channel, layout.channel(), depth)});
         }
     }
 }
 
-void WindowPlan::add_classes() {
+void WindowPlan::add_classes(std::int64_t weight_channel) {
     const auto count = static_cast<std::int64_t>(layout.classes.size());
     for (std::int64_t c = 0; c < (layout.in_step ? 1 : count); ++c) {
         const WindowLayout::Class& result = layout.classes[static_cast<std::size_t>(c)];
-        parts.push_back(
-            {c,
-             result.lines,
-             result.columns,
-             {},
-             WindowSteps(taps_of(layout, result), weight_channel, layout.channel(), depth)});
+        const Weights weights = weights_of(static_cast<std::size_t>(c), weight_channel);
+        parts.push_back({c,
+                         result.lines,
+                         result.columns,
+                         weights.channel,
+                         {},
+                         WindowSteps(weights.taps, weights.channel, layout.channel(), depth)});
     }
     if (layout.in_step) { // one of them may have a line or column more
         parts.front().lines = position_lines;
@@ -139,12 +165,14 @@ const WindowPlan& WindowPlans::find(const VectorKernels& vector, const Convoluti
         const std::int64_t taps = w.kernel_height * w.kernel_width;
         const std::int64_t inputs = w.large.channels;
         const std::int64_t weight_channel =
-            use == WindowUse::gather ? taps
-            : use == WindowUse::scatter || chosen.in_step
-                ? inputs * taps
-                : pieces(inputs, pieces(inputs, channels_of_tile)) * taps;
+            use == WindowUse::gather    ? taps
+            : use == WindowUse::scatter ? inputs * taps
+                                        : pieces(inputs, pieces(inputs, channels_of_tile)) * taps;
+        const bool in_order =
+            use == WindowUse::packed_scatter && (chosen.in_step || orders_weights(vector));
         const std::int64_t depth = chosen.from.channels / w.groups;
-        plan = std::make_unique<WindowPlan>(vector, std::move(chosen), depth, weight_channel);
+        plan = std::make_unique<WindowPlan>(vector, std::move(chosen), depth, weight_channel,
+                                            in_order);
     }
     return *plan;
 }

@@ -14,12 +14,21 @@ constexpr std::int64_t channels_of_tile = 8;
 // Of a scatter: so few that a tile has room for their classes beside each other.
 constexpr int few_channels = 4;
 constexpr std::int64_t steps_of_loop = 72;
+// Weights that a first-level cache holds beside what they are multiplied by: 32 KiB. All of them meet some
+// positions before the next ones.
+constexpr std::int64_t weights_at_hand = 8 << 10;
 // So many units (pictures, or as many interleaved ones as there are lanes) are a task each, which lays out its maps by
 // itself; fewer are cut by tiles of channels.
 constexpr std::int64_t tasks_by_unit_from = 4;
 
 inline std::int64_t pieces(std::int64_t size, std::int64_t piece) {
     return (size + piece - 1) / piece;
+}
+
+// Whether packed weights go into the order of their use. It takes longer than a copy, and pays where tiles have up to four
+// rows (all but AVX-512's): at equal distances weights spare them a load that counts (kernels/cpu/vector/window.cpp).
+inline bool orders_weights(const VectorKernels& vector) {
+    return vector.lanes < 16;
 }
 
 // `things` cut into pieces of at most `most`, all of nearly the same size.
@@ -32,12 +41,12 @@ struct Share {
     }
 };
 
-// Where weights lie: those of a tile at data + first * before_row + number * before_tile, of them that of
-// row r, channel i and tap t at r * row + i * channel + t.
+// Where weights lie: those of a tile at data + first * before_row + number * before_tile, of them those of row r, as
+// the plan's steps say, from r * row on.
 struct WindowWeights {
     const float* data;
     std::int64_t before_row, before_tile;
-    std::int64_t row, channel;
+    std::int64_t row;
 
     const float* of(const Share& tile) const {
         return data + tile.first * before_row + tile.number * before_tile;

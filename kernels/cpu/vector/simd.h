@@ -78,21 +78,6 @@ static inline void store_part(float* to, Floats v, std::int64_t n) {
 #endif
 }
 
-// Lanes first ... first + n - 1 to the same elements from `to` on.
-static inline void store_lanes(float* to, Floats v, int first, int n) {
-#if defined(__AVX512F__)
-    const auto mask = static_cast<__mmask16>(((1u << n) - 1) << first);
-    _mm512_mask_storeu_ps(to, mask, reinterpret_cast<__m512>(v));
-#elif defined(__AVX2__)
-    const __m256i mask = _mm256_andnot_si256(first_lanes(first), first_lanes(first + n));
-    _mm256_maskstore_ps(to, mask, reinterpret_cast<__m256>(v));
-#else
-    for (int i = first; i < first + n; ++i) {
-        to[i] = v[i];
-    }
-#endif
-}
-
 // n elements, whole vector or part of one.
 static inline Floats load_up_to(const float* from, std::int64_t n) {
     return n >= lanes ? load(from) : load_part(from, n);

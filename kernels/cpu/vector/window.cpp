@@ -32,39 +32,37 @@ struct Pieces {
     int of(std::int64_t piece) const { return static_cast<int>(size + (piece < larger)); }
 };
 
-// Where the wanted numbers of a vector of positions go: up to a part a line.
-struct Parts {
-    int count;
-    std::int64_t at[lanes + 1]; // of lane 0, if it went there too
-    int first[lanes + 1], size[lanes + 1];
+// The wanted numbers of a vector of positions: their lanes, in order, where they go, and how many are left from the
+// first one on. Whole vectors are stored: where the lanes of each part were masked, on a core whose AVX2 takes a dozen
+// cycles for that, 3x3 from three channels took 2.4 times as long.
+struct Wanted {
+    Ints lane;
+    std::int64_t at, left;
 };
 
-// Those of the vectors from `position` on; at least two, of which some may be empty.
-__attribute__((noinline)) void find_parts(Parts* parts, int vectors, const WindowSums& s,
-                                          std::int64_t position) {
-    std::int64_t line = static_cast<std::uint32_t>(position) / static_cast<std::uint32_t>(s.pitch);
-    std::int64_t column = position - line * s.pitch;
-    for (int v = 0; v < vectors; ++v, position += lanes) {
-        Parts& found = parts[v];
-        found.count = 0;
-        const std::int64_t end = smaller(lanes, s.count - position);
-        for (std::int64_t lane = 0;;) {
-            const std::int64_t wanted = smaller(s.width - column, end - lane);
-            if (wanted > 0) {
-                found.at[found.count] = line * s.width + column - lane;
-                found.first[found.count] = static_cast<int>(lane);
-                found.size[found.count++] = static_cast<int>(wanted);
-            }
-            if (lanes - lane < s.pitch - column) {
-                column += lanes - lane;
-                break;
-            }
-            lane += s.pitch - column;
-            column = 0;
-            ++line;
-        }
-        for (int part = found.count; part < 2; ++part) {
-            found.at[part] = found.first[part] = found.size[part] = 0;
+// Those of the vectors from `position` on.
+__attribute__((noinline)) void find_wanted(Wanted* wanted, int vectors, const WindowSums& s,
+                                           std::int64_t position) {
+    const auto before = [&](std::int64_t p) {
+        const std::int64_t line =
+            static_cast<std::uint32_t>(p) / static_cast<std::uint32_t>(s.pitch);
+        return line * s.width + smaller(p - line * s.pitch, s.width);
+    };
+    const Ints lane = reinterpret_cast<Ints>(lane_numbers());
+    const std::int64_t all = before(s.count);
+    std::int64_t at = before(position), column = position % s.pitch;
+    for (int v = 0; v < vectors; ++v) {
+        wanted[v] = {lane, at, all - at};
+        for (std::int64_t first = 0, found = 0; first < lanes;) {
+            const std::int64_t here = smaller(s.pitch - column, lanes - first);
+            const auto behind = static_cast<std::int32_t>(found) - Ints{};
+            wanted[v].lane =
+                lane < behind ? wanted[v].lane : lane + static_cast<std::int32_t>(first - found);
+            const std::int64_t present = smaller(here, s.width - column);
+            found += present > 0 ? present : 0;
+            at += present > 0 ? present : 0;
+            first += here;
+            column = column + here == s.pitch ? 0 : column + here;
         }
     }
 }
@@ -74,11 +72,11 @@ __attribute__((noinline)) void find_parts(Parts* parts, int vectors, const Windo
 enum class Lie { together, gaps, placed };
 
 // steady: weights come at equal distances, so that the list of taps is read for positions alone. With three rows of six
-// vectors there are as many loads as the core can do, and one a step more costs 8 %.
+// vectors (AVX-512) there are as many loads as the core can do, and one a step more costs 8 %; with four of three (AVX2)
+// a step has so few products that it costs 13 %.
 template <Lie lie, bool steady, int rows, int vectors>
 void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first,
-               [[maybe_unused]] const Parts* parts) {
-    constexpr bool gaps = lie == Lie::gaps;
+               [[maybe_unused]] const Wanted* wanted) {
     float* const out = s.out + first_row * s.out_stride;
     std::int64_t at[vectors];
     const float* from[vectors];
@@ -102,6 +100,15 @@ void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first,
 #pragma GCC unroll 8
             for (int v = 0; v < vectors; ++v) {
                 sum[r][v] = s.start ? broadcast(s.start[first_row + r]) : Floats{};
+            }
+        }
+    }
+    // Maps with gaps are as large as come from memory: it has the time of the products.
+    if constexpr (lie == Lie::gaps) {
+#pragma GCC unroll 8
+        for (int r = 0; r < rows; ++r) {
+            for (int at = 0; at < vectors * lanes; at += 16) {
+                __builtin_prefetch(out + r * s.out_stride + wanted[0].at + at, 1);
             }
         }
     }
@@ -138,23 +145,15 @@ void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first,
     }
 #pragma GCC unroll 8
     for (int v = 0; v < vectors; ++v) {
-        // Two parts that may be empty rather than branches; their masks are made once for all rows.
-        const Parts& part = parts[v];
-        [[maybe_unused]] const std::int64_t to_part[2] = {part.at[0], part.at[1]};
-        [[maybe_unused]] const int lane[2] = {part.first[0], part.first[1]};
-        [[maybe_unused]] const int size[2] = {part.size[0], part.size[1]};
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
-            if constexpr (gaps) {
-                float* const to = out + r * s.out_stride;
-                store_lanes(to + to_part[0], sum[r][v], lane[0], size[0]);
-                store_lanes(to + to_part[1], sum[r][v], lane[1], size[1]);
-                for (int i = 2; i < part.count; ++i) {
-                    store_lanes(to + part.at[i], sum[r][v], part.first[i], part.size[i]);
-                }
+            float* const to = out + r * s.out_stride;
+            if constexpr (lie == Lie::gaps) {
+                // What is written past its numbers is covered by the next vector.
+                const Floats numbers = __builtin_shuffle(sum[r][v], wanted[v].lane);
+                store_up_to(to + wanted[v].at, numbers, wanted[v].left);
             } else {
-                store_up_to(out + r * s.out_stride + at[v], sum[r][v],
-                            lie == Lie::placed ? lanes : s.count - at[v]);
+                store_up_to(to + at[v], sum[r][v], lie == Lie::placed ? lanes : s.count - at[v]);
             }
         }
     }
@@ -289,7 +288,7 @@ void outer_runs_tile(const OuterProducts& p, std::int64_t first_run, std::int64_
     }
 }
 
-using SumsTile = void (*)(const WindowSums&, std::int64_t, std::int64_t, const Parts*);
+using SumsTile = void (*)(const WindowSums&, std::int64_t, std::int64_t, const Wanted*);
 using OuterTile = void (*)(const OuterProducts&, std::int64_t, std::int64_t);
 using DotsGroup = void (*)(float*, const float*, const float*, const std::int64_t*, std::int64_t,
                            bool);
@@ -314,15 +313,15 @@ constexpr OuterTile outer_runs_tile_or_null() {
     return nullptr;
 }
 
-#define PATCHFORGE_NARROW(lie, rows)                                                               \
+#define PATCHFORGE_NARROW(lie, steady, rows)                                                       \
     {                                                                                              \
-        sums_tile<lie, false, rows, 1>, sums_tile<lie, false, rows, 2>,                            \
-            sums_tile<lie, false, rows, 3>                                                         \
+        sums_tile<lie, steady, rows, 1>, sums_tile<lie, steady, rows, 2>,                          \
+            sums_tile<lie, steady, rows, 3>                                                        \
     }
-#define PATCHFORGE_MIDDLE(lie, rows)                                                               \
+#define PATCHFORGE_MIDDLE(lie, steady, rows)                                                       \
     {                                                                                              \
-        sums_tile<lie, false, rows, 1>, sums_tile<lie, false, rows, 2>,                            \
-            sums_tile<lie, false, rows, 3>, sums_tile<lie, false, rows, 4>                         \
+        sums_tile<lie, steady, rows, 1>, sums_tile<lie, steady, rows, 2>,                          \
+            sums_tile<lie, steady, rows, 3>, sums_tile<lie, steady, rows, 4>                       \
     }
 #define PATCHFORGE_WIDE(lie, steady, rows)                                                         \
     {                                                                                              \
@@ -331,27 +330,34 @@ constexpr OuterTile outer_runs_tile_or_null() {
             sums_tile<lie, steady, rows, 5>, sums_tile<lie, steady, rows, 6>                       \
     }
 #if defined(__AVX512F__)
-#define PATCHFORGE_FEW(lie, steady)                                                                \
+#define PATCHFORGE_UP_TO_FOUR(lie, steady)                                                         \
     PATCHFORGE_WIDE(lie, steady, 1), PATCHFORGE_WIDE(lie, steady, 2),                              \
         PATCHFORGE_WIDE(lie, steady, 3), PATCHFORGE_WIDE(lie, steady, 4)
 #define PATCHFORGE_MORE(lie)                                                                       \
-    PATCHFORGE_MIDDLE(lie, 5), PATCHFORGE_MIDDLE(lie, 6), PATCHFORGE_NARROW(lie, 7),               \
-        PATCHFORGE_NARROW(lie, 8)
+    , PATCHFORGE_MIDDLE(lie, false, 5), PATCHFORGE_MIDDLE(lie, false, 6),                          \
+        PATCHFORGE_NARROW(lie, false, 7), PATCHFORGE_NARROW(lie, false, 8)
 #elif defined(__AVX2__)
-#define PATCHFORGE_FEW(lie, steady) PATCHFORGE_WIDE(lie, steady, 1), PATCHFORGE_WIDE(lie, steady, 2)
-#define PATCHFORGE_MORE(lie) PATCHFORGE_NARROW(lie, 3), PATCHFORGE_NARROW(lie, 4)
+#define PATCHFORGE_UP_TO_FOUR(lie, steady)                                                         \
+    PATCHFORGE_WIDE(lie, steady, 1), PATCHFORGE_WIDE(lie, steady, 2),                              \
+        PATCHFORGE_NARROW(lie, steady, 3), PATCHFORGE_NARROW(lie, steady, 4)
+#define PATCHFORGE_MORE(lie)
 #else
-#define PATCHFORGE_FEW(lie, steady) PATCHFORGE_WIDE(lie, steady, 1)
-#define PATCHFORGE_MORE(lie)                                                                       \
-    PATCHFORGE_NARROW(lie, 2), PATCHFORGE_NARROW(lie, 3), PATCHFORGE_NARROW(lie, 4)
+#define PATCHFORGE_UP_TO_FOUR(lie, steady)                                                         \
+    PATCHFORGE_WIDE(lie, steady, 1), PATCHFORGE_NARROW(lie, steady, 2),                            \
+        PATCHFORGE_NARROW(lie, steady, 3), PATCHFORGE_NARROW(lie, steady, 4)
+#define PATCHFORGE_MORE(lie)
 #endif
 #define PATCHFORGE_TILES(lie)                                                                      \
-    { PATCHFORGE_FEW(lie, false), PATCHFORGE_MORE(lie) }
+    { PATCHFORGE_UP_TO_FOUR(lie, false) PATCHFORGE_MORE(lie) }
 constexpr SumsTile sums_tiles[tall][wide] = PATCHFORGE_TILES(Lie::together);
 constexpr SumsTile sums_tiles_with_gaps[tall][wide] = PATCHFORGE_TILES(Lie::gaps);
 constexpr SumsTile sums_tiles_placed[tall][wide] = PATCHFORGE_TILES(Lie::placed);
-constexpr SumsTile steady_tiles[few][wide] = {PATCHFORGE_FEW(Lie::together, true)};
-constexpr SumsTile steady_tiles_with_gaps[few][wide] = {PATCHFORGE_FEW(Lie::gaps, true)};
+constexpr int most_steady = 4; // rows
+constexpr SumsTile steady_tiles[most_steady][wide] = {PATCHFORGE_UP_TO_FOUR(Lie::together, true)};
+constexpr SumsTile steady_tiles_with_gaps[most_steady][wide] = {
+    PATCHFORGE_UP_TO_FOUR(Lie::gaps, true)};
+constexpr SumsTile steady_tiles_placed[most_steady][wide] = {
+    PATCHFORGE_UP_TO_FOUR(Lie::placed, true)};
 
 #define PATCHFORGE_OUTER(rows)                                                                     \
     {                                                                                              \
@@ -391,20 +397,21 @@ void window_sums(const WindowSums& sums) {
     const bool gaps = !sums.place && sums.width != sums.pitch;
     const std::int64_t vectors = sums.place ? sums.count : (sums.count + lanes - 1) / lanes;
     const Pieces row_tiles(sums.rows, tall);
-    const bool steady = !sums.place && sums.weight_step != 0 && row_tiles.of(0) <= few;
-    const SumsTile(*const tiles)[wide] = sums.place ? sums_tiles_placed
-                                         : steady   ? (gaps ? steady_tiles_with_gaps : steady_tiles)
-                                                    : (gaps ? sums_tiles_with_gaps : sums_tiles);
+    const bool steady = sums.weight_step != 0 && row_tiles.of(0) <= most_steady;
+    const SumsTile(*const tiles)[wide] =
+        sums.place ? (steady ? steady_tiles_placed : sums_tiles_placed)
+        : gaps     ? (steady ? steady_tiles_with_gaps : sums_tiles_with_gaps)
+                   : (steady ? steady_tiles : sums_tiles);
     const Pieces runs(vectors, width_for(row_tiles.of(0)));
-    Parts parts[wide];
+    Wanted wanted[wide];
     for (std::int64_t run = 0; run < runs.count; ++run) {
         const std::int64_t first = runs.first(run) * lanes;
         if (gaps) {
-            find_parts(parts, runs.of(run), sums, first);
+            find_wanted(wanted, runs.of(run), sums, first);
         }
         for (std::int64_t tile = 0; tile < row_tiles.count; ++tile) {
             tiles[row_tiles.of(tile) - 1][runs.of(run) - 1](sums, row_tiles.first(tile), first,
-                                                            parts);
+                                                            wanted);
         }
     }
 }
