@@ -77,6 +77,12 @@ class FolderInTheMaking {
             throw std::runtime_error(fmt::format(
                 "{}: exists already; choose another folder or remove it first", target_.string()));
         }
+        if (fs::exists(target_) &&
+            ::faccessat(AT_FDCWD, target_.c_str(), W_OK | X_OK, AT_EACCESS) != 0) {
+            throw std::runtime_error(fmt::format("{}: may not be written to; choose another folder "
+                                                 "or change its permissions",
+                                                 target_.string()));
+        }
         remove_abandoned();
         std::error_code error;
         fs::create_directories(building_, error);

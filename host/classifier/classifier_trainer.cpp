@@ -44,6 +44,11 @@ NetworkShape shape_of(const ClassifierOptions& options, const ClassifierFormat& 
             "wanted, without an activation at the end",
             shape.in.text(), shape.outputs(), in.text(), format.outputs()));
     }
+    if (shape.heads().size() > 1) {
+        throw std::invalid_argument(
+            "--network: 'head' before the last layer is for discriminators; a classifier learns "
+            "from its last layer alone: take the word out, or the layer with it");
+    }
     return shape;
 }
 

@@ -2,6 +2,7 @@
 
 #include "data/packed_set.h"
 #include "tests/data/folder_fixture.h"
+#include "tests/host/unprivileged.h"
 
 #include <map>
 
@@ -120,6 +121,21 @@ TEST_F(TissueTest, NothingIsOverwrittenAndNonsenseIsRefused) {
         ++entries;
     }
     EXPECT_EQ(entries, 1) << "only the folder that was there";
+}
+
+TEST_F(TissueTest, AnEmptyFolderThatMayNotBeWrittenToIsLeftAlone) {
+    fs::permissions(folder_, fs::perms(0777));
+    fs::create_directory(folder_ / "closed");
+    fs::permissions(folder_ / "closed", fs::perms(0555));
+    const Unprivileged scope;
+    if (scope.still_root()) {
+        GTEST_SKIP() << "root may write anywhere";
+    }
+    const auto draw = [&] {
+        write_tissue_folder(folder_ / "closed", {.patients = 1, .patches_per_patient = 1});
+    };
+    EXPECT_NE(error_of(draw).find("closed: may not be written to"), std::string::npos);
+    EXPECT_TRUE(fs::is_empty(folder_ / "closed"));
 }
 
 } // namespace

@@ -311,6 +311,21 @@ TEST(ClassifierTrainer, RefusesLabelsThatAreNotThere) {
                  std::invalid_argument);
 }
 
+TEST(ClassifierTrainer, RefusesAHeadThatItWouldNotLearnFrom) {
+    const Patches patches(11, 3, 6, 6);
+    ClassifierOptions options = small_options();
+    options.network =
+        "3x6x6; conv 3>4 k3 p1 relu as=x; conv 4>1 k1 head; pool global from=x; linear 4>3";
+    const auto backend = make_backend("cpu");
+    try {
+        ClassifierTrainer(*backend, options, patches.format(), patches.rows);
+        ADD_FAILURE() << "not refused";
+    } catch (const std::invalid_argument& error) {
+        EXPECT_NE(std::string(error.what()).find("take the word out"), std::string::npos)
+            << error.what();
+    }
+}
+
 std::string refusal(const std::function<void(ClassifierOptions&)>& change) {
     ClassifierOptions options;
     try {
