@@ -32,7 +32,7 @@ enum class Purpose : std::uint32_t {
     dequantisation = 179,
     wrong_class = 180,
     picture_noise = 192, // + layer; a draw a picture
-    picture_pool = 240, // + 0 and 1: of fakes of kind a and b
+    picture_pool = 240,  // + 0 and 1: of fakes of kind a and b
 };
 
 // A place where the recorded iteration finds how often it has run. `step` lies on the device; the

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/options/parameters.h"
@@ -71,7 +72,9 @@ struct Option {
     // Where it is given, what a preset says of `other` does not count.
     Option& instead_of(const std::string& other) { return replaces.push_back(other), *this; }
     // params.json says this instead of the field.
-    Option& recorded_as(std::function<ParameterValue()> value) { return get = value, *this; }
+    Option& recorded_as(std::function<ParameterValue()> value) {
+        return get = std::move(value), *this;
+    }
 };
 
 // What was given, as text by option name.

@@ -101,7 +101,7 @@ std::vector<std::int32_t> model_classes(const PackedSet& set, const ClassifierFo
                                         const std::string& name) {
     require_pictures(set, format, name);
     const std::vector<std::int64_t> counts = set.class_counts();
-    const std::vector<std::int32_t> numbers = classes_known(set.class_names(), format.class_names);
+    std::vector<std::int32_t> numbers = classes_known(set.class_names(), format.class_names);
     for (std::size_t c = 0; c < numbers.size(); ++c) {
         if (numbers[c] < 0 && counts[c] > 0) {
             throw std::invalid_argument(fmt::format(

@@ -12,7 +12,7 @@ namespace patchforge {
 struct LinearShard {
     Matrix<const float> dz; // [B of the shard, O]
     Matrix<const float> x;  // [B of the shard, I]
-    float share = 1; // 1 of one that is alone
+    float share = 1;        // 1 of one that is alone
 };
 
 // Piece `number` of `count` pieces of a call's work.

@@ -3,6 +3,7 @@
 
 #include "host/session/named_file.h"
 #include "host/session/session.h"
+#include "tests/data/folder_fixture.h"
 #include "tests/host/temporary_folder.h"
 #include "tests/host/unprivileged.h"
 
@@ -10,16 +11,6 @@ namespace patchforge {
 namespace {
 
 namespace fs = std::filesystem;
-
-template <class Call>
-std::string error_of(Call call) {
-    try {
-        call();
-    } catch (const std::exception& error) {
-        return error.what();
-    }
-    return "";
-}
 
 class SessionTest : public ::testing::Test {
   protected:
