@@ -24,7 +24,9 @@ TEST_LIBRARIES_ptx := $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_oracle := $B/libkernels.a
 TEST_LIBRARIES_ladder := $(patsubst %,$B/simt/%.o,$(LADDER_SOURCES) bench/persistent_gate.cu \
     tests/kernels/backends.cpp) $B/libcuda_simt.a $B/libkernels.a
-TEST_LIBRARIES_kernels := $B/libcuda_simt.a $B/libkernels.a
+# The product that stands in for cuBLAS is a kernel too.
+KERNELS_OF_TESTS := tests/kernels/cublas_stand_in.cu
+TEST_LIBRARIES_kernels := $(KERNELS_OF_TESTS:%=$B/simt/%.o) $B/libcuda_simt.a $B/libkernels.a
 TEST_LIBRARIES_counted := $(CHECKED_OBJECTS) \
     $(patsubst %,$B/bench/%_cases.cpp.o,linear convolution training map attack) \
     $B/bench/measure.cpp.o $B/bench/peak.cpp.o \
@@ -34,12 +36,11 @@ $(foreach folder,$(TEST_FOLDERS),$(eval $(call TEST_RULE,$(folder),$(call test_l
 
 # Kernels under the executor's eyes: checked memory accesses, and threads in other orders.
 $B/tests/simt-checked: $(SIMT_SOURCES:%=$B/simt/%.o) $B/simt/tests/main.cpp.o \
-        $(patsubst %,$B/simt-checked/%.o,$(wildcard tests/simt/*.cpp) $(PLANTED_BUGS))
+        $(patsubst %,$B/simt-checked/%.o,$(filter-out %/planted_test.cpp,$(wildcard tests/simt/*.cpp)) $(PLANTED_BUGS)) \
+        $B/simt/tests/simt/planted_test.cpp.o
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
-# The product that stands in for cuBLAS is a kernel too, in a file of tests.
-KERNELS_OF_TESTS := tests/kernels/cublas_test.cpp
-KERNEL_TESTS := $(filter-out $(KERNELS_OF_TESTS),$(wildcard tests/kernels/*.cpp)) tests/main.cpp
+KERNEL_TESTS := $(wildcard tests/kernels/*.cpp) tests/main.cpp
 $B/kernels-checked: $(CHECKED_OBJECTS) $(KERNELS_OF_TESTS:%=$B/simt-checked/%.o) $(KERNEL_TESTS:%=$B/simt/%.o) \
         $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
@@ -65,7 +66,7 @@ PTX_ISA := $(shell grep -q -w avx2 /proc/cpuinfo 2> /dev/null && echo -mavx2 -mf
 $B/simt/tests/ptx/%.cpp.o: BASE += -O3 -fno-strict-aliasing -fno-math-errno -fno-trapping-math $(PTX_ISA)
 $B/on-ptx: $(patsubst %,$B/simt/%.o,$(filter-out %_test.cpp,$(wildcard tests/ptx/*.cpp)) tests/main.cpp \
         $(wildcard $(addsuffix /*.cpp,tests/ptx/shipped tests/kernels $(addprefix tests/host/,model train gan classifier)))) \
-        $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
+        $(KERNELS_OF_TESTS:%=$B/simt/%.o) $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
 # All of it on the newest architecture; on others the operations, whose PTX differs in a few kernels.
 ON_PTX_NEWEST := *cuda*:*Cuda*:*TensorCores*:PtxShipped*:*/PtxShipped*

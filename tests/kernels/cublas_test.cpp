@@ -8,8 +8,8 @@
 #include "tests/oracle/rounding.h"
 
 #if defined(PATCHFORGE_SIMT)
-#include "kernels/cuda/device.h"
 #include "tests/counted/counted_bytes.h"
+#include "tests/kernels/cublas_stand_in.h"
 #endif
 
 namespace patchforge::testing {
@@ -25,40 +25,6 @@ struct Library {
 };
 Library library;
 
-// c [m, n] = op(a) op(b) + beta c, all column-major: element (row, column) at [row + column * ld].
-struct ColumnMajorProduct {
-    bool transpose_a, transpose_b;
-    int m, n, k;
-    const float* a;
-    int lda;
-    const float* b;
-    int ldb;
-    float beta;
-    float* c;
-    int ldc;
-    int compute;
-};
-
-__device__ double as_computed(float value, int compute) {
-    return oracle::rounded(value, compute == cuda::cublas_compute_tf32   ? Precision::tf32
-                                  : compute == cuda::cublas_compute_bf16 ? Precision::bf16
-                                                                         : Precision::float32);
-}
-
-__global__ void gemm_kernel(ColumnMajorProduct g) {
-    const int column = static_cast<int>(blockIdx.x);
-    for (int row = static_cast<int>(threadIdx.x); row < g.m; row += 32) {
-        double sum = 0;
-        for (int i = 0; i < g.k; ++i) {
-            const float a = g.transpose_a ? g.a[i + row * g.lda] : g.a[row + i * g.lda];
-            const float b = g.transpose_b ? g.b[column + i * g.ldb] : g.b[i + column * g.ldb];
-            sum += as_computed(a, g.compute) * as_computed(b, g.compute);
-        }
-        float& c = g.c[row + column * g.ldc];
-        c = static_cast<float>(g.beta == 0 ? sum : sum + double{g.beta} * double{c});
-    }
-}
-
 constexpr int invalid_value = 7; // CUBLAS_STATUS_INVALID_VALUE
 
 int gemm_ex(void* handle, int transpose_a, int transpose_b, int m, int n, int k, const void* alpha,
@@ -71,15 +37,10 @@ int gemm_ex(void* handle, int transpose_a, int transpose_b, int m, int n, int k,
         return invalid_value;
     }
     library.computes.push_back(compute);
-    cuda::launch(gemm_kernel,
-                 {.grid = dim3(static_cast<unsigned>(n)),
-                  .block = 32,
-                  .stream = library.stream,
-                  .name = "gemm"},
-                 ColumnMajorProduct{transpose_a == 1, transpose_b == 1, m, n, k,
-                                    static_cast<const float*>(a), lda, static_cast<const float*>(b),
-                                    ldb, *static_cast<const float*>(beta), static_cast<float*>(c),
-                                    ldc, compute});
+    launch_product({transpose_a == 1, transpose_b == 1, m, n, k, static_cast<const float*>(a), lda,
+                    static_cast<const float*>(b), ldb, *static_cast<const float*>(beta),
+                    static_cast<float*>(c), ldc, compute},
+                   library.stream);
     return 0;
 }
 
