@@ -93,7 +93,8 @@ $B/host/cli/%.cpp.o: BASE += -O0
 THIN_ROOMS := attack classifier files gan model network options page privacy ranks run session study sweep train trial
 $(THIN_ROOMS:%=$B/host/%/%.cpp.o): BASE += -O1
 $B/simt/tests/host/%.cpp.o $B/simt/tests/data/%.cpp.o: BASE += -O0
-$B/simt/tests/kernels/%.cpp.o $B/simt/tests/oracle/%.cpp.o: BASE += -O1
+TEST_EFFORT := -O1 -ftree-loop-vectorize
+$B/simt/tests/kernels/%.cpp.o $B/simt/tests/oracle/%.cpp.o $B/simt/tests/simt/%_test.cpp.o: BASE += $(TEST_EFFORT)
 
 ISA_baseline := -msse2
 ISA_avx2 := -mavx2 -mfma

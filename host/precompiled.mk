@@ -21,5 +21,5 @@ $(eval $(call PRECOMPILED_RULE,O1,host/precompiled.h,-O1,$(call host_objects,$(T
 $(eval $(call PRECOMPILED_RULE,O2,host/precompiled.h,,$(filter-out $(call host_objects,cli $(THIN_ROOMS)),$(HOST_OBJECTS)) $(DATA_OBJECTS)))
 test_objects = $(patsubst %,$B/simt/%.o,$(wildcard $(1)))
 $(eval $(call PRECOMPILED_RULE,tests-O0,tests/precompiled.h,-O0 $(SIMT_FLAGS),$(call test_objects,tests/data/*.cpp tests/host/*/*.cpp)))
-$(eval $(call PRECOMPILED_RULE,tests-O1,tests/precompiled.h,-O1 $(SIMT_FLAGS),$(call test_objects,tests/kernels/*.cpp tests/oracle/*.cpp)))
+$(eval $(call PRECOMPILED_RULE,tests-O1,tests/precompiled.h,$(TEST_EFFORT) $(SIMT_FLAGS),$(call test_objects,tests/kernels/*.cpp tests/oracle/*.cpp tests/simt/*_test.cpp)))
 endif

@@ -4,3 +4,5 @@
 
 #include <fstream>
 #include <gtest/gtest.h>
+#include <random>
+#include <sstream>

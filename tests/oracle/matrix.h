@@ -1,7 +1,9 @@
-// The oracle's numbers: row-major float64, checked at every access.
+// The oracle's numbers: row-major float64, checked at every access of an element or a row.
 #pragma once
 
 #include <cstdint>
+#include <iterator>
+#include <stdexcept>
 #include <vector>
 
 namespace patchforge::oracle {
@@ -23,6 +25,16 @@ struct DoubleMatrix {
     }
     double operator()(std::int64_t row, std::int64_t column) const {
         return values.at(static_cast<std::size_t>(row * columns + column));
+    }
+    double* row(std::int64_t r) { return values.data() + first_of(r); }
+    const double* row(std::int64_t r) const { return values.data() + first_of(r); }
+
+  private:
+    std::int64_t first_of(std::int64_t r) const {
+        if (r < 0 || r >= rows || std::ssize(values) != rows * columns) {
+            throw std::out_of_range("a row that the matrix has not got");
+        }
+        return r * columns;
     }
 };
 
