@@ -121,8 +121,9 @@ $B/simt/%.cpp.o: %.cpp
 # The same with every access to memory reported to the executor (tests/simt/runtime/memory_hooks.cpp).
 # The executor comes first among the objects, so that it keeps its own copies of inline functions: those must
 # not report accesses.
-CHECKED_FLAGS := $(SIMT_FLAGS) -g -fno-tree-vectorize -fsanitize=thread,alignment
+CHECKED_FLAGS := $(SIMT_FLAGS) -fno-tree-vectorize -fsanitize=thread,alignment
 CHECKED_OBJECTS := $(SIMT_SOURCES:%=$B/simt/%.o) $(CUDA_SOURCES:%=$B/simt-checked/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o)
+$B/simt-checked/tests/%.o: BASE += -O1
 $B/simt-checked/%.cu.o: %.cu
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(CHECKED_FLAGS) -x c++ -c $< -o $@
