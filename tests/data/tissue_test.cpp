@@ -2,7 +2,7 @@
 
 #include "data/packed_set.h"
 #include "tests/data/folder_fixture.h"
-#include "tests/host/unprivileged.h"
+#include "tests/data/unprivileged.h"
 
 #include <map>
 

@@ -13,8 +13,8 @@
 
 #include "host/files/safetensors.h"
 #include "host/run/whole_checkpoint.h"
+#include "tests/data/unprivileged.h"
 #include "tests/host/temporary_folder.h"
-#include "tests/host/unprivileged.h"
 
 namespace patchforge {
 namespace {

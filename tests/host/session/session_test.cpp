@@ -4,8 +4,8 @@
 #include "host/session/named_file.h"
 #include "host/session/session.h"
 #include "tests/data/folder_fixture.h"
+#include "tests/data/unprivileged.h"
 #include "tests/host/temporary_folder.h"
-#include "tests/host/unprivileged.h"
 
 namespace patchforge {
 namespace {
