@@ -43,10 +43,7 @@ WindowWeights CpuBackend::packed_weights(const WindowPlan& plan, const float* we
     const WindowLayout& layout = plan.layout;
     const std::int64_t inputs = layout.to.channels, outputs = layout.from.channels;
     const std::int64_t tiles = pieces(inputs, plan.packed_tile), rows = plan.packed_rows;
-    std::int64_t taps = 0;
-    for (const WindowLayout::Class& result : layout.classes) {
-        taps += static_cast<std::int64_t>(result.tap.size());
-    }
+    const std::int64_t taps = layout.taps();
     const std::int64_t of_tile = outputs * taps * pieces(inputs, tiles);
     float* const packed = window_weights_.at_least(tiles * of_tile);
     pool_.parallel_for(tiles, [&](std::int64_t which) {

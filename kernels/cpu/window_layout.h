@@ -66,6 +66,14 @@ class WindowLayout {
     std::int64_t plane = 0;   // of a phase, all pictures, and what taps read past them
     std::int64_t channel() const { return static_cast<std::int64_t>(phases.size()) * plane; }
     std::int64_t size() const { return from.channels * channel(); }
+    // Of all classes.
+    std::int64_t taps() const {
+        std::int64_t count = 0;
+        for (const Class& result : classes) {
+            count += static_cast<std::int64_t>(result.tap.size());
+        }
+        return count;
+    }
 
     // Where an interleaved picture's numbers lie: those that are read, in the planes (-1: not read),
     // and those of the result, in sums whose classes are class_stride apart.

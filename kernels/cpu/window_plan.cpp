@@ -20,11 +20,7 @@ std::int64_t round_up(std::int64_t size) {
 }
 
 std::int64_t weights_of_window(const WindowLayout& layout) {
-    std::int64_t taps = 0;
-    for (const WindowLayout::Class& result : layout.classes) {
-        taps += static_cast<std::int64_t>(result.tap.size());
-    }
-    return taps * layout.from.channels * layout.to.channels;
+    return layout.taps() * layout.from.channels * layout.to.channels;
 }
 
 // For a number that is read.

@@ -8,10 +8,6 @@
 namespace patchforge::PATCHFORGE_ISA {
 namespace {
 
-std::int64_t smaller(std::int64_t a, std::int64_t b) {
-    return a < b ? a : b;
-}
-
 // Maps of a large batch come from memory; where lines are short no processor fetches far enough ahead.
 constexpr std::int64_t fetched_ahead = 1024;                // of lines that follow each other
 constexpr std::int64_t fetched_ahead_of_square = 4 * lanes; // of each of its rows

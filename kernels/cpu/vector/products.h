@@ -69,10 +69,6 @@ void multiply_directly(float* c, std::int64_t c_stride, const float* a, std::int
                        const float* b, std::int64_t b_stride, std::int64_t rows,
                        std::int64_t columns, std::int64_t depth, bool accumulate);
 
-static inline std::int64_t smaller(std::int64_t a, std::int64_t b) {
-    return a < b ? a : b;
-}
-
 // `rows` rows cut into the fewest tiles of at most `most`, all of nearly the same height.
 struct RowTiles {
     explicit RowTiles(std::int64_t rows, std::int64_t most = tile_rows)

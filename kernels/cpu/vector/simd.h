@@ -78,6 +78,10 @@ static inline void store_part(float* to, Floats v, std::int64_t n) {
 #endif
 }
 
+static inline std::int64_t smaller(std::int64_t a, std::int64_t b) {
+    return a < b ? a : b;
+}
+
 // n elements, whole vector or part of one.
 static inline Floats load_up_to(const float* from, std::int64_t n) {
     return n >= lanes ? load(from) : load_part(from, n);

@@ -18,10 +18,6 @@ constexpr int tall = 4, few = 1, some = 1, most_sums = 8;
 #endif
 constexpr int narrow = 3, middle = 4, wide = 6;
 
-std::int64_t smaller(std::int64_t a, std::int64_t b) {
-    return a < b ? a : b;
-}
-
 // A number of things cut into the fewest pieces of at most `most`, all of nearly the same size.
 struct Pieces {
     Pieces(std::int64_t things, int most)
@@ -107,8 +103,8 @@ void sums_tile(const WindowSums& s, std::int64_t first_row, std::int64_t first,
     if constexpr (lie == Lie::gaps) {
 #pragma GCC unroll 8
         for (int r = 0; r < rows; ++r) {
-            for (int at = 0; at < vectors * lanes; at += 16) {
-                __builtin_prefetch(out + r * s.out_stride + wanted[0].at + at, 1);
+            for (int number = 0; number < vectors * lanes; number += 16) { // of a line of 64 bytes
+                __builtin_prefetch(out + r * s.out_stride + wanted[0].at + number, 1);
             }
         }
     }
