@@ -26,11 +26,7 @@ Executor executor;
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__)
-constexpr std::size_t stack_bytes = 256 * 1024;
-#else
-constexpr std::size_t stack_bytes = 64 * 1024;
-#endif
+constexpr std::size_t stack_bytes = Fiber::stack_bytes;
 // Fibers that sleep at the same depth would all use the same cache sets if their stacks were
 // aligned alike.
 constexpr std::size_t stack_colours = 64, stack_colour_bytes = 64;
@@ -468,11 +464,6 @@ void Executor::fail_access(Finding finding, const void* pc, const std::string& m
     error_ = std::make_exception_ptr(failure(finding, source_of(pc), message));
     active_->context.switch_to(host_);
     std::terminate(); // nobody comes back to a launch that has ended
-}
-
-bool Executor::on_current_stack(const void* pointer) const {
-    const auto* address = static_cast<const std::byte*>(pointer);
-    return address >= active_->stack && address < active_->stack + stack_bytes;
 }
 
 Failure Executor::deadlock() const {

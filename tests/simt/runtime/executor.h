@@ -77,6 +77,11 @@ struct Block {
 };
 
 struct Fiber {
+#if defined(__SANITIZE_ADDRESS__)
+    static constexpr std::size_t stack_bytes = 256 * 1024;
+#else
+    static constexpr std::size_t stack_bytes = 64 * 1024;
+#endif
     Context context;
     std::byte* stack = nullptr;
 };
@@ -89,7 +94,10 @@ class Executor {
     bool running() const { return current_ != nullptr; }
     Thread& current() const { return *current_; }
     const LaunchGeometry& geometry() const { return geometry_; }
-    bool on_current_stack(const void* pointer) const;
+    bool on_current_stack(const void* pointer) const {
+        const auto* address = static_cast<const std::byte*>(pointer);
+        return address >= active_->stack && address < active_->stack + Fiber::stack_bytes;
+    }
 
     // The current thread waits, until wake() names it, for `what` at `site`.
     void wait(const char* what, Site site);

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 // The bounds of the program's own code, constants and globals (from the linker).
 extern "C" const char __executable_start, _end;
@@ -36,6 +37,27 @@ bool in_program(const void* pointer) {
     return pointer >= &__executable_start && pointer < &_end;
 }
 
+std::uint32_t place_in_program(const void* pc) {
+    return static_cast<std::uint32_t>(static_cast<const char*>(pc) - &__executable_start);
+}
+
+// Calls body(word, its bytes as bits) for the words of [offset, offset + bytes).
+template <class Body>
+[[gnu::always_inline]] inline void for_words(std::size_t offset, std::size_t bytes, Body body) {
+    const std::size_t end = offset + bytes;
+    for (std::size_t i = offset; i < end;) {
+        const std::size_t word = i / 4;
+        const std::size_t last = std::min(word * 4 + 4, end);
+        body(word, static_cast<std::uint8_t>((1u << (last - word * 4)) - (1u << (i - word * 4))));
+        i = last;
+    }
+}
+
+// The first byte of the word that is asked for and was not written.
+std::size_t first_unwritten(std::size_t word, std::uint8_t asked, std::uint8_t written) {
+    return word * 4 + static_cast<std::size_t>(std::countr_zero<unsigned>(asked & ~written));
+}
+
 } // namespace
 
 void Shadow::launch_started(const LaunchGeometry& geometry) {
@@ -51,11 +73,15 @@ void Shadow::block_started(Block& block) {
     const std::size_t threads = block.threads.size();
     shadow.shared = block.shared;
     shadow.words.resize(std::max(shadow.words.size(), (shared_bytes_ + 3) / 4));
-    shadow.written.assign(shared_bytes_, false);
+    shadow.written.assign((shared_bytes_ + 3) / 4, 0);
+    const dim3& grid = executor.geometry().grid;
+    shadow.index = (block.index.z * grid.y + block.index.y) * grid.x + block.index.x;
     ++shadow.epoch;
     shadow.clock.assign(threads, 1);
-    shadow.seen.assign(threads * threads, 0);
-    shadow.joined_across_warps = false;
+    if (shadow.joined || shadow.seen.size() != threads * threads) {
+        shadow.seen.assign(threads * threads, 0);
+    }
+    shadow.joined = shadow.joined_across_warps = false;
 }
 
 void Shadow::block_barrier(Block& block) {
@@ -74,6 +100,7 @@ void Shadow::joined(const std::vector<Thread*>& threads) {
     BlockShadow& shadow = blocks_[any.block->slot];
     const std::size_t count = shadow.clock.size();
     const auto warp = any.index / 32;
+    shadow.joined = true;
     for (const Thread* thread : threads) {
         shadow.joined_across_warps |= thread->index / 32 != warp;
     }
@@ -95,13 +122,16 @@ void Shadow::joined(const std::vector<Thread*>& threads) {
 }
 
 void Shadow::access(Access kind, const void* pointer, std::size_t bytes, const void* pc) {
+    if (executor.on_current_stack(pointer)) {
+        return;
+    }
     const auto* address = static_cast<const std::byte*>(pointer);
     BlockShadow& block = blocks_[executor.current().block->slot];
     if (address >= block.shared && address < block.shared + shared_bytes_) {
         access_shared(block, kind, static_cast<std::size_t>(address - block.shared), bytes, pc);
     } else if (Buffer* buffer = buffer_of(address)) {
         access_buffer(*buffer, kind, static_cast<std::size_t>(address - buffer->start), bytes, pc);
-    } else if (bytes > 0 && !executor.on_current_stack(pointer) && !in_program(pointer)) {
+    } else if (bytes > 0 && !in_program(pointer)) {
         std::string where = "no buffer is near";
         const std::ptrdiff_t offset = address - block.shared;
         if (const auto length = static_cast<std::ptrdiff_t>(shared_bytes_);
@@ -126,42 +156,41 @@ void Shadow::access_shared(BlockShadow& block, Access kind, std::size_t offset, 
                              fmt::format("{} bytes {} to {} of {} bytes of shared memory",
                                          name_of(kind), offset, offset + bytes - 1, shared_bytes_));
     }
-    for (std::size_t i = offset; i < offset + bytes; ++i) {
+    const unsigned thread = executor.current().index;
+    Past now{block.epoch, block.clock[thread], place_in_program(pc),
+             static_cast<std::uint16_t>(thread), kind, 0};
+    for_words(offset, bytes, [&](std::size_t word, std::uint8_t touched) {
+        std::uint8_t& written = block.written[word];
         if (kind == Access::write || kind == Access::published_write) {
-            block.written[i] = true;
-        } else if (kind != Access::copy && !block.written[i]) {
+            written |= touched;
+        } else if (kind != Access::copy && (touched & ~written)) {
             executor.fail_access(
                 Finding::unwritten_read, pc,
                 fmt::format("{} byte {} of shared memory, which nobody in this block has "
                             "written; write it and synchronise first",
-                            name_of(kind), i));
+                            name_of(kind), first_unwritten(word, touched, written)));
         }
-    }
-    const unsigned thread = executor.current().index;
-    Past now{block.epoch, block.clock[thread], static_cast<std::uint16_t>(thread), kind, 0, pc};
-    for (std::size_t i = offset; i < offset + bytes;) {
-        const std::size_t word = i / 4;
-        now.bytes = 0;
-        for (; i < offset + bytes && i / 4 == word; ++i) {
-            now.bytes |= static_cast<std::uint8_t>(1u << (i % 4));
-        }
+        now.bytes = touched;
         access_word(block, block.words[word], now);
-    }
+    });
 }
 
 // Whether the access of `thread` at (epoch, clock) comes before what `now_thread` does now.
-bool Shadow::ordered(const BlockShadow& block, std::uint32_t epoch, std::uint32_t clock,
-                     unsigned thread, unsigned now_thread) const {
+inline bool Shadow::ordered(const BlockShadow& block, std::uint32_t epoch, std::uint32_t clock,
+                            unsigned thread, unsigned now_thread) {
+    // A thread's present clock is one that nobody else has seen: that spares the table of what
+    // everybody has seen, which does not fit into the cache.
     return epoch < block.epoch || thread == now_thread ||
-           clock <= block.seen[now_thread * block.clock.size() + thread];
+           (clock != block.clock[thread] &&
+            clock <= block.seen[now_thread * block.clock.size() + thread]);
 }
 
-void Shadow::access_word(BlockShadow& block, Word& word, const Past& now) {
+void Shadow::access_word(const BlockShadow& block, Word& word, const Past& now) {
     const bool reads = now.kind == Access::read;
     Past* place = nullptr;   // forgotten for the present access
     Past* another = nullptr; // of other reads, which are many; one may go
     for (Past& past : word.past) {
-        if (past.epoch == 0 || past.epoch < now.epoch) {
+        if (past.epoch < now.epoch) {
             place = &past;
             continue;
         }
@@ -170,11 +199,11 @@ void Shadow::access_word(BlockShadow& block, Word& word, const Past& now) {
         const bool both_atomic = past.kind == Access::atomic && now.kind == Access::atomic;
         if (!in_order && (past.bytes & now.bytes) && !(reads && past_reads) && !both_atomic) {
             executor.fail_access(
-                Finding::race, now.pc,
+                Finding::race, &__executable_start + now.pc,
                 fmt::format("{} a word of shared memory at byte {} that thread {} {} at "
                             "{}, with no barrier between; add one",
                             name_of(now.kind), (&word - block.words.data()) * 4, past.thread,
-                            name_of(past.kind), source_of(past.pc)));
+                            name_of(past.kind), source_of(&__executable_start + past.pc)));
         }
         // Whoever races with the past access would also race with this one.
         if (in_order && (past.bytes & ~now.bytes) == 0 && (!reads || past_reads)) {
@@ -221,45 +250,39 @@ void Shadow::access_buffer(Buffer& buffer, Access kind, std::size_t offset, std:
                                          name_of(kind), offset, offset + bytes - 1, buffer.bytes));
     }
     const bool writes = kind == Access::write || kind == Access::published_write;
-    for (std::size_t i = offset; i < offset + bytes; ++i) {
-        if (writes) {
-            buffer.written[i] = true;
-        } else if (!buffer.written[i]) {
-            executor.fail_access(
-                Finding::unwritten_read, pc,
-                fmt::format("{} byte {} of an allocation of {} bytes, which nobody has "
-                            "written; fill it first",
-                            name_of(kind), i, buffer.bytes));
-        }
-    }
-    if (kind != Access::read && kind != Access::write) {
-        races_.synchronised();
-        return;
-    }
+    const bool races = kind == Access::read || kind == Access::write;
     const Thread& thread = executor.current();
     const BlockShadow& block = blocks_[thread.block->slot];
-    const uint3& index = thread.block->index;
-    const dim3& grid = executor.geometry().grid;
     BufferRaces::Record now{pc,
-                            (index.z * grid.y + index.y) * grid.x + index.x,
+                            block.index,
                             block.epoch,
                             block.clock[thread.index],
                             races_.synchronisations(),
                             static_cast<std::uint16_t>(thread.index),
                             0};
-    for (std::size_t i = offset; i < offset + bytes;) {
-        const std::size_t word = i / 4;
-        now.bytes = 0;
-        for (; i < offset + bytes && i / 4 == word; ++i) {
-            now.bytes |= static_cast<std::uint8_t>(1u << (i % 4));
+    for_words(offset, bytes, [&](std::size_t word, std::uint8_t touched) {
+        std::uint8_t& written = buffer.written[word];
+        if (writes) {
+            written |= touched;
+        } else if (touched & ~written) {
+            executor.fail_access(
+                Finding::unwritten_read, pc,
+                fmt::format("{} byte {} of an allocation of {} bytes, which nobody has "
+                            "written; fill it first",
+                            name_of(kind), first_unwritten(word, touched, written), buffer.bytes));
         }
-        access_buffer_word(buffer, word, writes, now);
+        if (races) {
+            now.bytes = touched;
+            access_buffer_word(buffer, word, writes, block, now);
+        }
+    });
+    if (!races) {
+        races_.synchronised();
     }
 }
 
 void Shadow::access_buffer_word(Buffer& buffer, std::size_t index, bool writes,
-                                const BufferRaces::Record& now) {
-    const BlockShadow& block = blocks_[executor.current().block->slot];
+                                const BlockShadow& block, const BufferRaces::Record& now) {
     BufferRaces::Word& word = buffer.words[index];
     const auto check = [&](std::uint32_t place, const char* what) {
         const BufferRaces::Record* past = races_.at(place);
@@ -294,8 +317,9 @@ void Shadow::access_buffer_word(Buffer& buffer, std::size_t index, bool writes,
 
 void Shadow::allocated(const void* pointer, std::size_t bytes) {
     const auto* start = static_cast<const std::byte*>(pointer);
-    buffers_[start] = {start, bytes, std::vector<bool>(bytes, false),
-                       std::vector<BufferRaces::Word>((bytes + 3) / 4)};
+    const std::size_t words = (bytes + 3) / 4;
+    buffers_[start] = {start, bytes, std::vector<std::uint8_t>(words),
+                       std::vector<BufferRaces::Word>(words)};
 }
 
 void Shadow::freed(const void* pointer) {
@@ -306,8 +330,8 @@ void Shadow::freed(const void* pointer) {
 void Shadow::written_by_host(const void* pointer, std::size_t bytes) {
     const auto* address = static_cast<const std::byte*>(pointer);
     if (Buffer* buffer = buffer_of(address)) {
-        const auto offset = address - buffer->start;
-        std::fill_n(buffer->written.begin() + offset, bytes, true);
+        for_words(static_cast<std::size_t>(address - buffer->start), bytes,
+                  [&](std::size_t word, std::uint8_t touched) { buffer->written[word] |= touched; });
     }
 }
 
