@@ -58,12 +58,11 @@ Guard* watch(std::span<const std::uint8_t> bytes, const std::filesystem::path& s
         if (guard.begin.load() == 0) {
             const auto begin = reinterpret_cast<std::uintptr_t>(bytes.data());
             guard.end = begin + bytes.size();
-            const auto written = fmt::format_to_n(
-                guard.line.data(), guard.line.size(),
+            const std::string line = fmt::format(
                 "patchforge: error: {}: became shorter while it was read, or its disk failed; "
                 "bring the file back and run the command again\n",
                 shown.string());
-            guard.length = std::min(written.size, guard.line.size());
+            guard.length = line.copy(guard.line.data(), guard.line.size());
             guard.begin.store(begin);
             return &guard;
         }
