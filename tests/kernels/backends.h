@@ -62,6 +62,12 @@ class BackendTest : public ::testing::TestWithParam<std::string> {
         Every, Suite, ::testing::Values("cpu", "cpu_baseline", "cpu_avx2", "cpu_avx512", "cuda"),  \
         [](const auto& info) { return ::patchforge::testing::shown_name(info.param); })
 
+// What the CPU's kernels alone do in a way of their own.
+#define PATCHFORGE_ON_EVERY_CPU(Suite)                                                             \
+    INSTANTIATE_TEST_SUITE_P(                                                                      \
+        Every, Suite, ::testing::Values("cpu_baseline", "cpu_avx2", "cpu_avx512"),                 \
+        [](const auto& info) { return ::patchforge::testing::shown_name(info.param); })
+
 #define PATCHFORGE_IN_EVERY_PRECISION(Suite)                                                       \
     INSTANTIATE_TEST_SUITE_P(                                                                      \
         Rounded, Suite, ::testing::Values("cpu_tf32", "cpu_bf16", "cuda_tf32", "cuda_bf16"),       \

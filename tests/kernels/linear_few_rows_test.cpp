@@ -1,4 +1,4 @@
-// The way back of few rows against the oracle, at every count of vectors that their kernels take at
+// The CPU's way back of few rows against the oracle, at every count of vectors that its kernels take at
 // once, whole and cut off: the last piece of a wide layer, and a tall layer, whose sums are added to.
 #include "tests/kernels/backends.h"
 #include "tests/kernels/operands.h"
@@ -29,7 +29,7 @@ class LinearFewRowsTest : public BackendTest {
         expect_close(dx.values(), expected.value.values, tolerance, inputs, "dx");
     }
 };
-PATCHFORGE_ON_EVERY_BACKEND(LinearFewRowsTest);
+PATCHFORGE_ON_EVERY_CPU(LinearFewRowsTest);
 
 // 128 columns are eight of the widest vectors, and an eighth of 1024 inputs.
 TEST_P(LinearFewRowsTest, InputGradientOfWideLayers) {
