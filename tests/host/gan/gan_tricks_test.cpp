@@ -41,7 +41,7 @@ const std::vector<Variant>& variants() {
         {"cosine", [](GanOptions& o) { o.rates.shape = RateOptions::Shape::cosine; }},
         {"ema", [](GanOptions& o) { o.ema = 0.9; }},
         {"instance noise",
-         [](GanOptions& o) { o.instance_noise = 0.2, o.instance_noise_steps = 9, o.n_critic = 2; }},
+         [](GanOptions& o) { o.instance_noise = 0.2, o.instance_noise_steps = 4, o.n_critic = 2; }},
         {"pixel loss", [](GanOptions& o) { o.lambda_pixel = 5; }},
         {"layers, with an average",
          [](GanOptions& o) {
@@ -159,24 +159,24 @@ const std::vector<Variant>& variants() {
 class GanVariants : public testing::BackendTest {};
 
 TEST_P(GanVariants, EveryOneResumesExactly) {
-    const Patches patches(11);
+    const Patches patches(11); // an epoch of 4, 4 and 3 rows
     for (const Variant& variant : variants()) {
         SCOPED_TRACE(variant.name);
         GanOptions options = small_options();
         variant.apply(options);
         options.validate();
         GanTrainer whole(backend(), options, patches.rows);
-        for (const GanMetrics& metrics : whole.run(11)) {
+        for (const GanMetrics& metrics : whole.run(5)) {
             for (const double value : metrics.values(options)) {
                 EXPECT_TRUE(std::isfinite(value));
             }
         }
         GanTrainer first(backend(), options, patches.rows);
-        first.run(5);
+        first.run(2);
         GanTrainer second(backend(), options, patches.rows, Placement::streamed);
-        second.run(2);
+        second.run(1);
         testing::restore(second, first.checkpoint());
-        second.run(6);
+        second.run(3);
         EXPECT_EQ(whole.checkpoint(), second.checkpoint());
     }
 }
@@ -227,7 +227,7 @@ TEST(GanVariants, CpuAndCudaAgree) {
     if (const std::string reason = testing::why_missing("cuda"); !reason.empty()) {
         GTEST_SKIP() << reason;
     }
-    const Patches patches(23);
+    const Patches patches(11); // the third batch has 3 rows
     for (const Variant& variant : variants()) {
         SCOPED_TRACE(variant.name);
         GanOptions options = small_options();
@@ -236,9 +236,9 @@ TEST(GanVariants, CpuAndCudaAgree) {
         for (const char* name : {"cpu", "cuda"}) {
             const auto backend = testing::make_backend_under_test(name);
             GanTrainer trainer(*backend, options, patches.rows);
-            runs.push_back(trainer.run(4));
+            runs.push_back(trainer.run(3));
         }
-        for (std::size_t step = 0; step < 4; ++step) {
+        for (std::size_t step = 0; step < 3; ++step) {
             const GanMetrics &a = runs[0][step], &b = runs[1][step];
             // Adam turns a gradient's rounding into a step of the size of the rate.
             const double tolerance = step == 0 ? 1e-5 : 2e-3;
