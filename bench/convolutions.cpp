@@ -3,13 +3,13 @@
 // bench/peers/compare.py, which runs the same in PyTorch; docs/kernels/convolution.md says what each
 // of them costs at least.
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cstdio>
 #include <vector>
 
 #include "bench/measure.h"
+#include "host/files/json.h"
 #include "host/run/version.h"
 #include "kernels/convolution_shape.h"
 
@@ -94,7 +94,7 @@ void run(const Options& options) {
     add_dcgan(shapes, 64);
     add_light(shapes, 16);
     add_tissue(shapes);
-    nlohmann::json texts = nlohmann::json::array();
+    Json texts = Json::array();
     for (const ConvolutionShape& shape : shapes) {
         texts.push_back(words(shape));
     }
@@ -142,16 +142,16 @@ void run(const Options& options) {
                            fmt::format("{:.4f}", timing.median),
                            fmt::format("{:.0f}", per_second * 1e-9),
                            share > 0 ? fmt::format("{:.0f}%", 100 * share) : "unknown"});
-                nlohmann::json line = {{"bench", "convolutions"},
-                                       {"program", "patchforge"},
-                                       {"commit", commit()},
-                                       {"device", backend->description()},
-                                       {"method", words(shape) + ", " + pass},
-                                       {"kind", kind_of(shape) + ", " + pass},
-                                       {"batch", batch},
-                                       {"ms", timing.median},
-                                       {"share of peak", share},
-                                       {"network", texts}};
+                const Json line = {{"bench", "convolutions"},
+                                   {"program", "patchforge"},
+                                   {"commit", commit()},
+                                   {"device", backend->description()},
+                                   {"method", words(shape) + ", " + pass},
+                                   {"kind", kind_of(shape) + ", " + pass},
+                                   {"batch", batch},
+                                   {"ms", timing.median},
+                                   {"share of peak", share},
+                                   {"network", texts}};
                 json.push_back(line.dump());
             }
         }

@@ -3,8 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "host/files/json.h"
 #include "host/run/version.h"
 
 namespace patchforge::bench {
@@ -83,7 +83,7 @@ std::string step_line(const char* bench, const Backend& backend, std::int64_t ba
 }
 
 std::string texts_of(const std::vector<NetworkShape>& shapes) {
-    nlohmann::json texts = nlohmann::json::array();
+    Json texts = Json::array();
     for (const NetworkShape& shape : shapes) {
         texts.push_back(describe(shape));
     }

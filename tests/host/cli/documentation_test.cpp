@@ -3,13 +3,12 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <functional>
 #include <map>
-#include <regex>
 #include <set>
 #include <sstream>
 
+#include "tests/host/cli/matches.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge {
@@ -20,14 +19,9 @@ TEST(Documentation, MakeTargetsExist) {
     std::set<std::string> targets;
     for (const char* name :
          {"Makefile", "tests/tests.mk", "bench/bench.mk", "kernels/cuda/check.mk"}) {
-        std::ifstream makefile(name);
-        ASSERT_TRUE(makefile) << name;
-        for (std::string line; std::getline(makefile, line);) {
-            std::smatch found;
-            if (std::regex_search(line, found, std::regex("^([a-z][a-z-]*):"))) {
-                targets.insert(found[1]);
-            }
-        }
+        const std::vector<std::string> here = matches(contents(name), "\n([a-z][a-z-]*):");
+        ASSERT_FALSE(here.empty()) << name;
+        targets.insert(here.begin(), here.end());
     }
     ASSERT_TRUE(targets.contains("run") && targets.contains("test"));
     std::vector<std::filesystem::path> pages = {"README.md", "CONTRIBUTING.md"};
@@ -38,20 +32,11 @@ TEST(Documentation, MakeTargetsExist) {
             }
         }
     }
-    const std::regex call("[`]make ((?:[a-z][a-z-]*[ `]+)+)");
     int calls = 0;
     for (const auto& page : pages) {
-        std::ifstream file(page);
-        for (std::string line; std::getline(file, line);) {
-            for (std::sregex_iterator found(line.begin(), line.end(), call), end; found != end;
-                 ++found) {
-                std::istringstream words((*found)[1].str());
-                std::string target;
-                words >> target;
-                target = target.substr(0, target.find('`'));
-                ++calls;
-                EXPECT_TRUE(targets.contains(target)) << page << ": make " << target;
-            }
+        for (const std::string& target : matches(contents(page), "`make ([a-z][a-z-]*)[ `]")) {
+            ++calls;
+            EXPECT_TRUE(targets.contains(target)) << page << ": make " << target;
         }
     }
     EXPECT_GT(calls, 10);
@@ -74,17 +59,13 @@ std::string with_literals_joined(const std::string& text) {
 
 // What messages, reports and descriptions send people to: options and verbs that there are.
 TEST(Documentation, AdviceNamesOptionsAndVerbsThatExist) {
-    const auto named_in = [](const std::string& text, const std::regex& pattern) {
-        std::set<std::string> names;
-        for (std::sregex_iterator found(text.begin(), text.end(), pattern), end; found != end;
-             ++found) {
-            names.insert((*found)[1]);
-        }
-        return names;
+    const auto named_in = [](const std::string& text, const std::string& expression) {
+        const std::vector<std::string> all = matches(text, expression);
+        return std::set<std::string>(all.begin(), all.end());
     };
     const std::string page = contents("docs/options.md");
-    std::set<std::string> options = named_in(page, std::regex("\\| `--([a-z0-9-]+)`"));
-    const std::set<std::string> verbs = named_in(page, std::regex("\n## patchforge ([a-z]+)"));
+    std::set<std::string> options = named_in(page, "\\| `--([a-z0-9-]+)`");
+    const std::set<std::string> verbs = named_in(page, "\n## patchforge ([a-z]+)");
     ASSERT_GT(options.size(), 150u);
     ASSERT_GT(verbs.size(), 12u);
     // Of every verb, of `help`, and of other programs that are named.
@@ -93,9 +74,9 @@ TEST(Documentation, AdviceNamesOptionsAndVerbsThatExist) {
         options.insert(other);
     }
     options.insert("option"); // what stands for any
-    const std::regex literal("\"((?:[^\"\\\\]|\\\\.)*)\"");
-    const std::regex option("(?:^|[^a-z(-])--([a-z][a-z0-9-]*[a-z0-9])(?![a-z0-9:{-])");
-    const std::regex call("`patchforge ([a-z]+)");
+    const std::string literal = "\"((?:[^\"\\\\\n]|\\\\.)*)\"";
+    const std::string option = "[^a-z(-]--([a-z][a-z0-9-]*[a-z0-9])(?![a-z0-9:{-])";
+    const std::string call = "`patchforge ([a-z]+)";
     std::size_t found = 0;
     for (const char* root : {"host", "data", "kernels"}) {
         for (const auto& entry : std::filesystem::recursive_directory_iterator(root)) {
@@ -103,25 +84,23 @@ TEST(Documentation, AdviceNamesOptionsAndVerbsThatExist) {
             if (kind != ".cpp" && kind != ".h" && kind != ".cu") {
                 continue;
             }
+            std::string code;
             std::istringstream lines(with_literals_joined(contents(entry.path())));
             for (std::string line; std::getline(lines, line);) {
                 const bool comment = line.find_first_not_of(' ') == line.find("//");
-                if (comment || (line.find("--") == std::string::npos &&
-                                line.find("`patchforge") == std::string::npos)) {
-                    continue;
-                }
-                for (std::sregex_iterator at(line.begin(), line.end(), literal), end; at != end;
-                     ++at) {
-                    const std::string words = (*at)[1];
-                    for (const std::string& name : named_in(words, option)) {
-                        ++found;
-                        EXPECT_TRUE(options.contains(name)) << entry.path() << ": --" << name;
-                    }
-                    for (const std::string& verb : named_in(words, call)) {
-                        EXPECT_TRUE(verbs.contains(verb) || verb == "help")
-                            << entry.path() << ": patchforge " << verb;
-                    }
-                }
+                code += comment ? "" : line + '\n';
+            }
+            std::string words; // of every literal, each behind the end of a line
+            for (const std::string& text : matches(code, literal)) {
+                words += '\n' + text;
+            }
+            for (const std::string& name : matches(words, option)) {
+                ++found;
+                EXPECT_TRUE(options.contains(name)) << entry.path() << ": --" << name;
+            }
+            for (const std::string& verb : matches(words, call)) {
+                EXPECT_TRUE(verbs.contains(verb) || verb == "help")
+                    << entry.path() << ": patchforge " << verb;
             }
         }
     }
@@ -134,15 +113,17 @@ std::set<std::string> mapped_folders() {
     std::set<std::string> folders;
     std::string root;
     bool inside = false;
-    const std::regex entry("^    (  )?([a-z0-9_]+/) +[^ ].*");
     for (std::string line; std::getline(page, line);) {
         if (line.starts_with("## ")) {
             inside = line == "## Rooms";
         }
-        std::smatch found;
-        if (inside && std::regex_match(line, found, entry)) {
-            root = found[1].matched ? root : found[2].str();
-            folders.insert(found[1].matched ? root + found[2].str() : root);
+        if (!inside) {
+            continue;
+        }
+        for (const std::string& name : matches(line, "^    ((?:  )?[a-z0-9_]+/) +[^ ]")) {
+            const bool inner = name.starts_with(' ');
+            root = inner ? root : name;
+            folders.insert(inner ? root + name.substr(2) : root);
         }
     }
     return folders;
@@ -164,17 +145,15 @@ TEST(Documentation, MapIsTheTree) {
 // No room of host needs one that needs it.
 TEST(Documentation, RoomsOfHostFormNoCircle) {
     std::map<std::string, std::set<std::string>> needs;
-    const std::regex include("^#include \"host/([a-z_]+)/");
     for (const auto& entry : std::filesystem::recursive_directory_iterator("host")) {
         if (!entry.is_regular_file()) {
             continue;
         }
         const std::string room = entry.path().parent_path().filename();
-        std::ifstream file(entry.path());
-        for (std::string line; std::getline(file, line);) {
-            std::smatch found;
-            if (std::regex_search(line, found, include) && found[1] != room) {
-                needs[room].insert(found[1]);
+        for (const std::string& other :
+             matches('\n' + contents(entry.path()), "\n#include \"host/([a-z_]+)/")) {
+            if (other != room) {
+                needs[room].insert(other);
             }
         }
     }

@@ -5,12 +5,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <regex>
 #include <set>
 #include <sstream>
 #include <sys/wait.h>
 
 #include "host/run/version.h"
+#include "tests/host/cli/matches.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge {
@@ -96,10 +96,9 @@ TEST_F(Installed, ProgramPagesAndLicenceComeAndGo) {
     const fs::path pages = root() / "share/man/man1";
     // Every verb of the list has its page, and every option of a verb's help stands in it.
     const std::string all = contents(pages / "patchforge.1");
-    const std::regex entry("\n\\\\fB(patchforge[^\n]*)\\\\fR\\(1\\)");
     int verbs = 0;
-    for (std::sregex_iterator found(all.begin(), all.end(), entry), end; found != end; ++found) {
-        const std::string name = std::regex_replace((*found)[1].str(), std::regex("\\\\"), "");
+    for (std::string name : matches(all, "\n\\\\fB(patchforge[^\n]*)\\\\fR\\(1\\)")) {
+        std::erase(name, '\\');
         EXPECT_TRUE(fs::exists(pages / (name + ".1"))) << name;
         ++verbs;
     }
@@ -138,11 +137,8 @@ TEST(Container, RuntimeHoldsTheProgramsLibraries) {
     }
     const std::string file = contents("Containerfile");
     const Outcome needed = shell("readelf -d build/patchforge-cpu");
-    const std::regex library("Shared library: \\[(lib[^\\]]*)\\]");
     int checked = 0;
-    for (std::sregex_iterator found(needed.text.begin(), needed.text.end(), library), end;
-         found != end; ++found) {
-        const std::string name = (*found)[1];
+    for (const std::string& name : matches(needed.text, "Shared library: \\[(lib[^\\]]*)\\]")) {
         if (name.starts_with("libmpi")) {
             continue; // optional, and not in the images
         }

@@ -5,9 +5,9 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <regex>
 #include <sys/wait.h>
 
+#include "tests/host/cli/matches.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge {
@@ -67,10 +67,8 @@ TEST(Program, HelpIsAVerbToo) {
 // Calls that --help shows are understood: whatever they fail at, it is not their options.
 TEST(Program, ExamplesAreCalls) {
     const std::string page = run("help --markdown").text;
-    const std::regex call("\n    patchforge (.*)");
     int calls = 0;
-    for (std::sregex_iterator found(page.begin(), page.end(), call), end; found != end; ++found) {
-        const std::string words = (*found)[1];
+    for (const std::string& words : matches(page, "\n    patchforge (.*)")) {
         if (words.starts_with("doctor") || words.starts_with("tissue")) {
             continue; // which need nothing
         }
@@ -203,8 +201,7 @@ TEST(Program, DoctorWorksAnywhere) {
     const Outcome alone = run_command(std::string("PATH=/nowhere ") +
                                       (program ? program : "build/patchforge-cpu") + " doctor");
     EXPECT_EQ(alone.status, 0) << alone.text;
-    EXPECT_TRUE(std::regex_search(alone.text, std::regex("compiler +no g[+][+], which only")))
-        << alone.text;
+    EXPECT_EQ(matches(alone.text, "compiler +(no g[+][+], which only)").size(), 1u) << alone.text;
     EXPECT_EQ(alone.text.find("fix: apt-get install g++"), std::string::npos) << alone.text;
 }
 
@@ -240,14 +237,11 @@ TEST(Program, TourReplacesToursAlone) {
 TEST(Documentation, ReadmeNamesEveryVerb) {
     const std::string page = run("help --markdown").text;
     const std::string readme = contents("README.md");
-    const std::regex heading("\n## patchforge (.*)");
-    int verbs = 0;
-    for (std::sregex_iterator found(page.begin(), page.end(), heading), end; found != end;
-         ++found) {
-        ++verbs;
-        EXPECT_NE(readme.find('`' + (*found)[1].str() + '`'), std::string::npos) << (*found)[1];
+    const std::vector<std::string> verbs = matches(page, "\n## patchforge (.*)");
+    for (const std::string& verb : verbs) {
+        EXPECT_NE(readme.find('`' + verb + '`'), std::string::npos) << verb;
     }
-    EXPECT_GE(verbs, 18);
+    EXPECT_GE(verbs.size(), 18u);
 }
 
 // docs/options.md is what the program says today.

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <nlohmann/json.hpp>
 #include <span>
 
+#include "host/files/json_file.h"
 #include "host/files/safetensors.h"
 #include "host/run/run_folder.h"
 #include "tests/host/end_to_end/program.h"
@@ -98,7 +98,7 @@ fs::path killed_run(const fs::path& whole, const std::string& name, std::int64_t
 }
 
 void make_parameters_texts(const fs::path& run) {
-    nlohmann::ordered_json json = nlohmann::ordered_json::parse(std::ifstream(run / "params.json"));
+    Json json = read_json(run / "params.json");
     int numbers = 0;
     for (const auto& [name, value] : read_parameters(run)) {
         numbers += json["parameters"][name].is_number();

@@ -1,13 +1,12 @@
 // `evaluate` as a user runs it: on pictures and on runs; and what is made of a conditional GAN.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <set>
 
+#include "host/files/json_file.h"
 #include "tests/host/end_to_end/program.h"
 
 namespace patchforge {
@@ -30,11 +29,11 @@ std::string tissue(const ScratchFolder& folder, const std::string& name, const s
     return folder / name;
 }
 
-std::vector<nlohmann::json> lines_of(const std::filesystem::path& file) {
-    std::vector<nlohmann::json> lines;
+std::vector<Json> lines_of(const std::filesystem::path& file) {
+    std::vector<Json> lines;
     std::ifstream in(file);
     for (std::string line; std::getline(in, line);) {
-        lines.push_back(nlohmann::json::parse(line));
+        lines.push_back(Json::parse(line));
     }
     return lines;
 }
@@ -58,18 +57,18 @@ TEST(Evaluate, ComparesTwoFoldersOfPictures) {
                   std::string::npos)
             << outcome.output;
         for (const auto& line : frechet) {
-            EXPECT_EQ(line.at("seed"), 7);
-            EXPECT_EQ(line.at("n_generated"), 40);
-            EXPECT_EQ(line.at("n_reference"), 40);
-            EXPECT_EQ(line.at("generated"), fakes);
-            EXPECT_FALSE(line.at("extractor").at("hash").get<std::string>().empty());
+            EXPECT_EQ(line.at("seed").integer(), 7);
+            EXPECT_EQ(line.at("n_generated").integer(), 40);
+            EXPECT_EQ(line.at("n_reference").integer(), 40);
+            EXPECT_EQ(line.at("generated").string(), fakes);
+            EXPECT_FALSE(line.at("extractor").at("hash").string().empty());
             EXPECT_TRUE(line.at("results").contains("frechet_distance_infinity_r_squared"));
         }
         EXPECT_EQ(lines_of(out / "metric-memorisation.jsonl").size(), times);
     }
     std::set<std::string> compared, classes;
     for (const auto& line : lines_of(out / "metric-frechet_distance-compared.jsonl")) {
-        compared.insert(line.at("compared"));
+        compared.insert(line.at("compared").string());
     }
     EXPECT_EQ(compared, (std::set<std::string>{"noise", "other class", "real half"}));
     EXPECT_FALSE(std::filesystem::exists(out / "metric-inception_score.jsonl")); // no classifier
@@ -160,15 +159,15 @@ TEST(ConditionalGan, IsTakenByClassEverywhere) {
         << trained.output;
     const auto measured = lines_of(run + "/metric-frechet_distance.jsonl");
     ASSERT_EQ(measured.size(), 4u); // 8, 16, 24 and the end
-    const auto least = std::ranges::min_element(measured, {}, [](const auto& line) {
-        return line.at("results").at("frechet_distance").template get<double>();
+    const auto least = std::ranges::min_element(measured, {}, [](const Json& line) {
+        return line.at("results").at("frechet_distance").number();
     });
     EXPECT_NE(bytes_of_file(run + "/report.html").find("Evaluation during training"),
               std::string::npos);
 
     const std::string best = run + "/checkpoints/best/generator_ema.safetensors";
     ASSERT_TRUE(std::filesystem::exists(best));
-    if (least->at("step") == 30) {
+    if (least->at("step").integer() == 30) {
         EXPECT_EQ(bytes_of_file(best),
                   bytes_of_file(run + "/checkpoints/step_30/generator_ema.safetensors"));
     } else {
@@ -213,13 +212,13 @@ TEST(ConditionalGan, IsTakenByClassEverywhere) {
         EXPECT_NE(outcome.output.find("warning: --features"), std::string::npos) << outcome.output;
         std::set<std::string> classes;
         for (const auto& line : lines_of(out + "/metric-frechet_distance-classes.jsonl")) {
-            classes.insert(line.at("class"));
+            classes.insert(line.at("class").string());
         }
         EXPECT_EQ(classes, (std::set<std::string>{"cancer", "no cancer"}));
         const auto taught = lines_of(out + "/metric-tstr.jsonl");
         ASSERT_EQ(taught.size(), 1u);
-        EXPECT_EQ(taught[0].at("results").at("majority_balanced_accuracy"), 0.5);
-        EXPECT_EQ(taught[0].at("n_reference"), 24);
+        EXPECT_EQ(taught[0].at("results").at("majority_balanced_accuracy").number(), 0.5);
+        EXPECT_EQ(taught[0].at("n_reference").integer(), 24);
         EXPECT_EQ(lines_of(out + "/metric-inception_score.jsonl").size(), 1u);
         EXPECT_NE(bytes_of_file(out + "/evaluation.html").find("Train on synthetic"),
                   std::string::npos);
@@ -230,8 +229,9 @@ TEST(ConditionalGan, IsTakenByClassEverywhere) {
                     "--count", "21", "--out", folder / "evade", "--device", "cpu"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     std::map<std::string, std::int64_t> counts;
-    for (const auto& row : nlohmann::json::parse(bytes_of_file(folder / "evade/evasion.json"))) {
-        counts[row.at("patches")] = row.at("count");
+    const Json evasion = read_json(folder / "evade/evasion.json");
+    for (const Json& row : evasion.items()) {
+        counts[row.at("patches").string()] = row.at("count").integer();
     }
     EXPECT_EQ(counts["fakes"], 21);
     EXPECT_EQ(counts["fakes: no cancer"], 11);
@@ -270,8 +270,9 @@ TEST(Evaluate, TakesTheSplitOfTheRun) {
     outcome = evaluate({});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_NE(outcome.output.find("Memorisation"), std::string::npos) << outcome.output;
-    EXPECT_EQ(lines_of(run + "/metric-memorisation.jsonl").at(0).at("results").at("n_held_out"),
-              16);
+    EXPECT_EQ(
+        lines_of(run + "/metric-memorisation.jsonl").at(0).at("results").at("n_held_out").integer(),
+        16);
     outcome = evaluate({"--test-patients", "2"}); // one of them was trained on
     EXPECT_EQ(outcome.status, 2);
     EXPECT_NE(outcome.output.find("held out 1 patients by seed 3"), std::string::npos)

@@ -6,7 +6,6 @@
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <regex>
 
 #include "data/picture.h"
 #include "host/evaluate/metric_lines.h"
@@ -351,10 +350,12 @@ TEST(GanRun, StopsWhereALossIsNotFinite) {
     more.push_back("--resume");
     const Outcome outcome = run_program("patchforge-cpu", more);
     EXPECT_EQ(outcome.status, 1) << outcome.output;
-    EXPECT_TRUE(std::regex_search(
-        outcome.output,
-        std::regex("step 13: d_loss_(real|fake) is not finite; the last good checkpoint is ")))
-        << outcome.output;
+    const auto names = [&](const std::string& loss) {
+        return outcome.output.find("step 13: " + loss +
+                                   " is not finite; the last good checkpoint is ") !=
+               std::string::npos;
+    };
+    EXPECT_TRUE(names("d_loss_real") || names("d_loss_fake")) << outcome.output;
     EXPECT_NE(outcome.output.find("step_12"), std::string::npos) << outcome.output;
     EXPECT_FALSE(std::filesystem::exists(folder.path() / "run/checkpoints/step_18"));
 }

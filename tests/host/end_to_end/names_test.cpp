@@ -2,8 +2,6 @@
 // elements or are formulas go through every verb: what leaves it is harmless where it goes.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include <cctype>
 #include <filesystem>
 #include <string>
@@ -11,6 +9,7 @@
 
 #include "data/escape.h"
 #include "data/png.h"
+#include "host/files/json_file.h"
 #include "tests/host/end_to_end/program.h"
 
 namespace patchforge::testing {
@@ -115,7 +114,7 @@ std::map<std::string, int> check_files(const fs::path& folder) {
         } else if (kind == ".csv") {
             check_csv(text, name);
         } else if (kind == ".json") {
-            EXPECT_FALSE(nlohmann::json::parse(text, nullptr, false).is_discarded()) << name;
+            EXPECT_NO_THROW(Json::parse(text)) << name;
         }
     }
     return kinds;
@@ -178,9 +177,10 @@ TEST(Names, AreHarmlessWhereverTheyGo) {
     EXPECT_GE(kinds[".csv"], 5);
     EXPECT_GE(kinds[".json"], 4);
     // Nothing was lost: as many classes as there were, each with its own folder.
-    const auto json = nlohmann::json::parse(bytes_of_file(folder / "evasion/evasion.json"));
-    EXPECT_EQ(json.at(0).at("called").size(), class_names.size());
-    EXPECT_TRUE(json.at(0).at("called").contains(utf8_text(class_names[1])));
+    const Json evasion = read_json(folder / "evasion/evasion.json");
+    const Json& called = evasion.items().at(0).at("called");
+    EXPECT_EQ(called.size(), class_names.size());
+    EXPECT_TRUE(called.contains(utf8_text(class_names[1])));
     EXPECT_EQ(rows_of_csv(bytes_of_file(folder / "classified.csv")).size(), 73u);
 }
 

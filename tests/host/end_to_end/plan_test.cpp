@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
 
+#include "host/files/json.h"
 #include "tests/host/end_to_end/program.h"
 
 namespace patchforge {
@@ -27,12 +27,12 @@ TEST(Plan, CountsBytesWhereKernelsReportThem) {
             run_program(counted ? "patchforge-checked" : "patchforge-simt", call);
         ASSERT_EQ(outcome.status, 0) << outcome.output;
         EXPECT_EQ(outcome.output.find("not counted") == std::string::npos, counted);
-        const auto plan = nlohmann::json::parse(testing::bytes_of_file(call.back()));
+        const auto plan = Json::parse(testing::bytes_of_file(call.back()));
         EXPECT_EQ(plan.at("counted_bytes").is_null(), !counted);
-        EXPECT_EQ(plan.at("nodes"), plan.at("kernels").size());
+        EXPECT_EQ(plan.at("nodes").natural(), plan.at("kernels").size());
         if (counted) {
-            const double declared = plan.at("bytes");
-            EXPECT_NEAR(plan.at("counted_bytes").get<double>(), declared, 0.02 * declared);
+            const double declared = plan.at("bytes").number();
+            EXPECT_NEAR(plan.at("counted_bytes").number(), declared, 0.02 * declared);
         }
     }
     call.push_back("--declared");

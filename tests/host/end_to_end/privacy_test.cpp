@@ -1,13 +1,12 @@
 // `privacy` and `generate --release` as a user runs them.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <filesystem>
 
 #include "data/packed_set.h"
 #include "data/split.h"
+#include "host/files/json_file.h"
 #include "tests/host/end_to_end/program.h"
 #include "tests/host/privacy/memoriser.h"
 
@@ -47,8 +46,8 @@ class PrivacyRun : public ::testing::Test {
                 "300",     "--device", "cpu",         "--search-patches", "20", "--search-steps",
                 "5"};
     }
-    nlohmann::json measured(const std::string& run) const {
-        return nlohmann::json::parse(bytes_of_file(folder_ / (run + "/privacy.json")));
+    Json measured(const std::string& run) const {
+        return read_json(folder_ / (run + "/privacy.json"));
     }
     // Puts a generator in the run's place that gives its 64 training patches back.
     void memorise(const std::string& run) {
@@ -75,10 +74,10 @@ TEST_F(PrivacyRun, CatchesWhatMemorisedAndNothingElse) {
     Outcome outcome = patchforge(privacy("run"), {"--tstr-epochs", "2"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_NE(outcome.output.find("No leak shown"), std::string::npos) << outcome.output;
-    nlohmann::json result = measured("run");
-    EXPECT_FALSE(result.at("caught").get<bool>());
-    EXPECT_EQ(result.at("members").at("patches"), 64);
-    EXPECT_EQ(result.at("strangers").at("patients"), 8);
+    Json result = measured("run");
+    EXPECT_FALSE(result.at("caught").boolean());
+    EXPECT_EQ(result.at("members").at("patches").integer(), 64);
+    EXPECT_EQ(result.at("strangers").at("patients").integer(), 8);
     EXPECT_EQ(result.at("attacks").size(), 7u); // pixels, features, search, each twice, and D
     EXPECT_TRUE(result.at("synthetic_training").contains("balanced_accuracy_difference_low"));
     const std::string page = bytes_of_file(folder_ / "run/privacy.html");
@@ -89,15 +88,15 @@ TEST_F(PrivacyRun, CatchesWhatMemorisedAndNothingElse) {
     memorise("copy");
     outcome = patchforge(privacy("copy"), {"--json", "--out", folder_ / "elsewhere"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
-    result = nlohmann::json::parse(bytes_of_file(folder_ / "elsewhere/privacy.json"));
-    EXPECT_TRUE(result.at("caught").get<bool>());
-    EXPECT_GT(result.at("copies").at("members"), 50);
-    EXPECT_EQ(result.at("copies").at("strangers"), 0);
+    result = read_json(folder_ / "elsewhere/privacy.json");
+    EXPECT_TRUE(result.at("caught").boolean());
+    EXPECT_GT(result.at("copies").at("members").integer(), 50);
+    EXPECT_EQ(result.at("copies").at("strangers").integer(), 0);
     for (const char* key : {"pixels_relative", "features_relative", "search_relative"}) {
-        EXPECT_TRUE(result.at("attacks").at(key).at("caught").get<bool>()) << key;
+        EXPECT_TRUE(result.at("attacks").at(key).at("caught").boolean()) << key;
     }
     // The discriminator, which has not memorised, tells nothing.
-    EXPECT_FALSE(result.at("attacks").at("discriminator").at("caught").get<bool>());
+    EXPECT_FALSE(result.at("attacks").at("discriminator").at("caught").boolean());
     EXPECT_NE(outcome.output.find("\"caught\": true"), std::string::npos) << outcome.output;
 
     // The very fakes that are released.
@@ -106,24 +105,22 @@ TEST_F(PrivacyRun, CatchesWhatMemorisedAndNothingElse) {
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     outcome = patchforge(privacy("copy"), {"--generated", folder_ / "release/fakes"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
-    EXPECT_TRUE(measured("copy").at("caught").get<bool>());
-    EXPECT_EQ(measured("copy").at("fakes"), 200);
+    EXPECT_TRUE(measured("copy").at("caught").boolean());
+    EXPECT_EQ(measured("copy").at("fakes").integer(), 200);
 }
 
 TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
     train("run", {"--test-patients", "8", "--conditional"});
     const Words release = {"generate", "--run", folder_ / "run", "--release", folder_ / "release",
                            "--count",  "30",    "--device",      "cpu"};
-    const auto card = [&] {
-        return nlohmann::json::parse(bytes_of_file(folder_ / "release/data-card.json"));
-    };
+    const auto card = [&] { return read_json(folder_ / "release/data-card.json"); };
     Outcome outcome = patchforge(release);
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_TRUE(card().at("privacy").is_null());
     EXPECT_TRUE(card().at("evaluation").empty());
-    EXPECT_EQ(card().at("training").at("patients"), 8);
-    EXPECT_EQ(card().at("training").at("patches"), 64);
-    EXPECT_EQ(card().at("training").at("options").at("batch_size"), 8);
+    EXPECT_EQ(card().at("training").at("patients").integer(), 8);
+    EXPECT_EQ(card().at("training").at("patches").integer(), 64);
+    EXPECT_EQ(card().at("training").at("options").at("batch_size").integer(), 8);
     std::string text = bytes_of_file(folder_ / "release/DATA-CARD.md");
     EXPECT_NE(text.find("trained on 64 patches of 8 patients; 8 patients were held out"),
               std::string::npos)
@@ -138,7 +135,7 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
               0);
     outcome = patchforge(release); // its own folder, again
     ASSERT_EQ(outcome.status, 0) << outcome.output;
-    EXPECT_FALSE(card().at("privacy").at("caught").get<bool>());
+    EXPECT_FALSE(card().at("privacy").at("caught").boolean());
     EXPECT_FALSE(card().at("evaluation").empty());
     text = bytes_of_file(folder_ / "release/DATA-CARD.md");
     EXPECT_NE(text.find("No leak shown"), std::string::npos) << text;
@@ -179,8 +176,7 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
                               "--count", "5", "--device", "cpu"})
                       .status,
                   0);
-        return nlohmann::json::parse(bytes_of_file(folder_ / "other/data-card.json"))
-            .at("evaluation");
+        return read_json(folder_ / "other/data-card.json").at("evaluation");
     };
     ASSERT_EQ(patchforge({"evaluate", "--run", folder_ / "run2", "--data", set_, "--count", "40",
                           "--without-floors", "--device", "cpu"})

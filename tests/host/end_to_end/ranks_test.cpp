@@ -7,7 +7,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <regex>
+#include <sstream>
 #include <thread>
 #include <unistd.h>
 
@@ -153,7 +153,8 @@ TEST_F(RanksTest, BadDataOnOneRankEndsAllWithOneError) {
     EXPECT_EQ(count(outcome.output, "patchforge: error: "), 1) << outcome.output;
     EXPECT_NE(outcome.output.find("bad.pfs"), std::string::npos) << outcome.output;
     // Two ranks read it; the first to see it speaks.
-    EXPECT_TRUE(std::regex_search(outcome.output, std::regex("rank [12] of 3 on ")))
+    EXPECT_GE(count(outcome.output, "rank 1 of 3 on ") + count(outcome.output, "rank 2 of 3 on "),
+              1)
         << outcome.output;
 }
 
@@ -170,11 +171,23 @@ TEST_F(RanksTest, WrongCallsAreRefusedOnce) {
     }
 }
 
-// Times are the only difference.
+// Times are the only difference: these values of JSON, and the last number of a table's row.
 std::string without_times(const std::string& text) {
-    static const std::regex times(
-        R"re("(total_time|seconds)": ?[0-9.e+-]+|"timestamp": ?"[^"]*"|,[0-9.e+-]+(?=\n))re");
-    return std::regex_replace(text, times, "");
+    std::string rest;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        for (const std::string name : {"\"total_time\":", "\"seconds\":", "\"timestamp\":"}) {
+            for (std::size_t at; (at = line.find(name)) != std::string::npos;) {
+                line.erase(at, std::min(line.find_first_of(",}", at), line.size()) - at);
+            }
+        }
+        const std::size_t before = line.find_last_not_of("0123456789.e+-");
+        if (before != std::string::npos && line[before] == ',') {
+            line.resize(before);
+        }
+        rest += lines.eof() ? line : line + '\n';
+    }
+    return rest;
 }
 
 // Expects the files of two folders to be the same; returns how many pictures there are.

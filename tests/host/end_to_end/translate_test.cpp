@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <nlohmann/json.hpp>
 
 #include "data/picture.h"
 #include "data/png.h"
+#include "host/files/json_file.h"
 #include "tests/host/end_to_end/program.h"
 
 namespace patchforge {
@@ -126,7 +126,7 @@ TEST(Translate, MakesPicturesOfFilesAndFolders) {
     const std::string run = folder / "edges";
     const Outcome trained = run_program("patchforge-cpu", training(set, run, "edges", "3"));
     ASSERT_EQ(trained.status, 0) << trained.output;
-    const auto json = nlohmann::json::parse(bytes_of_file(run + "/results.json"));
+    const Json json = read_json(run + "/results.json");
     EXPECT_TRUE(json.at("figures").at("l1_network").is_number());
 
     // A sketch of another size, and the edges of pictures that are given as they are.
@@ -178,8 +178,7 @@ TEST(Translate, RefinesAFolderOfDrawings) {
     arguments.insert(arguments.end(), {"--target", set, "--judges", "1"});
     const Outcome trained = run_program("patchforge-cpu", arguments);
     ASSERT_EQ(trained.status, 0) << trained.output;
-    const auto figures =
-        nlohmann::json::parse(bytes_of_file(folder / "run/results.json")).at("figures");
+    const Json figures = read_json(folder / "run/results.json").at("figures");
     for (const char* name : {"labels_survive", "taught_gain_balanced_accuracy_low", "change"}) {
         EXPECT_TRUE(figures.at(name).is_number()) << name;
     }

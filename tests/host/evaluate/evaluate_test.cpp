@@ -1,12 +1,12 @@
 #include "host/evaluate/evaluate.h"
 
 #include "host/distance/frechet_distance.h"
+#include "host/files/json.h"
 #include "host/numerics/parallel.h"
 #include "tests/host/distance/feature_matrices.h"
 #include "tests/host/temporary_folder.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <atomic>
 #include <filesystem>
@@ -99,7 +99,7 @@ TEST(MetricLines, AreAppended) {
     std::ifstream file(folder / "metric-kernel_distance.jsonl");
     std::vector<std::uint64_t> seeds;
     for (std::string line; std::getline(file, line);) {
-        seeds.push_back(nlohmann::json::parse(line).at("seed"));
+        seeds.push_back(Json::parse(line).at("seed").natural());
     }
     EXPECT_EQ(seeds, (std::vector<std::uint64_t>{3, 4}));
     EXPECT_THROW(append_metric_line(folder / "metric-kernel_distance.jsonl", result),
@@ -111,19 +111,19 @@ TEST(MetricLines, SayWhatElseThereIsToSay) {
     MetricResult result{.metric = "kernel_distance", .results = {{"k", .5}}};
     EXPECT_EQ(metric_file(result), "metric-kernel_distance.jsonl");
     for (const char* key : {"generated", "step", "compared", "class"}) {
-        EXPECT_FALSE(nlohmann::json::parse(metric_line(result)).contains(key)) << key;
+        EXPECT_FALSE(Json::parse(metric_line(result)).contains(key)) << key;
     }
     result.generated = "runs/gan";
     result.step = 0;
-    auto line = nlohmann::json::parse(metric_line(result));
-    EXPECT_EQ(line.at("generated"), "runs/gan");
-    EXPECT_EQ(line.at("step"), 0);
+    auto line = Json::parse(metric_line(result));
+    EXPECT_EQ(line.at("generated").string(), "runs/gan");
+    EXPECT_EQ(line.at("step").integer(), 0);
     result.compared = "noise";
-    EXPECT_EQ(nlohmann::json::parse(metric_line(result)).at("compared"), "noise");
+    EXPECT_EQ(Json::parse(metric_line(result)).at("compared").string(), "noise");
     EXPECT_EQ(metric_file(result), "metric-kernel_distance-compared.jsonl");
     result.compared.clear();
     result.of_class = "no cancer";
-    EXPECT_EQ(nlohmann::json::parse(metric_line(result)).at("class"), "no cancer");
+    EXPECT_EQ(Json::parse(metric_line(result)).at("class").string(), "no cancer");
     EXPECT_EQ(metric_file(result), "metric-kernel_distance-classes.jsonl");
 }
 

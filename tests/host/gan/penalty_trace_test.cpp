@@ -2,11 +2,8 @@
 // penalty_trace.json was recorded in float64 by record_penalty_trace.py beside it.
 #include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
 #include "host/gan/gradient_penalty.h"
 #include "tests/host/train/trace.h"
@@ -66,18 +63,16 @@ class PenaltyTrace : public testing::BackendTest {
 };
 
 TEST_P(PenaltyTrace, ThreeStepsFollowPyTorch) {
-    std::ifstream file("tests/host/gan/penalty_trace.json");
-    ASSERT_TRUE(file) << "run the tests from the repository's root";
-    const nlohmann::json trace = nlohmann::json::parse(file);
-    const std::int64_t rows = trace["rows"];
-    for (const nlohmann::json& run : trace["runs"]) {
-        SCOPED_TRACE(run["kind"].dump() + run["network"].dump());
-        const bool r1 = run["kind"] == "r1";
-        Network d(backend(), network_shape_from_description(run["network"]));
+    const Json trace = testing::read_trace("gan/penalty_trace.json");
+    const std::int64_t rows = trace.at("rows").integer();
+    for (const Json& run : trace.at("runs").items()) {
+        SCOPED_TRACE(run.at("kind").dump() + run.at("network").dump());
+        const bool r1 = run.at("kind").string() == "r1";
+        Network d(backend(), network_shape_from_description(run.at("network").string()));
         d.initialise(0, 1);
         for (std::size_t k = 0; k < tensors(d).size(); ++k) {
-            const auto& scales = run["scales"];
-            const double start = std::count(scales.begin(), scales.end(), k) > 0 ? 1 : 0;
+            const std::vector<double> scales = testing::numbers(run.at("scales"));
+            const double start = std::ranges::count(scales, static_cast<double>(k)) > 0 ? 1 : 0;
             std::vector<float> numbers;
             for (std::int64_t i = 0; i < tensors(d)[k].size; ++i) {
                 numbers.push_back(static_cast<float>(
@@ -111,12 +106,12 @@ TEST_P(PenaltyTrace, ThreeStepsFollowPyTorch) {
         DeviceArray<float> metrics(backend(), DiscriminatorMetrics::count), added(backend(), 1);
         DeviceArray<std::uint64_t> count(backend(), 1);
         std::uint64_t t = 0;
-        for (const nlohmann::json& step : run["steps"]) {
+        for (const Json& step : run.at("steps").items()) {
             SCOPED_TRACE(t);
             count.upload(&t, 1);
             ++t;
             Adam adam;
-            adam.learning_rate = trace["lr"];
+            adam.learning_rate = trace.at("lr").number();
             adam.beta1 = 0.5f;
             adam.step = {count.data(), 1, 0};
             const Matrix<float> answers = pass.forward(x, {true, 0, 0, {}, 2});
@@ -125,24 +120,24 @@ TEST_P(PenaltyTrace, ThreeStepsFollowPyTorch) {
                                          r1 ? GanLoss::non_saturating : GanLoss::wasserstein, 1);
             pass.backward_gradients(gradients.view(), false);
             penalty.add_gradient(gradients.view(), added.view(), between.matrix(rows, pixels),
-                                 run["weight"],
+                                 run.at("weight").number(),
                                  r1 ? GradientPenalty::Slope::zero : GradientPenalty::Slope::one);
             const std::vector<double> losses = download(metrics.view());
-            EXPECT_NEAR(losses[0] + losses[1], step["loss"], 2e-5);
-            EXPECT_NEAR(download(added.view()).front(), step["penalty"],
-                        2e-5 * (1 + step["penalty"].get<double>()));
+            EXPECT_NEAR(losses[0] + losses[1], step.at("loss").number(), 2e-5);
+            EXPECT_NEAR(download(added.view()).front(), step.at("penalty").number(),
+                        2e-5 * (1 + step.at("penalty").number()));
             std::vector<double> norms;
             for (const Vector<float>& tensor : tensors(d)) {
                 norms.push_back(
                     length(download({d.gradient_of(gradients.view(), tensor.data), tensor.size})));
             }
-            const double scale = length(step["gradient_norms"]);
-            testing::expect_near(norms, step["gradient_norms"], 5e-5 * scale, "gradient norms");
+            const double scale = length(testing::numbers(step.at("gradient_norms")));
+            testing::expect_near(norms, step.at("gradient_norms"), 5e-5 * scale, "gradient norms");
             backend().adam(d.all(), gradients.view(), adam);
         }
         // Three steps of 0.01: a thirtieth of one tells a wrong sign or a missing term from rounding.
         for (std::size_t k = 0; k < tensors(d).size(); ++k) {
-            testing::expect_near(download(tensors(d)[k]), run["end"][k], 3e-4,
+            testing::expect_near(download(tensors(d)[k]), run.at("end").items()[k], 3e-4,
                                  "tensor " + std::to_string(k));
         }
     }

@@ -1,12 +1,11 @@
 // The recorded iteration of the default networks against the arithmetic of the floor: 24 bytes a
 // parameter, 36 MFLOP a sample. Needs the launch decisions of the CUDA backend, not a GPU.
+#include "host/files/json.h"
 #include "host/plan/plan_report.h"
 
 #include <gtest/gtest.h>
 
 #include <fstream>
-#include <nlohmann/json.hpp>
-#include <regex>
 #include <sstream>
 
 #include "tests/kernels/backends.h"
@@ -112,21 +111,20 @@ TEST_F(IterationPlanTest, NoMoreNodesThanBudgeted) {
 TEST_F(IterationPlanTest, IsTheTableOfTheArchitecture) {
     std::ifstream page("docs/architecture.md");
     std::vector<std::string> documented;
-    const std::regex operation("(two |three )?`([a-z_]+)`");
     bool inside = false;
     for (std::string line; std::getline(page, line);) {
         inside = line == "| step | operations |" || (inside && line.starts_with('|'));
         if (!inside) {
             continue;
         }
-        for (std::sregex_iterator found(line.begin(), line.end(), operation), end; found != end;
-             ++found) {
-            const std::string number = (*found)[1];
+        std::istringstream parts(line); // words, a name between backticks, words, ...
+        for (std::string words, name;
+             std::getline(parts, words, '`') && std::getline(parts, name, '`');) {
             documented.insert(documented.end(),
-                              number.empty()     ? 1
-                              : number == "two " ? 2
-                                                 : 3,
-                              (*found)[2]);
+                              words.ends_with("two ")     ? 2
+                              : words.ends_with("three ") ? 3
+                                                          : 1,
+                              name);
         }
     }
     std::vector<std::string> planned;
@@ -160,7 +158,7 @@ TEST_F(IterationPlanTest, IsReportedWithAndWithoutCounts) {
     IterationPlan p = plan(10);
     EXPECT_FALSE(p.counted);
     EXPECT_NE(plan_text(p, {}).find("not counted"), std::string::npos);
-    EXPECT_TRUE(nlohmann::json::parse(plan_json(p, {})).at("counted_bytes").is_null());
+    EXPECT_TRUE(Json::parse(plan_json(p, {})).at("counted_bytes").is_null());
     for (PlannedKernel& kernel : p.kernels) {
         KernelTraffic& counted = kernel.counted.emplace();
         counted.read = kernel.launch.bytes;
@@ -173,13 +171,14 @@ TEST_F(IterationPlanTest, IsReportedWithAndWithoutCounts) {
         EXPECT_LE(line.size(), 120u) << line;
     }
     EXPECT_NE(text.str().find("  counted  partial"), std::string::npos);
-    const auto json = nlohmann::json::parse(plan_json(p, {}));
+    const auto json = Json::parse(plan_json(p, {}));
     const double written = 1e6 * static_cast<double>(p.kernels.size());
-    EXPECT_EQ(json.at("counted_bytes"), p.operand_bytes() + written);
-    EXPECT_EQ(json.at("kernels").size(), p.kernels.size());
-    EXPECT_EQ(json.at("kernels")[5].at("bytes"), p.kernels[5].launch.bytes);
-    EXPECT_EQ(json.at("kernels")[5].at("counted").at("partial"), 3e9);
-    EXPECT_EQ(json.at("barriers"), p.barriers());
+    EXPECT_EQ(json.at("counted_bytes").number(), p.operand_bytes() + written);
+    ASSERT_EQ(json.at("kernels").size(), p.kernels.size());
+    const Json& kernel = json.at("kernels").items()[5];
+    EXPECT_EQ(kernel.at("bytes").number(), p.kernels[5].launch.bytes);
+    EXPECT_EQ(kernel.at("counted").at("partial").number(), 3e9);
+    EXPECT_EQ(json.at("barriers").integer(), p.barriers());
 }
 
 // One kernel at a time, by hand: 236 blocks of which a multiprocessor has registers for two; and eight
@@ -220,9 +219,9 @@ TEST_F(IterationPlanTest, SaysWhatItLeavesOut) {
     EXPECT_NE(text.find("left out of that, predicted for 132 multiprocessors"), std::string::npos);
     EXPECT_NE(text.find("kernels on at most 33 multiprocessors: 2-5, 8-12"), std::string::npos)
         << text;
-    const auto json = nlohmann::json::parse(plan_json(p, {}));
+    const auto json = Json::parse(plan_json(p, {}));
     const LeftOut left = left_out_of(p, {});
-    EXPECT_EQ(json.at("left_out_seconds").at("idle"), left.idle);
+    EXPECT_EQ(json.at("left_out_seconds").at("idle").number(), left.idle);
     EXPECT_GT(left.idle, 0);
     EXPECT_GE(left.first_load, 24 * PlannedDevice{}.l2_seconds);
 }

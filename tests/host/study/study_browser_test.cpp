@@ -1,9 +1,9 @@
 // Raters that are scripts go through the real page in headless Chromium.
+#include "host/files/json.h"
 #include "host/study/study_score.h"
 #include "tests/host/study/study_pictures.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
@@ -138,9 +138,11 @@ TEST_F(StudyBrowserTest, ARaterWhoKnowsMakesNoErrors) {
         EXPECT_EQ(arm->real_called_generated.answers, 4);
     }
     EXPECT_NE(dom.find("better than by guessing"), std::string::npos);
-    for (const auto& trial : nlohmann::json::parse(json).at("trials")) {
-        if (trial.at("arm") == "timed") { // seen for 250 ms, up to two frames of 60 Hz either way
-            EXPECT_NEAR(trial.at("exposure").get<double>(), 250, 34);
+    const Json results = Json::parse(json);
+    for (const Json& trial : results.at("trials").items()) {
+        if (trial.at("arm").string() ==
+            "timed") { // seen for 250 ms, up to two frames of 60 Hz either way
+            EXPECT_NEAR(trial.at("exposure").number(), 250, 34);
         } else {
             EXPECT_TRUE(trial.at("exposure").is_null());
         }

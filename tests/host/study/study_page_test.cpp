@@ -1,10 +1,10 @@
+#include "host/files/json.h"
 #include "host/page/base64.h"
 #include "host/study/study_page.h"
 #include "host/study/study_score.h"
 #include "tests/host/study/study_pictures.h"
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <bit>
 #include <cmath>
@@ -68,24 +68,26 @@ TEST(StudyPage, ShowsHalfOfEachKindOnceAndKeysThemRight) {
         truth[base64(picture)] = true;
     }
     ASSERT_EQ(truth.size(), 55u);
-    const auto data = nlohmann::json::parse(
-        data_text(study_page(real, generated, {.count = 20, .seed = 5, .title = "T"})));
-    ASSERT_EQ(data.at("parts").size(), 2u);
-    EXPECT_EQ(data.at("parts")[0].at("arm"), "timed");
-    EXPECT_EQ(data.at("parts")[1].at("arm"), "untimed");
-    EXPECT_EQ(data.at("exposure"), 250);
+    const Json data =
+        Json::parse(data_text(study_page(real, generated, {.count = 20, .seed = 5, .title = "T"})));
+    const Json::Array& parts = data.at("parts").items();
+    ASSERT_EQ(parts.size(), 2u);
+    EXPECT_EQ(parts[0].at("arm").string(), "timed");
+    EXPECT_EQ(parts[1].at("arm").string(), "untimed");
+    EXPECT_EQ(data.at("exposure").integer(), 250);
     std::set<std::string> seen;
-    for (const auto& part : data.at("parts")) {
-        const auto key = unbase64(part.at("key"));
-        ASSERT_EQ(part.at("pictures").size(), 20u);
+    for (const Json& part : parts) {
+        const auto key = unbase64(part.at("key").string());
+        const std::vector<std::string> pictures = part.at("pictures").strings();
+        ASSERT_EQ(pictures.size(), 20u);
         ASSERT_EQ(key.size(), 20u);
         int count = 0, changes = 0;
         for (std::size_t i = 0; i < 20; ++i) {
-            const std::string picture = part.at("pictures")[i];
+            const std::string& picture = pictures[i];
             EXPECT_TRUE(seen.insert(picture).second) << "shown twice";
             EXPECT_EQ(std::popcount(key[i]) % 2 == 1, truth.at(picture));
             count += truth.at(picture);
-            changes += i > 0 && truth.at(picture) != truth.at(part.at("pictures")[i - 1]);
+            changes += i > 0 && truth.at(picture) != truth.at(pictures[i - 1]);
         }
         EXPECT_EQ(count, 10);
         EXPECT_GT(changes, 3);                                                 // neither sorted
@@ -111,7 +113,7 @@ TEST(StudyPage, FetchesNothingAndSurvivesAnyTitle) {
         EXPECT_EQ(page.find(outside), std::string::npos) << outside;
     }
     EXPECT_EQ(page.find("<b>\"&'"), std::string::npos);
-    EXPECT_NO_THROW(nlohmann::json::parse(data_text(page)));
+    EXPECT_NO_THROW(Json::parse(data_text(page)));
 }
 
 TEST(StudyPage, IsWrittenWhole) {
@@ -141,7 +143,7 @@ std::string results(const std::string& trials) {
 }
 
 std::string trial(const char* arm, const char* truth, const char* answer) {
-    return nlohmann::json{{"arm", arm}, {"truth", truth}, {"answer", answer}}.dump();
+    return Json{{"arm", arm}, {"truth", truth}, {"answer", answer}}.dump();
 }
 
 TEST(StudyScore, CountsErrorsByPartAndDirection) {

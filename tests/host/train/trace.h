@@ -8,10 +8,24 @@
 #include <string>
 #include <vector>
 
+#include "host/files/json_file.h"
 #include "host/files/safetensors.h"
 #include "host/network/network_shape.h"
 
 namespace patchforge::testing {
+
+// By its name below tests/host, as the tests run from the repository's root.
+inline Json read_trace(const std::string& name) {
+    return read_json("tests/host/" + name);
+}
+
+inline std::vector<double> numbers(const Json& list) {
+    std::vector<double> all;
+    for (const Json& number : list.items()) {
+        all.push_back(number.number());
+    }
+    return all;
+}
 
 // The patches that the recorders train on, [count, pixels].
 inline std::vector<std::uint8_t> trace_patches(std::int64_t count, std::int64_t pixels) {
@@ -37,8 +51,9 @@ inline std::vector<double> flat(const TensorFile& file, const NetworkShape& shap
     return values;
 }
 
-inline void expect_near(const std::vector<double>& ours, const std::vector<double>& theirs,
-                        double tolerance, const std::string& what) {
+inline void expect_near(const std::vector<double>& ours, const Json& recorded, double tolerance,
+                        const std::string& what) {
+    const std::vector<double> theirs = numbers(recorded);
     ASSERT_EQ(ours.size(), theirs.size()) << what;
     for (std::size_t i = 0; i < ours.size(); ++i) {
         const double error = std::abs(ours[i] - theirs[i]);

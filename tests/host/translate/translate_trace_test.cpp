@@ -4,8 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
-#include <nlohmann/json.hpp>
 
 #include "host/translate/cycle_trainer.h"
 #include "host/translate/pair_trainer.h"
@@ -20,9 +18,7 @@ class TranslateTrace : public testing::BackendTest {
   protected:
     void SetUp() override {
         BackendTest::SetUp();
-        std::ifstream file("tests/host/translate/translate_trace.json");
-        ASSERT_TRUE(file) << "run the tests from the repository's root";
-        trace_ = nlohmann::json::parse(file);
+        trace_ = testing::read_trace("translate/translate_trace.json");
     }
     TranslateOptions options(TranslationMode mode) const {
         TranslateOptions options;
@@ -33,12 +29,12 @@ class TranslateTrace : public testing::BackendTest {
         options.flips = false;
         options.rates = {};
         options.beta1 = 0.5;
-        options.batch_size = trace_["batch_size"];
-        options.steps = trace_["steps"];
-        options.seed = trace_["seed"];
-        options.learning_rate = trace_["lr"];
-        options.adam_epsilon = trace_["epsilon"];
-        options.pool = trace_["pool"];
+        options.batch_size = trace_.at("batch_size").integer();
+        options.steps = trace_.at("steps").integer();
+        options.seed = trace_.at("seed").natural();
+        options.learning_rate = trace_.at("lr").number();
+        options.adam_epsilon = trace_.at("epsilon").number();
+        options.pool = trace_.at("pool").integer();
         return options;
     }
     std::vector<std::uint8_t> bytes(std::int64_t count, std::int64_t pixels, int salt) const {
@@ -74,15 +70,15 @@ class TranslateTrace : public testing::BackendTest {
         });
     }
     // Trains and compares; `networks` in the order of the trace.
-    void follow(TranslationTrainer& trainer, const nlohmann::json& run,
+    void follow(TranslationTrainer& trainer, const Json& run,
                 const std::vector<std::string>& networks, const std::string& what) {
         for (std::size_t n = 0; n < networks.size(); ++n) {
             set_waves(trainer.network(networks[n]), static_cast<int>(n));
         }
-        const auto metrics = trainer.run(trace_["steps"]);
+        const auto metrics = trainer.run(trace_.at("steps").integer());
         for (std::size_t step = 0; step < metrics.size(); ++step) {
             // Values of order 1, of three networks behind each other in float32.
-            testing::expect_near(metrics[step], run["metrics"][step], 3e-5,
+            testing::expect_near(metrics[step], run.at("metrics").items()[step], 3e-5,
                                  what + ", metrics of step " + std::to_string(step));
         }
         for (std::size_t n = 0; n < networks.size(); ++n) {
@@ -93,17 +89,18 @@ class TranslateTrace : public testing::BackendTest {
                 ours.insert(ours.end(), host.begin(), host.end());
             });
             // Adam moves a weight by up to 8 * 2e-3.
-            testing::expect_near(ours, run["networks"][n], 1e-4, what + ", " + networks[n]);
+            testing::expect_near(ours, run.at("networks").items()[n], 1e-4,
+                                 what + ", " + networks[n]);
         }
     }
 
-    nlohmann::json trace_;
+    Json trace_;
 };
 PATCHFORGE_ON_EVERY_BACKEND(TranslateTrace);
 
 TEST_P(TranslateTrace, PairsFollowPyTorch) {
-    const int side = trace_["side"];
-    const std::int64_t count = trace_["count_b"];
+    const int side = trace_.at("side").integer();
+    const std::int64_t count = trace_.at("count_b").integer();
     for (const bool enlarges : {false, true}) {
         TranslateOptions run =
             options(enlarges ? TranslationMode::super_resolution : TranslationMode::paired);
@@ -119,19 +116,20 @@ TEST_P(TranslateTrace, PairsFollowPyTorch) {
         }
         PairTrainer trainer(backend(), run, pairs);
         const char* name = enlarges ? "super_resolution" : "paired";
-        follow(trainer, trace_[name], {"generator", "discriminator"}, name);
+        follow(trainer, trace_.at(name), {"generator", "discriminator"}, name);
     }
 }
 
 TEST_P(TranslateTrace, CyclesFollowPyTorch) {
-    const int side = trace_["side"];
-    const std::int64_t count_a = trace_["count_a"], count_b = trace_["count_b"];
+    const int side = trace_.at("side").integer();
+    const std::int64_t count_a = trace_.at("count_a").integer(),
+                       count_b = trace_.at("count_b").integer();
     const auto bytes_a = bytes(count_a, 3 * side * side, 0);
     const auto bytes_b = bytes(count_b, 3 * side * side, 90);
-    for (const nlohmann::json& run : trace_["cycles"]) {
+    for (const Json& run : trace_.at("cycles").items()) {
         TranslateOptions game = options(TranslationMode::cycle);
-        game.least_squares = run["least_squares"];
-        game.lambda_identity = run["identity"];
+        game.least_squares = run.at("least_squares").boolean();
+        game.lambda_identity = run.at("identity").number();
         CycleTrainer trainer(backend(), game, {bytes_a.data(), count_a, 3, side, side, {}, {}},
                              {bytes_b.data(), count_b, 3, side, side, {}, {}});
         follow(trainer, run, {"generator_b", "discriminator_b", "generator_a", "discriminator_a"},
@@ -140,15 +138,16 @@ TEST_P(TranslateTrace, CyclesFollowPyTorch) {
 }
 
 TEST_P(TranslateTrace, RefinementFollowsPyTorch) {
-    const int side = trace_["side"];
-    const std::int64_t drawings = trace_["count_a"], real = trace_["count_b"];
+    const int side = trace_.at("side").integer();
+    const std::int64_t drawings = trace_.at("count_a").integer(),
+                       real = trace_.at("count_b").integer();
     const auto drawn = bytes(drawings, 3 * side * side, 0);
     const auto photographed = bytes(real, 3 * side * side, 90);
-    for (const nlohmann::json& run : trace_["refined"]) {
+    for (const Json& run : trace_.at("refined").items()) {
         TranslateOptions game = options(TranslationMode::refine);
-        game.refiner_steps = run["refiner_steps"];
+        game.refiner_steps = run.at("refiner_steps").integer();
         game.lambda_l1 = 3;
-        if (run["scales"]) {
+        if (run.at("scales").boolean()) {
             game.generator = GeneratorKind::refiner_scales;
             game.discriminator = Judging::two_scales;
             game.width = game.width_d = 2;
@@ -158,7 +157,7 @@ TEST_P(TranslateTrace, RefinementFollowsPyTorch) {
                               {photographed.data(), real, 3, side, side, {}, {}});
         follow(trainer, run, {"generator", "discriminator"},
                fmt::format("refinement, {}, {}", game.refiner_steps,
-                           run["scales"] ? "scales" : "paper"));
+                           run.at("scales").boolean() ? "scales" : "paper"));
     }
 }
 
