@@ -92,9 +92,13 @@ $B/kernels/cpu/%.cpp.o: BASE += -O3 -fno-trapping-math
 $B/host/cli/%.cpp.o: BASE += -O0
 THIN_ROOMS := attack classifier files gan model network options page privacy ranks run session study sweep train trial
 $(THIN_ROOMS:%=$B/host/%/%.cpp.o): BASE += -O1
-$B/simt/tests/host/%.cpp.o $B/simt/tests/data/%.cpp.o: BASE += -O0
+# Tests that work out much by the oracle's loops (28 s of the first at -O0) have those of the operations' effort.
 TEST_EFFORT := -O1 -ftree-loop-vectorize
-$B/simt/tests/kernels/%.cpp.o $B/simt/tests/oracle/%.cpp.o $B/simt/tests/simt/%_test.cpp.o: BASE += $(TEST_EFFORT)
+MUCH_BY_ORACLE := $(addprefix tests/host/,gan/gradient_penalty_test.cpp network/graph_test.cpp network/layers_test.cpp)
+TESTS_OF_LOOPS := $(wildcard tests/kernels/*.cpp tests/oracle/*.cpp tests/simt/*_test.cpp) $(MUCH_BY_ORACLE)
+THIN_TESTS := $(filter-out $(MUCH_BY_ORACLE),$(wildcard tests/data/*.cpp tests/host/*/*.cpp))
+$(THIN_TESTS:%=$B/simt/%.o): BASE += -O0
+$(TESTS_OF_LOOPS:%=$B/simt/%.o): BASE += $(TEST_EFFORT)
 
 ISA_baseline := -msse2
 ISA_avx2 := -mavx2 -mfma
