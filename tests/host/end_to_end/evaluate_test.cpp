@@ -271,7 +271,7 @@ TEST(Evaluate, TakesTheSplitOfTheRun) {
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_NE(outcome.output.find("Memorisation"), std::string::npos) << outcome.output;
     EXPECT_EQ(
-        lines_of(run + "/metric-memorisation.jsonl").at(0).at("results").at("n_held_out").integer(),
+        lines_of(run + "/metric-memorisation.jsonl").at(0).at("results").at("n_held_out").number(),
         16);
     outcome = evaluate({"--test-patients", "2"}); // one of them was trained on
     EXPECT_EQ(outcome.status, 2);
