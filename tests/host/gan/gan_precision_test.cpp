@@ -57,8 +57,9 @@ TEST(GanPrecision, TheCpuRoundsAsTensorCoresDo) {
         SCOPED_TRACE(precision);
         const double apart = largest_difference(first_steps("cpu" + precision, 2, 17),
                                                 first_steps("cuda" + precision, 2, 17));
-        // Sums in another order end in another last bit, and some of those round the other way.
-        EXPECT_TRUE(apart <= (precision == "_tf32" ? 2e-4 : 2e-3)) << apart;
+        // Sums in another order end in another last bit, and some of those round the other way: 2e-6 and 0 apart
+        // here. Rounding itself moves these losses by 2e-5 and 1.6e-4, so that a side that leaves it out fails.
+        EXPECT_TRUE(apart <= (precision == "_tf32" ? 1e-5 : 5e-5)) << apart;
     }
 }
 
