@@ -24,7 +24,10 @@ endif
 B := build
 WARNINGS := -Wall -Wextra -Werror
 CXXFLAGS ?= -O2 -g1
-BASE := -std=c++20 -I. $(WARNINGS) $(CXXFLAGS) -MMD -MP -pthread -ffp-contract=off
+# GCC collects its garbage when its heap has grown, and the precompiled headers alone are as large as what it grows to:
+# without that, a test is compiled in 4.7 s instead of 5.9, in 16 MB more.
+COLLECT_LATE := --param ggc-min-heapsize=524288
+BASE := -std=c++20 -I. $(WARNINGS) $(CXXFLAGS) $(COLLECT_LATE) -MMD -MP -pthread -ffp-contract=off
 LIBRARIES := -lpng -lz -lfmt -lopenblas -llapacke -pthread
 
 # JPEG is read where TurboJPEG's header is; `make JPEG=` builds without.

@@ -95,9 +95,11 @@ $B/tests/nccl/libnccl.so.2: tests/host/ranks/nccl_stand_in.cpp
 	$(CXX) $(BASE) $(SIMT_FLAGS) -fPIC -shared -o $@ $<
 $B/tests/host_end_to_end: | $B/tests/nccl/libnccl.so.2
 
+# Begun first, so that no core waits for them at the end.
+LONGEST := $(addprefix $B/tests/,kernels-checked kernels host_end_to_end counted host_gan on-ptx-sm_%)
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
-	@JOBS=$(JOBS) tests/run.sh $(TEST_BINARIES)
+	@JOBS=$(JOBS) tests/run.sh $(filter $(LONGEST),$(TEST_BINARIES)) $(filter-out $(LONGEST),$(TEST_BINARIES))
 .PHONY: test-binaries
 test-binaries: $(TEST_BINARIES) $B/patchforge-cpu $B/patchforge-simt
 
