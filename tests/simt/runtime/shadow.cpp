@@ -157,8 +157,12 @@ void Shadow::access_shared(BlockShadow& block, Access kind, std::size_t offset, 
                                          name_of(kind), offset, offset + bytes - 1, shared_bytes_));
     }
     const unsigned thread = executor.current().index;
-    Past now{block.epoch, block.clock[thread], place_in_program(pc),
-             static_cast<std::uint16_t>(thread), kind, 0};
+    Past now{block.epoch,
+             block.clock[thread],
+             place_in_program(pc),
+             static_cast<std::uint16_t>(thread),
+             kind,
+             0};
     for_words(offset, bytes, [&](std::size_t word, std::uint8_t touched) {
         std::uint8_t& written = block.written[word];
         if (kind == Access::write || kind == Access::published_write) {
@@ -330,8 +334,9 @@ void Shadow::freed(const void* pointer) {
 void Shadow::written_by_host(const void* pointer, std::size_t bytes) {
     const auto* address = static_cast<const std::byte*>(pointer);
     if (Buffer* buffer = buffer_of(address)) {
-        for_words(static_cast<std::size_t>(address - buffer->start), bytes,
-                  [&](std::size_t word, std::uint8_t touched) { buffer->written[word] |= touched; });
+        for_words(
+            static_cast<std::size_t>(address - buffer->start), bytes,
+            [&](std::size_t word, std::uint8_t touched) { buffer->written[word] |= touched; });
     }
 }
 

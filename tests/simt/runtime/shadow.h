@@ -68,8 +68,8 @@ class Shadow : public Checker {
                         unsigned thread, unsigned now_thread);
     void access_buffer(Buffer& buffer, Access kind, std::size_t offset, std::size_t bytes,
                        const void* pc);
-    void access_buffer_word(Buffer& buffer, std::size_t word, bool writes,
-                            const BlockShadow& block, const BufferRaces::Record& now);
+    void access_buffer_word(Buffer& buffer, std::size_t word, bool writes, const BlockShadow& block,
+                            const BufferRaces::Record& now);
     Buffer* buffer_of(const std::byte* address);
 
     std::vector<BlockShadow> blocks_;
