@@ -96,7 +96,7 @@ $B/tests/nccl/libnccl.so.2: tests/host/ranks/nccl_stand_in.cpp
 $B/tests/host_end_to_end: | $B/tests/nccl/libnccl.so.2
 
 # Begun first, so that no core waits for them at the end.
-LONGEST := $(addprefix $B/tests/,kernels-checked kernels host_end_to_end counted host_gan on-ptx-sm_%)
+LONGEST := $(addprefix $B/tests/,kernels-checked kernels-reverse kernels host_end_to_end counted host_gan on-ptx-sm_%)
 test: install-packages ## build and run every test
 	@$(MAKE) --no-print-directory test-binaries
 	@JOBS=$(JOBS) tests/run.sh $(filter $(LONGEST),$(TEST_BINARIES)) $(filter-out $(LONGEST),$(TEST_BINARIES))
