@@ -142,7 +142,7 @@ TEST(GanTrainer, CpuAndCudaAgreeAtFullSize) {
     for (const char* name : {"cpu", "cuda"}) {
         const auto backend = testing::make_backend_under_test(name);
         GanTrainer trainer(*backend, options, patches.rows);
-        runs.push_back(trainer.run(2));
+        runs.push_back(trainer.run(3));
     }
     for (std::size_t step = 0; step < runs[0].size(); ++step) {
         const GanMetrics& a = runs[0][step];
