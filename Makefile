@@ -95,7 +95,7 @@ $B/kernels/cpu/%.cpp.o: BASE += -O3 -fno-trapping-math
 $B/host/cli/%.cpp.o: BASE += -O0
 THIN_ROOMS := attack classifier files gan model network options page privacy ranks run session study sweep train trial
 $(THIN_ROOMS:%=$B/host/%/%.cpp.o): BASE += -O1
-# Tests that work out much by the oracle's loops (28 s of the first at -O0) have those of the operations' effort.
+# Tests that work out much by the oracle's loops are compiled as those of the operations are: at -O0 the first takes 28 s.
 TEST_EFFORT := -O1 -ftree-loop-vectorize
 MUCH_BY_ORACLE := $(addprefix tests/host/,gan/gradient_penalty_test.cpp network/graph_test.cpp network/layers_test.cpp)
 TESTS_OF_LOOPS := $(wildcard tests/kernels/*.cpp tests/oracle/*.cpp tests/simt/*_test.cpp) $(MUCH_BY_ORACLE)

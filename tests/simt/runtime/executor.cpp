@@ -26,7 +26,6 @@ Executor executor;
 
 namespace {
 
-constexpr std::size_t stack_bytes = Fiber::stack_bytes;
 // Fibers that sleep at the same depth would all use the same cache sets if their stacks were
 // aligned alike.
 constexpr std::size_t stack_colours = 64, stack_colour_bytes = 64;
@@ -163,7 +162,7 @@ void Executor::run(const LaunchGeometry& geometry, const ThreadBody& body) {
         // The fibers that still sleep inside the kernel will never be resumed: start them afresh.
         free_fibers_.clear();
         for (auto& fiber : fibers_) {
-            fiber->context.prepare(fiber->stack, stack_bytes, fiber_main);
+            fiber->context.prepare(fiber->stack, Fiber::stack_bytes, fiber_main);
             free_fibers_.push_back(fiber.get());
         }
         restore_guards();
@@ -236,17 +235,17 @@ Fiber& Executor::take_fiber() {
     if (free_fibers_.empty()) {
         // A slab at a time; untouched pages cost nothing.
         constexpr std::size_t slab = 256;
-        void* memory = mmap(nullptr, slab * stack_bytes, PROT_READ | PROT_WRITE,
+        void* memory = mmap(nullptr, slab * Fiber::stack_bytes, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED) {
             throw std::bad_alloc();
         }
-        madvise(memory, slab * stack_bytes, MADV_NOHUGEPAGE);
+        madvise(memory, slab * Fiber::stack_bytes, MADV_NOHUGEPAGE);
         for (std::size_t i = 0; i < slab; ++i) {
             auto fiber = std::make_unique<Fiber>();
-            fiber->stack = static_cast<std::byte*>(memory) + i * stack_bytes;
+            fiber->stack = static_cast<std::byte*>(memory) + i * Fiber::stack_bytes;
             const std::size_t colour = i % stack_colours * stack_colour_bytes;
-            fiber->context.prepare(fiber->stack, stack_bytes - colour, fiber_main);
+            fiber->context.prepare(fiber->stack, Fiber::stack_bytes - colour, fiber_main);
             free_fibers_.push_back(fiber.get());
             fibers_.push_back(std::move(fiber));
         }
