@@ -20,7 +20,6 @@ Preset tissue(const char* name, const char* network, const char* n_critic, const
              {"decay_to", "0.05"},
              {"symmetries", "true"},
              {"dequantise", "true"},
-             {"translation", "6"},
              {"one_fake", "true"},
              {"ema", "0.999"},
              {"ema_warmup", "true"},
