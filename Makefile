@@ -151,10 +151,12 @@ GENCODE := $(foreach sm,$(SM),-gencode=arch=compute_$(sm),code=sm_$(sm)) \
     -gencode=arch=compute_$(NEWEST_SM),code=compute_$(NEWEST_SM)
 # What was compiled for other architectures is compiled again.
 $(shell mkdir -p $B; [ "$$(cat $B/architectures.txt 2>/dev/null)" = "$(SM)" ] || echo "$(SM)" > $B/architectures.txt)
+# The PTX that ptxas was given stays beside the object: the tests run it, and nvcc need not make it twice.
 $B/nvcc/%.cu.o: %.cu $B/architectures.txt
-	@mkdir -p $(@D)
-	$(NVCC) -std=c++20 -I. -O3 -lineinfo $(GENCODE) -Xptxas -v,-warn-spills -MD -MP -c $< -o $@ 2> $@.ptxas \
-	    || { cat $@.ptxas; exit 1; }
+	@rm -rf $@.kept && mkdir -p $@.kept
+	$(NVCC) -std=c++20 -I. -O3 -lineinfo $(GENCODE) -Xptxas -v,-warn-spills -MD -MP --keep --keep-dir $@.kept -c $< -o $@ \
+	    2> $@.ptxas || { cat $@.ptxas; exit 1; }
+	@find $@.kept -type f ! -name '*.ptx' -delete
 $B/nvcc/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) -isystem $(CUDA_HOME)/include -c $< -o $@

@@ -1,11 +1,10 @@
 # What nvcc made of the kernels; read by the Makefile.
 
-# What nvcc says of every kernel, for every architecture; needs no GPU. The PTX is what ptxas makes the shipped
-# machine code of: the same flags.
+# The PTX of every kernel, for every architecture; needs no GPU. Of one architecture alone nvcc keeps it without its name.
 define PTX_RULE
-$B/ptx/sm_$(1)/%.cu.ptx: %.cu
+$B/ptx/sm_$(1)/%.cu.ptx: $B/nvcc/%.cu.o
 	@mkdir -p $$(@D)
-	$$(NVCC) -std=c++20 -I. -O3 -lineinfo -arch=compute_$(1) -MD -MP -ptx $$< -o $$@ 2> $$@.log || { cat $$@.log; exit 1; }
+	@cp $$<.kept/$(if $(word 2,$(SM)),$$(*F).compute_$(1),$$(*F)).ptx $$@
 endef
 $(foreach sm,$(sort $(SM)),$(eval $(call PTX_RULE,$(sm))))
 PTX := $(CUDA_SOURCES:%=$B/ptx/sm_$(NEWEST_SM)/%.ptx)
