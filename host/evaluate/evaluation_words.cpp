@@ -37,6 +37,7 @@ std::string extractor_words(const std::string& extractor) {
     return fmt::format("{} ({})",
                        extractor.starts_with("pixels")   ? "principal components of the pixels"
                        : extractor.starts_with("random") ? "an untrained network's features"
+                       : extractor.starts_with("maps")   ? "texture in the classifier's maps"
                                                          : "the classifier's features",
                        extractor);
 }

@@ -275,6 +275,9 @@ ImageEvaluation evaluate_images(const ImageSet& reference, const ImageSet& gener
     std::vector<FeatureExtractor> extractors;
     if (classifier) {
         extractors.push_back(classifier_extractor(*classifier));
+        if (classifier->map_statistic_count() > 0) {
+            extractors.push_back(maps_extractor(*classifier));
+        }
     }
     const std::int64_t others = options.others ? options.others->count() : 0;
     std::string left_out;

@@ -40,6 +40,15 @@ FeatureExtractor classifier_extractor(const ClassifierModel& classifier) {
         }};
 }
 
+FeatureExtractor maps_extractor(const ClassifierModel& classifier) {
+    const std::int64_t width = classifier.map_statistic_count();
+    return {{fmt::format("maps{}", width), classifier.hash()},
+            [&classifier, width](const ImageSet& images) {
+                return Features{images.count(), width,
+                                classifier.map_statistics(std::span(images.bytes))};
+            }};
+}
+
 FeatureExtractor pixel_extractor(const ImageSet& images, std::uint64_t seed, int threads) {
     const Features pixels = pixels_of(images);
     const std::int64_t components = std::min({pca_components, pixels.count - 1, pixels.dimension});

@@ -37,6 +37,9 @@ struct FeatureExtractor {
 // The input of the classifier's last layer, "own256" where that has 256 numbers. The classifier
 // must outlive the extractor.
 FeatureExtractor classifier_extractor(const ClassifierModel& classifier);
+// ClassifierModel::map_statistics(), "maps224" where there are 224 numbers; of a classifier with maps, which must
+// outlive the extractor.
+FeatureExtractor maps_extractor(const ClassifierModel& classifier);
 // The 64 leading principal components of the pixels of `images`, or as many as there are images to find
 // them with: "pixels-pca64". Distances between few images are those of images that components were
 // found with only where these are others: of 200 real patches and 200 further ones, measured in

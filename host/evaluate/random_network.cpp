@@ -2,6 +2,7 @@
 
 #include "host/evaluate/metric_lines.h"
 #include "host/numerics/linear_algebra.h"
+#include "host/numerics/moments.h"
 #include "host/numerics/parallel.h"
 #include "host/numerics/philox_sequence.h"
 #include "host/ranks/shared_rows.h"
@@ -89,21 +90,7 @@ Features random_network_features(const Features& images, const Extent& shape, st
             std::for_each(maps.begin(), maps.end(), [](float& x) { x = std::max(x, 0.0f); });
             in = out;
         }
-        const std::int64_t pixels = in.plane();
-        float* const features = result.values.data() + i * random_network_dimension;
-        for (std::int64_t c = 0; c < in.channels; ++c) {
-            double mean = 0, squares = 0;
-            for (std::int64_t p = 0; p < pixels; ++p) {
-                mean += maps[c * pixels + p];
-            }
-            mean /= static_cast<double>(pixels);
-            for (std::int64_t p = 0; p < pixels; ++p) {
-                squares += (maps[c * pixels + p] - mean) * (maps[c * pixels + p] - mean);
-            }
-            features[c] = static_cast<float>(mean);
-            features[in.channels + c] =
-                static_cast<float>(std::sqrt(squares / static_cast<double>(pixels)));
-        }
+        map_moments(maps, in.channels, result.values.data() + i * random_network_dimension);
     };
     constexpr std::int64_t batch = 64; // rows that a rank takes at a time
     share_batches(std::span(result.values), images.count, random_network_dimension, batch,

@@ -9,6 +9,7 @@
 
 #include "data/escape.h"
 #include "host/files/tensor_facts.h"
+#include "host/numerics/moments.h"
 #include "host/options/options.h"
 #include "host/ranks/shared_rows.h"
 #include "host/run/interrupt.h"
@@ -263,15 +264,15 @@ void ClassifierModel::scale(std::span<const float> patches) const {
     backend().upload(scaled_.data(), patches.data(), patches.size_bytes());
 }
 
-template <class T>
-std::vector<float> ClassifierModel::run(std::span<const T> patches, bool features) const {
+template <class T, class Read>
+std::vector<float> ClassifierModel::run(std::span<const T> patches, std::int64_t width, Trace& pass,
+                                        const Read& read) const {
     const std::int64_t count = static_cast<std::int64_t>(patches.size()) / pixels();
     if (count * pixels() != static_cast<std::int64_t>(patches.size())) {
         throw std::invalid_argument(fmt::format(
             "classifier: {} values are not patches of {} pixels; give patches of {} x {} x {}",
             patches.size(), pixels(), format_.channels, format_.height, format_.width));
     }
-    const std::int64_t width = features ? feature_count() : format_.outputs();
     std::vector<float> answers(static_cast<std::size_t>(count * width));
     const Matrix<float> scaled = scaled_.matrix(batch_, pixels());
     const auto answer = [&](std::int64_t first, std::int64_t rows) {
@@ -279,16 +280,24 @@ std::vector<float> ClassifierModel::run(std::span<const T> patches, bool feature
                               static_cast<std::size_t>(rows * pixels())));
         backend().affine(scaled.flat(), scaled.flat(), 2, -1);
         stop_if_interrupted();
-        const Matrix<float> logits = pass_.forward(scaled);
-        const Matrix<float> wanted = !features ? logits
-                                     : network_.layer_count() > 1
-                                         ? pass_.output(network_.layer_count() - 2)
-                                         : scaled;
-        backend().download(answers.data() + first * width, wanted.data,
-                           static_cast<std::size_t>(rows * width) * sizeof(float));
+        read(pass.forward(scaled), answers.data() + first * width, rows);
     };
     share_batches(std::span(answers), count, width, batch_, answer);
     return answers;
+}
+
+template <class T>
+std::vector<float> ClassifierModel::run(std::span<const T> patches, bool features) const {
+    const std::int64_t width = features ? feature_count() : format_.outputs();
+    return run(patches, width, pass_,
+               [&](const Matrix<float>& logits, float* to, std::int64_t rows) {
+                   const Matrix<float> wanted = !features ? logits
+                                                : network_.layer_count() > 1
+                                                    ? pass_.output(network_.layer_count() - 2)
+                                                    : scaled_.matrix(batch_, pixels());
+                   backend().download(to, wanted.data,
+                                      static_cast<std::size_t>(rows * width) * sizeof(float));
+               });
 }
 
 template <class T>
@@ -328,6 +337,49 @@ std::vector<float> ClassifierModel::features(std::span<const std::uint8_t> bytes
 }
 std::vector<float> ClassifierModel::features(std::span<const float> pixels) const {
     return run(pixels, true);
+}
+
+std::vector<std::int64_t> ClassifierModel::layers_of_maps() const {
+    std::vector<std::int64_t> found;
+    for (std::int64_t l = 0; l + 1 < network_.layer_count(); ++l) {
+        const LayerShape& layer = network_.shape().layers[static_cast<std::size_t>(l)];
+        if (layer.activation != Activation::identity && layer.out().plane() > 1) {
+            found.push_back(l);
+        }
+    }
+    return found;
+}
+
+std::int64_t ClassifierModel::map_statistic_count() const {
+    std::int64_t count = 0;
+    for (const std::int64_t l : layers_of_maps()) {
+        count += 2 * network_.shape().layers[static_cast<std::size_t>(l)].out().channels;
+    }
+    return count;
+}
+
+std::vector<float> ClassifierModel::map_statistics(std::span<const std::uint8_t> bytes) const {
+    const std::vector<std::int64_t> layers = layers_of_maps();
+    const std::int64_t width = map_statistic_count();
+    Trace pass(network_, batch_, TraceUse{.backward = false});
+    for (const std::int64_t l : layers) {
+        pass.keep(l);
+    }
+    std::vector<float> maps;
+    return run(bytes, width, pass, [&](const Matrix<float>&, float* to, std::int64_t rows) {
+        for (const std::int64_t l : layers) {
+            const Extent extent = network_.shape().layers[static_cast<std::size_t>(l)].out();
+            const Matrix<float> output = pass.output(l);
+            maps.resize(static_cast<std::size_t>(rows * output.columns));
+            backend().download(maps.data(), output.data, maps.size() * sizeof(float));
+            for (std::int64_t row = 0; row < rows; ++row) {
+                map_moments(std::span(maps).subspan(static_cast<std::size_t>(row * extent.size()),
+                                                    static_cast<std::size_t>(extent.size())),
+                            extent.channels, to + row * width);
+            }
+            to += 2 * extent.channels;
+        }
+    });
 }
 
 std::vector<float> softmax_of(std::span<const float> logits, std::int64_t classes) {

@@ -97,15 +97,25 @@ class ClassifierModel {
     // [count, feature_count]: the input of the last layer.
     std::vector<float> features(std::span<const std::uint8_t> bytes) const;
     std::vector<float> features(std::span<const float> pixels) const;
+    // [count, map_statistic_count()]: mean and standard deviation over the positions of every map of the
+    // hidden layers with an activation, layer by layer, a layer's means first. What the network sees
+    // of texture, wherever in the patch. None (0) of a network without maps.
+    std::int64_t map_statistic_count() const;
+    std::vector<float> map_statistics(std::span<const std::uint8_t> bytes) const;
 
   private:
     // A patch's answer does not depend on its neighbours: batches are always filled up to one size.
     static constexpr std::int64_t batch_ = 64;
 
-    // Runs `count` patches; upload(first, rows) puts scaled pixels into scaled_. Returns [count,
-    // width] of the network's output or of its features.
+    // Runs all patches through the network in batches; read(logits, to, rows) writes the first `rows`
+    // answers of a batch. Returns [count, width].
+    template <class T, class Read>
+    std::vector<float> run(std::span<const T> patches, std::int64_t width, Trace& pass,
+                           const Read& read) const;
     template <class T>
     std::vector<float> run(std::span<const T> patches, bool features) const;
+    // The layers of map_statistics().
+    std::vector<std::int64_t> layers_of_maps() const;
     template <class T>
     std::vector<float> class_logits(std::span<const T> patches) const;
     void scale(std::span<const std::uint8_t> patches) const;

@@ -4,6 +4,7 @@
 #include "host/numerics/parallel.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace patchforge {
 namespace {
@@ -68,6 +69,23 @@ Moments mean_and_covariance(const Features& features, int threads) {
         }
     });
     return moments;
+}
+
+void map_moments(std::span<const float> values, std::int64_t maps, float* to) {
+    const std::size_t size = values.size() / static_cast<std::size_t>(maps);
+    for (std::int64_t m = 0; m < maps; ++m) {
+        const auto map = values.subspan(static_cast<std::size_t>(m) * size, size);
+        double mean = 0, squares = 0;
+        for (const float value : map) {
+            mean += value;
+        }
+        mean /= static_cast<double>(size);
+        for (const float value : map) {
+            squares += (value - mean) * (value - mean);
+        }
+        to[m] = static_cast<float>(mean);
+        to[maps + m] = static_cast<float>(std::sqrt(squares / static_cast<double>(size)));
+    }
 }
 
 } // namespace patchforge

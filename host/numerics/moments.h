@@ -1,6 +1,8 @@
 // Mean and covariance of a feature matrix.
 #pragma once
 
+#include <span>
+
 #include "host/numerics/features.h"
 
 namespace patchforge {
@@ -18,5 +20,9 @@ std::vector<double> column_means(const Features& features);
 // Sums run in float64 around the mean, so a large common offset costs no digits. Needs two rows.
 // 2 count dimension^2 operations.
 Moments mean_and_covariance(const Features& features, int threads = 0);
+
+// Of `maps` maps of equal size that lie one after the other: to[m] becomes the mean of map m's values and
+// to[maps + m] their standard deviation, divided by their number. Sums run in float64.
+void map_moments(std::span<const float> values, std::int64_t maps, float* to);
 
 } // namespace patchforge

@@ -1,6 +1,7 @@
 #include "host/evaluate/image_evaluation.h"
 
 #include "host/distance/frechet_distance.h"
+#include "host/network/network_shape.h"
 #include "tests/host/evaluate/images.h"
 
 #include <gtest/gtest.h>
@@ -82,6 +83,85 @@ TEST(ImageEvaluation, MeasuresEverythingInEveryExtractor) {
     EXPECT_TRUE(std::abs(value(evaluation.generated, "own12", "inception_score_ceiling") - 2) <=
                 1e-12);
     EXPECT_EQ(value(evaluation.generated, "own12", "splits"), 10);
+}
+
+// Weight [outputs, inputs, 3, 3] and bias on pictures [inputs, side, side] with zeros around them, then
+// ReLU, in float64.
+std::vector<double> convolved(const std::vector<double>& pictures, int side, int padding,
+                              const Tensor& weight, const Tensor& bias) {
+    const auto* w = reinterpret_cast<const float*>(weight.bytes.data());
+    const auto* b = reinterpret_cast<const float*>(bias.bytes.data());
+    const int out = side + 2 * padding - 2;
+    const auto inputs = static_cast<int>(weight.shape[1]);
+    std::vector<double> result;
+    for (int o = 0; o < weight.shape[0]; ++o) {
+        for (int y = 0; y < out; ++y) {
+            for (int x = 0; x < out; ++x) {
+                double sum = b[o];
+                for (int k = 0; k < 9 * inputs; ++k) {
+                    const int r = y + k % 9 / 3 - padding, c = x + k % 3 - padding;
+                    if (r >= 0 && c >= 0 && r < side && c < side) {
+                        sum += static_cast<double>(w[9 * inputs * o + k]) *
+                               pictures[static_cast<std::size_t>((k / 9 * side + r) * side + c)];
+                    }
+                }
+                result.push_back(std::max(sum, 0.0));
+            }
+        }
+    }
+    return result;
+}
+
+TEST(ImageEvaluation, MapsAreMeasuredByMeanAndDeviation) {
+    const auto backend = make_backend("cpu", {});
+    ClassifierModel model(*backend,
+                          network_shape_from_description(
+                              "3x9x9; conv 3>2 k3 p1 relu @0; conv 2>3 k3 relu @2; pool global; "
+                              "linear 3>4 relu @6; linear 4>2 @8"),
+                          {3, size, size, {"small", "large"}, false});
+    model.network().initialise(11, 0);
+    ASSERT_EQ(model.map_statistic_count(), 2 * (2 + 3)); // no map is a single number
+    const FeatureExtractor maps = maps_extractor(model);
+    EXPECT_EQ(maps.name.name, "maps10");
+    const ImageSet images = discs(67, size, 4); // a batch and three
+    const Features found = maps.features(images);
+    ASSERT_EQ(found.count, 67);
+    ASSERT_EQ(found.dimension, 10);
+    const TensorFile weights = model.weights();
+    double largest = 0, spread = 0;
+    for (std::int64_t i = 0; i < 67; ++i) {
+        std::vector<double> pixels;
+        for (std::int64_t p = 0; p < 3 * size * size; ++p) {
+            pixels.push_back(
+                images.bytes[static_cast<std::size_t>(i * 3 * size * size + p)] / 127.5 - 1);
+        }
+        const auto first = convolved(pixels, size, 1, weights.at("0.weight"), weights.at("0.bias"));
+        const auto second = convolved(first, size, 0, weights.at("2.weight"), weights.at("2.bias"));
+        std::size_t column = 0;
+        for (const auto& [values, count] : {std::pair(&first, 2), std::pair(&second, 3)}) {
+            const std::size_t plane = values->size() / static_cast<std::size_t>(count);
+            for (int m = 0; m < count; ++m) {
+                double sum = 0, squares = 0;
+                for (std::size_t p = 0; p < plane; ++p) {
+                    const double v = (*values)[static_cast<std::size_t>(m) * plane + p];
+                    sum += v;
+                    squares += v * v;
+                }
+                const double mean = sum / static_cast<double>(plane);
+                const double deviation =
+                    std::sqrt(std::max(0.0, squares / static_cast<double>(plane) - mean * mean));
+                const auto row = found.row(i);
+                largest =
+                    std::max({largest, std::abs(row[column] - mean),
+                              std::abs(row[column + static_cast<std::size_t>(count)] - deviation)});
+                spread = std::max(spread, deviation);
+                ++column;
+            }
+            column += static_cast<std::size_t>(count);
+        }
+    }
+    EXPECT_TRUE(largest <= 2e-6) << largest;
+    EXPECT_TRUE(spread > 0.01) << spread;
 }
 
 TEST(ImageEvaluation, ComparesEachClassByItself) {
