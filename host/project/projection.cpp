@@ -378,7 +378,10 @@ void ProjectionJob::validate() const {
 }
 
 void describe(Options& options, ProjectionJob& job) {
-    options.arguments("pictures", job.pictures, "PNG or JPEG files of the generator's size");
+    options
+        .arguments("pictures", job.pictures,
+                   "PNG or JPEG files of the generator's size; --data or --own may stand for them")
+        .required = false;
     options.text("run", job.generator, "FOLDER|FILE", "a GAN's run folder or a generator's weights")
         .must_be_given();
     describe_checkpoint(options, job.checkpoint);

@@ -1,5 +1,5 @@
 // `latent` as a user runs it: groups by a classifier's verdict, G' - M' + W', codes that make the
-// sheet's pictures again.
+// sheet's pictures again. `project` searches codes.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -93,6 +93,30 @@ TEST(Latent, ArithmeticOfThreeNamedGroups) {
                           "--out", folder / "again"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_NE(outcome.output.find("12 fakes"), std::string::npos) << outcome.output;
+}
+
+TEST(Projection, TakesOwnPicturesWithoutOthers) {
+    const ScratchFolder folder("projection");
+    const std::string set = folder / "tissue", gan = folder / "gan";
+    ASSERT_EQ(
+        patchforge({"tissue", set, "--patients", "8", "--patches", "12", "--size", "10"}).status,
+        0);
+    Outcome outcome = patchforge({"train", "gan", "--data", set, "--out", gan, "--steps", "5",
+                                  "--hidden-dim", "16", "--latent-dim", "5"});
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    const auto project = [&](const std::vector<std::string>& more) {
+        std::vector<std::string> call = {
+            "project",  "--run", gan,        "--out", folder / "projected", "--steps", "5",
+            "--polish", "0",     "--starts", "1"};
+        call.insert(call.end(), more.begin(), more.end());
+        return patchforge(call);
+    };
+    outcome = project({"--own", "2"});
+    EXPECT_EQ(outcome.status, 0) << outcome.output;
+    EXPECT_TRUE(std::filesystem::exists(folder / "projected")) << outcome.output;
+    outcome = project({"--own", "0"});
+    EXPECT_NE(outcome.status, 0);
+    EXPECT_NE(outcome.output.find("nothing to project"), std::string::npos) << outcome.output;
 }
 
 } // namespace
