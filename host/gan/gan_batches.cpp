@@ -18,7 +18,8 @@ std::int64_t classes_of(const GanOptions& options, const PatchRows& patches) {
         const std::int64_t label = patches.labels.empty() ? -1 : patches.labels[patches.row(i)];
         if (label < 0) {
             throw std::invalid_argument(
-                "--conditional: some patches have no class; give patches in folders by class");
+                "--conditional: some patches have no class; give patches in folders by class, or "
+                "--conditional=false");
         }
         classes = std::max(classes, label + 1);
     }
