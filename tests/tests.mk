@@ -185,10 +185,10 @@ fuzz-coverage: $(COVERED_PROGRAMS) ## lines of each reader that the fuzzing reac
 	@set -e; for program in $^; do $$program $(INPUTS) $(SEED) > /dev/null; done
 	@python3 tests/fuzz/coverage.py $B/covered tests/fuzz/readers.txt 90 $(if $(MISSED),--missed)
 
-# Every verb killed at random moments and called again: equal bytes (KILLS=300, SEED=1).
+# Verbs that write results, killed at random moments and called again: equal bytes (KILLS=300, SEED=1).
 KILLS ?= 300
 .PHONY: kills
-kills: $B/patchforge-cpu ## kill every verb at random moments and call it again: equal bytes (KILLS=300, SEED=1)
+kills: $B/patchforge-cpu ## kill verbs that write results at random moments and call them again: equal bytes (KILLS=300, SEED=1)
 	@python3 tests/kills/kills.py $< --kills $(KILLS) --seed $(SEED)
 # In `make test`: a kill a verb, of those whose calls take less than a second.
 $B/tests/kills: tests/kills/kills.py $B/patchforge-cpu

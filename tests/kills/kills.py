@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kills every verb at random moments and holds what follows to an undisturbed call.
+"""Kills the verbs that write results at random moments and holds what follows to an undisturbed call.
 
     kills.py PROGRAM [--kills 300] [--seed 1]
 
