@@ -267,11 +267,14 @@ void AtomicFile::commit(OnDisk on_disk) {
     if (on_disk == OnDisk::later) {
         return;
     }
-    // The rename itself lives in the folder. Some filesystems cannot sync folders: not an error.
-    const int folder = ::open(folder_of(target_).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder >= 0) {
-        (void)::fsync(folder);
-        ::close(folder);
+    sync_folder(folder_of(target_)); // the rename itself lives there
+}
+
+void sync_folder(const fs::path& folder) {
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor >= 0) {
+        (void)::fsync(descriptor); // some file systems cannot sync folders: not an error
+        ::close(descriptor);
     }
 }
 

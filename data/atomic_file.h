@@ -66,6 +66,8 @@ void write_file_atomically(const std::filesystem::path& path, std::string_view t
 /// All files within a folder that were committed with OnDisk::later, and whatever else the file system
 /// has not written yet (syncfs). Throws as AtomicFile does.
 void bring_to_disk(const std::filesystem::path& folder);
+/// What was made, renamed and removed in it, where the file system can.
+void sync_folder(const std::filesystem::path& folder);
 
 /// Removes the temporaries in a folder that processes left which are no more.
 void remove_abandoned_temporaries(const std::filesystem::path& folder);

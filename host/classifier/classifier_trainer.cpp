@@ -324,7 +324,8 @@ std::vector<ClassifierStep> ClassifierTrainer::run(std::int64_t count) {
 
 std::map<std::string, std::vector<std::byte>> ClassifierTrainer::checkpoint() const {
     const TensorFile weights = model_.weights();
-    TensorFile state = model_.network().moments();
+    TensorFile state;
+    model_.network().add_moments(state);
     const std::uint64_t step = this->step();
     state.tensors.push_back(make_u64("step", {}, &step));
     std::map<std::string, std::vector<std::byte>> files = {

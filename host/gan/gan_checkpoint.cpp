@@ -10,14 +10,8 @@ namespace patchforge {
 
 std::map<std::string, std::vector<std::byte>> GanTrainer::checkpoint() const {
     TensorFile state;
-    const auto add_moments = [&](const Network& network, const std::string& prefix) {
-        for (Tensor& tensor : network.moments().tensors) {
-            tensor.name = prefix + tensor.name;
-            state.tensors.push_back(std::move(tensor));
-        }
-    };
-    add_moments(generator_, "generator.");
-    add_moments(discriminator_, "discriminator.");
+    generator_.add_moments(state, "generator.");
+    discriminator_.add_moments(state, "discriminator.");
     const std::uint64_t step = this->step();
     state.tensors.push_back(make_u64("step", {}, &step));
     const auto add_mean = [&](const DeviceArray<float>& mean, const char* name) {
@@ -49,19 +43,8 @@ void GanTrainer::restore(const std::string& folder) {
     generator_.load_weights(read_safetensors(generator_path), generator_path);
     discriminator_.load_weights(read_safetensors(discriminator_path), discriminator_path);
     const TensorFile state = read_safetensors(state_path);
-    const auto moments_of = [&](const std::string& prefix) {
-        TensorFile file;
-        for (const Tensor& tensor : state.tensors) {
-            if (tensor.name.rfind(prefix, 0) == 0) {
-                Tensor named = tensor;
-                named.name = tensor.name.substr(prefix.size());
-                file.tensors.push_back(std::move(named));
-            }
-        }
-        return file;
-    };
-    generator_.load_moments(moments_of("generator."), state_path);
-    discriminator_.load_moments(moments_of("discriminator."), state_path);
+    generator_.load_moments(state, state_path, "generator.");
+    discriminator_.load_moments(state, state_path, "discriminator.");
     const auto restore_mean = [&](DeviceArray<float>& mean_now, const char* name) {
         if (mean_now.size() > 0) {
             const std::span<const float> mean = f32(state.at(name));

@@ -96,14 +96,9 @@ GanProbe::GanProbe(Backend& backend, GanTrainer& trainer, const PatchRows& patch
     const GanOptions& options = trainer.options();
     const std::int64_t classes = trainer.classes();
     DeviceArray<float> drawn(backend, rows_ * options.latent_dim);
-    const RandomStream random{options.seed,
-                              static_cast<std::uint32_t>(Purpose::fixed_latent),
-                              {nullptr, 1, 2}}; // draw 0 is the grids', 1 a virtual batch's
-    if (options.latent == LatentDistribution::normal) {
-        backend.fill_normal(drawn.view(), 0, 1, random);
-    } else {
-        backend.fill_uniform(drawn.view(), -1, 1, random);
-    }
+    // Draw 0 is the grids', 1 a virtual batch's.
+    trainer.draw_latent(drawn.matrix(rows_, options.latent_dim), Purpose::fixed_latent,
+                        {nullptr, 1, 2});
     const Matrix<float> latent = latent_.matrix(rows_, options.latent_dim + classes);
     backend.copy_columns(latent, 0, drawn.matrix(rows_, options.latent_dim), 0, options.latent_dim);
     if (classes > 0) {

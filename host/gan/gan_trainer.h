@@ -81,6 +81,8 @@ class GanTrainer {
     static constexpr std::int64_t maximum_run = Iterations::maximum_run;
     std::vector<GanMetrics> run(std::int64_t count);
 
+    void draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw);
+
     // Records the next iteration and forgets it again: for `plan`, which looks at what is recorded.
     void record_iteration() { iterations_.record_next(); }
 
@@ -104,8 +106,7 @@ class GanTrainer {
 
     // Patches of draw `draw` into rows of samples_ from `first` on, their labels into labels_.
     void draw_patches(std::int64_t first, std::int64_t rows, std::int64_t draw, int slot);
-    void draw_latent(Matrix<float> latent, Purpose purpose, StepCount draw);
-    // Those of the current shard, out of those of the whole batch.
+    // Codes of the current shard, out of those of the whole batch.
     void draw_codes(Matrix<float> latent, Purpose purpose, StepCount draw);
     // G of fresh codes into rows of samples_ from `first` on; step: 0, 1, ... of D, then G's.
     void draw_fakes(std::int64_t first, std::int64_t rows, Purpose purpose, StepCount draw,

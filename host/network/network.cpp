@@ -247,13 +247,11 @@ TensorFile Network::weights() const {
     return save(values_, "", values_.size());
 }
 
-TensorFile Network::moments() const {
-    TensorFile file = save(first_moments_, "first_moment.", trained_size_);
-    TensorFile second = save(second_moments_, "second_moment.", trained_size_);
-    for (Tensor& tensor : second.tensors) {
-        file.tensors.push_back(std::move(tensor));
+void Network::add_moments(TensorFile& file, const std::string& prefix) const {
+    for (const auto& part : {save(first_moments_, prefix + "first_moment.", trained_size_),
+                             save(second_moments_, prefix + "second_moment.", trained_size_)}) {
+        file.tensors.insert(file.tensors.end(), part.tensors.begin(), part.tensors.end());
     }
-    return file;
 }
 
 void Network::load(const TensorFile& file, const std::string& prefix, const std::string& what,
@@ -294,9 +292,10 @@ void Network::load_weights(const TensorFile& file, const std::string& what) {
     load(file, "", what, values_);
 }
 
-void Network::load_moments(const TensorFile& file, const std::string& what) {
-    load(file, "first_moment.", what, first_moments_);
-    load(file, "second_moment.", what, second_moments_);
+void Network::load_moments(const TensorFile& file, const std::string& what,
+                           const std::string& prefix) {
+    load(file, prefix + "first_moment.", what, first_moments_);
+    load(file, prefix + "second_moment.", what, second_moments_);
 }
 
 } // namespace patchforge

@@ -84,12 +84,13 @@ class Network {
 
     // Weights by PyTorch's names, with the shape's description in the metadata under "network".
     TensorFile weights() const;
-    // Moments as `first_moment.<name>` and `second_moment.<name>`.
-    TensorFile moments() const;
-    // Every tensor of the network must be in the file with the right shape, and nothing else.
+    // Moments as `<prefix>first_moment.<name>` and `<prefix>second_moment.<name>`.
+    void add_moments(TensorFile& file, const std::string& prefix = "") const;
+    // Every tensor of the network must be in the file with the right shape, and nothing else (of that prefix).
     // `what` names the file in errors.
     void load_weights(const TensorFile& file, const std::string& what);
-    void load_moments(const TensorFile& file, const std::string& what);
+    void load_moments(const TensorFile& file, const std::string& what,
+                      const std::string& prefix = "");
 
   private:
     struct Place {

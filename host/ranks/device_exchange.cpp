@@ -60,7 +60,7 @@ void DeviceExchange::enqueue() {
         };
         std::vector<Communicator::Message> messages;
         each([&](const Piece& piece, const ShardTree::Step& step) {
-            float* const slot = piece.slot(step.slot).data;
+            float* const slot = piece.slot(step.slot);
             switch (step.kind) {
             case Kind::add:
                 break;
@@ -81,9 +81,11 @@ void DeviceExchange::enqueue() {
         }
         each([&](const Piece& piece, const ShardTree::Step& step) {
             if (step.kind == Kind::add) {
-                communicator_.add(piece.slot(step.slot), piece.slot(step.from));
+                communicator_.add({piece.slot(step.slot), piece.count},
+                                  {piece.slot(step.from), piece.count});
             } else if (step.kind == Kind::add_received) {
-                communicator_.add(piece.slot(step.slot), {piece.received, piece.count});
+                communicator_.add({piece.slot(step.slot), piece.count},
+                                  {piece.received, piece.count});
             }
         });
     }

@@ -17,16 +17,6 @@ class DeviceExchange final : public Exchange {
     void finish() override;
 
   private:
-    struct Piece {
-        std::vector<ShardTree::Step> steps;
-        float* slots;
-        std::int64_t stride;
-        std::int64_t count;
-        float* received; // room for what is added
-
-        Vector<float> slot(int number) const { return {slots + number * stride, count}; }
-    };
-
     void enqueue();
 
     Communicator& communicator_;

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 #include <stdexcept>
 
@@ -21,15 +20,11 @@ struct Device {
     std::string identity; // of its GPU; empty: it is none
     std::string nccl;     // its version; empty: no GPU
 
-    std::vector<std::byte> message() const {
-        const std::string text = fmt::format("{}\n{}\n{}\n{}", rank, name, identity, nccl);
-        std::vector<std::byte> bytes(text.size());
-        std::memcpy(bytes.data(), text.data(), text.size());
-        return bytes;
+    std::string message() const {
+        return fmt::format("{}\n{}\n{}\n{}", rank, name, identity, nccl);
     }
     static Device of(const std::vector<std::byte>& message) {
-        std::string text(message.size(), ' ');
-        std::memcpy(text.data(), message.data(), text.size());
+        std::string text(reinterpret_cast<const char*>(message.data()), message.size());
         Device device;
         for (std::string* line : {&device.rank, &device.name, &device.identity, &device.nccl}) {
             const std::size_t end = std::min(text.find('\n'), text.size());
@@ -66,7 +61,8 @@ std::vector<std::byte> agree(Backend& backend, Ranks& ranks) {
     Device own{ranks.name(), backend.name(), gpu_identity(backend), ""};
     own.nccl = own.identity.empty() ? "" : nccl_version();
     if (ranks.rank() > 0) {
-        send_now(ranks, own.message(), 0, Tag::gather);
+        const std::string message = own.message();
+        send_now(ranks, std::as_bytes(std::span(message)), 0, Tag::gather);
         return receive_now(ranks, 0, Tag::command);
     }
     std::vector<Device> devices = {own};

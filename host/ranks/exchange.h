@@ -22,6 +22,17 @@ class Exchange {
     virtual void start(const std::vector<ShardTree::Step>& steps, float* slots, std::int64_t stride,
                        std::int64_t count) = 0;
     virtual void finish() = 0;
+
+  protected:
+    struct Piece {
+        std::vector<ShardTree::Step> steps;
+        float* slots;
+        std::int64_t stride;
+        std::int64_t count;
+        float* received; // room for what is added
+
+        float* slot(int number) const { return slots + number * stride; }
+    };
 };
 
 // Agrees on what computes: std::runtime_error says what to do when it does not fit together. Every rank calls it, or

@@ -39,7 +39,7 @@ void HostExchange::start(const std::vector<ShardTree::Step>& steps, float* slots
         const std::lock_guard lock(mutex_);
         idle_ = false;
         started_.push_back(
-            {steps, slots, stride, count, received_.data() + taken_, sum_tag(pieces_++)});
+            {{steps, slots, stride, count, received_.data() + taken_}, sum_tag(pieces_++)});
         taken_ += count;
     }
     changed_.notify_all();
@@ -57,12 +57,12 @@ void HostExchange::finish() {
     }
 }
 
-bool HostExchange::all_sent(Piece& piece) {
+bool HostExchange::all_sent(Carried& piece) {
     std::erase_if(piece.sent, [](const auto& message) { return message->done(); });
     return piece.sent.empty();
 }
 
-bool HostExchange::advance(Piece& piece) {
+bool HostExchange::advance(Carried& piece) {
     using Kind = ShardTree::Step::Kind;
     const auto bytes = static_cast<std::size_t>(piece.count) * sizeof(float);
     const auto add = [&](float* into, const float* numbers) {
@@ -72,10 +72,10 @@ bool HostExchange::advance(Piece& piece) {
     };
     for (; piece.step < piece.steps.size(); ++piece.step) {
         const ShardTree::Step& step = piece.steps[piece.step];
-        float* slot = piece.slots + step.slot * piece.stride;
+        float* slot = piece.slot(step.slot);
         switch (step.kind) {
         case Kind::add:
-            add(slot, piece.slots + step.from * piece.stride);
+            add(slot, piece.slot(step.from));
             break;
         case Kind::send:
         case Kind::send_total:
@@ -110,7 +110,7 @@ bool HostExchange::advance(Piece& piece) {
 }
 
 void HostExchange::carry() {
-    std::list<Piece> pieces;
+    std::list<Carried> pieces;
     std::optional<RankWait> wait;
     while (true) {
         bool awaited = false;

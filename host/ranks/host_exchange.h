@@ -22,29 +22,24 @@ class HostExchange final : public Exchange {
     void finish() override;
 
   private:
-    struct Piece {
-        std::vector<ShardTree::Step> steps;
-        float* slots;
-        std::int64_t stride;
-        std::int64_t count;
-        float* received; // room for what is added
+    struct Carried : Piece {
         Tag tag;
         std::size_t step = 0;
         std::unique_ptr<Ranks::Message> awaited{};
         std::vector<std::unique_ptr<Ranks::Message>> sent{};
     };
 
-    void carry();                // the thread
-    bool advance(Piece& piece);  // as far as it can; whether all is done
-    bool all_sent(Piece& piece); // and so the slots may be written
+    void carry();                  // the thread
+    bool advance(Carried& piece);  // as far as it can; whether all is done
+    bool all_sent(Carried& piece); // and so the slots may be written
 
     Ranks& ranks_;
     std::vector<float> received_;
     std::mutex mutex_;
     std::condition_variable changed_;
-    std::deque<Piece> started_; // by finish() to be waited for
-    std::int64_t taken_ = 0;    // of received_
-    int pieces_ = 0;            // since finish()
+    std::deque<Carried> started_; // by finish() to be waited for
+    std::int64_t taken_ = 0;      // of received_
+    int pieces_ = 0;              // since finish()
     bool idle_ = true;
     bool awaited_ = false; // somebody does nothing but wait
     bool ends_ = false;

@@ -21,12 +21,6 @@ constexpr int pauses_a_look = 64;
 // MPI counts in int.
 constexpr std::size_t largest_message = std::size_t{1} << 30;
 
-std::vector<std::byte> bytes_of(const std::string& text) {
-    std::vector<std::byte> bytes(text.size());
-    std::memcpy(bytes.data(), text.data(), text.size());
-    return bytes;
-}
-
 } // namespace
 
 RankWait::RankWait(Ranks& ranks) : ranks_(ranks), begun_(now()) {}
@@ -68,7 +62,7 @@ void wait_for(Ranks& ranks, Ranks::Message& message) {
     }
 }
 
-void send_now(Ranks& ranks, const std::vector<std::byte>& bytes, int to, Tag tag) {
+void send_now(Ranks& ranks, std::span<const std::byte> bytes, int to, Tag tag) {
     const std::uint64_t size = bytes.size();
     wait_for(ranks, *ranks.send(&size, sizeof(size), to, tag));
     for (std::size_t first = 0; first < size; first += largest_message) {
@@ -93,9 +87,7 @@ std::vector<std::vector<float>> gather_on_first(Ranks* ranks, const std::vector<
         return {values};
     }
     if (ranks->rank() > 0) {
-        std::vector<std::byte> bytes(values.size() * sizeof(float));
-        std::memcpy(bytes.data(), values.data(), bytes.size());
-        send_now(*ranks, bytes, 0, Tag::gather);
+        send_now(*ranks, std::as_bytes(std::span(values)), 0, Tag::gather);
         return {};
     }
     std::vector<std::vector<float>> all = {values};
@@ -108,11 +100,10 @@ std::vector<std::vector<float>> gather_on_first(Ranks* ranks, const std::vector<
 }
 
 void tell_failure(Ranks& ranks, const std::string& reason) {
-    const std::vector<std::byte> bytes = bytes_of(reason);
     for (int rank = 0; rank < ranks.size(); ++rank) {
         if (rank != ranks.rank()) {
             // Nobody may be there to take it: a second is enough for those who are.
-            const auto message = ranks.send(bytes.data(), bytes.size(), rank, Tag::failure);
+            const auto message = ranks.send(reason.data(), reason.size(), rank, Tag::failure);
             const std::int64_t begun = now();
             while (!message->done() && now() - begun < 1'000'000'000) {
                 std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -66,7 +67,7 @@ class RankWait {
 };
 
 void wait_for(Ranks& ranks, Ranks::Message& message);
-void send_now(Ranks& ranks, const std::vector<std::byte>& bytes, int to, Tag tag);
+void send_now(Ranks& ranks, std::span<const std::byte> bytes, int to, Tag tag);
 std::vector<std::byte> receive_now(Ranks& ranks, int from, Tag tag);
 
 // What each rank holds, in order, on rank 0; nothing elsewhere. Without ranks: what it was given.

@@ -34,10 +34,8 @@ struct Invitation {
 };
 
 template <class T>
-std::vector<std::byte> message_of(const T& value) {
-    std::vector<std::byte> bytes(sizeof(T));
-    std::memcpy(bytes.data(), &value, sizeof(T));
-    return bytes;
+std::span<const std::byte> message_of(const T& value) {
+    return std::as_bytes(std::span(&value, 1));
 }
 
 template <class T>

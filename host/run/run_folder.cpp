@@ -66,14 +66,6 @@ void sync_or_fail(int descriptor, const fs::path& path) {
     }
 }
 
-void sync_folder(const fs::path& folder) {
-    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor >= 0) {
-        (void)::fsync(descriptor); // some file systems cannot sync folders: not an error
-        ::close(descriptor);
-    }
-}
-
 void make_folder(const fs::path& folder) {
     std::error_code error;
     fs::create_directories(folder, error);

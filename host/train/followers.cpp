@@ -1,7 +1,6 @@
 #include "host/train/followers.h"
 
 #include <chrono>
-#include <cstring>
 
 #include "host/ranks/host_exchange.h"
 #include "host/run/interrupt.h"
@@ -12,10 +11,8 @@ namespace {
 
 constexpr char restores = 'c', runs = 'r', ends = 'e', dismisses = 'd';
 
-std::vector<std::byte> bytes_of(const std::string& text) {
-    std::vector<std::byte> bytes(text.size());
-    std::memcpy(bytes.data(), text.data(), text.size());
-    return bytes;
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span(text));
 }
 
 std::string text_of(const std::vector<std::byte>& bytes) {

@@ -53,7 +53,7 @@ class TranslationTask {
     virtual std::map<std::string, std::string> facts() const { return {}; }
     // The same held-out pictures every time.
     virtual std::vector<TranslationSheet> sheets() = 0;
-    // At the end. `log` takes lines for people.
+    // At the end.
     virtual TranslationResults measure(TrainingRun& run) = 0;
 };
 

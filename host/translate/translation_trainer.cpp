@@ -130,10 +130,7 @@ CheckpointFiles TranslationTrainer::checkpoint() const {
     TensorFile state;
     CheckpointFiles files;
     for (const Player& player : players_) {
-        for (Tensor& tensor : player.network.moments().tensors) {
-            tensor.name = player.name + "." + tensor.name;
-            state.tensors.push_back(std::move(tensor));
-        }
+        player.network.add_moments(state, player.name + ".");
         const TensorFile weights = player.network.weights();
         files[player.name + ".safetensors"] = encode_safetensors(weights.tensors, weights.metadata);
     }
@@ -154,14 +151,7 @@ void TranslationTrainer::restore(const std::filesystem::path& folder) {
     for (Player& player : players_) {
         const std::string weights = (folder / (player.name + ".safetensors")).string();
         player.network.load_weights(read_safetensors(weights), weights);
-        TensorFile moments;
-        for (const Tensor& tensor : state.tensors) {
-            if (tensor.name.starts_with(player.name + ".")) {
-                moments.tensors.push_back(tensor);
-                moments.tensors.back().name = tensor.name.substr(player.name.size() + 1);
-            }
-        }
-        player.network.load_moments(moments, state_path);
+        player.network.load_moments(state, state_path, player.name + ".");
     }
     for (const auto& [name, kept] : kept_) {
         const std::span<const float> values = f32(state.at(name));
