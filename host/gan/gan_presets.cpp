@@ -31,15 +31,11 @@ Preset light(const char* name, const char* steps) {
     return {name, {{"network", "light"}, {"batch_size", "32"}, {"steps", steps}, {"ema", "0.99"}}};
 }
 
-// A few thousand photographs: D remembers them unless its slope there is penalised, and rates fall at the end. Both
-// networks are told what a picture shows.
+// A few thousand photographs: D remembers them unless its slope there is penalised, and rates fall at the end.
 Preset small_photographs() {
     Preset preset = light("cifar10", "4000");
-    preset.settings.insert(preset.settings.end(), {{"conditional", "true"},
-                                                   {"n_critic", "2"},
-                                                   {"r1", "10"},
-                                                   {"decay_after", "0.5"},
-                                                   {"decay_to", "0.05"}});
+    preset.settings.insert(preset.settings.end(),
+                           {{"r1", "10"}, {"decay_after", "0.5"}, {"decay_to", "0.05"}});
     return preset;
 }
 
