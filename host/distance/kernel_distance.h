@@ -7,6 +7,14 @@
 
 namespace patchforge {
 
+struct KernelDiscrepancy {
+    double unbiased = 0; // the diagonals k(x_i, x_i) left out
+    double biased = 0;   // with them (V-statistic), never negative but for rounding
+};
+
+// Of two whole sets, each with its own size, in float64. Needs two rows of each.
+KernelDiscrepancy kernel_discrepancy(const Features& first, const Features& second);
+
 struct KernelDistanceOptions {
     int subsets = 100;
     std::int64_t subset_size = 1000; // no more than the smaller set is used
@@ -15,7 +23,7 @@ struct KernelDistanceOptions {
 };
 
 struct KernelDistance {
-    double mean = 0;      // of the unbiased estimate (no k(x_i, x_i)) over the subsets
+    double mean = 0;      // of the unbiased estimate over the subsets
     double deviation = 0; // population standard deviation over the subsets
     int subsets = 0;
     std::int64_t subset_size = 0; // as used

@@ -34,6 +34,11 @@ void multiply_transposed(double* out, const double* a, const double* b, std::int
     cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1.0, a, k, b, k, 0.0, out, n);
 }
 
+void multiply_by_own_transpose(double* out, const double* a, std::int64_t n, std::int64_t k) {
+    hold_to_one_thread();
+    cblas_dsyrk(CblasRowMajor, CblasUpper, CblasNoTrans, n, k, 1.0, a, k, 0.0, out, n);
+}
+
 void multiply(double* out, const double* a, const double* b, std::int64_t m, std::int64_t n,
               std::int64_t k) {
     hold_to_one_thread();

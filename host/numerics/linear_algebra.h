@@ -13,6 +13,9 @@ namespace patchforge {
 void multiply_transposed(double* out, const double* a, const double* b, std::int64_t m,
                          std::int64_t n, std::int64_t k);
 
+// out[n,n] = a[n,k] a[n,k]^T, its diagonal and what lies above; the rest is left alone.
+void multiply_by_own_transpose(double* out, const double* a, std::int64_t n, std::int64_t k);
+
 // out[m,n] = a[m,k] b[k,n]
 void multiply(double* out, const double* a, const double* b, std::int64_t m, std::int64_t n,
               std::int64_t k);
@@ -24,11 +27,9 @@ void accumulate_transposed_product(double* out, const double* a, const double* b
 // The same in float32, for networks and the products of many rows.
 void multiply_transposed(float* out, const float* a, const float* b, std::int64_t m, std::int64_t n,
                          std::int64_t k);
+void multiply_by_own_transpose(float* out, const float* a, std::int64_t n, std::int64_t k);
 void multiply(float* out, const float* a, const float* b, std::int64_t m, std::int64_t n,
               std::int64_t k);
-
-// out[n,n] = a[n,k] a[n,k]^T, its diagonal and what lies above; the rest is left alone.
-void multiply_by_own_transpose(float* out, const float* a, std::int64_t n, std::int64_t k);
 
 struct SymmetricEigen {
     std::vector<double> values;  // [size], ascending

@@ -89,6 +89,10 @@ double mean_squared_error(std::span<const double> a, std::span<const double> b) 
     return sum / static_cast<double>(a.size());
 }
 
+double psnr(std::span<const double> a, std::span<const double> b) {
+    return decibels(mean_squared_error(a, b));
+}
+
 double ssim(std::span<const double> a, std::span<const double> b, int height, int width) {
     if (std::min(height, width) < window) {
         return std::numeric_limits<double>::quiet_NaN();

@@ -16,6 +16,8 @@ std::vector<double> luma(const Image& picture);
 
 // Of values in [0, 1].
 double mean_squared_error(std::span<const double> a, std::span<const double> b);
+// -10 log10 of it; infinite for equal pictures.
+double psnr(std::span<const double> a, std::span<const double> b);
 // Structural similarity (Wang et al. 2004): Gaussian windows of 11, deviation 1.5, whole ones alone,
 // population covariances, C1 = .01^2, C2 = .03^2. NaN for less than 11 pixels a side.
 double ssim(std::span<const double> a, std::span<const double> b, int height, int width);

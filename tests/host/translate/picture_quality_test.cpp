@@ -15,6 +15,7 @@ TEST(PictureQuality, GoldenValues) {
         b.push_back(std::clamp(a.back() + .05 * std::cos(.91 * i), 0.0, 1.0));
     }
     EXPECT_NEAR(mean_squared_error(a, b), .001252609197965, 1e-14);
+    EXPECT_NEAR(psnr(a, b), 29.021844035793, 1e-11);
     EXPECT_NEAR(ssim(a, b, 16, 16), .981643781988, 1e-11);
     EXPECT_TRUE(std::isnan(ssim(a, b, 10, 10)));
 }
