@@ -24,7 +24,7 @@ struct Device {
         return fmt::format("{}\n{}\n{}\n{}", rank, name, identity, nccl);
     }
     static Device of(const std::vector<std::byte>& message) {
-        std::string text(reinterpret_cast<const char*>(message.data()), message.size());
+        std::string text = text_of(message);
         Device device;
         for (std::string* line : {&device.rank, &device.name, &device.identity, &device.nccl}) {
             const std::size_t end = std::min(text.find('\n'), text.size());
@@ -61,8 +61,7 @@ std::vector<std::byte> agree(Backend& backend, Ranks& ranks) {
     Device own{ranks.name(), backend.name(), gpu_identity(backend), ""};
     own.nccl = own.identity.empty() ? "" : nccl_version();
     if (ranks.rank() > 0) {
-        const std::string message = own.message();
-        send_now(ranks, std::as_bytes(std::span(message)), 0, Tag::gather);
+        send_now(ranks, bytes_of(own.message()), 0, Tag::gather);
         return receive_now(ranks, 0, Tag::command);
     }
     std::vector<Device> devices = {own};

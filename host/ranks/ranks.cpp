@@ -71,6 +71,14 @@ void send_now(Ranks& ranks, std::span<const std::byte> bytes, int to, Tag tag) {
     }
 }
 
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span(text));
+}
+
+std::string text_of(std::span<const std::byte> bytes) {
+    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
+}
+
 std::vector<std::byte> receive_now(Ranks& ranks, int from, Tag tag) {
     std::uint64_t size = 0;
     wait_for(ranks, *ranks.receive(&size, sizeof(size), from, tag));

@@ -7,6 +7,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace patchforge {
@@ -69,6 +70,9 @@ class RankWait {
 void wait_for(Ranks& ranks, Ranks::Message& message);
 void send_now(Ranks& ranks, std::span<const std::byte> bytes, int to, Tag tag);
 std::vector<std::byte> receive_now(Ranks& ranks, int from, Tag tag);
+// A text as what is sent, and what was received as a text.
+std::span<const std::byte> bytes_of(std::string_view text);
+std::string text_of(std::span<const std::byte> bytes);
 
 // What each rank holds, in order, on rank 0; nothing elsewhere. Without ranks: what it was given.
 std::vector<std::vector<float>> gather_on_first(Ranks* ranks, const std::vector<float>& values);

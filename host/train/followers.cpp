@@ -11,14 +11,6 @@ namespace {
 
 constexpr char restores = 'c', runs = 'r', ends = 'e', dismisses = 'd';
 
-std::span<const std::byte> bytes_of(std::string_view text) {
-    return std::as_bytes(std::span(text));
-}
-
-std::string text_of(const std::vector<std::byte>& bytes) {
-    return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
-}
-
 // The next command of rank 0, which may take its time as long as it lives.
 std::string command(Ranks& ranks) {
     while (true) {
