@@ -1,9 +1,9 @@
-// Mean and covariance of a feature matrix.
+// Mean and covariance of a feature matrix; mean and deviation of maps.
 #pragma once
 
-#include <span>
-
 #include "host/numerics/features.h"
+
+#include <span>
 
 namespace patchforge {
 

@@ -18,6 +18,18 @@ Outcome patchforge(const std::vector<std::string>& arguments) {
     return testing::run_program("patchforge-cpu", arguments);
 }
 
+// A set of drawn tissue and a GAN trained on it, in tissue/ and gan/ of the folder.
+void train_small_gan(const ScratchFolder& folder, const std::string& steps) {
+    const std::string set = folder / "tissue";
+    ASSERT_EQ(
+        patchforge({"tissue", set, "--patients", "8", "--patches", "12", "--size", "10"}).status,
+        0);
+    const Outcome outcome =
+        patchforge({"train", "gan", "--data", set, "--out", folder / "gan", "--steps", steps,
+                    "--hidden-dim", "16", "--latent-dim", "5"});
+    ASSERT_EQ(outcome.status, 0) << outcome.output;
+}
+
 struct Codes {
     std::int64_t count = 0, width = 0;
     std::vector<float> values;
@@ -42,13 +54,9 @@ struct Codes {
 TEST(Latent, ArithmeticOfThreeNamedGroups) {
     const ScratchFolder folder("latent");
     const std::string set = folder / "tissue", gan = folder / "gan", judge = folder / "judge";
-    ASSERT_EQ(
-        patchforge({"tissue", set, "--patients", "8", "--patches", "12", "--size", "10"}).status,
-        0);
-    Outcome outcome = patchforge({"train", "gan", "--data", set, "--out", gan, "--steps", "60",
-                                  "--hidden-dim", "16", "--latent-dim", "5"});
-    ASSERT_EQ(outcome.status, 0) << outcome.output;
-    outcome = patchforge({"train", "classifier", "--data", set, "--out", judge, "--epochs", "3"});
+    ASSERT_NO_FATAL_FAILURE(train_small_gan(folder, "60"));
+    Outcome outcome =
+        patchforge({"train", "classifier", "--data", set, "--out", judge, "--epochs", "3"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
 
     const auto arithmetic = [&](const std::vector<std::string>& more) {
@@ -97,21 +105,15 @@ TEST(Latent, ArithmeticOfThreeNamedGroups) {
 
 TEST(Projection, TakesOwnPicturesWithoutOthers) {
     const ScratchFolder folder("projection");
-    const std::string set = folder / "tissue", gan = folder / "gan";
-    ASSERT_EQ(
-        patchforge({"tissue", set, "--patients", "8", "--patches", "12", "--size", "10"}).status,
-        0);
-    Outcome outcome = patchforge({"train", "gan", "--data", set, "--out", gan, "--steps", "5",
-                                  "--hidden-dim", "16", "--latent-dim", "5"});
-    ASSERT_EQ(outcome.status, 0) << outcome.output;
+    ASSERT_NO_FATAL_FAILURE(train_small_gan(folder, "5"));
     const auto project = [&](const std::vector<std::string>& more) {
         std::vector<std::string> call = {
-            "project",  "--run", gan,        "--out", folder / "projected", "--steps", "5",
-            "--polish", "0",     "--starts", "1"};
+            "project",  "--run", folder / "gan", "--out", folder / "projected", "--steps", "5",
+            "--polish", "0",     "--starts",     "1"};
         call.insert(call.end(), more.begin(), more.end());
         return patchforge(call);
     };
-    outcome = project({"--own", "2"});
+    Outcome outcome = project({"--own", "2"});
     EXPECT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_TRUE(std::filesystem::exists(folder / "projected")) << outcome.output;
     outcome = project({"--own", "0"});
