@@ -149,13 +149,13 @@ $B/simt-asan/%.cpp.o: %.cpp
 
 GENCODE := $(foreach sm,$(SM),-gencode=arch=compute_$(sm),code=sm_$(sm)) \
     -gencode=arch=compute_$(NEWEST_SM),code=compute_$(NEWEST_SM)
-# What was compiled for other architectures is compiled again.
-$(shell mkdir -p $B; [ "$$(cat $B/architectures.txt 2>/dev/null)" = "$(SM)" ] || echo "$(SM)" > $B/architectures.txt)
+NVCC_FLAGS := -std=c++20 -I. -O3 -lineinfo $(GENCODE) -Xptxas -v,-warn-spills -MD -MP --keep
+# What was compiled otherwise, for other architectures say, is compiled again.
+$(shell mkdir -p $B; [ "$$(cat $B/nvcc_flags.txt 2>/dev/null)" = "$(NVCC_FLAGS)" ] || echo "$(NVCC_FLAGS)" > $B/nvcc_flags.txt)
 # The PTX that ptxas was given stays beside the object: the tests run it, and nvcc need not make it twice.
-$B/nvcc/%.cu.o: %.cu $B/architectures.txt
+$B/nvcc/%.cu.o: %.cu $B/nvcc_flags.txt
 	@rm -rf $@.kept && mkdir -p $@.kept
-	$(NVCC) -std=c++20 -I. -O3 -lineinfo $(GENCODE) -Xptxas -v,-warn-spills -MD -MP --keep --keep-dir $@.kept -c $< -o $@ \
-	    2> $@.ptxas || { cat $@.ptxas; exit 1; }
+	$(NVCC) $(NVCC_FLAGS) --keep-dir $@.kept -c $< -o $@ 2> $@.ptxas || { cat $@.ptxas; exit 1; }
 	@find $@.kept -type f ! -name '*.ptx' -delete
 $B/nvcc/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
