@@ -148,6 +148,8 @@ def main():
     latent = int(options.network[0].split(">")[0].split()[-1])
 
     def build(batch):
+        if options.compiled:
+            torch.compiler.reset()  # or another batch size is compiled for any size, which is slower
         kind = TissueTraining if "film" in options.network[0] else Training
         seeds = peer.SEEDS[:1] if options.compiled else peer.SEEDS  # compiling takes minutes
         games = [kind(batch, options, latent, seed) for seed in seeds]
