@@ -284,7 +284,7 @@ def main():
             f"| {kind} | {statistics.geometric_mean(ratios):.2f} | {min(ratios):.2f} |\n"
             for kind, ratios in sorted(kinds.items()))
     if losses:
-        page += ("\nThe same game, other random numbers: losses of D / G, mean of iterations 17 to 32 of three games (compiled: one); "
+        page += ("\nThe same game, other random numbers: losses of D / G, mean of iterations 17 to 32 of three games; "
                  + ("they agree" if not apart else "NOT ALL AGREE") + f" within {LOSSES_AGREE_WITHIN} (of losses above 1, of themselves).\n\n"
                  "| batch | losses |\n|--:|---|\n" + "".join(losses))
     print(page)

@@ -108,6 +108,9 @@ class TissueTraining(Training):
         self.adam_d = torch.optim.Adam(self.discriminator.parameters(), lr=4e-4, betas=(0.0, 0.9), **fused)
         self.adam_g = torch.optim.Adam(self.generator.parameters(), lr=2e-4, betas=(0.0, 0.9), **fused)
         self.average = [parameter.detach().clone() for parameter in self.generator.parameters()]
+        if options.compiled:
+            # As one: two calls of a compiled network would each move the spectral norms that the other keeps.
+            self.loss_of_d = torch.compile(self.loss_of_d)
 
     def moved(self, x):
         """Each picture by a whole number of pixels of its own, zeros behind it."""
@@ -123,14 +126,16 @@ class TissueTraining(Training):
         x = x.flip(3) if mirrored else x
         return x.transpose(2, 3) if transposed else x
 
+    def loss_of_d(self, real, fakes):
+        return (sum(nn.functional.relu(1 - head).mean() for head in self.discriminator(self.moved(real)))
+                + sum(nn.functional.relu(1 + head).mean() for head in self.discriminator(self.moved(fakes))))
+
     def step(self, rows):
         levels = self.pixels[rows].float()
         real = (levels + torch.rand_like(levels) - 0.5) / 127.5 - 1
         real = self.symmetric(real.reshape(self.batch, 3, 50, 50))
         fakes = self.generator(torch.randn(self.batch, self.latent, device=self.device))
-        loss_d = sum(nn.functional.relu(1 - head).mean() for head in self.discriminator(self.moved(real)))
-        loss_d = loss_d + sum(nn.functional.relu(1 + head).mean()
-                              for head in self.discriminator(self.moved(fakes.detach())))
+        loss_d = self.loss_of_d(real, fakes.detach())
         self.adam_d.zero_grad()
         loss_d.backward()
         self.adam_d.step()
@@ -151,7 +156,7 @@ def main():
         if options.compiled:
             torch.compiler.reset()  # or another batch size is compiled for any size, which is slower
         kind = TissueTraining if "film" in options.network[0] else Training
-        seeds = peer.SEEDS[:1] if options.compiled else peer.SEEDS  # compiling takes minutes
+        seeds = peer.SEEDS
         games = [kind(batch, options, latent, seed) for seed in seeds]
         # Of a captured graph twelve iterations later.
         losses = peer.early_losses(functools.partial(game.run, 1) for game in games)
