@@ -4,8 +4,7 @@ whole attack in one CUDA graph, so that nothing but a replay is left to the host
 Weights are frozen, the network is in evaluation mode and gradients are asked for the pixels alone; the ball's
 bounds are computed once an attack, and where a tensor can be changed in place it is. --network: its text."""
 
-import peer
-from torch_peer import prepare  # before torch: it says where there is none
+import torch_peer  # before torch: it says where there is none
 
 import torch
 from torch import nn
@@ -41,7 +40,7 @@ def captured(run):
 
 
 def main():
-    options, gpu = prepare(__doc__)
+    options, gpu = torch_peer.prepare(__doc__)
     torch.manual_seed(1)
     model = network(options.network[0], options.device, options.channels_last).requires_grad_(False).eval()
     if options.compiled:
@@ -65,7 +64,7 @@ def main():
             methods[method] = (run, steps)
         return methods, {}
 
-    peer.serve(f"PyTorch {torch.__version__}", 20 if gpu else 1, build)
+    torch_peer.serve(options, 20 if gpu else 1, build)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """The classifier's training step of bench/classifier_step.cpp in PyTorch: a batch of patches gathered and scaled,
 forward, cross-entropy, backward, Adam. Eager, with --fused Adam, or --compiled. --network: its text."""
 
-import peer
-from torch_peer import prepare  # before torch: it says where there is none
+import torch_peer  # before torch: it says where there is none
 
 import torch
 from torch import nn
@@ -12,7 +11,7 @@ PIXELS, PATCHES = 7500, 4096
 
 
 def main():
-    options, gpu = prepare(__doc__)
+    options, gpu = torch_peer.prepare(__doc__)
     pixels = torch.randint(0, 256, (PATCHES, PIXELS), dtype=torch.uint8, device=options.device)
     labels = torch.arange(PATCHES, device=options.device) % 2
     torch.manual_seed(1)
@@ -43,7 +42,7 @@ def main():
 
         return {"": (run, 1)}, {}
 
-    peer.serve(f"PyTorch {torch.__version__}", 20 if gpu else 1, build)
+    torch_peer.serve(options, 20 if gpu else 1, build)
 
 
 if __name__ == "__main__":

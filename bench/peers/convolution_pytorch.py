@@ -1,8 +1,7 @@
 """The convolutions of bench/convolutions.cpp in PyTorch, each pass alone. --network: one of their words, e.g.
 "conv 3>16 k4 s2 p1 50"; nearest x2 + 3x3 is what users write, an upsampling and a convolution."""
 
-import peer
-from torch_peer import prepare  # before torch: it says where there is none
+import torch_peer  # before torch: it says where there is none
 
 import torch
 from torch.nn import functional
@@ -63,7 +62,7 @@ def passes(words, batch, device, layout):
 
 
 def main():
-    options, gpu = prepare(__doc__)
+    options, gpu = torch_peer.prepare(__doc__)
     torch.set_grad_enabled(False)
     torch.manual_seed(1)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
@@ -84,7 +83,7 @@ def main():
                 methods[f"{words}, {name}"] = (run, 1)
         return methods, {}
 
-    peer.serve(f"PyTorch {torch.__version__}", 5, build)
+    torch_peer.serve(options, 5, build)
 
 
 if __name__ == "__main__":

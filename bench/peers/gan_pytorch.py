@@ -7,7 +7,7 @@ gives logits, as ours does. --network: the generator's text, then the discrimina
 import functools
 
 import peer
-from torch_peer import prepare  # before torch: it says where there is none
+import torch_peer  # before torch: it says where there is none
 
 import torch
 from torch import nn
@@ -149,20 +149,17 @@ class TissueTraining(Training):
 
 
 def main():
-    options, gpu = prepare(__doc__)
+    options, gpu = torch_peer.prepare(__doc__)
     latent = int(options.network[0].split(">")[0].split()[-1])
 
     def build(batch):
-        if options.compiled:
-            torch.compiler.reset()  # or another batch size is compiled for any size, which is slower
         kind = TissueTraining if "film" in options.network[0] else Training
-        seeds = peer.SEEDS
-        games = [kind(batch, options, latent, seed) for seed in seeds]
+        games = [kind(batch, options, latent, seed) for seed in peer.SEEDS]
         # Of a captured graph twelve iterations later.
         losses = peer.early_losses(functools.partial(game.run, 1) for game in games)
         return {"": (games[-1].run, 1)}, {"losses": losses}
 
-    peer.serve(f"PyTorch {torch.__version__}", 20 if gpu else 1, build)
+    torch_peer.serve(options, 20 if gpu else 1, build)
 
 
 if __name__ == "__main__":

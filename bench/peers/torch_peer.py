@@ -1,5 +1,5 @@
-"""What the PyTorch peers share: options, the device and threads that they ask for; exits with 77 where there is no
-PyTorch or it sees no GPU."""
+"""What the PyTorch peers share: options, the device and threads that they ask for, compiling; exits with 77 where there is
+no PyTorch or it sees no GPU."""
 
 import sys
 
@@ -20,3 +20,13 @@ def prepare(description):
     if options.threads:
         torch.set_num_threads(options.threads)
     return options, gpu
+
+
+def serve(options, repeats, build):
+    """peer.serve, every batch size compiled for itself: else all but the first are compiled for any, which is slower."""
+    def afresh(batch):
+        if options.compiled:
+            torch.compiler.reset()
+        return build(batch)
+
+    peer.serve(f"PyTorch {torch.__version__}", repeats, afresh)

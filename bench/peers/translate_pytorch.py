@@ -8,7 +8,7 @@ import functools
 import itertools
 
 import peer
-from torch_peer import prepare  # before torch: it says where there is none
+import torch_peer  # before torch: it says where there is none
 
 import torch
 from torch import nn
@@ -179,15 +179,14 @@ class Training:
 
 
 def main():
-    options, gpu = prepare(__doc__)
+    options, gpu = torch_peer.prepare(__doc__)
 
     def build(batch):
-        seeds = peer.SEEDS[:1] if options.compiled else peer.SEEDS  # compiling takes minutes
-        games = [Training(batch, options, seed) for seed in seeds]
+        games = [Training(batch, options, seed) for seed in peer.SEEDS]
         losses = peer.early_losses(functools.partial(game.run, 1) for game in games)
         return {"": (games[-1].run, 1)}, {"losses": losses}
 
-    peer.serve(f"PyTorch {torch.__version__}", 20 if gpu else 1, build)
+    torch_peer.serve(options, 20 if gpu else 1, build)
 
 
 if __name__ == "__main__":
