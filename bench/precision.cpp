@@ -101,18 +101,12 @@ Errors errors(const DeviceArray<float>& array, const std::vector<double>& exact)
             largest / std::sqrt(squares / static_cast<double>(exact.size()))};
 }
 
-std::vector<Precision> every_precision() {
-    std::vector<Precision> all;
-    for (const std::string& name : precision_names()) {
-        all.push_back(parse_precision(name));
-    }
-    return all;
-}
+constexpr Precision every_precision[] = {Precision::float32, Precision::tf32, Precision::bf16};
 
 std::string table_of_errors(const std::string& device) {
     std::vector<std::string> heading = {"product", "layer", "batch"};
     std::vector<std::unique_ptr<Backend>> backends;
-    for (const Precision precision : every_precision()) {
+    for (const Precision precision : every_precision) {
         backends.push_back(make_backend(device, {.precision = precision}));
         heading.push_back(precision_name(precision));
         heading.push_back("largest");
@@ -202,7 +196,7 @@ double largest_difference(const std::vector<double>& a, const std::vector<double
 std::string losses_text(const Call& call, const PackedSet& set) {
     std::vector<std::string> names;
     std::vector<Losses> runs;
-    for (const Precision precision : every_precision()) {
+    for (const Precision precision : every_precision) {
         names.push_back(precision_name(precision));
         runs.push_back(train(call, set, precision, 0));
     }

@@ -1,7 +1,6 @@
 #include "data/layout.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -14,16 +13,9 @@ namespace {
 
 using Paths = std::vector<std::string_view>;
 
-struct LayoutWord {
-    Layout layout;
-    const char* option;
-    const char* name;
-};
-constexpr std::array<LayoutWord, 5> layouts = {{{Layout::idc, "idc", "IDC (patient/class)"},
-                                                {Layout::patients, "patients", "patient/class"},
-                                                {Layout::class_folders, "classes", "class folders"},
-                                                {Layout::flat, "flat", "flat folder"},
-                                                {Layout::arrays, "arrays", "arrays of pictures"}}};
+constexpr std::array<const char*, 5> layout_names = {"IDC (patient/class)", "patient/class",
+                                                     "class folders", "flat folder",
+                                                     "arrays of pictures"}; // in the enum's order
 
 bool is_idc_class(std::string_view folder) {
     return folder == "0" || folder == "1";
@@ -301,23 +293,7 @@ std::map<std::string, Part, std::less<>> parts_below(const Tops& tops) {
 } // namespace
 
 std::string layout_name(Layout layout) {
-    return layouts[static_cast<std::size_t>(layout)].name;
-}
-
-std::string layout_option(Layout layout) {
-    return layouts[static_cast<std::size_t>(layout)].option;
-}
-
-Layout layout_from_option(const std::string& option) {
-    std::vector<std::string> options;
-    for (const LayoutWord& word : layouts) {
-        if (option == word.option) {
-            return word.layout;
-        }
-        options.emplace_back(word.option);
-    }
-    throw std::invalid_argument(fmt::format("--layout {}: no such layout; use one of {}", option,
-                                            fmt::join(options, ", ")));
+    return layout_names[static_cast<std::size_t>(layout)];
 }
 
 std::vector<std::string_view> components(std::string_view path) {

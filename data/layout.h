@@ -20,10 +20,6 @@ enum class Layout {
     arrays,        ///< files of many pictures: MNIST's IDX files or NumPy's arrays
 };
 std::string layout_name(Layout layout);
-/// What `--layout` calls it: idc, patients, classes, flat, arrays.
-std::string layout_option(Layout layout);
-/// Throws std::invalid_argument for an unknown one.
-Layout layout_from_option(const std::string& option);
 
 /// <patient>_idx5_x<X>_y<Y>_class<0|1>.<ending>
 struct IdcName {

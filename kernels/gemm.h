@@ -5,15 +5,11 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 namespace patchforge {
 
 enum class Gemm { own, cublas };
 
-std::vector<std::string> gemm_names();
 std::string gemm_name(Gemm gemm);
-// Throws std::invalid_argument about --gemm.
-Gemm parse_gemm(const std::string& name);
 
 } // namespace patchforge

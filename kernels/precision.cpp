@@ -1,7 +1,6 @@
 #include "kernels/precision.h"
 
 #include <array>
-#include <stdexcept>
 
 namespace patchforge {
 namespace {
@@ -16,16 +15,6 @@ std::vector<std::string> precision_names() {
 
 std::string precision_name(Precision precision) {
     return names[static_cast<std::size_t>(precision)];
-}
-
-Precision parse_precision(const std::string& name) {
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        if (name == names[i]) {
-            return static_cast<Precision>(i);
-        }
-    }
-    throw std::invalid_argument("--precision " + name +
-                                ": no such precision; use float32, tf32 or bf16");
 }
 
 std::string products_text(Precision precision) {

@@ -25,8 +25,6 @@ constexpr std::int64_t rounded_from_rows = 9;
 
 std::vector<std::string> precision_names();
 std::string precision_name(Precision precision);
-// Throws std::invalid_argument about --precision.
-Precision parse_precision(const std::string& name);
 // What a backend's description says of it: ", tf32 products"; nothing for float32.
 std::string products_text(Precision precision);
 

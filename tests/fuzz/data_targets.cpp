@@ -315,7 +315,6 @@ FuzzTarget layout_target() {
             }
         }
         paths.push_back(path);
-        accepted([&] { use_text(layout_option(layout_from_option(path))); });
         use_text(layout_name(Layout::flat));
         std::sort(paths.begin(), paths.end());
         for (const std::optional<Layout> forced :

@@ -76,7 +76,7 @@ class OptionSets:
 
     def steps(self, text):
         """[(words of the verb, options, whether the earlier program takes the step in both runs)]"""
-        texts = [step.strip() for step in text.split(";")]
+        texts = [step.strip() for step in text.split(" ; ")]  # a network's layers have no space before theirs
         return [(*self.resolve(step.lstrip("@")), step.startswith("@")) for step in texts]
 
 
