@@ -34,7 +34,7 @@ void describe_adam(Options& options, double& beta1, double& beta2, double& epsil
 
 void describe_rates(Options& options, RateOptions& rates) {
     using Shape = RateOptions::Shape;
-    options.choice<Shape>(
+    Option& schedule = options.choice<Shape>(
         "lr_schedule", rates.shape,
         {{"constant", Shape::constant},
          {"linear", Shape::linear},
@@ -42,6 +42,13 @@ void describe_rates(Options& options, RateOptions& rates) {
          {"step", Shape::step}},
         "how the learning rate falls from --decay-epoch on: not at all; linearly or "
         "as half a cosine wave to 0 at the end; in steps");
+    // The epoch or share that a preset falls from would make a line of it; one that is given still does.
+    schedule.set = [&rates, set = schedule.set](const std::string& text) {
+        set(text);
+        if (rates.shape == Shape::constant) {
+            rates.decay_epoch = rates.decay_after = -1;
+        }
+    };
     options.number("decay_epoch", rates.decay_epoch, {-1, 1e9},
                    "epoch from which the rate falls (-1: never or, with --lr-schedule, from the "
                    "start); alone: linearly");

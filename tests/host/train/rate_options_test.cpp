@@ -27,6 +27,21 @@ TEST(RateOptions, DecayEpochAloneFallsLinearly) {
     EXPECT_EQ(rates.over(7, 17).shape, Shape::constant); // it ends before it would fall
 }
 
+TEST(RateOptions, ConstantTakesAwayWhereAPresetFallsFrom) {
+    RateOptions rates{.decay_epoch = 1};
+    Options described;
+    describe_rates(described, rates);
+    described.apply(Preset{"early", {{"decay_after", "0.5"}}});
+    EXPECT_TRUE(rates.needs_length());
+    described.apply(Given{{"lr_schedule", {"constant"}}});
+    EXPECT_FALSE(rates.needs_length());
+    EXPECT_EQ(rates.over(7, 70).shape, Shape::constant);
+    // As a run's params.json gives them.
+    described.apply(Given{{"lr_schedule", {"constant"}}, {"decay_epoch", {"2"}}});
+    EXPECT_EQ(rates.over(7, 70).shape, Shape::linear);
+    EXPECT_EQ(rates.over(7, 70).start, 14u);
+}
+
 TEST(RateOptions, ALineThatEndsAboveZero) {
     const RateOptions rates = given({{"decay_after", {"0.5"}}, {"decay_to", {"0.05"}}});
     EXPECT_TRUE(rates.needs_length());
