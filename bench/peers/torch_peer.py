@@ -23,7 +23,7 @@ def prepare(description):
 
 
 def serve(options, repeats, build):
-    """peer.serve, every batch size compiled for itself: else all but the first are compiled for any, which is slower."""
+    """peer.serve, every batch size compiled for itself, as the first one is: else all others get code for any size."""
     def afresh(batch):
         if options.compiled:
             torch.compiler.reset()
