@@ -113,7 +113,8 @@ void run(const Options& options) {
         gan.drop_last = true;
         gan.epochs = 1'000'000;
         gan.beta1 = options.network == "tissue" ? gan.beta1 : 0.9;
-        gan.translation = options.network == "tissue" ? 6 : 0;  // the preset moves nothing; the published recipe does
+        // The preset moves nothing; the recipe as its peer plays it does.
+        gan.translation = options.network == "tissue" ? 6 : 0;
         gan.network = options.network;
         const auto [g, d] = gan_shapes(gan, {3, 50, 50}, 0, 0, 0);
         const auto parameters = static_cast<double>(d.parameter_count() + g.parameter_count());
