@@ -106,15 +106,17 @@ void run(const Options& options) {
     Table table(columns);
     std::vector<std::string> json;
     for (const std::int64_t batch : options.batches) {
-        // The recipe for tissue is more than its networks.
-        GanOptions gan = options.network == "tissue" ? gan_preset("tissue") : GanOptions{};
+        GanOptions gan;
+        gan.beta1 = 0.9;
+        if (options.network == "tissue") {
+            // The recipe is more than its networks; its peer moves pictures, which the preset leaves out.
+            gan = gan_preset("tissue");
+            gan.translation = 6;
+        }
         gan.steps = 0;
         gan.batch_size = batch;
         gan.drop_last = true;
         gan.epochs = 1'000'000;
-        gan.beta1 = options.network == "tissue" ? gan.beta1 : 0.9;
-        // The preset moves nothing; the recipe as its peer plays it does.
-        gan.translation = options.network == "tissue" ? 6 : 0;
         gan.network = options.network;
         const auto [g, d] = gan_shapes(gan, {3, 50, 50}, 0, 0, 0);
         const auto parameters = static_cast<double>(d.parameter_count() + g.parameter_count());

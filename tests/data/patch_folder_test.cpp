@@ -203,7 +203,8 @@ std::string told(const PatchFolder& folder) {
     for (const PatchEntry& entry : folder.entries) {
         ++(entry.label < 0 ? unlabelled : counts[static_cast<std::size_t>(entry.label)]);
     }
-    constexpr const char* words[] = {"idc", "patients", "classes", "flat"}; // in the enum's order
+    constexpr const char* words[] = {"idc", "patients", "classes", "flat",
+                                     "arrays"}; // in the enum's order
     std::string text = std::string(words[static_cast<std::size_t>(folder.layout)]) + ":";
     for (std::size_t c = 0; c < counts.size(); ++c) {
         text += " " + folder.class_names[c] + "=" + std::to_string(counts[c]);
