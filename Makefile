@@ -65,8 +65,10 @@ SIMT_SOURCES := $(wildcard tests/simt/runtime/*.cpp)
 HOST_SOURCES := $(wildcard host/*.cpp host/*/*.cpp host/*/*/*.cpp)
 LADDER_SOURCES := $(wildcard bench/ladder/*.cu) bench/ladder/rungs.cpp
 
-DATA_OBJECTS := $(DATA_SOURCES:%=$B/%.o)
-KERNEL_OBJECTS := $(KERNEL_SOURCES:%=$B/%.o) \
+MUCH_BY_ORACLE := $(addprefix tests/host/,gan/gradient_penalty_test.cpp network/graph_test.cpp network/layers_test.cpp)
+include host/together.mk
+DATA_OBJECTS := $(call objects_of,$(DATA_SOURCES),$B)
+KERNEL_OBJECTS := $(call objects_of,$(KERNEL_SOURCES),$B) \
     $(foreach isa,baseline avx2 avx512,$(VECTOR_SOURCES:%=$B/$(isa)/%.o))
 SIMT_OBJECTS := $(CUDA_SOURCES:%=$B/simt/%.o) $(CUDA_HOST_SOURCES:%=$B/simt/%.o) $(SIMT_SOURCES:%=$B/simt/%.o)
 CUDA_OBJECTS := $(CUDA_SOURCES:%=$B/nvcc/%.o) $(CUDA_HOST_SOURCES:%=$B/nvcc/%.o)
@@ -75,7 +77,7 @@ CUDA_OBJECTS := $(CUDA_SOURCES:%=$B/nvcc/%.o) $(CUDA_HOST_SOURCES:%=$B/nvcc/%.o)
 CUDA_VERSION := $(if $(NVCC),$(shell $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p'))
 HAVE_CUDA := $(and $(CUDA_VERSION),$(wildcard $(CUDA_HOME)/include/cuda_runtime.h))
 
-HOST_OBJECTS := $(filter-out $B/host/cli/main.cpp.o,$(HOST_SOURCES:%=$B/%.o))
+HOST_OBJECTS := $(call objects_of,$(filter-out host/cli/main.cpp,$(HOST_SOURCES)),$B)
 
 $B/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
@@ -97,11 +99,13 @@ THIN_ROOMS := attack classifier files gan model network options page privacy ran
 $(THIN_ROOMS:%=$B/host/%/%.cpp.o): BASE += -O1
 # Tests that work out much by the oracle's loops are compiled as those of the operations are: at -O0 the first takes 28 s.
 TEST_EFFORT := -O1 -ftree-loop-vectorize
-MUCH_BY_ORACLE := $(addprefix tests/host/,gan/gradient_penalty_test.cpp network/graph_test.cpp network/layers_test.cpp)
 TESTS_OF_LOOPS := $(wildcard tests/kernels/*.cpp tests/oracle/*.cpp tests/simt/*_test.cpp) $(MUCH_BY_ORACLE)
 THIN_TESTS := $(filter-out $(MUCH_BY_ORACLE),$(wildcard tests/data/*.cpp tests/host/*/*.cpp))
-$(THIN_TESTS:%=$B/simt/%.o): BASE += -O0
-$(TESTS_OF_LOOPS:%=$B/simt/%.o): BASE += $(TEST_EFFORT)
+# Each alone, as the tests on a GPU take them, and together.
+OBJECTS_OF_LOOPS := $(TESTS_OF_LOOPS:%=$B/simt/%.o) $(call objects_of,$(TESTS_OF_LOOPS),$B/simt)
+THIN_TEST_OBJECTS := $(THIN_TESTS:%=$B/simt/%.o) $(call objects_of,$(THIN_TESTS),$B/simt)
+$(THIN_TEST_OBJECTS): BASE += -O0
+$(OBJECTS_OF_LOOPS): BASE += $(TEST_EFFORT)
 
 ISA_baseline := -msse2
 ISA_avx2 := -mavx2 -mfma
@@ -262,24 +266,6 @@ seed: install-packages $B/patchforge ## both published runs at full size on DATA
 	    $B/patchforge pack $(STAND_IN_WHOLE) --out $(STAND_IN_WHOLE).pfs && rm -rf $(STAND_IN_WHOLE); }
 	@PROGRAM=$B/patchforge bench/sweep_page.sh seed "data=$${DATA:-$(STAND_IN_WHOLE).pfs}"
 
-# `make install PREFIX=~/.local`; DESTDIR=<folder> stands before it, for packages.
-PREFIX ?= /usr/local
-INSTALLED ?= $B/patchforge
-install: $(INSTALLED) ## put program, man pages, bash completion and licence below PREFIX=/usr/local
-	@rm -rf $B/manuals && ./$< help --manuals $B/manuals && ./$< help --bash-completion > $B/patchforge.bash
-	@to="$(DESTDIR)$(PREFIX)"; \
-	    install -D -m 755 $< "$$to/bin/patchforge" && \
-	    install -d "$$to/share/man/man1" && install -m 644 $B/manuals/*.1 "$$to/share/man/man1" && \
-	    install -D -m 644 $B/patchforge.bash "$$to/share/bash-completion/completions/patchforge" && \
-	    install -D -m 644 -t "$$to/share/doc/patchforge" LICENSE README.md CHANGELOG.md && \
-	    echo "installed $$to/bin/patchforge; \`make uninstall\` with the same PREFIX takes it away"
-
-uninstall: ## take away what `make install` put below PREFIX
-	@to="$(DESTDIR)$(PREFIX)"; \
-	    rm -f "$$to/bin/patchforge" "$$to"/share/man/man1/patchforge.1 "$$to"/share/man/man1/patchforge-*.1 \
-	        "$$to/share/bash-completion/completions/patchforge" && rm -rf "$$to/share/doc/patchforge"
-.PHONY: install uninstall
-
 # RANKS=8 LINK=nvlink|ib|ethernet: what several processes would send. PLAN="--precision tf32 --json plan.json": further options.
 BATCH ?= 64
 plan: $B/patchforge-checked ## print the recorded GAN iteration of BATCH=64 patches, its bytes counted, beside its floor
@@ -302,7 +288,7 @@ lint: ## clang-tidy (warnings are errors) and the layout
 clean: ## remove what was built
 	rm -rf $B
 
-include host/precompiled.mk tests/tests.mk bench/bench.mk kernels/cuda/check.mk
+include host/precompiled.mk host/cli/install.mk tests/tests.mk bench/bench.mk kernels/cuda/check.mk
 
 # Not what stands in the builds of other revisions.
 -include $(shell find $B -path $B/same-bytes -prune -o -name '*.d' -print 2>/dev/null)

@@ -15,7 +15,7 @@ namespace patchforge {
 
 namespace {
 
-constexpr std::uint8_t signature[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
+constexpr std::uint8_t npy_signature[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
 constexpr std::int64_t max_values = std::int64_t{1} << 40;
 constexpr std::size_t max_header_bytes = std::size_t{1} << 16;
 
@@ -123,8 +123,8 @@ T number_from(const std::uint8_t* bytes, bool big_endian) {
 } // namespace
 
 bool is_npy(std::span<const std::uint8_t> bytes) {
-    return bytes.size() >= sizeof signature &&
-           std::memcmp(bytes.data(), signature, sizeof signature) == 0;
+    return bytes.size() >= sizeof npy_signature &&
+           std::memcmp(bytes.data(), npy_signature, sizeof npy_signature) == 0;
 }
 
 std::int64_t NpyHeader::values() const {

@@ -19,6 +19,6 @@ host_objects = $(filter $(addprefix $B/host/,$(addsuffix /%,$(1))),$(HOST_OBJECT
 $(eval $(call PRECOMPILED_RULE,O0,host/precompiled.h,-O0,$(call host_objects,cli)))
 $(eval $(call PRECOMPILED_RULE,O1,host/precompiled.h,-O1,$(call host_objects,$(THIN_ROOMS))))
 $(eval $(call PRECOMPILED_RULE,O2,host/precompiled.h,,$(filter-out $(call host_objects,cli $(THIN_ROOMS)),$(HOST_OBJECTS)) $(DATA_OBJECTS)))
-$(eval $(call PRECOMPILED_RULE,tests-O0,tests/precompiled.h,-O0 $(SIMT_FLAGS),$(THIN_TESTS:%=$B/simt/%.o)))
-$(eval $(call PRECOMPILED_RULE,tests-O1,tests/precompiled.h,$(TEST_EFFORT) $(SIMT_FLAGS),$(TESTS_OF_LOOPS:%=$B/simt/%.o)))
+$(eval $(call PRECOMPILED_RULE,tests-O0,tests/precompiled.h,-O0 $(SIMT_FLAGS),$(THIN_TEST_OBJECTS)))
+$(eval $(call PRECOMPILED_RULE,tests-O1,tests/precompiled.h,$(TEST_EFFORT) $(SIMT_FLAGS),$(OBJECTS_OF_LOOPS)))
 endif

@@ -10,8 +10,8 @@ $B/simt/tests/kernels/curand_philox.cpp.o: BASE += -idirafter $(CUDA_HOME)/inclu
 TEST_FOLDERS := $(patsubst %/,%,$(sort $(dir $(TEST_SOURCES))))
 TEST_BINARIES := $(foreach folder,$(TEST_FOLDERS),$B/tests/$(subst /,_,$(folder:tests/%=%)))
 define TEST_RULE
-$B/tests/$(subst /,_,$(1:tests/%=%)): $(patsubst %,$B/simt/%.o,$(wildcard $(1)/*.cpp) tests/main.cpp \
-        $(if $(filter tests/host/%,$(1)),tests/kernels/backends.cpp)) $(2)
+$B/tests/$(subst /,_,$(1:tests/%=%)): $(call objects_of,$(wildcard $(1)/*.cpp),$B/simt) \
+        $(patsubst %,$B/simt/%.o,tests/main.cpp $(if $(filter tests/host/%,$(1)),tests/kernels/backends.cpp)) $(2)
 	@mkdir -p $$(@D)
 	$$(CXX) $$(CXXFLAGS) -o $$@ $$^ -lgtest $$(LIBRARIES)
 endef
@@ -40,8 +40,8 @@ $B/tests/simt-checked: $(SIMT_SOURCES:%=$B/simt/%.o) $B/simt/tests/main.cpp.o \
         $B/simt/tests/simt/planted_test.cpp.o
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
-KERNEL_TESTS := $(wildcard tests/kernels/*.cpp) tests/main.cpp
-$B/kernels-checked: $(CHECKED_OBJECTS) $(KERNELS_OF_TESTS:%=$B/simt-checked/%.o) $(KERNEL_TESTS:%=$B/simt/%.o) \
+KERNEL_TESTS := $(call objects_of,$(wildcard tests/kernels/*.cpp),$B/simt) $B/simt/tests/main.cpp.o
+$B/kernels-checked: $(CHECKED_OBJECTS) $(KERNELS_OF_TESTS:%=$B/simt-checked/%.o) $(KERNEL_TESTS) \
         $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
 $B/tests/kernels-checked: $B/kernels-checked
@@ -55,7 +55,7 @@ $B/tests/kernels-checked $B/tests/kernels-reverse:
 	    $(SCHEDULE_$(@F)) $< > $@
 	@chmod +x $@
 $B/tests/kernels-asan: $(patsubst %,$B/simt-asan/%.o,$(SIMT_SOURCES) $(CUDA_SOURCES) $(KERNELS_OF_TESTS)) \
-        $(patsubst %,$B/simt/%.o,$(KERNEL_TESTS) $(CUDA_HOST_SOURCES)) $B/libkernels.a
+        $(KERNEL_TESTS) $(CUDA_HOST_SOURCES:%=$B/simt/%.o) $B/libkernels.a
 	@mkdir -p $(@D)
 	$(CXX) $(CXXFLAGS) -fsanitize=address -o $@ $^ -lgtest $(LIBRARIES)
 TEST_BINARIES += $(addprefix $B/tests/,kills fuzz simt-checked kernels-checked kernels-reverse)
@@ -64,8 +64,9 @@ TEST_BINARIES += $(addprefix $B/tests/,kills fuzz simt-checked kernels-checked k
 # runs it, with whatever vectors this machine has.
 PTX_ISA := $(shell grep -q -w avx2 /proc/cpuinfo 2> /dev/null && echo -mavx2 -mfma)
 $B/simt/tests/ptx/%.cpp.o: BASE += -O3 -fno-strict-aliasing -fno-math-errno -fno-trapping-math $(PTX_ISA)
-$B/on-ptx: $(patsubst %,$B/simt/%.o,$(filter-out %_test.cpp,$(wildcard tests/ptx/*.cpp)) tests/main.cpp \
-        $(wildcard $(addsuffix /*.cpp,tests/ptx/shipped tests/kernels $(addprefix tests/host/,model train gan classifier)))) \
+ON_PTX_FOLDERS := tests/ptx/shipped tests/kernels $(addprefix tests/host/,model train gan classifier)
+$B/on-ptx: $(patsubst %,$B/simt/%.o,$(filter-out %_test.cpp,$(wildcard tests/ptx/*.cpp)) tests/main.cpp) \
+        $(call objects_of,$(wildcard $(ON_PTX_FOLDERS:%=%/*.cpp)),$B/simt) \
         $(KERNELS_OF_TESTS:%=$B/simt/%.o) $B/libhost.a $B/libdata.a $B/libcuda_simt.a $B/libkernels.a
 	$(CXX) $(CXXFLAGS) -o $@ $^ -lgtest $(LIBRARIES)
 # All of it on the newest architecture; on others the operations, whose PTX differs in a few kernels.
@@ -143,9 +144,6 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 # a program links what it names. INPUTS=1000000 SEED=7 change the run.
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
 # What else stands behind the readers comes from the libraries as they are.
-READERS := $(shell sed '/^\#/d; s/ .*//' tests/fuzz/readers.txt)
-BEHIND_READERS := $(addprefix data/,$(addsuffix .cpp,atomic_file crc deflate escape exif_orientation mapped_file part \
-    picture read_bytes))
 FUZZ_SOURCES := $(sort $(filter-out %_fuzz.cpp %_test.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp \
     $(BEHIND_READERS) $(READERS))
 FUZZ_LIBRARIES := $B/libhost.a $B/libdata.a $B/libkernels.a $B/kernels/no_cuda/no_cuda.cpp.o
@@ -156,7 +154,9 @@ FUZZ_RUN := ASAN_OPTIONS=detect_container_overflow=0:allocator_may_return_null=1
 $B/fuzz/%.o: %
 	@mkdir -p $(@D)
 	$(CXX) $(BASE) $(FUZZ_FLAGS) -c $< -o $@
-$B/fuzz/libreaders.a: $(FUZZ_SOURCES:%=$B/fuzz/%.o)
+$B/fuzz/%.cpp.o: $B/fuzz/%.cpp
+	$(CXX) $(BASE) $(FUZZ_FLAGS) -c $< -o $@
+$B/fuzz/libreaders.a: $(call objects_of,$(FUZZ_SOURCES),$B/fuzz)
 $(FUZZ_PROGRAMS): $B/fuzz/%: $B/fuzz/tests/fuzz/%.cpp.o $B/fuzz/libreaders.a $(FUZZ_LIBRARIES)
 	$(CXX) $(CXXFLAGS) $(FUZZ_FLAGS) -o $@ -Wl,--start-group $^ -Wl,--end-group $(LIBRARIES)
 $B/fuzz-test: $(patsubst %,$B/fuzz/%.o,tests/fuzz/fuzz_test.cpp tests/main.cpp) $B/fuzz/libreaders.a $(FUZZ_LIBRARIES)

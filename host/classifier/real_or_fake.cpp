@@ -153,7 +153,8 @@ std::string caption_of(const RealOrFake& result) {
         result.pictures, result.patients, result.full.by_seed.size(), result.seed);
 }
 
-const std::vector<std::string> columns = {"real patches against", "full size", "2 x 2 means"};
+const std::vector<std::string> columns_of_tests = {"real patches against", "full size",
+                                                   "2 x 2 means"};
 
 std::vector<std::vector<std::string>> rows_of(const RealOrFake& result) {
     return {
@@ -244,7 +245,7 @@ MetricResult real_or_fake_line(const RealOrFake& result) {
 }
 
 std::string real_or_fake_text(const RealOrFake& result) {
-    return caption_of(result) + "\n" + table_text(columns, rows_of(result));
+    return caption_of(result) + "\n" + table_text(columns_of_tests, rows_of(result));
 }
 
 void add_real_or_fake_section(Report& report, const RealOrFake& result) {
@@ -255,7 +256,7 @@ void add_real_or_fake_section(Report& report, const RealOrFake& result) {
                     result.floor_full.mean),
         result.full.interval.low > result.floor_full.interval.high ? Tone::bad : Tone::neutral);
     report.section("Real or fake?");
-    report.table(caption_of(result), columns, rows_of(result));
+    report.table(caption_of(result), columns_of_tests, rows_of(result));
     report.note("At full size a network finds what no eye does: read both columns, and beside them "
                 "the lower row, which is what patients differ by.");
 }

@@ -81,8 +81,8 @@ std::int32_t majority_of(const PatchRows& patches, std::int64_t classes) {
     return static_cast<std::int32_t>(std::ranges::max_element(counts) - counts.begin());
 }
 
-const std::vector<std::string> columns = {"trained on", "patches", "accuracy", "balanced accuracy",
-                                          "AUC"};
+const std::vector<std::string> columns_of_training = {"trained on", "patches", "accuracy",
+                                                      "balanced accuracy", "AUC"};
 
 std::vector<std::vector<std::string>> rows_of(const SyntheticTraining& result) {
     const auto text = [](const ScoreInterval& score) {
@@ -262,14 +262,14 @@ MetricResult synthetic_training_line(const SyntheticTraining& result) {
 }
 
 std::string synthetic_training_table(const SyntheticTraining& result) {
-    return caption_of(result) + "\n" + table_text(columns, rows_of(result)) +
+    return caption_of(result) + "\n" + table_text(columns_of_training, rows_of(result)) +
            synthetic_training_verdict(result) + "\n";
 }
 
 void add_synthetic_training_section(Report& report, const SyntheticTraining& result) {
     report.section("Train on synthetic, test on real");
     report.lead(synthetic_training_verdict(result));
-    report.table(caption_of(result), columns, rows_of(result));
+    report.table(caption_of(result), columns_of_training, rows_of(result));
 }
 
 } // namespace patchforge

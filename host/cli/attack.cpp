@@ -9,11 +9,11 @@
 namespace patchforge {
 
 Verb attack_verb() {
-    struct Call {
+    struct AttackCall {
         DataOptions data;
         AttackJob job;
     };
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<AttackCall>();
     Verb verb{.name = "attack", .summary = "forge images that fool a classifier"};
     describe_data(verb.options, call->data.usually(Part::test));
     describe(verb.options, call->job);

@@ -24,7 +24,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct ClassifyCall {
     DeviceOptions device;
     std::string model;
     ModelReading reading;
@@ -73,7 +73,7 @@ void add_set(Pictures& pictures, const std::string& path, const ClassifierFormat
 
 constexpr const char* first_columns = "name,label,called";
 
-void run(Call& call, const Tell& tell) {
+void run(ClassifyCall& call, const Tell& tell) {
     check_named_file("--csv", call.csv, first_columns);
     const auto backend = call.device.make();
     const auto members = load_members(*backend, call.model, call.reading);
@@ -173,7 +173,7 @@ void run(Call& call, const Tell& tell) {
 } // namespace
 
 Verb classify_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<ClassifyCall>();
     Verb verb{.name = "classify", .summary = "ask a classifier about pictures"};
     Options& options = verb.options;
     options.arguments("pictures", call->pictures,

@@ -210,7 +210,7 @@ Finding precisions() {
             ""};
 }
 
-void run(const Tell& tell) {
+void look_around(const Tell& tell) {
     const Finding graphics = gpu();
     int problems = 0;
     Json findings = Json::array();
@@ -238,7 +238,7 @@ Verb doctor_verb() {
               .summary =
                   "what this machine offers, which device is taken, and how to fix problems"};
     verb.examples = {"doctor", "doctor > machine.txt"};
-    answer_in_json(verb, run);
+    answer_in_json(verb, look_around);
     return verb;
 }
 

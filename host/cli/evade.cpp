@@ -9,11 +9,11 @@
 namespace patchforge {
 
 Verb evade_verb() {
-    struct Call {
+    struct EvadeCall {
         DataOptions data;
         EvasionJob job;
     };
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<EvadeCall>();
     Verb verb{.name = "evade", .summary = "ask classifiers about generated fakes"};
     describe_data(verb.options, call->data.usually(Part::test), DataNeed::optional);
     describe(verb.options, call->job);

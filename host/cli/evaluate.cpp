@@ -31,7 +31,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct EvaluateCall {
     DataOptions data;
     DeviceOptions device;
     std::string run;
@@ -58,7 +58,7 @@ struct Fakes {
     std::string weights{}; // fingerprint of a generator's; pictures of a folder have none
 };
 
-Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
+Fakes fakes_of_run(Backend& backend, const EvaluateCall& call, const PackedSet& set,
                    const ImageSet& reference) {
     LoadedGenerator generator(backend, call.run, call.checkpoint);
     return {fakes_like(generator.images(), set.class_names(), reference,
@@ -66,12 +66,12 @@ Fakes fakes_of_run(Backend& backend, const Call& call, const PackedSet& set,
             generator.weights().string(), file_fingerprint(generator.weights())};
 }
 
-Fakes fakes_of_folder(const Call& call, const PackedSet& set) {
+Fakes fakes_of_folder(const EvaluateCall& call, const PackedSet& set) {
     const PackedSet folder = open_all_parts(call.generated, call.data, call.device.backend.threads);
     return {fakes_of(folder, set.class_names(), call.count, call.seed), call.generated};
 }
 
-SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const PackedSet& set,
+SyntheticTraining teach_with_fakes(Backend& backend, const EvaluateCall& call, const PackedSet& set,
                                    const Split& split, const ImageSet& training,
                                    const ImageSet& generated) {
     if (generated.labels.empty()) {
@@ -86,8 +86,8 @@ SyntheticTraining teach_with_fakes(Backend& backend, const Call& call, const Pac
 }
 
 // Real patches of patients that were held out, or of any where none were.
-RealOrFake tell_apart(Backend& backend, const Call& call, const PackedSet& set, const Split& split,
-                      const ImageSet& generated) {
+RealOrFake tell_apart(Backend& backend, const EvaluateCall& call, const PackedSet& set,
+                      const Split& split, const ImageSet& generated) {
     if (split.test.empty()) {
         print_line("warning: --real-or-fake: no patients are held out, so the real patches are "
                    "those that the fakes were made after; train with --test-patients");
@@ -101,7 +101,7 @@ RealOrFake tell_apart(Backend& backend, const Call& call, const PackedSet& set, 
 
 // Takes the patients that the run held out from its own parameters; other ones are refused, since
 // the generator has seen them.
-void settle_split(Call& call, const PackedSet& set) {
+void settle_split(EvaluateCall& call, const PackedSet& set) {
     if (call.run.empty() || !is_run_folder(call.run) || read_run_kind(call.run) != "train gan") {
         return;
     }
@@ -125,7 +125,7 @@ void settle_split(Call& call, const PackedSet& set) {
     call.split_seed = held_out.seed;
 }
 
-void run(Call call, const Tell& tell) {
+void run(EvaluateCall call, const Tell& tell) {
     if (call.run.empty() == call.generated.empty()) {
         throw std::invalid_argument("--run, --generated: give one of them, a GAN's run folder or a "
                                     "folder of generated PNG files");
@@ -249,7 +249,7 @@ void run(Call call, const Tell& tell) {
 } // namespace
 
 Verb evaluate_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<EvaluateCall>();
     Verb verb{.name = "evaluate", .summary = "measure how good fakes are"};
     Options& options = verb.options;
     options.text("run", call->run, "FOLDER|FILE", "a GAN's run folder or a generator's weights");

@@ -27,7 +27,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct GenerateCall {
     DeviceOptions device;
     std::string run;
     CheckpointChoice checkpoint = CheckpointChoice::latest;
@@ -69,7 +69,7 @@ std::int64_t class_of(const std::string& name, const GeneratorFormat& format) {
                           terminal_list(format.classes)));
 }
 
-void run(Call call) {
+void run(GenerateCall call) {
     const bool releases = !call.release.empty();
     if (releases) {
         call.out = call.release;
@@ -203,7 +203,7 @@ void run(Call call) {
 } // namespace
 
 Verb generate_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<GenerateCall>();
     Verb verb{.name = "generate", .summary = "make fakes with a trained generator"};
     Options& options = verb.options;
     options.text("run", call->run, "FOLDER", "folder of a GAN run");

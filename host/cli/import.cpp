@@ -19,14 +19,14 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct ImportCall {
     std::string weights;
     std::string out;
     bool generator = false;
     ModelReading reading;
 };
 
-TensorFile generator_of(Backend& backend, const Call& call) {
+TensorFile generator_of(Backend& backend, const ImportCall& call) {
     LoadedGenerator loaded(backend, call.weights, CheckpointChoice::latest, call.reading);
     const Activation last = loaded.network().shape().layers.back().activation;
     if (last != Activation::tanh) {
@@ -40,7 +40,7 @@ TensorFile generator_of(Backend& backend, const Call& call) {
     return file;
 }
 
-void run(const Call& call) {
+void run(const ImportCall& call) {
     if (call.generator && !(call.reading.mean.empty() && call.reading.class_names.empty())) {
         throw std::invalid_argument(
             "--mean, --std, --class-names: are of classifiers; leave them out with --generator");
@@ -68,7 +68,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb import_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<ImportCall>();
     Verb verb{.name = "import",
               .summary = "write the weights of another program as those that are trained here"};
     Options& options = verb.options;

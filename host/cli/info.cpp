@@ -258,11 +258,11 @@ void run(const std::string& path, const ModelReading& reading, const Tell& tell)
 } // namespace
 
 Verb info_verb() {
-    struct Call {
+    struct InfoCall {
         std::string path;
         ModelReading reading;
     };
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<InfoCall>();
     Verb verb{.name = "info", .summary = "say what a file or folder is, and its facts"};
     verb.options.argument("path", call->path,
                           "patches, .pfs, .safetensors, a checkpoint, a run, results");

@@ -14,7 +14,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct LatentArithmeticCall {
     LatentSheetOptions sheet;
     std::string from_class;
     std::string to_class;
@@ -41,7 +41,7 @@ std::size_t class_number(const ClassifierFormat& format, const std::string& name
 }
 
 // The drawn codes whose patches the classifier calls `class_name` with the asked confidence.
-LatentGroup group_by_verdict(const Call& call, LatentSheet& sheet,
+LatentGroup group_by_verdict(const LatentArithmeticCall& call, LatentSheet& sheet,
                              const std::vector<LatentCode>& codes, const std::string& class_name,
                              const std::string& option) {
     if (!sheet.classifier()) {
@@ -61,7 +61,7 @@ LatentGroup group_by_verdict(const Call& call, LatentSheet& sheet,
     return group;
 }
 
-void run(const Call& call) {
+void run(const LatentArithmeticCall& call) {
     LatentSheet sheet(call.sheet);
     const std::vector<LatentCode> codes = sheet.draw(call.draws, call.sheet.seed);
     const auto group = [&](const std::string& file, std::string class_name, bool last,
@@ -127,7 +127,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb latent_arithmetic_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<LatentArithmeticCall>();
     Verb verb{.name = "latent arithmetic",
               .summary = "add the difference of two groups' means to codes: base - from + to"};
     Options& options = verb.options;

@@ -10,12 +10,12 @@ namespace {
 
 enum class Path { sphere, straight };
 
-struct Call {
+struct LatentInterpolateCall {
     LatentSheetOptions sheet;
     Path path = Path::sphere;
 };
 
-void run(const Call& call) {
+void run(const LatentInterpolateCall& call) {
     LatentSheet sheet(call.sheet);
     const std::vector<LatentCode> ends = sheet.draw(2 * call.sheet.rows, call.sheet.seed);
     std::vector<std::vector<LatentCode>> rows(static_cast<std::size_t>(call.sheet.rows));
@@ -36,7 +36,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb latent_interpolate_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<LatentInterpolateCall>();
     Verb verb{.name = "latent interpolate", .summary = "paths between pairs of codes"};
     verb.options.choice<Path>("path", call->path,
                               {{"slerp", Path::sphere}, {"lerp", Path::straight}},

@@ -10,12 +10,12 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct LatentNeighboursCall {
     LatentSheetOptions sheet;
     double radius = 1.0;
 };
 
-void run(const Call& call) {
+void run(const LatentNeighboursCall& call) {
     LatentSheet sheet(call.sheet);
     const std::int64_t steps = call.sheet.steps;
     const std::vector<LatentCode> centres = sheet.draw(call.sheet.rows, call.sheet.seed);
@@ -40,7 +40,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb latent_neighbours_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<LatentNeighboursCall>();
     Verb verb{.name = "latent neighbours", .summary = "what lies around a code, near to far"};
     verb.options.number("radius", call->radius, {0, 1},
                         "of the last column, as a share of the way to an unrelated code");

@@ -16,13 +16,13 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct PackCall {
     DataOptions data;
     std::string out;
     int size = 0;
 };
 
-void run(const Call& call) {
+void run(const PackCall& call) {
     const auto start = std::chrono::steady_clock::now();
     PackReport report;
     {
@@ -43,7 +43,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb pack_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<PackCall>();
     Verb verb{.name = "pack", .summary = "put a folder of patches into one file"};
     Options& options = verb.options;
     options.argument("folder", call->data.data, "patches in any layout (see docs/formats.md)");

@@ -18,7 +18,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct PlanCall {
     std::vector<std::string> trainings;
     GanOptions gan;
     int channels = 3;
@@ -34,7 +34,7 @@ struct Call {
     BackendOptions backend;
 };
 
-void run(const Call& call) {
+void run(const PlanCall& call) {
     for (const std::string& training : call.trainings) {
         if (training != "train" && training != "gan") {
             throw std::invalid_argument(
@@ -67,7 +67,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb plan_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<PlanCall>();
     call->backend.multiprocessors = 132;
     Verb verb{.name = "plan",
               .summary = "print the recorded GAN iteration: kernels, bytes, operations, floor"};

@@ -10,11 +10,11 @@
 namespace patchforge {
 
 Verb privacy_verb() {
-    struct Call {
+    struct PrivacyCall {
         DataOptions data;
         PrivacyJob job;
     };
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<PrivacyCall>();
     Verb verb{.name = "privacy",
               .summary = "measure what a released GAN gives away of those that it was trained on"};
     describe_data(verb.options, call->data);

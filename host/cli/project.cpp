@@ -8,11 +8,11 @@
 namespace patchforge {
 
 Verb project_verb() {
-    struct Call {
+    struct ProjectCall {
         DataOptions data;
         ProjectionJob job;
     };
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<ProjectCall>();
     Verb verb{.name = "project", .summary = "find the nearest picture that a generator can make"};
     describe_data(verb.options, call->data.usually(Part::test), DataNeed::optional);
     describe(verb.options, call->job);

@@ -20,7 +20,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct StudyCall {
     DataOptions data;
     DeviceOptions device;
     std::string run;
@@ -34,7 +34,7 @@ void score(const std::string& path) {
     fmt::print("{}", study_table(score_study(read_text(path), path)));
 }
 
-void run(const Call& call) {
+void run(const StudyCall& call) {
     if (!call.score.empty()) {
         score(call.score);
         return;
@@ -72,7 +72,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb study_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<StudyCall>();
     Verb verb{.name = "study", .summary = "a page that asks people: real or generated?"};
     Options& options = verb.options;
     options.text("run", call->run, "FOLDER|FILE", "a GAN's run folder or a generator's weights");

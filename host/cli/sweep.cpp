@@ -13,7 +13,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct SweepCall {
     std::string file, out;
     std::vector<std::string> settings, seeds;
     int side_by_side = 1;
@@ -35,7 +35,7 @@ std::string quoted(const std::string& word) {
 }
 
 // The call itself, but for --slurm.
-std::string command_of(const Call& call) {
+std::string command_of(const SweepCall& call) {
     std::string command =
         fmt::format("patchforge sweep {} --out {}", quoted(call.file), quoted(call.out));
     for (const auto& [option, values] :
@@ -48,16 +48,16 @@ std::string command_of(const Call& call) {
     return command;
 }
 
-void run(const Call& call) {
-    SweepCall sweep_call{call.file, call.out, {}, call.seeds};
+void run(const SweepCall& call) {
+    SweepRequest request{call.file, call.out, {}, call.seeds};
     for (const std::string& setting : call.settings) {
         const std::size_t equals = setting.find('=');
         if (equals == std::string::npos || equals == 0) {
             throw std::invalid_argument(fmt::format("--set {}: is not NAME=VALUE", setting));
         }
-        sweep_call.settings[setting.substr(0, equals)] = setting.substr(equals + 1);
+        request.settings[setting.substr(0, equals)] = setting.substr(equals + 1);
     }
-    const Sweep sweep = read_sweep(sweep_call);
+    const Sweep sweep = read_sweep(request);
     if (call.slurm) {
         fmt::print("{}", slurm_array(sweep, command_of(call)));
         return;
@@ -84,7 +84,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb sweep_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<SweepCall>();
     Verb verb{.name = "sweep",
               .summary = "run a grid of options and seeds from a file; write means and spreads"};
     Options& options = verb.options;

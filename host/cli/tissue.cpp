@@ -13,12 +13,12 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct TissueCall {
     std::string folder;
     TissueOptions tissue;
 };
 
-void run(const Call& call) {
+void run(const TissueCall& call) {
     TissueReport report;
     {
         ProgressBar bar("drawing", 0, "patches");
@@ -34,7 +34,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb tissue_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<TissueCall>();
     Verb verb{.name = "tissue",
               .summary = "draw a stand-in data set: patches of tissue in two classes"};
     TissueOptions& tissue = call->tissue;

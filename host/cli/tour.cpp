@@ -32,7 +32,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Call {
+struct TourCall {
     DataOptions data;
     DeviceOptions device;
     std::string out;
@@ -50,7 +50,8 @@ void heading(const std::string& text) {
 
 // Small pictures made large, pictures painted from their edges, and one class made of the other: what two
 // cores do in minutes. False: a training was interrupted.
-bool translate_pictures(const Call& call, const PackedSet& set, const fs::path& out, Report& page) {
+bool translate_pictures(const TourCall& call, const PackedSet& set, const fs::path& out,
+                        Report& page) {
     struct Part {
         const char *preset, *heading;
         std::int64_t steps;
@@ -79,7 +80,7 @@ bool translate_pictures(const Call& call, const PackedSet& set, const fs::path& 
     return true;
 }
 
-void run(const Call& call) {
+void run(const TourCall& call) {
     const ResultsPlace place{"tour", call.out, {{"--data", call.data.data}}, Earlier::aside};
     place.check();
     heading("data");
@@ -232,7 +233,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb tour_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<TourCall>();
     Verb verb{"tour", "a GAN, a classifier, attacks on it and fakes before it, on one page"};
     Options& options = verb.options;
     describe_data(options, call->data.usually(Part::train));

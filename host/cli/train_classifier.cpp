@@ -20,7 +20,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct TrainClassifierCall {
     DataOptions data;
     std::string test;
     Part test_part = Part::usual;
@@ -32,7 +32,7 @@ struct Call {
     int threads() const { return run.run.device.backend.threads; }
 };
 
-void finish(const Call& call, bool trained) {
+void finish(const TrainClassifierCall& call, bool trained) {
     if (!trained) {
         print_line("Go on with the same command and --resume");
     } else if (call.run.ensemble == 1) {
@@ -42,7 +42,7 @@ void finish(const Call& call, bool trained) {
 
 // Data that brings a part to test on is trained on its train part and tested on that, unless patients
 // are to be held out.
-bool tests_on_part(const Call& call) {
+bool tests_on_part(const TrainClassifierCall& call) {
     if (!call.test.empty() || call.data.pack.folder.part != Part::usual ||
         call.classifier.test_patients != ClassifierOptions().test_patients) {
         return false;
@@ -65,7 +65,7 @@ void warn_of_equal_patches(const PackedSet& set, const PackedSet& test) {
     }
 }
 
-void train_classifier(const Call& call) {
+void train_classifier(const TrainClassifierCall& call) {
     call.classifier.validate();
     const PackedSet set = open_set(call.data, call.threads());
     // Read as the training set is, but for which part of the folder.
@@ -95,7 +95,7 @@ void train_classifier(const Call& call) {
     finish(call, run_classifier_training(task, call.classifier, call.run));
 }
 
-void train_detector(Call call) {
+void train_detector(TrainClassifierCall call) {
     call.classifier.validate();
     check_ranges(call.detector);
     const PackedSet set = open_set(call.data, call.threads());
@@ -107,7 +107,7 @@ void train_detector(Call call) {
 } // namespace
 
 Verb train_classifier_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<TrainClassifierCall>();
     Verb verb{"train classifier", "train a classifier"};
     Options& options = verb.options;
     describe_data(options, call->data.usually(Part::train));
@@ -132,7 +132,7 @@ Verb train_classifier_verb() {
 }
 
 Verb train_detector_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<TrainClassifierCall>();
     Verb verb{"train detector", "train a detector of adversarial patches"};
     Options& options = verb.options;
     describe(options, call->detector);

@@ -12,13 +12,13 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct TrainGanCall {
     DataOptions data;
     GanOptions gan;
     GanRunOptions run;
 };
 
-void run(const Call& call) {
+void run(const TrainGanCall& call) {
     call.gan.validate();
     const PackedSet set = open_set(call.data, call.run.run.device.backend.threads);
     const std::string out = call.run.run.out.string();
@@ -30,7 +30,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb train_gan_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<TrainGanCall>();
     Verb verb{"train gan", "train a GAN"};
     describe_data(verb.options, call->data.usually(Part::train));
     describe(verb.options, call->gan);

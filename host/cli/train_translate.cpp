@@ -14,13 +14,13 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct TrainTranslateCall {
     DataOptions data;
     TranslateOptions translate;
     TranslateRunOptions run;
 };
 
-void run(const Call& call) {
+void run(const TrainTranslateCall& call) {
     call.translate.validate();
     const int threads = call.run.run.device.backend.threads;
     const PackedSet set = open_set(call.data, threads);
@@ -39,7 +39,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb train_translate_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<TrainTranslateCall>();
     Verb verb{"train translate", "train networks that make pictures of pictures"};
     describe_data(verb.options, call->data.usually(Part::train));
     describe(verb.options, call->translate);

@@ -26,7 +26,7 @@ namespace patchforge {
 
 namespace {
 
-struct Call {
+struct TranslateCall {
     DeviceOptions device;
     std::string run;
     std::vector<std::string> pictures;
@@ -36,7 +36,7 @@ struct Call {
 };
 
 // Which generator of the run: a cycle has one each way.
-std::string generator_of(const Call& call, const Parameters& parameters,
+std::string generator_of(const TranslateCall& call, const Parameters& parameters,
                          const TranslateOptions& options) {
     if (options.mode != TranslationMode::cycle) {
         if (!call.to.empty()) {
@@ -55,7 +55,7 @@ std::string generator_of(const Call& call, const Parameters& parameters,
     return call.to == a ? "generator_a" : "generator_b";
 }
 
-TensorFile weights_of(const Call& call, const std::string& generator) {
+TensorFile weights_of(const TranslateCall& call, const std::string& generator) {
     if (const auto newest = latest_checkpoint(call.run)) {
         const std::filesystem::path file = newest->folder / (generator + ".safetensors");
         if (std::filesystem::exists(file)) {
@@ -117,7 +117,7 @@ bool add_pictures(const std::string& path, const DataOptions& data, std::vector<
     return true;
 }
 
-void run(const Call& call) {
+void run(const TranslateCall& call) {
     if (const std::string kind = read_run_kind(call.run); kind != "train translate") {
         throw std::invalid_argument(fmt::format(
             "--run {}: is a run of `{}`; give one of `train translate`", call.run, kind));
@@ -202,7 +202,7 @@ void run(const Call& call) {
 } // namespace
 
 Verb translate_verb() {
-    auto call = std::make_shared<Call>();
+    auto call = std::make_shared<TranslateCall>();
     Verb verb{.name = "translate", .summary = "make pictures of pictures with a trained network"};
     Options& options = verb.options;
     options.arguments("pictures", call->pictures,

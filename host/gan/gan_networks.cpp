@@ -14,7 +14,7 @@ namespace patchforge {
 namespace {
 
 // Directions of 64 to 256 components settle with far fewer patches than a whole set has.
-constexpr std::int64_t most_rows = 2000;
+constexpr std::int64_t rows_for_components = 2000;
 constexpr double brightest_mean = 0.98; // atanh of a pixel that is white in every patch is infinite
 
 void upload(Matrix<float> device, const std::vector<float>& host, Backend& backend) {
@@ -152,7 +152,7 @@ GanShapes gan_shapes(const GanOptions& options, Extent pictures, std::int64_t cl
 }
 
 PatchComponents fit_patch_components(const PatchRows& patches, std::int64_t components) {
-    const std::int64_t used = std::min(patches.used(), most_rows);
+    const std::int64_t used = std::min(patches.used(), rows_for_components);
     const std::int64_t pixels = patches.pixels_per_patch();
     if (components > std::min(used - 1, pixels)) {
         throw std::invalid_argument(fmt::format(

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int width = 16; // channels of the largest maps inside
 
-int half(int size) {
+int half_up(int size) {
     return (size + 1) / 2;
 }
 
@@ -33,8 +33,9 @@ struct Codes {
 
 // Maps of an eighth of the side, three times twice as large.
 std::string small_pictures(const Codes& codes, Extent pictures, const char* fixed) {
-    const int sides[] = {half(half(half(pictures.height))), half(half(pictures.height)),
-                         half(pictures.height), pictures.height};
+    const int sides[] = {half_up(half_up(half_up(pictures.height))),
+                         half_up(half_up(pictures.height)), half_up(pictures.height),
+                         pictures.height};
     const int channels[] = {4 * width, 2 * width, width, pictures.channels};
     std::string g = fmt::format("{}x1x1", codes.all()) + codes.drawn(1, fixed);
     g +=
@@ -79,7 +80,7 @@ std::string judge(Extent pictures, std::int64_t classes, bool head) {
     int side = pictures.height, in = pictures.channels, out = width;
     for (const char* kernel = "k4"; side > 4; kernel = "k3", in = out, out *= 2) {
         d += fmt::format("; conv {}>{} {} s2 p1 spectral leaky_relu", in, out, kernel);
-        side = kernel[1] == '4' ? side / 2 : half(side);
+        side = kernel[1] == '4' ? side / 2 : half_up(side);
     }
     d += " as=features";
     d += head ? fmt::format("; conv {}>1 k{} spectral head", in, side) : "";

@@ -13,7 +13,7 @@ namespace patchforge {
 
 namespace {
 
-constexpr double left = 4;
+constexpr double indent = 4;
 constexpr double longest = 400; // the rest is for the value behind it
 constexpr double bar = 11;
 constexpr double bar_step = 15;
@@ -39,9 +39,9 @@ std::string bars_svg(const BarChart& chart) {
         }
     }
     std::string body;
-    double y = drawing::add_legend(body, names, left);
+    double y = drawing::add_legend(body, names, indent);
     for (std::size_t row = 0; row < chart.rows.size(); ++row) {
-        body += drawing::text(left, y + 12, "start", chart.rows[row]);
+        body += drawing::text(indent, y + 12, "start", chart.rows[row]);
         y += 18;
         for (std::size_t i = 0; i < chart.series.size(); ++i) {
             const double value = chart.series[i].values[row];
@@ -50,8 +50,8 @@ std::string bars_svg(const BarChart& chart) {
             body +=
                 fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" "
                             "rx=\"2\" fill=\"{}\"/>",
-                            left, y, std::max(length, 1.0), bar, drawing::colour(i));
-            body += drawing::text(left + length + 6, y + bar - 0.5, "start",
+                            indent, y, std::max(length, 1.0), bar, drawing::colour(i));
+            body += drawing::text(indent + length + 6, y + bar - 0.5, "start",
                                   figure_text(value, chart.digits));
             y += bar_step;
         }

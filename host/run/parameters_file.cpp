@@ -17,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-fs::path file_of(const fs::path& run) {
+fs::path parameters_file_of(const fs::path& run) {
     return run / "params.json";
 }
 
@@ -33,12 +33,12 @@ Json read_file(const fs::path& file) {
     return json;
 }
 
-fs::path file_of_run(const fs::path& run) {
+fs::path existing_file_of(const fs::path& run) {
     if (!is_run_folder(run)) {
         throw std::runtime_error(fmt::format(
             "{}: this is not a run folder (it has no params.json); check the path", run.string()));
     }
-    return file_of(run);
+    return parameters_file_of(run);
 }
 
 Json to_json(const ParameterValue& value) {
@@ -51,7 +51,7 @@ Json to_json(const ParameterValue& value) {
 
 bool is_run_folder(const fs::path& path) {
     std::error_code ignored;
-    return fs::is_regular_file(file_of(path), ignored);
+    return fs::is_regular_file(parameters_file_of(path), ignored);
 }
 
 std::string encode_parameters(const std::string& kind, const Parameters& parameters) {
@@ -68,17 +68,17 @@ std::string encode_parameters(const std::string& kind, const Parameters& paramet
 }
 
 void write_parameters(const fs::path& run, const std::string& text) {
-    if (!is_run_folder(run) || read_text(file_of(run)) != text) {
-        write_file_atomically(file_of(run), std::string_view(text));
+    if (!is_run_folder(run) || read_text(parameters_file_of(run)) != text) {
+        write_file_atomically(parameters_file_of(run), std::string_view(text));
     }
 }
 
 std::string read_run_kind(const fs::path& run) {
-    return read_file(file_of_run(run)).at("run").string();
+    return read_file(existing_file_of(run)).at("run").string();
 }
 
 Parameters read_parameters(const fs::path& run) {
-    return read_parameters_file(file_of_run(run));
+    return read_parameters_file(existing_file_of(run));
 }
 
 Parameters read_parameters_file(const fs::path& file) {

@@ -9,7 +9,7 @@ namespace patchforge {
 
 namespace {
 
-std::filesystem::path file_of(const std::filesystem::path& run) {
+std::filesystem::path timing_file_of(const std::filesystem::path& run) {
     return run / "timing.json";
 }
 
@@ -17,18 +17,18 @@ std::filesystem::path file_of(const std::filesystem::path& run) {
 
 void write_timing(const std::filesystem::path& run, const TrainingTime& time) {
     write_file_atomically(
-        file_of(run),
+        timing_file_of(run),
         fmt::format(
             "{{\"training_seconds\": {:.3f}, \"steps\": {}, \"processor_seconds\": {:.3f}}}\n",
             time.seconds, time.steps, time.processor_seconds));
 }
 
 std::optional<TrainingTime> read_timing(const std::filesystem::path& run) {
-    if (!std::filesystem::exists(file_of(run))) {
+    if (!std::filesystem::exists(timing_file_of(run))) {
         return std::nullopt;
     }
-    const Json json = read_json(file_of(run));
-    return reading_json(file_of(run).string(), [&] {
+    const Json json = read_json(timing_file_of(run));
+    return reading_json(timing_file_of(run).string(), [&] {
         return TrainingTime{json.at("training_seconds").number(), json.at("steps").natural(),
                             json.value("processor_seconds", 0).number()};
     });

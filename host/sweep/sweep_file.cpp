@@ -33,7 +33,7 @@ struct Variant {
 
 class Reader {
   public:
-    explicit Reader(const SweepCall& call) : call_(call) { json_ = read_json(call.file, true); }
+    explicit Reader(const SweepRequest& call) : call_(call) { json_ = read_json(call.file, true); }
 
     Sweep read();
 
@@ -54,7 +54,7 @@ class Reader {
     fs::path new_folder(const std::string& name);
     Figure figure(const std::string& name, const Json& value) const;
 
-    const SweepCall& call_;
+    const SweepRequest& call_;
     Json json_;
     std::map<std::string, std::string> values_; // placeholders that every command knows
     std::set<fs::path> folders_;
@@ -331,7 +331,7 @@ Sweep Reader::read() {
 
 } // namespace
 
-Sweep read_sweep(const SweepCall& call) {
+Sweep read_sweep(const SweepRequest& call) {
     try {
         return reading_json(call.file.string(), [&] { return Reader(call).read(); });
     } catch (const std::runtime_error& error) {

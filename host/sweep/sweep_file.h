@@ -37,13 +37,13 @@ struct Sweep {
     std::vector<Figure> figures;
 };
 
-struct SweepCall {
+struct SweepRequest {
     std::filesystem::path file, out;
     std::map<std::string, std::string> settings; // by --set: lie over the file's
     std::vector<std::string> seeds;              // instead of the file's, unless empty
 };
 
 // Throws std::invalid_argument naming the file and the entry.
-Sweep read_sweep(const SweepCall& call);
+Sweep read_sweep(const SweepRequest& call);
 
 } // namespace patchforge

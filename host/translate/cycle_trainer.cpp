@@ -9,9 +9,9 @@ namespace {
 // Metrics of a kind, one behind the other.
 constexpr std::int64_t cycle_metric = 0;
 constexpr std::int64_t identity_metric = 1;
-constexpr std::int64_t metrics_of_g = 2;
-constexpr std::int64_t metrics_of_d = metrics_of_g + GeneratorMetrics::count;
-constexpr std::int64_t metrics_of_kind = metrics_of_d + DiscriminatorMetrics::count;
+constexpr std::int64_t generator_in_kind = 2;
+constexpr std::int64_t discriminator_in_kind = generator_in_kind + GeneratorMetrics::count;
+constexpr std::int64_t metrics_of_kind = discriminator_in_kind + DiscriminatorMetrics::count;
 
 std::vector<std::string> names() {
     std::vector<std::string> names;
@@ -107,8 +107,8 @@ void CycleTrainer::backward_through_fakes(Kind& kind, const Kind& other) {
     const Matrix<float> logit =
         kind.judged->forward(fakes(kind), {true, options_.seed, 0, iterations_.row_count(), 1});
     generator_loss(kind.judged->output_gradient(),
-                   iterations_.metrics(kind.metrics + metrics_of_g, GeneratorMetrics::count), logit,
-                   1);
+                   iterations_.metrics(kind.metrics + generator_in_kind, GeneratorMetrics::count),
+                   logit, 1);
     const Matrix<float> d_fakes = d_made.row_range(0, batch_);
     kind.judged->backward_input(d_fakes);
     backend_.weighted_sum(d_fakes.flat(), d_fakes.flat(), 1,
@@ -149,7 +149,8 @@ void CycleTrainer::discriminator_step(Kind& kind, const Kind& other, std::uint32
             kind.judged->forward(seen, {true, options_.seed, 0, iterations_.row_count(), 2});
         discriminator_loss(
             kind.judged->output_gradient(),
-            iterations_.metrics(kind.metrics + metrics_of_d, DiscriminatorMetrics::count), logit);
+            iterations_.metrics(kind.metrics + discriminator_in_kind, DiscriminatorMetrics::count),
+            logit);
         return ShardPass{kind.judged.get()};
     });
 }

@@ -10,8 +10,9 @@ namespace {
 
 // Where an iteration's metrics lie.
 constexpr std::int64_t distance_metric = 0;
-constexpr std::int64_t metrics_of_d = 1;
-constexpr std::int64_t metrics_of_g = metrics_of_d + DiscriminatorMetrics::count;
+constexpr std::int64_t metrics_of_discriminator = 1;
+constexpr std::int64_t metrics_of_generator =
+    metrics_of_discriminator + DiscriminatorMetrics::count;
 
 std::vector<std::string> names(const TranslateOptions& options) {
     std::vector<std::string> names = {"l1"};
@@ -79,7 +80,8 @@ ShardPass PairTrainer::discriminator_pass(std::int64_t rows) {
         discriminator_pass_->forward(shown_.matrix(2 * rows, shown().size()),
                                      {true, options_.seed, 0, iterations_.row_count(), 2});
     discriminator_loss(discriminator_pass_->output_gradient(),
-                       iterations_.metrics(metrics_of_d, DiscriminatorMetrics::count), logit);
+                       iterations_.metrics(metrics_of_discriminator, DiscriminatorMetrics::count),
+                       logit);
     return {discriminator_pass_.get()};
 }
 
@@ -88,7 +90,7 @@ void PairTrainer::adversarial_gradient(Matrix<float> d_made, std::int64_t rows) 
     const Matrix<float> logit =
         discriminator_pass_->forward(seen, {true, options_.seed, 0, iterations_.row_count(), 1});
     generator_loss(discriminator_pass_->output_gradient(),
-                   iterations_.metrics(metrics_of_g, GeneratorMetrics::count), logit,
+                   iterations_.metrics(metrics_of_generator, GeneratorMetrics::count), logit,
                    options_.lambda_adversarial);
     const Matrix<float> d_seen = d_shown_.matrix(rows, shown().size());
     discriminator_pass_->backward_input(d_seen);

@@ -189,10 +189,6 @@ FuzzTarget packed_set_target() {
     return target;
 }
 
-FuzzBytes bytes_of(std::string_view text) {
-    return {text.begin(), text.end()};
-}
-
 FuzzTarget npy_target() {
     FuzzTarget target;
     target.name = "npy";
@@ -204,7 +200,7 @@ FuzzTarget npy_target() {
         file += static_cast<char>(header.size());
         file += '\0';
         file += header;
-        return bytes_of(file + std::string(size, '\1'));
+        return fuzz_bytes(file + std::string(size, '\1'));
     };
     const auto add = [&](const std::string& type, const std::string& shape, std::size_t size) {
         target.corpus.push_back(file_with(type, shape, size));
@@ -268,10 +264,10 @@ FuzzTarget labels_target() {
     FuzzTarget target;
     target.name = "labels";
     target.takes_most = true;
-    target.corpus = {bytes_of("file,label,patient\na.png,cat,p\n\"b, \"\"c\"\".png\",dog,q\n"),
-                     bytes_of("x/1.png;3\ny/1.png;8\r\n"), bytes_of("id\ttarget\n1\t2\n"),
-                     bytes_of("\xEF\xBB\xBFimage,class\n./1.png,10\n2.png,9\n2.png,9\n")};
-    target.damaged = {bytes_of("a.png,1\na.png,2\n"), bytes_of("file,label\n")};
+    target.corpus = {fuzz_bytes("file,label,patient\na.png,cat,p\n\"b, \"\"c\"\".png\",dog,q\n"),
+                     fuzz_bytes("x/1.png;3\ny/1.png;8\r\n"), fuzz_bytes("id\ttarget\n1\t2\n"),
+                     fuzz_bytes("\xEF\xBB\xBFimage,class\n./1.png,10\n2.png,9\n2.png,9\n")};
+    target.damaged = {fuzz_bytes("a.png,1\na.png,2\n"), fuzz_bytes("file,label\n")};
     const auto file = std::make_shared<MemoryFile>();
     target.read = [file](const FuzzBytes& bytes) {
         file->fill(bytes);
@@ -296,13 +292,13 @@ FuzzTarget layout_target() {
     target.name = "layout";
     target.takes_most = true;
     target.corpus = {
-        bytes_of("8863/0/8863_idx5_x1_y51_class0.png\n8863/1/8863_idx5_x1_y1_class1.png"),
-        bytes_of("train/cat/1.png\ntest/cat/2.png\nval/dog/3.png\n4.png"),
-        bytes_of("mydata/0/1.png\nmydata/1/1.png\np1/a/1.png\np2/a/1.png\np2/b/1.png"),
-        bytes_of("cat/train/1.png\ncat/test/1.png\ndog/train/1.png"),
-        bytes_of("in/a/1.png\nin/b/1.png\nin/c/1.png\nin/d/1.png\nin/e/1.png\nin/f/1.png"),
-        bytes_of("0/1.png\n1/1.png\n2/1.png"),
-        bytes_of("8863/0/1.png\n8863/1/1.png\n8864/0/1.png\n8864/1/1.png\n8865/0/1.png")};
+        fuzz_bytes("8863/0/8863_idx5_x1_y51_class0.png\n8863/1/8863_idx5_x1_y1_class1.png"),
+        fuzz_bytes("train/cat/1.png\ntest/cat/2.png\nval/dog/3.png\n4.png"),
+        fuzz_bytes("mydata/0/1.png\nmydata/1/1.png\np1/a/1.png\np2/a/1.png\np2/b/1.png"),
+        fuzz_bytes("cat/train/1.png\ncat/test/1.png\ndog/train/1.png"),
+        fuzz_bytes("in/a/1.png\nin/b/1.png\nin/c/1.png\nin/d/1.png\nin/e/1.png\nin/f/1.png"),
+        fuzz_bytes("0/1.png\n1/1.png\n2/1.png"),
+        fuzz_bytes("8863/0/1.png\n8863/1/1.png\n8864/0/1.png\n8864/1/1.png\n8865/0/1.png")};
     target.read = [](const FuzzBytes& bytes) {
         std::vector<std::string> paths;
         std::string path;

@@ -30,10 +30,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-FuzzBytes bytes_of(std::string_view text) {
-    return {text.begin(), text.end()};
-}
-
 std::string text_of(const FuzzBytes& bytes) {
     return {bytes.begin(), bytes.end()};
 }
@@ -219,7 +215,7 @@ FuzzTarget network_target() {
           "2x4x4; pool max k3 s1 p1; pool average k2 s1; pool adaptive n2; nearest; bilinear; "
           "reflect 1; "
           "pad 1; crop 4; 32>2 fixed"}) {
-        target.corpus.push_back(bytes_of(text));
+        target.corpus.push_back(fuzz_bytes(text));
     }
     for (const char* text : {"3>4; ; 4>2",
                              "3>4 swish",
@@ -277,7 +273,7 @@ FuzzTarget network_target() {
                              "3>2; 2>2 dropout=2",
                              "3>2 closeness=2x2 as=a; 4>2; 4>2 from=a",
                              "3x2x2; crop 9"}) {
-        target.damaged.push_back(bytes_of(text));
+        target.damaged.push_back(fuzz_bytes(text));
     }
     target.read = [](const FuzzBytes& bytes) {
         const NetworkShape shape = network_shape_from_description(text_of(bytes));
@@ -298,10 +294,10 @@ FuzzTarget text_target(const std::string& name, const std::string& file_name,
     target.name = name;
     target.takes_most = true;
     for (const std::string& text : corpus) {
-        target.corpus.push_back(bytes_of(text));
+        target.corpus.push_back(fuzz_bytes(text));
     }
     for (const std::string& text : damaged) {
-        target.damaged.push_back(bytes_of(text));
+        target.damaged.push_back(fuzz_bytes(text));
     }
     const auto file = std::make_shared<FuzzFile>(file_name);
     target.read = [file, read](const FuzzBytes& bytes) {

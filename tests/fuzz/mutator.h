@@ -10,6 +10,7 @@
 #include <span>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 /// A seeded mutator for file readers. A reader may accept an input or throw std::runtime_error or
@@ -18,6 +19,10 @@
 namespace patchforge {
 
 using FuzzBytes = std::vector<std::uint8_t>;
+
+inline FuzzBytes fuzz_bytes(std::string_view text) {
+    return {text.begin(), text.end()};
+}
 
 struct FuzzTarget {
     std::string name;

@@ -18,7 +18,7 @@ namespace {
 
 using oracle::DoubleMatrix;
 
-struct Shape {
+struct GanShape {
     const char* name;
     std::int64_t pixels, hidden, latent, batch, patches;
     GanLoss loss = GanLoss::non_saturating;
@@ -28,7 +28,7 @@ struct Shape {
 };
 
 // Slices and shards that do not divide evenly; batches of one row, of one tile and of more.
-const Shape shapes[] = {
+const GanShape gan_shapes[] = {
     {"one_row", 61, 16, 4, 1, 7},
     {"ragged", 75, 16, 8, 5, 23, GanLoss::non_saturating, 0.5f},
     {"two_tiles", 130, 48, 12, 17, 60, GanLoss::hinge, 0.25f, false},
@@ -135,7 +135,7 @@ DoubleMatrix above(const DoubleMatrix& top, const DoubleMatrix& bottom) {
 // The whole job in float64.
 class Reference {
   public:
-    Reference(const Shape& shape, std::uint64_t seed)
+    Reference(const GanShape& shape, std::uint64_t seed)
         : shape_(shape), seed_(seed),
           generator({{seed + 100, shape.latent, shape.hidden, Activation::relu},
                      {seed + 110, shape.hidden, shape.hidden, Activation::relu},
@@ -207,7 +207,7 @@ class Reference {
                                  seed_, 0, step);
     }
 
-    Shape shape_;
+    GanShape shape_;
     std::uint64_t seed_;
 
   public:
@@ -224,7 +224,7 @@ class Device {
   public:
     static constexpr std::int64_t capacity = 4; // the history's rows are used again
 
-    Device(Backend& backend, const Shape& shape, Reference& from, std::uint64_t seed)
+    Device(Backend& backend, const GanShape& shape, Reference& from, std::uint64_t seed)
         : backend_(backend), bytes_(backend, static_cast<std::int64_t>(from.bytes.size())),
           step_(backend, 1), history_(backend, capacity * columns) {
         job.latent = shape.latent;
@@ -328,7 +328,7 @@ INSTANTIATE_TEST_SUITE_P(Every, GanIterationsTest, ::testing::Values("cuda"),
                          [](const auto& info) { return std::string(info.param); });
 
 TEST_P(GanIterationsTest, AreThoseOfFloat64) {
-    for (const Shape& shape : shapes) {
+    for (const GanShape& shape : gan_shapes) {
         const std::uint64_t seed = 77;
         SCOPED_TRACE(::testing::Message() << shape.name << ", seed " << seed);
         Reference reference(shape, seed);
@@ -368,7 +368,7 @@ TEST_P(GanIterationsTest, AreThoseOfFloat64) {
 }
 
 TEST_P(GanIterationsTest, DoNotDependOnHowManyACallRuns) {
-    const Shape& shape = shapes[1];
+    const GanShape& shape = gan_shapes[1];
     Reference reference(shape, 5);
     const Device at_once(backend(), shape, reference, 5);
     const Device one_by_one(backend(), shape, reference, 5);

@@ -26,8 +26,8 @@ class LaunchTest : public ::testing::Test {
     }
 };
 
-struct Layer {
-    Layer(Backend& backend, std::int64_t rows, std::int64_t inputs, std::int64_t outputs)
+struct LaunchLayer {
+    LaunchLayer(Backend& backend, std::int64_t rows, std::int64_t inputs, std::int64_t outputs)
         : x(backend, rows * inputs), dz(backend, rows * outputs), weight(backend, outputs * inputs),
           first(backend, outputs * inputs), second(backend, outputs * inputs),
           y(backend, rows * outputs), size{rows, inputs, outputs} {
@@ -72,7 +72,7 @@ TEST(Architectures, SayWhatTheDriverCompiles) {
 TEST_F(LaunchTest, CheckedLaunchesChangeNoBit) {
     const auto run = [](bool checked) {
         const auto backend = make_cuda_backend(0, {.check_launches = checked});
-        Layer layer(*backend, 3, 70, 33);
+        LaunchLayer layer(*backend, 3, 70, 33);
         const auto recording = backend->record([&] {
             layer.forward(*backend);
             layer.update(*backend);
@@ -87,7 +87,7 @@ TEST_F(LaunchTest, APlanLaunchesWhatTheDeviceWould) {
     for (const int multiprocessors : {108, 132}) {
         const BackendOptions options = {.multiprocessors = multiprocessors};
         const auto launches = [&](Backend& backend) {
-            Layer layer(backend, 10, 7500, 256);
+            LaunchLayer layer(backend, 10, 7500, 256);
             std::vector<KernelLaunch> all = trace_launches([&] {
                 backend.record([&] {
                     layer.forward(backend);
@@ -175,7 +175,7 @@ TEST_F(LaunchTest, AFaultIsReportedWithTheKernelWhereLaunchesAreChecked) {
     for (const bool checked : {false, true}) {
         SCOPED_TRACE(checked);
         const auto backend = make_cuda_backend(0, {.check_launches = checked});
-        Layer layer(*backend, 3, 70, 33);
+        LaunchLayer layer(*backend, 3, 70, 33);
         const auto recording = backend->record([&] {
             layer.forward(*backend);
             layer.update(*backend);
@@ -206,7 +206,7 @@ TEST_F(LaunchTest, AnyThreadUsesTheDeviceOfTheBackend) {
         std::string failed;
         std::thread([&] {
             failed = error_of([&] {
-                Layer layer(*backend, 3, 70, 33);
+                LaunchLayer layer(*backend, 3, 70, 33);
                 const auto recording = backend->record([&] { layer.forward(*backend); });
                 recording->replay();
                 layer.result();

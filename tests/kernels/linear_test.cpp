@@ -9,12 +9,12 @@
 namespace patchforge::testing {
 namespace {
 
-struct Shape {
+struct LinearShape {
     std::int64_t batch, inputs, outputs;
 };
 
 // Batches and widths as ragged as they come, and the layers of the network itself.
-const std::vector<Shape> shapes{
+const std::vector<LinearShape> linear_shapes{
     {1, 1, 1},
     {2, 31, 33},
     {3, 33, 2},
@@ -63,19 +63,22 @@ class LinearTest : public BackendTest {
     // weight gradients alone, as large as half of all others, comes where `weight_gradient` says so.
     template <class Test>
     void for_each_case(Test test, bool weight_gradient = false) {
-        for (std::size_t n = 0; n < shapes.size(); ++n) {
-            if ((precision() != Precision::float32 && shapes[n].batch < rounded_from_rows) ||
-                (shapes[n].batch > 512 && !weight_gradient)) {
+        for (std::size_t n = 0; n < linear_shapes.size(); ++n) {
+            if ((precision() != Precision::float32 && linear_shapes[n].batch < rounded_from_rows) ||
+                (linear_shapes[n].batch > 512 && !weight_gradient)) {
                 continue;
             }
             const NamedEpilogue& epilogue = every_epilogue()[n % every_epilogue().size()];
             const int shift =
-                shapes[n].batch * shapes[n].inputs * shapes[n].outputs < 400'000 ? n % 3 : 0;
+                linear_shapes[n].batch * linear_shapes[n].inputs * linear_shapes[n].outputs <
+                        400'000
+                    ? n % 3
+                    : 0;
             const std::uint64_t seed = 1000 + 10 * n;
-            const auto [batch, inputs, outputs] = shapes[n];
+            const auto [batch, inputs, outputs] = linear_shapes[n];
             SCOPED_TRACE(describe("batch", batch, "inputs", inputs, "outputs", outputs, "epilogue",
                                   epilogue.name, "shift", shift, "seed", seed));
-            test(shapes[n], epilogue, shift, seed);
+            test(linear_shapes[n], epilogue, shift, seed);
         }
     }
 
@@ -105,37 +108,38 @@ PATCHFORGE_ON_EVERY_BACKEND(LinearTest);
 PATCHFORGE_IN_EVERY_PRECISION(LinearTest);
 
 TEST_P(LinearTest, Forward) {
-    for_each_case([&](Shape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
-        const auto [batch, inputs, outputs] = shape;
-        const auto x = random_values(seed, batch * inputs);
-        const auto weight = weights(seed + 1, outputs, inputs);
-        const auto bias = random_values(seed + 2, seed % 20 ? outputs : 0);
-        const DeviceStep step(backend(), 41, 3, 1);
-        const oracle::Epilogue epilogue(named.at(step), step.value());
+    for_each_case(
+        [&](LinearShape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
+            const auto [batch, inputs, outputs] = shape;
+            const auto x = random_values(seed, batch * inputs);
+            const auto weight = weights(seed + 1, outputs, inputs);
+            const auto bias = random_values(seed + 2, seed % 20 ? outputs : 0);
+            const DeviceStep step(backend(), 41, 3, 1);
+            const oracle::Epilogue epilogue(named.at(step), step.value());
 
-        const auto y = GuardedArray<float>::output(backend(), batch * outputs, shift);
-        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
-        const auto weight_on_device = GuardedArray<float>::input(backend(), weight, shift);
-        const auto bias_on_device = GuardedArray<float>::input(backend(), bias, shift);
-        backend().linear_forward(y.matrix(batch, outputs), x_on_device.matrix(batch, inputs),
-                                 weight_on_device.matrix(outputs, inputs), bias_on_device.view(),
-                                 named.at(step));
+            const auto y = GuardedArray<float>::output(backend(), batch * outputs, shift);
+            const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+            const auto weight_on_device = GuardedArray<float>::input(backend(), weight, shift);
+            const auto bias_on_device = GuardedArray<float>::input(backend(), bias, shift);
+            backend().linear_forward(y.matrix(batch, outputs), x_on_device.matrix(batch, inputs),
+                                     weight_on_device.matrix(outputs, inputs),
+                                     bias_on_device.view(), named.at(step));
 
-        const oracle::Products z =
-            oracle::linear(operand(batch, {batch, inputs, x}),
-                           operand(batch, {outputs, inputs, weight}), oracle::to_double(bias));
-        const oracle::DoubleMatrix expected = oracle::activate(z.value, epilogue);
-        std::vector<double> tolerance;
-        for (std::size_t e = 0; e < expected.values.size(); ++e) {
-            tolerance.push_back(epilogue_bound(
-                z.value.values[e], sum_bound(inputs + 1, z.magnitude.values[e], precision()),
-                expected.values[e], named.dropout));
-            if (!epilogue.keeps(e)) {
-                tolerance.back() = 0;
+            const oracle::Products z =
+                oracle::linear(operand(batch, {batch, inputs, x}),
+                               operand(batch, {outputs, inputs, weight}), oracle::to_double(bias));
+            const oracle::DoubleMatrix expected = oracle::activate(z.value, epilogue);
+            std::vector<double> tolerance;
+            for (std::size_t e = 0; e < expected.values.size(); ++e) {
+                tolerance.push_back(epilogue_bound(
+                    z.value.values[e], sum_bound(inputs + 1, z.magnitude.values[e], precision()),
+                    expected.values[e], named.dropout));
+                if (!epilogue.keeps(e)) {
+                    tolerance.back() = 0;
+                }
             }
-        }
-        expect_close(y.values(), expected.values, tolerance, outputs, "y");
-    });
+            expect_close(y.values(), expected.values, tolerance, outputs, "y");
+        });
 }
 
 struct InputGradient {
@@ -159,36 +163,37 @@ InputGradient expected_input_gradient(const oracle::DoubleMatrix& dz,
 }
 
 TEST_P(LinearTest, InputGradient) {
-    for_each_case([&](Shape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
-        const auto [batch, inputs, outputs] = shape;
-        const DeviceStep step(backend(), 41, 3, 1);
-        const oracle::Epilogue previous(named.at(step), step.value());
-        const auto dz = random_values(seed, batch * outputs);
-        const auto weight = weights(seed + 1, outputs, inputs);
-        const bool reads_x = !named.at(step).is_identity();
-        const auto x =
-            reads_x ? layer_input(seed + 2, batch, inputs, previous) : std::vector<float>();
+    for_each_case(
+        [&](LinearShape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
+            const auto [batch, inputs, outputs] = shape;
+            const DeviceStep step(backend(), 41, 3, 1);
+            const oracle::Epilogue previous(named.at(step), step.value());
+            const auto dz = random_values(seed, batch * outputs);
+            const auto weight = weights(seed + 1, outputs, inputs);
+            const bool reads_x = !named.at(step).is_identity();
+            const auto x =
+                reads_x ? layer_input(seed + 2, batch, inputs, previous) : std::vector<float>();
 
-        const auto dx = GuardedArray<float>::output(backend(), batch * inputs, shift);
-        const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
-        const auto weight_on_device = GuardedArray<float>::input(backend(), weight, shift);
-        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
-        const Matrix<const float> x_view =
-            reads_x ? x_on_device.matrix(batch, inputs) : Matrix<float>{};
-        backend().linear_input_gradient(
-            dx.matrix(batch, inputs), dz_on_device.matrix(batch, outputs),
-            weight_on_device.matrix(outputs, inputs), x_view, named.at(step));
+            const auto dx = GuardedArray<float>::output(backend(), batch * inputs, shift);
+            const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
+            const auto weight_on_device = GuardedArray<float>::input(backend(), weight, shift);
+            const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+            const Matrix<const float> x_view =
+                reads_x ? x_on_device.matrix(batch, inputs) : Matrix<float>{};
+            backend().linear_input_gradient(
+                dx.matrix(batch, inputs), dz_on_device.matrix(batch, outputs),
+                weight_on_device.matrix(outputs, inputs), x_view, named.at(step));
 
-        const InputGradient expected = expected_input_gradient(
-            operand(batch, {batch, outputs, dz}), operand(batch, {outputs, inputs, weight}), x,
-            previous, precision());
-        expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
-    });
+            const InputGradient expected = expected_input_gradient(
+                operand(batch, {batch, outputs, dz}), operand(batch, {outputs, inputs, weight}), x,
+                previous, precision());
+            expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
+        });
 }
 
 TEST_P(LinearTest, WeightGradient) {
     for_each_case(
-        [&](Shape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
+        [&](LinearShape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
             const auto [batch, inputs, outputs] = shape;
             const bool accumulate = seed % 20 != 0;
             const auto dz = random_values(seed, batch * outputs);
@@ -241,7 +246,7 @@ Adam ordinary_adam(const DeviceStep& step) {
 
 TEST_P(LinearTest, WeightGradientAdam) {
     for_each_case(
-        [&](Shape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
+        [&](LinearShape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
             const auto [batch, inputs, outputs] = shape;
             const DeviceStep step(backend(), 2, 2, 1);
             const auto dz = random_values(seed, batch * outputs);
@@ -275,7 +280,7 @@ TEST_P(LinearTest, ShardsAdam) {
     if (!operations || precision() != Precision::float32) {
         GTEST_SKIP() << "of CPUs, and shown in float32";
     }
-    for_each_case([&](Shape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
+    for_each_case([&](LinearShape shape, const NamedEpilogue&, int shift, std::uint64_t seed) {
         const auto [batch, inputs, outputs] = shape;
         if (batch * inputs * outputs > 3'000'000) {
             return; // blocks and tiles are all met
@@ -347,38 +352,39 @@ TEST_P(LinearTest, ShardsAdam) {
 }
 
 TEST_P(LinearTest, BackwardAdam) {
-    for_each_case([&](Shape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
-        const auto [batch, inputs, outputs] = shape;
-        const DeviceStep step(backend(), 2, 2, 1);
-        const oracle::Epilogue previous(named.at(step), step.value());
-        const auto dz = random_values(seed, batch * outputs);
-        const auto x = layer_input(seed + 1, batch, inputs, previous);
-        TensorUnderAdam weight(backend(), seed + 2, outputs * inputs, shift);
-        const bool has_bias = seed % 30 != 0;
-        TensorUnderAdam bias(backend(), seed + 5, has_bias ? outputs : 0, shift);
+    for_each_case(
+        [&](LinearShape shape, const NamedEpilogue& named, int shift, std::uint64_t seed) {
+            const auto [batch, inputs, outputs] = shape;
+            const DeviceStep step(backend(), 2, 2, 1);
+            const oracle::Epilogue previous(named.at(step), step.value());
+            const auto dz = random_values(seed, batch * outputs);
+            const auto x = layer_input(seed + 1, batch, inputs, previous);
+            TensorUnderAdam weight(backend(), seed + 2, outputs * inputs, shift);
+            const bool has_bias = seed % 30 != 0;
+            TensorUnderAdam bias(backend(), seed + 5, has_bias ? outputs : 0, shift);
 
-        const auto dx = GuardedArray<float>::output(backend(), batch * inputs, shift);
-        const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
-        const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
-        const Adam adam = ordinary_adam(step);
-        backend().linear_backward_adam(dx.matrix(batch, inputs), weight.tensor(), bias.tensor(),
-                                       dz_on_device.matrix(batch, outputs),
-                                       x_on_device.matrix(batch, inputs), named.at(step), adam);
+            const auto dx = GuardedArray<float>::output(backend(), batch * inputs, shift);
+            const auto dz_on_device = GuardedArray<float>::input(backend(), dz, shift);
+            const auto x_on_device = GuardedArray<float>::input(backend(), x, shift);
+            const Adam adam = ordinary_adam(step);
+            backend().linear_backward_adam(dx.matrix(batch, inputs), weight.tensor(), bias.tensor(),
+                                           dz_on_device.matrix(batch, outputs),
+                                           x_on_device.matrix(batch, inputs), named.at(step), adam);
 
-        const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
-        const InputGradient expected = expected_input_gradient(
-            operand(batch, dz_exact), operand(batch, weight.expected_weight(outputs, inputs)), x,
-            previous, precision());
-        expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
-        weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
-                                                          operand(batch, {batch, inputs, x})),
-                           batch, adam, step.value(), precision());
-        weight.compare(inputs, "weight");
-        if (has_bias) {
-            bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
-            bias.compare(outputs, "bias");
-        }
-    });
+            const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
+            const InputGradient expected = expected_input_gradient(
+                operand(batch, dz_exact), operand(batch, weight.expected_weight(outputs, inputs)),
+                x, previous, precision());
+            expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
+            weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
+                                                              operand(batch, {batch, inputs, x})),
+                               batch, adam, step.value(), precision());
+            weight.compare(inputs, "weight");
+            if (has_bias) {
+                bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
+                bias.compare(outputs, "bias");
+            }
+        });
 }
 
 // The mask that the backward pass draws is the one the forward pass drew.

@@ -9,15 +9,15 @@
 namespace patchforge::testing {
 namespace {
 
-struct Case {
+struct MapsCase {
     const char* name;
     std::int64_t batch;
     MapSets sets;
     int epilogue = 0; // of every_epilogue(), before and after
 };
 
-const std::vector<Case>& cases() {
-    static const std::vector<Case> all{
+const std::vector<MapsCase>& maps_cases() {
+    static const std::vector<MapsCase> all{
         {"batch", 2, {{3, 5, 5}, 2, 1}, 3},
         {"batch, one pixel", 2, {{1, 1, 1}, 2, 1}},
         {"batch, after a linear layer", 9, {{33, 1, 1}, 9, 1}, 1},
@@ -40,7 +40,7 @@ class NormaliseMapsTest : public BackendTest {
 
     // One case on the device.
     struct Problem {
-        Problem(Backend& backend, const Case& c, std::uint64_t seed, bool affine = true)
+        Problem(Backend& backend, const MapsCase& c, std::uint64_t seed, bool affine = true)
             : backend_(backend), sets(c.sets), rows(c.batch), columns(c.sets.extent.size()),
               step(backend, 3, 5, 2), x(random_values(seed, rows * columns, -1, 3)),
               dy(random_values(seed + 1, rows * columns)),
@@ -86,7 +86,7 @@ class NormaliseMapsTest : public BackendTest {
 PATCHFORGE_ON_EVERY_BACKEND(NormaliseMapsTest);
 
 TEST_P(NormaliseMapsTest, Forward) {
-    for (const Case& c : cases()) {
+    for (const MapsCase& c : maps_cases()) {
         for (const bool affine : {true, false}) {
             SCOPED_TRACE(describe(c.name, c.batch, "affine", affine));
             const Problem p(backend(), c, 401, affine);
@@ -118,7 +118,7 @@ TEST_P(NormaliseMapsTest, Forward) {
 // Running statistics follow every part of the batch in turn, and evaluation uses them: a picture
 // gives the same bytes alone as among others.
 TEST_P(NormaliseMapsTest, Evaluation) {
-    for (const Case& c : cases()) {
+    for (const MapsCase& c : maps_cases()) {
         if (c.sets.channels > 1) {
             continue;
         }
@@ -178,7 +178,7 @@ TEST_P(NormaliseMapsTest, Evaluation) {
 }
 
 TEST_P(NormaliseMapsTest, Gradient) {
-    for (const Case& c : cases()) {
+    for (const MapsCase& c : maps_cases()) {
         for (const bool affine : {true, false}) {
             SCOPED_TRACE(describe(c.name, c.batch, "affine", affine));
             const Problem p(backend(), c, 421, affine);
@@ -214,7 +214,7 @@ TEST_P(NormaliseMapsTest, Gradient) {
 }
 
 TEST_P(NormaliseMapsTest, Tangent) {
-    for (const Case& c : cases()) {
+    for (const MapsCase& c : maps_cases()) {
         for (const bool affine : {true, false}) {
             SCOPED_TRACE(describe(c.name, c.batch, "affine", affine));
             const Problem p(backend(), c, 441, affine);
@@ -239,7 +239,7 @@ TEST_P(NormaliseMapsTest, Tangent) {
 
 // Against differences of <dy, tangent>.
 TEST_P(NormaliseMapsTest, Curvature) {
-    for (const Case& c : cases()) {
+    for (const MapsCase& c : maps_cases()) {
         for (const bool affine : {true, false}) {
             SCOPED_TRACE(describe(c.name, c.batch, "affine", affine));
             const Problem p(backend(), c, 451, affine);
@@ -280,7 +280,7 @@ TEST_P(NormaliseMapsTest, Curvature) {
 
 // A map far from zero keeps its digits; a constant one becomes its channel's shift.
 TEST_P(NormaliseMapsTest, LargeMeansAndConstantMaps) {
-    const Case c{"instance", 2, {{2, 5, 7}, 1, 1}};
+    const MapsCase c{"instance", 2, {{2, 5, 7}, 1, 1}};
     Problem p(backend(), c, 431);
     std::vector<float> x = random_values(435, p.rows * p.columns);
     for (float& value : x) {

@@ -12,14 +12,14 @@ namespace {
 class NormaliseTest : public BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(NormaliseTest);
 
-struct Case {
+struct RowsCase {
     std::int64_t reference, others, columns;
 };
-constexpr Case cases[] = {{1, 0, 1}, {2, 0, 33}, {64, 0, 31}, {10, 0, 257},
-                          {1, 1, 3}, {5, 3, 33}, {33, 7, 65}, {9, 40, 1}};
+constexpr RowsCase rows_cases[] = {{1, 0, 1}, {2, 0, 33}, {64, 0, 31}, {10, 0, 257},
+                                   {1, 1, 3}, {5, 3, 33}, {33, 7, 65}, {9, 40, 1}};
 
 TEST_P(NormaliseTest, Forward) {
-    for (const auto& [reference, others, columns] : cases) {
+    for (const auto& [reference, others, columns] : rows_cases) {
         SCOPED_TRACE(describe("reference", reference, "others", others, "columns", columns));
         const std::int64_t rows = reference + others;
         const auto z = random_values(301, rows * columns, 1, 3);
@@ -53,7 +53,7 @@ TEST_P(NormaliseTest, Forward) {
 
 // With the statistics of a forward pass, evaluation gives what the forward pass gave.
 TEST_P(NormaliseTest, Evaluation) {
-    for (const auto& [reference, others, columns] : cases) {
+    for (const auto& [reference, others, columns] : rows_cases) {
         SCOPED_TRACE(describe("reference", reference, "others", others, "columns", columns));
         const std::int64_t rows = reference + others;
         const auto z = GuardedArray<float>::input(backend(), random_values(304, rows * columns), 1);
@@ -83,7 +83,7 @@ TEST_P(NormaliseTest, Evaluation) {
 }
 
 TEST_P(NormaliseTest, Gradient) {
-    for (const auto& [reference, others, columns] : cases) {
+    for (const auto& [reference, others, columns] : rows_cases) {
         SCOPED_TRACE(describe("reference", reference, "others", others, "columns", columns));
         const std::int64_t rows = reference + others;
         // Away from a variance of 0, whose slope no finite difference sees.

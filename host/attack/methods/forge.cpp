@@ -92,7 +92,7 @@ class Forge : public DistanceSearch {
     std::unique_ptr<Recording> differentiate_, update_;
 };
 
-std::string text(const AttackOptions& options) {
+std::string start_text(const AttackOptions& options) {
     return std::string(options.start == Start::other   ? ", from another patch"
                        : options.start == Start::noise ? ", from noise"
                                                        : "") +
@@ -109,7 +109,7 @@ extern const AttackMethod forge = {
     .bounded = false,
     .needs_target = true,
     .steps = 500,
-    .text = text,
+    .text = start_text,
     .prepare = prepared<Forge>,
 };
 

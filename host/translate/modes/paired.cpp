@@ -12,7 +12,7 @@ namespace patchforge {
 
 namespace {
 
-constexpr std::size_t shown_pictures = 8;
+constexpr std::size_t shown_pairs = 8;
 
 Image in_colour(const Image& picture) {
     if (picture.channels == 3) {
@@ -52,7 +52,7 @@ class Paired final : public TranslationTask {
 };
 
 std::vector<TranslationSheet> Paired::sheets() {
-    const std::size_t count = std::min(shown_pictures, pairs_.test_sources.size());
+    const std::size_t count = std::min(shown_pairs, pairs_.test_sources.size());
     TranslationSheet sheet{"pictures",
                            "Held-out pairs: what the network is given, makes of it, and what is "
                            "right.",

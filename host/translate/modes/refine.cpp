@@ -24,7 +24,7 @@ namespace patchforge {
 
 namespace {
 
-constexpr std::size_t shown_pictures = 8;
+constexpr std::size_t shown_refined = 8;
 constexpr int resamples = 1000;
 
 // Drawings and real pictures, those that are trained on and those held out.
@@ -143,7 +143,7 @@ class Refine final : public TranslationTask {
 
 std::vector<TranslationSheet> Refine::sheets() {
     const auto count =
-        std::min({std::int64_t{shown_pictures}, sets_.test.used(), sets_.real_test.used()});
+        std::min({std::int64_t{shown_refined}, sets_.test.used(), sets_.real_test.used()});
     std::vector<Image> drawn;
     for (const std::int64_t row : evenly_spaced(sets_.test.used(), count)) {
         drawn.push_back(picture_of(sets_.test, row));

@@ -15,7 +15,7 @@ namespace patchforge {
 
 namespace {
 
-constexpr std::size_t shown_pictures = 8;
+constexpr std::size_t shown_enlarged = 8;
 
 std::vector<Image> every(const std::vector<Image>& pictures, Image (*made)(const Image&)) {
     std::vector<Image> result;
@@ -65,7 +65,7 @@ class SuperResolution final : public TranslationTask {
 };
 
 std::vector<TranslationSheet> SuperResolution::sheets() {
-    const std::size_t count = std::min(shown_pictures, pairs_.test_sources.size());
+    const std::size_t count = std::min(shown_enlarged, pairs_.test_sources.size());
     std::vector<Image> sources;
     for (std::size_t i = 0; i < count; ++i) {
         sources.push_back(pairs_.test_sources[i * pairs_.test_sources.size() / count]);

@@ -11,7 +11,7 @@
 namespace patchforge::testing {
 namespace {
 
-constexpr std::int64_t classes = 3, pixels = 48, samples = 12;
+constexpr std::int64_t classes = 3, pixels = 48, starts = 12;
 
 // Patches that lie near the template of their class, and the classifier that names the nearest
 // template: logit_k = s (2 t_k . x - ||t_k||^2) in [-1, 1] units.
@@ -45,7 +45,7 @@ Problem problem(Backend& backend, std::uint64_t seed) {
         bias.push_back(-scale * square);
     }
     Problem made{model_of(backend, classifier_shape(format, {}, 0), format, {weight, bias}), {}};
-    for (std::int64_t i = 0; i < samples; ++i) {
+    for (std::int64_t i = 0; i < starts; ++i) {
         const std::int64_t label = i % classes;
         made.set.labels.push_back(static_cast<std::int32_t>(label));
         for (std::int64_t p = 0; p < pixels; ++p) {
@@ -73,7 +73,7 @@ double mean_steps(const Problem& of, AttackOptions options, AttackOptions::Start
         }
         sum += static_cast<double>(sample.steps >= 0 ? sample.steps : options.steps + 1);
     }
-    return sum / static_cast<double>(samples);
+    return sum / static_cast<double>(starts);
 }
 
 TEST(ForgeStart, ThePatchItselfBeforeAnotherOfItsClassBeforeNoise) {
@@ -84,7 +84,7 @@ TEST(ForgeStart, ThePatchItselfBeforeAnotherOfItsClassBeforeNoise) {
     options.steps = 300;
     options.lambdas = {0.5};
     options.within = 1.2;
-    options.batch_size = samples;
+    options.batch_size = starts;
     using Start = AttackOptions::Start;
     std::array<double, 3> total{};
     int self_first = 0, noise_last = 0;

@@ -14,9 +14,9 @@
 namespace patchforge::testing {
 namespace {
 
-constexpr std::int64_t samples = 21;
+constexpr std::int64_t guarded = 21;
 
-AttackOptions options_for(const std::string& method) {
+AttackOptions guarded_options(const std::string& method) {
     AttackOptions options;
     options.method = attack_method(method);
     options.batch_size = 16;
@@ -36,7 +36,7 @@ class GuardedAttack : public ::testing::TestWithParam<const char*> {
     }
     AttackSummary summary(const std::string& method, const ClassifierModel* detector,
                           double epsilon) {
-        AttackOptions options = options_for(method);
+        AttackOptions options = guarded_options(method);
         if (std::string(GetParam()) == "cuda") { // the executor is slow
             options.steps = std::min<std::int64_t>(options.steps, 4);
             options.queries = 90;
@@ -47,7 +47,7 @@ class GuardedAttack : public ::testing::TestWithParam<const char*> {
 
     std::unique_ptr<Backend> backend = make_backend(GetParam());
     std::unique_ptr<ClassifierModel> model = random_model(*backend, format_of(3, 5, 6, 3), 11);
-    AttackSet set = set_for(*model, samples, 12);
+    AttackSet set = set_for(*model, guarded, 12);
     AttackResult last;
 };
 INSTANTIATE_TEST_SUITE_P(Every, GuardedAttack, ::testing::Values("cpu", "cuda"));
@@ -60,7 +60,7 @@ TEST_P(GuardedAttack, ADetectorThatStopsEverythingIsNoDefence) {
     const auto detector = constant_detector(true);
     for (const std::string method : {"fgsm", "pgd", "square", "nes", "worst"}) {
         const AttackSummary s = summary(method, detector.get(), 0.05);
-        EXPECT_EQ(s.clean_stopped, samples) << method;
+        EXPECT_EQ(s.clean_stopped, guarded) << method;
         EXPECT_EQ(s.correct, 0) << method;
         EXPECT_EQ(s.broken, 0) << method;
         EXPECT_EQ(s.robust_accuracy(), 0) << method;
@@ -71,7 +71,7 @@ TEST_P(GuardedAttack, ADetectorThatStopsEverythingIsNoDefence) {
             stopped += one.clean_stopped;
             EXPECT_EQ(one.wrong(), one.total) << method;
         }
-        EXPECT_EQ(stopped, samples) << method;
+        EXPECT_EQ(stopped, guarded) << method;
     }
     const std::vector<AttackSummary> one = {summary("fgsm", detector.get(), 0.05)};
     EXPECT_NE(table_text(table_columns(), table_rows(one)).find("clean stopped"),
@@ -101,7 +101,7 @@ TEST_P(GuardedAttack, ADetectorThatStopsNothingChangesNothing) {
 // "stopped" wins exactly where the detector stops; the classes keep their logits.
 TEST_P(GuardedAttack, ABlackBoxAnswersForBoth) {
     const auto detector = random_model(*backend, format_of(3, 5, 6, 2), 21);
-    BlackBoxVictim victim({model.get()}, samples, samples, detector.get());
+    BlackBoxVictim victim({model.get()}, guarded, guarded, detector.get());
     EXPECT_TRUE(victim.has_detector());
     std::vector<float> pixels;
     for (const std::uint8_t v : set.levels) {
@@ -109,11 +109,11 @@ TEST_P(GuardedAttack, ABlackBoxAnswersForBoth) {
     }
     DeviceArray<float> x(*backend, std::ssize(pixels));
     x.upload(pixels.data(), std::ssize(pixels));
-    std::vector<std::int64_t> asked(samples);
+    std::vector<std::int64_t> asked(guarded);
     for (std::size_t i = 0; i < asked.size(); ++i) {
         asked[i] = static_cast<std::int64_t>(i);
     }
-    const Matrix<const float> scores = victim.scores(x.matrix(samples, 90), asked);
+    const Matrix<const float> scores = victim.scores(x.matrix(guarded, 90), asked);
     ASSERT_EQ(scores.columns, 4);
     std::vector<float> joint(static_cast<std::size_t>(scores.size()));
     backend->download(joint.data(), scores.data, joint.size() * sizeof(float));
@@ -132,8 +132,8 @@ TEST_P(GuardedAttack, ABlackBoxAnswersForBoth) {
         EXPECT_EQ(joint[4 * r + 3] > best, stops) << r;
     }
     EXPECT_GT(stopped, 0);
-    EXPECT_LT(stopped, samples);
-    EXPECT_EQ(victim.queries(), std::vector<std::int64_t>(samples, 1));
+    EXPECT_LT(stopped, guarded);
+    EXPECT_EQ(victim.queries(), std::vector<std::int64_t>(guarded, 1));
 }
 
 TEST_P(GuardedAttack, EveryKindOfAttackFoolsBoth) {

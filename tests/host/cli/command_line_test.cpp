@@ -18,15 +18,15 @@ struct Settings {
     std::vector<std::string> inputs;
 };
 
-struct Outcome {
+struct Baked {
     int status = -1;
     std::string error;
     bool ran = false;
     Settings settings;
 };
 
-Outcome bake(const std::vector<std::string>& arguments) {
-    Outcome outcome;
+Baked bake(const std::vector<std::string>& arguments) {
+    Baked outcome;
     Settings& s = outcome.settings;
     Verb verb{.name = "bake", .summary = "make bread"};
     verb.options.arguments("inputs", s.inputs, "what goes in").required = false;
@@ -60,14 +60,14 @@ Outcome bake(const std::vector<std::string>& arguments) {
 
 class ConfigFile : public ::testing::Test {
   protected:
-    Outcome bake_with(const std::string& text, std::vector<std::string> more = {}) {
+    Baked bake_with(const std::string& text, std::vector<std::string> more = {}) {
         put(file_, text);
         more.insert(more.end(), {"--config", file_.string()});
         return bake(more);
     }
     void refuses(const std::string& text, const std::string& part,
                  const std::vector<std::string>& more = {"--name", "x"}) {
-        const Outcome outcome = bake_with(text, more);
+        const Baked outcome = bake_with(text, more);
         EXPECT_EQ(outcome.status, 2) << text;
         EXPECT_FALSE(outcome.ran) << text;
         EXPECT_NE(outcome.error.find("--config " + file_.string() + ": "), std::string::npos)
@@ -80,13 +80,13 @@ class ConfigFile : public ::testing::Test {
 };
 
 TEST_F(ConfigFile, LiesOverThePresetAndUnderTheCall) {
-    const Outcome outcome = bake_with("# of yesterday\n"
-                                      "rate = 0.75\n"
-                                      "seed = 4\n"
-                                      "hidden_dims = [3, 4]\n"
-                                      "name = \"two words, and a comma\"\n"
-                                      "strict = true\n",
-                                      {"--preset", "rye", "--seed", "5", "a.png", "b.png"});
+    const Baked outcome = bake_with("# of yesterday\n"
+                                    "rate = 0.75\n"
+                                    "seed = 4\n"
+                                    "hidden_dims = [3, 4]\n"
+                                    "name = \"two words, and a comma\"\n"
+                                    "strict = true\n",
+                                    {"--preset", "rye", "--seed", "5", "a.png", "b.png"});
     ASSERT_EQ(outcome.status, 0) << outcome.error;
     ASSERT_TRUE(outcome.ran);
     EXPECT_EQ(outcome.settings.steps, 20); // the preset's
@@ -99,13 +99,13 @@ TEST_F(ConfigFile, LiesOverThePresetAndUnderTheCall) {
 }
 
 TEST_F(ConfigFile, TheCallTakesASwitchBack) {
-    const Outcome outcome = bake_with("rate = 0.75\nname = x\nstrict = true\n", {"--strict=false"});
+    const Baked outcome = bake_with("rate = 0.75\nname = x\nstrict = true\n", {"--strict=false"});
     ASSERT_EQ(outcome.status, 0) << outcome.error;
     EXPECT_FALSE(outcome.settings.strict);
 }
 
 TEST_F(ConfigFile, NamesMayBeFlagsAndThePresetToo) {
-    Outcome outcome = bake_with("--hidden-dims = 7\npreset = rye\nname = x\n");
+    Baked outcome = bake_with("--hidden-dims = 7\npreset = rye\nname = x\n");
     ASSERT_EQ(outcome.status, 0) << outcome.error;
     EXPECT_EQ(outcome.settings.widths, std::vector<std::int64_t>{7});
     EXPECT_EQ(outcome.settings.steps, 20);
@@ -118,7 +118,7 @@ TEST_F(ConfigFile, TakesTheParametersOfARun) {
     const std::string record = R"({"run": "bake", "parameters": {"steps": 30, "epochs": 5,
         "rate": 0.1, "strict": true, "hidden_dims": "8,9", "name": "old",
         "seed": 18446744073709551615, "data_hash": "abc", "inputs": "c.png"}})";
-    Outcome outcome = bake_with(record, {"--rate", "0.2", "a.png"});
+    Baked outcome = bake_with(record, {"--rate", "0.2", "a.png"});
     ASSERT_EQ(outcome.status, 0) << outcome.error;
     EXPECT_EQ(outcome.settings.steps, 30);
     EXPECT_EQ(outcome.settings.rate, 0.2);
@@ -144,7 +144,7 @@ TEST_F(ConfigFile, Refusals) {
     refuses("steps = 3\nepochs = 3\n", "excludes");
     refuses("strict = true\n", "--strict requires --rate");
     refuses("name = \"\"\n", "--name '': is empty");
-    const Outcome missing = bake({"--name", "x", "--config", (folder_ / "none").string()});
+    const Baked missing = bake({"--name", "x", "--config", (folder_ / "none").string()});
     EXPECT_EQ(missing.status, 2);
     EXPECT_NE(missing.error.find("--config " + (folder_ / "none").string() + ": cannot open"),
               std::string::npos)
@@ -154,7 +154,7 @@ TEST_F(ConfigFile, Refusals) {
 
 TEST_F(ConfigFile, AndCallsKnowOfEachOther) {
     // What excludes an option of the call gives way to it.
-    Outcome outcome = bake_with("epochs = 7\nname = x\n", {"--steps", "3"});
+    Baked outcome = bake_with("epochs = 7\nname = x\n", {"--steps", "3"});
     ASSERT_EQ(outcome.status, 0) << outcome.error;
     EXPECT_EQ(outcome.settings.steps, 3);
     EXPECT_EQ(outcome.settings.epochs, 5);
@@ -180,7 +180,7 @@ TEST(CommandLine, WrongCalls) {
         {{"--name", "x", "--strict=maybe", "--rate", "1"}, "strict"},
     };
     for (const auto& [words, part] : calls) {
-        const Outcome outcome = bake(words);
+        const Baked outcome = bake(words);
         EXPECT_EQ(outcome.status, 2) << part;
         EXPECT_FALSE(outcome.ran) << part;
         EXPECT_NE(outcome.error.find(part), std::string::npos) << outcome.error;

@@ -16,8 +16,8 @@ using testing::Outcome;
 using testing::run_program;
 using testing::ScratchFolder;
 
-std::string small_patches(const ScratchFolder& folder, const std::string& name = "set",
-                          const std::string& size = "10") {
+std::string patches_of_six(const ScratchFolder& folder, const std::string& name = "set",
+                           const std::string& size = "10") {
     const std::string tissue = folder / ("tissue-" + name);
     EXPECT_EQ(run_program("patchforge-cpu",
                           {"tissue", tissue, "--patients", "6", "--patches", "12", "--size", size})
@@ -45,7 +45,7 @@ std::string weights_of(const std::filesystem::path& run) {
 
 TEST(ClassifierRun, LeavesACompleteFolderThatClassifyTakes) {
     const ScratchFolder folder("classifier");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     const std::string run = folder / "run";
     const Outcome trained = run_program("patchforge-cpu", training(set, run, {"--epochs", "3"}));
     ASSERT_EQ(trained.status, 0) << trained.output;
@@ -98,7 +98,7 @@ const char* const small_network =
 // random in use.
 void kill_and_resume(const std::string& name, const std::vector<std::string>& options) {
     const ScratchFolder folder(name);
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     ASSERT_EQ(run_program("patchforge-cpu", training(set, folder / "whole", options)).status, 0);
     const testing::InterruptedRun killed =
         testing::run_through_kills("patchforge-cpu", training(set, folder / "killed", options),
@@ -148,7 +148,7 @@ TEST(ClassifierRun, ConvolutionsKilledAndResumedEndInTheSameBytes) {
 // and a text give the same bytes, and the CUDA sources the same numbers.
 TEST(ClassifierRun, ConvolutionsFromTrainingToAttack) {
     const ScratchFolder folder("cnn");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     const std::vector<std::string> options = {"--network", small_network, "--epochs",
                                               "4",         "--lr",        "3e-3"};
     const auto train = [&](const char* name, const char* program,
@@ -193,7 +193,7 @@ TEST(ClassifierRun, ConvolutionsFromTrainingToAttack) {
 // stay the same, and the score that chooses is not the test patches' balanced accuracy.
 TEST(ClassifierRun, ValidationPatientsChooseTheEpoch) {
     const ScratchFolder folder("classifier-validation");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     const auto train = [&](const std::string& name, const std::vector<std::string>& more) {
         std::vector<std::string> options = {"--epochs",        "12",      "--lr", "5e-3",
                                             "--class-weights", "balanced"};
@@ -246,7 +246,7 @@ TEST(ClassifierRun, ValidationPatientsChooseTheEpoch) {
 // evaluation look at each, or the output says why they do not.
 TEST(ClassifierRun, ModelsOfOtherSplitsShareNoLeak) {
     const ScratchFolder folder("classifier-splits");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     const auto train = [&](const std::string& seed, const std::string& patients) {
         const std::string out = folder / ("split-" + seed);
         EXPECT_EQ(run_program("patchforge-cpu", training(set, out,
@@ -284,7 +284,7 @@ TEST(ClassifierRun, ModelsOfOtherSplitsShareNoLeak) {
 
 TEST(ClassifierRun, AnEnsembleAnswersAsOne) {
     const ScratchFolder folder("ensemble");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     const std::string out = folder / "ensemble";
     const std::vector<std::string> arguments =
         training(set, out, {"--epochs", "2", "--ensemble", "2"});
@@ -313,7 +313,7 @@ TEST(ClassifierRun, AnEnsembleAnswersAsOne) {
 
 TEST(ClassifierRun, ADetectorStandsInFrontOfAClassifier) {
     const ScratchFolder folder("detector");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     ASSERT_EQ(
         run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status, 0);
     const Outcome trained = run_program(
@@ -330,7 +330,7 @@ TEST(ClassifierRun, ADetectorStandsInFrontOfAClassifier) {
 
 TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
     const ScratchFolder folder("offline");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     ASSERT_EQ(
         run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "2"})).status, 0);
     const Outcome attacked =
@@ -363,7 +363,7 @@ TEST(ClassifierRun, ASavedAdversarialSetIsTrainedOn) {
 // about 3e38 by hand: the last numbers of a checkpoint.
 TEST(ClassifierRun, StopsWhereTheLossIsNotFinite) {
     const ScratchFolder folder("classifier-nan");
-    const std::string set = small_patches(folder);
+    const std::string set = patches_of_six(folder);
     ASSERT_EQ(
         run_program("patchforge-cpu", training(set, folder / "run", {"--epochs", "1"})).status, 0);
     std::filesystem::path weights;
@@ -385,7 +385,7 @@ TEST(ClassifierRun, StopsWhereTheLossIsNotFinite) {
     EXPECT_EQ(outcome.output.find("Epoch [3/5]"), std::string::npos) << outcome.output;
 }
 
-struct Refusal {
+struct WrongUse {
     const char* name;
     std::vector<std::string> arguments;
     const char* words; // that the message must hold
@@ -393,12 +393,12 @@ struct Refusal {
 
 TEST(ClassifierRun, RefusesWhatCannotWork) {
     const ScratchFolder folder("classifier-refusals");
-    const std::string set = small_patches(folder);
-    const std::string larger = small_patches(folder, "larger", "12");
+    const std::string set = patches_of_six(folder);
+    const std::string larger = patches_of_six(folder, "larger", "12");
     const std::string run = folder / "run";
     ASSERT_EQ(run_program("patchforge-cpu", training(set, run, {"--epochs", "1"})).status, 0);
     const std::string out = folder / "never";
-    const std::vector<Refusal> refusals = {
+    const std::vector<WrongUse> refusals = {
         {"attack", training(set, out, {"--adversarial-training", "pgd"}),
          "--adversarial-training pgd"},
         {"pairing", training(set, out, {"--logit-pairing", "1"}),
@@ -424,7 +424,7 @@ TEST(ClassifierRun, RefusesWhatCannotWork) {
          {"train", "detector", "--model", run, "--data", set, "--out", out, "--attack", "square"},
          "--attack"},
     };
-    for (const Refusal& refusal : refusals) {
+    for (const WrongUse& refusal : refusals) {
         const Outcome outcome = run_program("patchforge-cpu", refusal.arguments);
         EXPECT_TRUE(outcome.status == 1 || outcome.status == 2)
             << refusal.name << ": " << outcome.output;

@@ -19,7 +19,7 @@ using testing::Outcome;
 using testing::ScratchFolder;
 using Words = std::vector<std::string>;
 
-Outcome patchforge(Words words, const Words& more = {}) {
+Outcome call(Words words, const Words& more = {}) {
     words.insert(words.end(), more.begin(), more.end());
     return testing::run_program("patchforge-cpu", words);
 }
@@ -28,17 +28,17 @@ class PrivacyRun : public ::testing::Test {
   protected:
     // 16 patients with 8 patches each, 8 of them held out: 64 patches are trained on.
     void SetUp() override {
-        Outcome outcome = patchforge({"tissue", folder_ / "tissue", "--patients", "16", "--patches",
-                                      "8", "--size", "10", "--seed", "3"});
+        Outcome outcome = call({"tissue", folder_ / "tissue", "--patients", "16", "--patches", "8",
+                                "--size", "10", "--seed", "3"});
         ASSERT_EQ(outcome.status, 0) << outcome.output;
-        outcome = patchforge({"pack", folder_ / "tissue", "--out", set_});
+        outcome = call({"pack", folder_ / "tissue", "--out", set_});
         ASSERT_EQ(outcome.status, 0) << outcome.output;
     }
     void train(const std::string& out, const Words& more) {
         const Outcome outcome =
-            patchforge({"train", "gan", "--data", set_, "--out", folder_ / out, "--steps", "20",
-                        "--batch-size", "8", "--hidden-dim", "16", "--seed", "5"},
-                       more);
+            call({"train", "gan", "--data", set_, "--out", folder_ / out, "--steps", "20",
+                  "--batch-size", "8", "--hidden-dim", "16", "--seed", "5"},
+                 more);
         ASSERT_EQ(outcome.status, 0) << outcome.output;
     }
     Words privacy(const std::string& run) const {
@@ -71,7 +71,7 @@ class PrivacyRun : public ::testing::Test {
 
 TEST_F(PrivacyRun, CatchesWhatMemorisedAndNothingElse) {
     train("run", {"--test-patients", "8", "--conditional"});
-    Outcome outcome = patchforge(privacy("run"), {"--tstr-epochs", "2"});
+    Outcome outcome = call(privacy("run"), {"--tstr-epochs", "2"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_NE(outcome.output.find("No leak shown"), std::string::npos) << outcome.output;
     Json result = measured("run");
@@ -86,7 +86,7 @@ TEST_F(PrivacyRun, CatchesWhatMemorisedAndNothingElse) {
 
     train("copy", {"--test-patients", "8"});
     memorise("copy");
-    outcome = patchforge(privacy("copy"), {"--json", "--out", folder_ / "elsewhere"});
+    outcome = call(privacy("copy"), {"--json", "--out", folder_ / "elsewhere"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     result = read_json(folder_ / "elsewhere/privacy.json");
     EXPECT_TRUE(result.at("caught").boolean());
@@ -100,10 +100,10 @@ TEST_F(PrivacyRun, CatchesWhatMemorisedAndNothingElse) {
     EXPECT_NE(outcome.output.find("\"caught\": true"), std::string::npos) << outcome.output;
 
     // The very fakes that are released.
-    outcome = patchforge({"generate", "--run", folder_ / "copy", "--release", folder_ / "release",
-                          "--count", "200", "--device", "cpu"});
+    outcome = call({"generate", "--run", folder_ / "copy", "--release", folder_ / "release",
+                    "--count", "200", "--device", "cpu"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
-    outcome = patchforge(privacy("copy"), {"--generated", folder_ / "release/fakes"});
+    outcome = call(privacy("copy"), {"--generated", folder_ / "release/fakes"});
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_TRUE(measured("copy").at("caught").boolean());
     EXPECT_EQ(measured("copy").at("fakes").integer(), 200);
@@ -114,7 +114,7 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
     const Words release = {"generate", "--run", folder_ / "run", "--release", folder_ / "release",
                            "--count",  "30",    "--device",      "cpu"};
     const auto card = [&] { return read_json(folder_ / "release/data-card.json"); };
-    Outcome outcome = patchforge(release);
+    Outcome outcome = call(release);
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_TRUE(card().at("privacy").is_null());
     EXPECT_TRUE(card().at("evaluation").empty());
@@ -128,12 +128,12 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
     EXPECT_NE(text.find("Not measured"), std::string::npos);
     EXPECT_TRUE(fs::exists(folder_ / "release/fakes/0/fake_000000.png"));
 
-    ASSERT_EQ(patchforge(privacy("run"), {"--tstr-epochs", "0"}).status, 0);
-    ASSERT_EQ(patchforge({"evaluate", "--run", folder_ / "run", "--data", set_, "--count", "40",
-                          "--without-floors", "--device", "cpu"})
+    ASSERT_EQ(call(privacy("run"), {"--tstr-epochs", "0"}).status, 0);
+    ASSERT_EQ(call({"evaluate", "--run", folder_ / "run", "--data", set_, "--count", "40",
+                    "--without-floors", "--device", "cpu"})
                   .status,
               0);
-    outcome = patchforge(release); // its own folder, again
+    outcome = call(release); // its own folder, again
     ASSERT_EQ(outcome.status, 0) << outcome.output;
     EXPECT_FALSE(card().at("privacy").at("caught").boolean());
     EXPECT_FALSE(card().at("evaluation").empty());
@@ -162,8 +162,8 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
     // Of other weights nothing was measured.
     train("run2", {"--test-patients", "8"});
     fs::copy(folder_ / "run/privacy.json", folder_ / "run2/privacy.json");
-    ASSERT_EQ(patchforge({"generate", "--run", folder_ / "run2", "--release", folder_ / "other",
-                          "--count", "5", "--device", "cpu"})
+    ASSERT_EQ(call({"generate", "--run", folder_ / "run2", "--release", folder_ / "other",
+                    "--count", "5", "--device", "cpu"})
                   .status,
               0);
     EXPECT_NE(bytes_of_file(folder_ / "other/DATA-CARD.md").find("Not measured"),
@@ -172,14 +172,14 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
 
     // Nor of those that came into the measured ones' place, as a new best checkpoint does.
     const auto likeness = [&] {
-        EXPECT_EQ(patchforge({"generate", "--run", folder_ / "run2", "--release", folder_ / "other",
-                              "--count", "5", "--device", "cpu"})
+        EXPECT_EQ(call({"generate", "--run", folder_ / "run2", "--release", folder_ / "other",
+                        "--count", "5", "--device", "cpu"})
                       .status,
                   0);
         return read_json(folder_ / "other/data-card.json").at("evaluation");
     };
-    ASSERT_EQ(patchforge({"evaluate", "--run", folder_ / "run2", "--data", set_, "--count", "40",
-                          "--without-floors", "--device", "cpu"})
+    ASSERT_EQ(call({"evaluate", "--run", folder_ / "run2", "--data", set_, "--count", "40",
+                    "--without-floors", "--device", "cpu"})
                   .status,
               0);
     EXPECT_FALSE(likeness().empty());
@@ -190,8 +190,8 @@ TEST_F(PrivacyRun, AReleaseSaysWhatWasMeasuredAndNamesNobody) {
 TEST_F(PrivacyRun, SaysWhatIsWrong) {
     train("run", {"--test-patients", "8"});
     train("all", {});
-    const Outcome other = patchforge({"tissue", folder_ / "others", "--patients", "4", "--patches",
-                                      "8", "--size", "10", "--seed", "9"});
+    const Outcome other = call({"tissue", folder_ / "others", "--patients", "4", "--patches", "8",
+                                "--size", "10", "--seed", "9"});
     ASSERT_EQ(other.status, 0) << other.output;
     const std::string weights = folder_ / "run/checkpoints/step_20/generator.safetensors";
     struct Refusal {
@@ -221,7 +221,7 @@ TEST_F(PrivacyRun, SaysWhatIsWrong) {
         {{"generate", "--run", folder_ / "run", "--release", folder_ / "taken"}, "mine.pfs", 2},
     };
     for (const Refusal& refusal : refusals) {
-        const Outcome outcome = patchforge(refusal.call, {"--device", "cpu"});
+        const Outcome outcome = call(refusal.call, {"--device", "cpu"});
         EXPECT_EQ(outcome.status, refusal.status) << refusal.words << ": " << outcome.output;
         EXPECT_NE(outcome.output.find(refusal.words), std::string::npos)
             << refusal.words << ": " << outcome.output;
@@ -231,7 +231,7 @@ TEST_F(PrivacyRun, SaysWhatIsWrong) {
     const PackedSet set = PackedSet::open(set_);
     GeneratorFormat{3, 10, 10, "normal", {set.patient_names()[2], "x"}}.write(named);
     write_safetensors(weights, named.tensors, named.metadata);
-    const Outcome outcome = patchforge(
+    const Outcome outcome = call(
         {"generate", "--run", folder_ / "run", "--release", folder_ / "never", "--device", "cpu"});
     EXPECT_EQ(outcome.status, 2);
     EXPECT_NE(outcome.output.find("is named as a patient of"), std::string::npos) << outcome.output;

@@ -13,16 +13,16 @@
 namespace patchforge::testing {
 namespace {
 
-constexpr unsigned seed = 17;
+constexpr unsigned evaluation_seed = 17;
 constexpr int channels = 1, height = 5, width = 6;
 
-struct Patches {
+struct EvaluationPatches {
     std::vector<std::uint8_t> bytes;
     std::vector<std::int32_t> labels;
     PatchRows rows;
 
-    explicit Patches(std::int64_t count) {
-        std::mt19937 engine(seed);
+    explicit EvaluationPatches(std::int64_t count) {
+        std::mt19937 engine(evaluation_seed);
         for (std::int64_t i = 0; i < count; ++i) {
             labels.push_back(i % 3 == 0 ? 1 : 0);
             for (int p = 0; p < channels * height * width; ++p) {
@@ -33,14 +33,14 @@ struct Patches {
     }
 };
 
-GanOptions small_options(bool conditional = false) {
+GanOptions evaluation_options(bool conditional = false) {
     GanOptions options;
     options.batch_size = 4;
     options.latent_dim = 5;
     options.hidden_dims = {12};
     options.conditional = conditional;
     options.ema = 0.9;
-    options.seed = seed;
+    options.seed = evaluation_seed;
     options.steps = 20;
     return options;
 }
@@ -54,9 +54,9 @@ class GanEvaluationTest : public BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(GanEvaluationTest);
 
 TEST_P(GanEvaluationTest, LeavesTheTrainingAlone) {
-    const Patches patches(31);
-    GanTrainer measured(backend(), small_options(), patches.rows);
-    GanTrainer alone(backend(), small_options(), patches.rows);
+    const EvaluationPatches patches(31);
+    GanTrainer measured(backend(), evaluation_options(), patches.rows);
+    GanTrainer alone(backend(), evaluation_options(), patches.rows);
     ImageGenerator sampler(measured.sampling_generator(), format());
     GanEvaluation evaluation(backend(), sampler, patches.rows, {.interval = 2, .count = 40}, 1);
     const TemporaryFolder folder;
@@ -70,8 +70,8 @@ TEST_P(GanEvaluationTest, LeavesTheTrainingAlone) {
 }
 
 TEST_P(GanEvaluationTest, GivesTheDistanceOfWhatGenerateWouldMake) {
-    const Patches patches(31);
-    GanTrainer trainer(backend(), small_options(), patches.rows);
+    const EvaluationPatches patches(31);
+    GanTrainer trainer(backend(), evaluation_options(), patches.rows);
     ImageGenerator sampler(trainer.sampling_generator(), format());
     GanEvaluation evaluation(backend(), sampler, patches.rows, {.interval = 1, .count = 50}, 1);
     const TemporaryFolder folder;
@@ -84,7 +84,7 @@ TEST_P(GanEvaluationTest, GivesTheDistanceOfWhatGenerateWouldMake) {
     const double expected =
         frechet_distance(pixels.features({shape, patches.bytes, {}}), pixels.features(fakes));
     EXPECT_TRUE(std::abs(score.frechet_distance - expected) <= 1e-5 * expected)
-        << score.frechet_distance << " and " << expected << ", seed " << seed;
+        << score.frechet_distance << " and " << expected << ", seed " << evaluation_seed;
     const auto lines = read_metric_steps(folder.path(), "frechet_distance");
     ASSERT_EQ(lines.size(), 1u);
     EXPECT_EQ(lines[0].step, 3);
@@ -96,8 +96,8 @@ TEST_P(GanEvaluationTest, GivesTheDistanceOfWhatGenerateWouldMake) {
 }
 
 TEST_P(GanEvaluationTest, AConditionalGeneratorIsAskedForThePatchesClasses) {
-    const Patches patches(93);
-    GanTrainer trainer(backend(), small_options(true), patches.rows);
+    const EvaluationPatches patches(93);
+    GanTrainer trainer(backend(), evaluation_options(true), patches.rows);
     ImageGenerator sampler(trainer.sampling_generator(), format(true));
     const std::vector<std::int32_t> wanted = {1, 0, 0, 1, 1};
     const std::vector<float> codes = sampler.latents_of(wanted, 4);
@@ -140,8 +140,8 @@ TEST_P(GanEvaluationTest, AConditionalGeneratorIsAskedForThePatchesClasses) {
 
 TEST(GanEvaluation, RemembersTheBestMeasuredTheSameWay) {
     const auto backend = make_backend("cpu", {});
-    const Patches patches(31);
-    GanTrainer trainer(*backend, small_options(), patches.rows);
+    const EvaluationPatches patches(31);
+    GanTrainer trainer(*backend, evaluation_options(), patches.rows);
     ImageGenerator sampler(trainer.sampling_generator(), format());
     const auto is_best = [&](const std::filesystem::path& run) {
         GanEvaluation evaluation(*backend, sampler, patches.rows, {.interval = 1, .count = 40}, 1);
@@ -203,8 +203,8 @@ TEST(GanEvaluation, RemembersTheBestMeasuredTheSameWay) {
 
 TEST(GanEvaluation, RefusesWhatItCannotMeasure) {
     const auto backend = make_backend("cpu", {});
-    const Patches few(19);
-    GanTrainer trainer(*backend, small_options(), few.rows);
+    const EvaluationPatches few(19);
+    GanTrainer trainer(*backend, evaluation_options(), few.rows);
     ImageGenerator sampler(trainer.sampling_generator(), format());
     EXPECT_THROW(GanEvaluation(*backend, sampler, few.rows, {.interval = 1, .count = 40}, 1),
                  std::invalid_argument);

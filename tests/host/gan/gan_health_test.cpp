@@ -16,28 +16,28 @@
 namespace patchforge {
 namespace {
 
-constexpr unsigned seed = 19;
-constexpr std::int64_t pixels = 48;
+constexpr unsigned health_seed = 19;
+constexpr std::int64_t health_pixels = 48;
 
-struct Patches {
+struct HealthPatches {
     std::vector<std::uint8_t> bytes;
     PatchRows rows;
 
-    Patches() {
-        std::mt19937 engine(seed);
-        for (std::int64_t i = 0; i < 256 * pixels; ++i) {
+    HealthPatches() {
+        std::mt19937 engine(health_seed);
+        for (std::int64_t i = 0; i < 256 * health_pixels; ++i) {
             bytes.push_back(static_cast<std::uint8_t>(60 + engine() % 140));
         }
         rows = {bytes.data(), 256, 3, 4, 4, {}, {}};
     }
 };
 
-GanOptions small_options() {
+GanOptions health_options() {
     GanOptions options;
     options.batch_size = 16;
     options.latent_dim = 8;
     options.hidden_dims = {32, 32};
-    options.seed = seed;
+    options.seed = health_seed;
     options.steps = 100000;
     return options;
 }
@@ -69,7 +69,7 @@ std::vector<std::string> warnings_of(Backend& backend, const GanOptions& options
 
 std::vector<std::string> warnings_of(Backend& backend, const GanOptions& options,
                                      std::uint64_t steps = 700) {
-    return warnings_of(backend, options, Patches().rows, steps);
+    return warnings_of(backend, options, HealthPatches().rows, steps);
 }
 
 bool says(const std::vector<std::string>& warnings, const std::string& kind) {
@@ -83,7 +83,7 @@ class GanHealthTest : public ::testing::Test {
 };
 
 TEST_F(GanHealthTest, AWinningDiscriminator) {
-    GanOptions options = small_options();
+    GanOptions options = health_options();
     options.dropout = 0;
     options.learning_rate_d = 5e-3;
     options.learning_rate_g = 1e-9;
@@ -94,7 +94,7 @@ TEST_F(GanHealthTest, AWinningDiscriminator) {
 
 TEST_F(GanHealthTest, Collapse) {
     // A generator that takes large steps against a D that hardly learns paints one picture.
-    GanOptions options = small_options();
+    GanOptions options = health_options();
     options.learning_rate_d = 1e-5;
     options.learning_rate_g = 0.02;
     const auto warnings = warnings_of(*backend_, options);
@@ -103,7 +103,7 @@ TEST_F(GanHealthTest, Collapse) {
 }
 
 TEST_F(GanHealthTest, Divergence) {
-    GanOptions options = small_options();
+    GanOptions options = health_options();
     choose_loss(options, "wgan");
     options.clip_value = 0; // nothing bounds the critic, so its loss runs away
     options.learning_rate_d = 0.02;
@@ -114,7 +114,7 @@ TEST_F(GanHealthTest, Divergence) {
 
 TEST_F(GanHealthTest, NothingIsSaidOfARunThatLearns) {
     // D is ahead but does not win.
-    GanOptions options = small_options();
+    GanOptions options = health_options();
     options.learning_rate_d = 1e-3;
     options.learning_rate_g = 2e-4;
     for (const std::string& warning : warnings_of(*backend_, options)) {
@@ -127,8 +127,9 @@ class OrdinaryRun : public ::testing::TestWithParam<const char*> {};
 
 TEST_P(OrdinaryRun, SaysNothing) {
     TemporaryFolder folder;
-    write_tissue_folder(folder / "tissue",
-                        {.patients = 6, .patches_per_patient = 50, .size = 16, .seed = seed});
+    write_tissue_folder(
+        folder / "tissue",
+        {.patients = 6, .patches_per_patient = 50, .size = 16, .seed = health_seed});
     pack_folder(folder / "tissue", folder / "tissue.pfs");
     const PackedSet set = PackedSet::open(folder / "tissue.pfs");
     const PatchRows rows{set.pixels(), set.count(), set.channels(), set.height(), set.width(),
@@ -254,9 +255,9 @@ class GanProbeTest : public testing::BackendTest {};
 
 // What is measured is a number above 0 after some steps; what is not is no number.
 TEST_P(GanProbeTest, NeverTellsAFalseZero) {
-    const Patches patches;
+    const HealthPatches patches;
     for (const Normalisation normalisation : {Normalisation::none, Normalisation::batch}) {
-        GanOptions options = small_options();
+        GanOptions options = health_options();
         options.normalisation_g = normalisation;
         options.activation_g = Activation::tanh;
         GanTrainer trainer(backend(), options, patches.rows);
@@ -277,8 +278,8 @@ TEST_P(GanProbeTest, NeverTellsAFalseZero) {
 }
 
 TEST_P(GanProbeTest, LooksWithoutTouching) {
-    const Patches patches;
-    GanOptions options = small_options();
+    const HealthPatches patches;
+    GanOptions options = health_options();
     GanTrainer watched(backend(), options, patches.rows), left(backend(), options, patches.rows);
     GanProbe probe(backend(), watched, patches.rows);
     for (int i = 0; i < 3; ++i) {

@@ -12,7 +12,7 @@
 namespace patchforge::testing {
 namespace {
 
-GanOptions small_options() {
+GanOptions persistent_options() {
     GanOptions options;
     options.batch_size = 10;
     options.latent_dim = 8;
@@ -56,7 +56,7 @@ class GanPersistentTest : public BackendTest {
         if (IsSkipped()) {
             return;
         }
-        GanOptions options = small_options();
+        GanOptions options = persistent_options();
         options.persistent = true;
         const std::string reason = refusal(backend(), options, RandomPatches(1, 37, 3, 5, 5).rows);
         if (reason.find("Hopper") != std::string::npos) {
@@ -71,7 +71,7 @@ INSTANTIATE_TEST_SUITE_P(Every, GanPersistentTest, ::testing::Values("cuda"),
 TEST_P(GanPersistentTest, PlaysTheRecordedGame) {
     const RandomPatches patches(5, 37, 3, 5, 5);
     for (const double decay : {-1.0, 1.0}) {
-        GanOptions options = small_options();
+        GanOptions options = persistent_options();
         options.rates.decay_epoch = decay;
         GanTrainer recorded(backend(), options, patches.rows);
         options.persistent = true;
@@ -84,7 +84,7 @@ TEST_P(GanPersistentTest, PlaysTheRecordedGame) {
 
 TEST_P(GanPersistentTest, GoesOnFromACheckpointToTheSameBytes) {
     const RandomPatches patches(6, 37, 3, 5, 5);
-    GanOptions options = small_options();
+    GanOptions options = persistent_options();
     options.persistent = true;
     GanTrainer whole(backend(), options, patches.rows);
     whole.run(7);
@@ -115,7 +115,7 @@ TEST_P(GanPersistentTest, PlaysTheRecordedGameAtFullSize) {
 TEST_P(GanPersistentTest, RefusesWhatItCannotDo) {
     const RandomPatches patches(8, 37, 3, 5, 5);
     const auto refused = [&](auto change, const char* why) {
-        GanOptions options = small_options();
+        GanOptions options = persistent_options();
         options.persistent = true;
         change(options);
         const std::string reason = refusal(backend(), options, patches.rows);
@@ -130,7 +130,7 @@ TEST_P(GanPersistentTest, RefusesWhatItCannotDo) {
     refused([](auto& o) { o.hidden_dims = {32}; }, "two hidden layers");
     refused([](auto& o) { o.hidden_dims = {40, 40}; }, "not 40");
     refused([](auto& o) { o.batch_size = 36; }, "not 36");
-    GanOptions options = small_options();
+    GanOptions options = persistent_options();
     options.persistent = true;
     EXPECT_NE(refusal(backend(), options, patches.rows, Placement::streamed).find("streamed"),
               std::string::npos);
@@ -138,7 +138,7 @@ TEST_P(GanPersistentTest, RefusesWhatItCannotDo) {
 
 TEST(GanPersistentOnTheCpu, IsRefused) {
     const auto cpu = make_cpu_backend();
-    GanOptions options = small_options();
+    GanOptions options = persistent_options();
     options.persistent = true;
     EXPECT_EQ(refusal(*cpu, options, RandomPatches(9, 37, 3, 5, 5).rows),
               "--persistent: it takes a GPU; leave it out, or see docs/persistent.md");

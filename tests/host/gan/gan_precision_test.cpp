@@ -12,18 +12,18 @@
 namespace patchforge {
 namespace {
 
-constexpr unsigned seed = 92;
+constexpr unsigned precision_seed = 92;
 
 GanOptions options_of(std::int64_t batch_size) {
     GanOptions options;
     options.batch_size = batch_size; // above 8: every product is rounded
-    options.seed = seed;
+    options.seed = precision_seed;
     options.steps = 100;
     return options;
 }
 
 std::vector<GanMetrics> first_steps(const std::string& backend_name, int steps, int side = 50) {
-    const testing::RandomPatches patches(seed, 40, 3, side, side);
+    const testing::RandomPatches patches(precision_seed, 40, 3, side, side);
     const auto backend = testing::make_backend_under_test(backend_name);
     GanTrainer trainer(*backend, options_of(12), patches.rows);
     return trainer.run(steps);
@@ -66,7 +66,7 @@ TEST(GanPrecision, TheCpuRoundsAsTensorCoresDo) {
 class GanPrecisionTest : public testing::BackendTest {};
 
 TEST_P(GanPrecisionTest, ResumedRunEndsInTheSameBytes) {
-    const testing::RandomPatches patches(seed, 23, 1, 6, 6);
+    const testing::RandomPatches patches(precision_seed, 23, 1, 6, 6);
     GanOptions options = options_of(9);
     options.latent_dim = 5;
     options.hidden_dims = {33, 16};

@@ -15,14 +15,14 @@
 namespace patchforge {
 namespace {
 
-constexpr unsigned seed = 91;
+constexpr unsigned trainer_seed = 91;
 
-GanOptions small_options() {
+GanOptions trainer_options() {
     GanOptions options;
     options.batch_size = 4;
     options.latent_dim = 5;
     options.hidden_dims = {33, 16};
-    options.seed = seed;
+    options.seed = trainer_seed;
     options.steps = 100;
     return options;
 }
@@ -30,13 +30,13 @@ GanOptions small_options() {
 class GanTrainerTest : public testing::BackendTest {};
 
 TEST_P(GanTrainerTest, ResumedRunEndsInTheSameBytes) {
-    const testing::RandomPatches patches(seed, 11, 1, 5, 7);
-    GanTrainer whole(backend(), small_options(), patches.rows);
+    const testing::RandomPatches patches(trainer_seed, 11, 1, 5, 7);
+    GanTrainer whole(backend(), trainer_options(), patches.rows);
     whole.run(13);
 
-    GanTrainer first(backend(), small_options(), patches.rows);
+    GanTrainer first(backend(), trainer_options(), patches.rows);
     first.run(5);
-    GanTrainer second(backend(), small_options(), patches.rows);
+    GanTrainer second(backend(), trainer_options(), patches.rows);
     second.run(2); // what it did before must not matter
     testing::restore(second, first.checkpoint());
     EXPECT_EQ(second.step(), 5u);
@@ -45,10 +45,10 @@ TEST_P(GanTrainerTest, ResumedRunEndsInTheSameBytes) {
 }
 
 TEST_P(GanTrainerTest, HowRunsAreCutDoesNotMatter) {
-    const testing::RandomPatches patches(seed, 50, 1, 5, 7);
-    GanTrainer whole(backend(), small_options(), patches.rows);
+    const testing::RandomPatches patches(trainer_seed, 50, 1, 5, 7);
+    GanTrainer whole(backend(), trainer_options(), patches.rows);
     whole.run(27); // unrolled recordings, then single ones
-    GanTrainer single(backend(), small_options(), patches.rows);
+    GanTrainer single(backend(), trainer_options(), patches.rows);
     for (int i = 0; i < 27; ++i) {
         single.run(1);
     }
@@ -56,9 +56,9 @@ TEST_P(GanTrainerTest, HowRunsAreCutDoesNotMatter) {
 }
 
 TEST_P(GanTrainerTest, StreamedPatchesTrainLikeResidentOnes) {
-    testing::RandomPatches patches(seed, 23, 3, 4, 5);
+    testing::RandomPatches patches(trainer_seed, 23, 3, 4, 5);
     patches.rows.subset = {0, 2, 3, 5, 7, 11, 13, 17, 19, 21, 22};
-    GanOptions options = small_options();
+    GanOptions options = trainer_options();
     options.n_critic = 2;
     GanTrainer resident(backend(), options, patches.rows, Placement::resident);
     GanTrainer streamed(backend(), options, patches.rows, Placement::streamed);
@@ -72,7 +72,7 @@ TEST_P(GanTrainerTest, StreamedPatchesTrainLikeResidentOnes) {
 // A learning rate too small to change a float32 weight of this size freezes a network: the other
 // step must then leave its bytes alone.
 TEST_P(GanTrainerTest, EachStepChangesItsOwnNetworkOnly) {
-    const testing::RandomPatches patches(seed, 8, 1, 5, 7);
+    const testing::RandomPatches patches(trainer_seed, 8, 1, 5, 7);
     const auto weights = [](Network& network) {
         std::vector<std::vector<std::byte>> bytes;
         for (const Tensor& tensor : network.weights().tensors) {
@@ -80,7 +80,7 @@ TEST_P(GanTrainerTest, EachStepChangesItsOwnNetworkOnly) {
         }
         return bytes;
     };
-    GanOptions frozen_d = small_options();
+    GanOptions frozen_d = trainer_options();
     frozen_d.learning_rate_d = 1e-30;
     GanTrainer trainer_g(backend(), frozen_d, patches.rows);
     const auto d_before = weights(trainer_g.discriminator());
@@ -89,7 +89,7 @@ TEST_P(GanTrainerTest, EachStepChangesItsOwnNetworkOnly) {
     EXPECT_EQ(d_before, weights(trainer_g.discriminator()));
     EXPECT_NE(g_before, weights(trainer_g.generator()));
 
-    GanOptions frozen_g = small_options();
+    GanOptions frozen_g = trainer_options();
     frozen_g.learning_rate_g = 1e-30;
     GanTrainer trainer_d(backend(), frozen_g, patches.rows);
     trainer_d.run(3);
@@ -98,8 +98,8 @@ TEST_P(GanTrainerTest, EachStepChangesItsOwnNetworkOnly) {
 }
 
 TEST_P(GanTrainerTest, TrueSizeOfTheLastBatch) {
-    const testing::RandomPatches patches(seed, 11, 1, 5, 7);
-    GanOptions options = small_options();
+    const testing::RandomPatches patches(trainer_seed, 11, 1, 5, 7);
+    GanOptions options = trainer_options();
     GanTrainer trainer(backend(), options, patches.rows);
     EXPECT_EQ(trainer.batches_per_epoch(), 3);
     options.drop_last = true;
@@ -115,8 +115,8 @@ TEST_P(GanTrainerTest, TrueSizeOfTheLastBatch) {
 PATCHFORGE_ON_EVERY_BACKEND(GanTrainerTest);
 
 TEST(GanTrainer, ThreadsDoNotChangeABit) {
-    const testing::RandomPatches patches(seed, 40, 3, 20, 20);
-    GanOptions options = small_options();
+    const testing::RandomPatches patches(trainer_seed, 40, 3, 20, 20);
+    GanOptions options = trainer_options();
     options.batch_size = 33;
     options.hidden_dims = {64, 64};
     std::vector<std::map<std::string, std::vector<std::byte>>> results;
@@ -134,10 +134,10 @@ TEST(GanTrainer, CpuAndCudaAgreeAtFullSize) {
     if (const std::string reason = testing::why_missing("cuda"); !reason.empty()) {
         GTEST_SKIP() << reason;
     }
-    const testing::RandomPatches patches(seed, 40, 3, 50, 50);
+    const testing::RandomPatches patches(trainer_seed, 40, 3, 50, 50);
     GanOptions options;
     options.batch_size = 10;
-    options.seed = seed;
+    options.seed = trainer_seed;
     std::vector<std::vector<GanMetrics>> runs;
     for (const char* name : {"cpu", "cuda"}) {
         const auto backend = testing::make_backend_under_test(name);

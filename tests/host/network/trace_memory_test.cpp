@@ -15,10 +15,10 @@
 namespace patchforge {
 namespace {
 
-constexpr std::uint64_t seed = 877;
+constexpr std::uint64_t memory_seed = 877;
 
 TEST(PlanMemory, ValuesThatLiveAtOnceShareNothing) {
-    std::mt19937 engine(seed);
+    std::mt19937 engine(memory_seed);
     const auto draw = [&](int low, int high) {
         return std::uniform_int_distribution<int>(low, high)(engine);
     };
@@ -41,7 +41,7 @@ TEST(PlanMemory, ValuesThatLiveAtOnceShareNothing) {
                     values[a].first <= values[b].last && values[b].first <= values[a].last;
                 const bool apart = plan.offsets[a] + values[a].size <= plan.offsets[b] ||
                                    plan.offsets[b] + values[b].size <= plan.offsets[a];
-                EXPECT_TRUE(!at_once || apart) << a << " and " << b << ", seed " << seed;
+                EXPECT_TRUE(!at_once || apart) << a << " and " << b << ", seed " << memory_seed;
             }
         }
         for (int step = 0; step <= 60; ++step) {
@@ -80,7 +80,7 @@ class TraceMemory : public testing::BackendTest {
     std::vector<std::vector<float>> results(const NetworkShape& shape, const TraceUse& use,
                                             double& share) {
         Network network(backend(), shape);
-        network.initialise(seed, 1);
+        network.initialise(memory_seed, 1);
         const TensorFile beginning = network.weights();
         Trace trace(network, rows + 1, use);
         share = static_cast<double>(trace.room()) / static_cast<double>(trace.room_apart());
@@ -93,10 +93,10 @@ class TraceMemory : public testing::BackendTest {
         };
         const auto pass = [&](bool training) {
             add(trace.forward(input.matrix(rows, inputs),
-                              {training, seed, 9, {}, training ? 2 : 1}));
+                              {training, memory_seed, 9, {}, training ? 2 : 1}));
             for (const int head : shape.heads()) {
                 add(trace.output(head));
-                backend().fill_normal(trace.gradient(head).flat(), 0, 1, {seed, 12, {}});
+                backend().fill_normal(trace.gradient(head).flat(), 0, 1, {memory_seed, 12, {}});
             }
         };
         for (const bool poison : {true, false}) {
@@ -105,7 +105,7 @@ class TraceMemory : public testing::BackendTest {
             if (poison) {
                 backend().fill(input.view(), NAN);
             } else {
-                backend().fill_normal(input.view(), 0, 1, {seed, 11, {}});
+                backend().fill_normal(input.view(), 0, 1, {memory_seed, 11, {}});
                 network.load_weights(beginning, "test");
             }
             if (use.training) {
@@ -142,13 +142,13 @@ class TraceMemory : public testing::BackendTest {
 
         // Forward alone, where outputs share memory as well.
         Network network(backend(), shape);
-        network.initialise(seed, 1);
+        network.initialise(memory_seed, 1);
         Trace alone(network, rows, {.training = false, .backward = false}),
             kept(network, rows, {.training = false, .everything = true});
         EXPECT_LE(static_cast<double>(alone.room()),
                   at_most_forward * static_cast<double>(alone.room_apart()));
         DeviceArray<float> input(backend(), rows * shape.inputs());
-        backend().fill_normal(input.view(), 0, 1, {seed, 11, {}});
+        backend().fill_normal(input.view(), 0, 1, {memory_seed, 11, {}});
         std::vector<std::vector<float>> outputs;
         for (Trace* trace : {&alone, &kept}) {
             trace->forward(input.matrix(rows, shape.inputs()));

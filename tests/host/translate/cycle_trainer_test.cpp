@@ -16,7 +16,7 @@ namespace {
 class CycleTrainerTest : public testing::BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(CycleTrainerTest);
 
-TranslateOptions small_game() {
+TranslateOptions cycle_game() {
     TranslateOptions options;
     choose_mode(options, TranslationMode::cycle);
     options.width = options.width_d = 2;
@@ -30,9 +30,9 @@ TranslateOptions small_game() {
 }
 
 // Shows what the trainers weigh their losses with.
-class Losses : public CycleTrainer {
+class CycleLosses : public CycleTrainer {
   public:
-    Losses(Backend& backend, const TranslateOptions& options, const PatchRows& patches)
+    CycleLosses(Backend& backend, const TranslateOptions& options, const PatchRows& patches)
         : CycleTrainer(backend, options, patches, patches) {}
 
     // Of answers to real and to fake pictures, and its slope by the first fake's.
@@ -82,10 +82,10 @@ class Losses : public CycleTrainer {
 
 TEST_P(CycleTrainerTest, GoldenLosses) {
     const testing::RandomPatches patches(1, 4, 3, 12, 12);
-    TranslateOptions options = small_game();
-    Losses squares(backend(), options, patches.rows);
+    TranslateOptions options = cycle_game();
+    CycleLosses squares(backend(), options, patches.rows);
     options.least_squares = false;
-    Losses entropy(backend(), options, patches.rows);
+    CycleLosses entropy(backend(), options, patches.rows);
     const std::vector<float> real = {1.3f, 2.9f, -.4f, .2f}, fake = {-.7f, 1.2f, -3.5f, .1f};
     EXPECT_NEAR(squares.of_discriminator(real, fake).first, 2.56125, 2e-6);
     EXPECT_NEAR(squares.of_discriminator(real, fake).second, -.7 / 4, 1e-7);
@@ -145,7 +145,7 @@ TEST(CycleRates, AreThoseOfTheField) {
 // Whether or not a run is cut in two while its pools fill or after.
 TEST_P(CycleTrainerTest, ResumesToTheSameBytes) {
     const testing::RandomPatches a(1, 5, 3, 10, 10), b(2, 7, 3, 10, 10);
-    const TranslateOptions options = small_game();
+    const TranslateOptions options = cycle_game();
     CycleTrainer whole(backend(), options, a.rows, b.rows);
     const auto metrics = whole.run(8);
     for (const std::int64_t cut : {1, 5}) {
@@ -164,7 +164,7 @@ TEST_P(CycleTrainerTest, ResumesToTheSameBytes) {
 // what it is to learn moves nothing but by D's answer to fakes.
 TEST_P(CycleTrainerTest, TheGeneratorsKnowOfRealPicturesThroughDistancesAlone) {
     const testing::RandomPatches a(1, 2, 3, 10, 10), b(2, 2, 3, 10, 10), c(3, 2, 3, 10, 10);
-    TranslateOptions options = small_game();
+    TranslateOptions options = cycle_game();
     options.lambda_cycle = options.lambda_identity = 0;
     options.steps = 1;
     options.flips = false;
@@ -182,7 +182,7 @@ TEST_P(CycleTrainerTest, TheGeneratorsKnowOfRealPicturesThroughDistancesAlone) {
 
 TEST_P(CycleTrainerTest, TakesEverySizeAndBatchesOfOne) {
     for (const int side : {12, 13, 16}) {
-        TranslateOptions options = small_game();
+        TranslateOptions options = cycle_game();
         options.batch_size = 1;
         options.generator = side == 16 ? GeneratorKind::resnet : GeneratorKind::resnet_small;
         const testing::RandomPatches a(1, 2, 1, side, side), b(2, 3, 1, side, side);

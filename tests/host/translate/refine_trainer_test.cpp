@@ -22,7 +22,7 @@ namespace {
 class RefineTrainerTest : public testing::BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(RefineTrainerTest);
 
-TranslateOptions small_game() {
+TranslateOptions refine_game() {
     TranslateOptions options;
     choose_mode(options, TranslationMode::refine);
     options.width = options.width_d = 3;
@@ -54,7 +54,7 @@ Pictures history_of(const RefineTrainer& trainer, std::int64_t pixels) {
 TEST_P(RefineTrainerTest, HalfOfTheFakesComeFromAHistoryThatHoldsEarlierIterations) {
     const testing::RandomPatches drawings(1, 9, 1, 10, 10), real(2, 6, 1, 10, 10);
     constexpr std::int64_t pixels = 100, batch = 5, earlier = 2;
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     options.flips = false;
     options.learning_rate = 0.01; // what is made now is not what was made
     RefineTrainer trainer(backend(), options, drawings.rows, real.rows);
@@ -92,7 +92,7 @@ TEST_P(RefineTrainerTest, HalfOfTheFakesComeFromAHistoryThatHoldsEarlierIteratio
 // The last batch alone never fills a history that is larger.
 TEST_P(RefineTrainerTest, TheHistoryMixesIterations) {
     const testing::RandomPatches drawings(3, 12, 1, 10, 10), real(4, 6, 1, 10, 10);
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     options.pool = 20;
     options.learning_rate = 0.01;
     RefineTrainer trainer(backend(), options, drawings.rows, real.rows);
@@ -109,9 +109,9 @@ TEST_P(RefineTrainerTest, TheHistoryMixesIterations) {
 }
 
 // Shows what the game is weighed with.
-class Losses : public RefineTrainer {
+class RefineLosses : public RefineTrainer {
   public:
-    Losses(Backend& backend, const TranslateOptions& options, const PatchRows& patches)
+    RefineLosses(Backend& backend, const TranslateOptions& options, const PatchRows& patches)
         : RefineTrainer(backend, options, patches, patches) {}
 
     double of_refiner(const std::vector<float>& map) {
@@ -127,28 +127,28 @@ class Losses : public RefineTrainer {
 
 TEST_P(RefineTrainerTest, LocalLossIsTheSoftmaxOfTheField) {
     const testing::RandomPatches patches(1, 6, 3, 12, 12);
-    Losses losses(backend(), small_game(), patches.rows);
+    RefineLosses losses(backend(), refine_game(), patches.rows);
     // Two places with logits (2, 1) and (-1, 0.5), class 0: the differences decide.
     EXPECT_NEAR(losses.of_refiner({2 - 1, -1 - .5f}), 1.007337482750, 1e-6);
 }
 
 // The published code ends in a ReLU, so that no answer could be "fake".
 TEST(RefineNetworks, AnswersOfEveryPlaceMayHaveEitherSign) {
-    const NetworkShape shape = patch_discriminator(small_game(), {3, 50, 50});
+    const NetworkShape shape = patch_discriminator(refine_game(), {3, 50, 50});
     EXPECT_EQ(shape.layers.back().activation, Activation::identity);
     EXPECT_GT(shape.layers.back().out().plane(), 100);
     EXPECT_EQ(shape.layers.back().out().channels, 1);
 }
 
 TranslateOptions scales_game() {
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     options.generator = GeneratorKind::refiner_scales;
     options.discriminator = Judging::two_scales;
     return options;
 }
 
 TEST(RefineNetworks, TakeEverySize) {
-    for (const TranslateOptions& options : {small_game(), scales_game()}) {
+    for (const TranslateOptions& options : {refine_game(), scales_game()}) {
         for (const int side : {50, 49, 48, 28, 32, 11}) {
             EXPECT_EQ(translation_generator(options, {3, side, side}, 3).layers.back().out(),
                       (Extent{3, side, side}));
@@ -166,7 +166,7 @@ TEST(RefineNetworks, TakeEverySize) {
 
 TEST_P(RefineTrainerTest, BeginsAsTheIdentity) {
     const testing::RandomPatches patches(5, 6, 3, 9, 9);
-    for (TranslateOptions options : {small_game(), scales_game()}) {
+    for (TranslateOptions options : {refine_game(), scales_game()}) {
         RefineTrainer once(backend(), options, patches.rows, patches.rows);
         EXPECT_EQ(once.run(1).front().front(), 0); // the first metric is the change of a pixel
         options.refiner_steps = 2;
@@ -211,7 +211,7 @@ TEST_P(RefineTrainerTest, NoiseIsOfThePictureAndRepeatable) {
 
 TEST_P(RefineTrainerTest, TheDiscriminatorHasARateOfItsOwn) {
     const testing::RandomPatches patches(5, 6, 1, 9, 9);
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     const auto weights = [&](const std::string& network) {
         RefineTrainer trainer(backend(), options, patches.rows, patches.rows);
         trainer.run(1);
@@ -228,7 +228,7 @@ TEST_P(RefineTrainerTest, TheDiscriminatorHasARateOfItsOwn) {
 TEST_P(RefineTrainerTest, SelfRegularisationKeepsTheDrawingWhateverTheSize) {
     for (const int side : {8, 16}) {
         const testing::RandomPatches drawings(6, 6, 1, side, side), real(7, 6, 1, side, side);
-        TranslateOptions options = small_game();
+        TranslateOptions options = refine_game();
         options.learning_rate = 0.02;
         const auto change = [&](double weight) {
             options.lambda_l1 = weight;
@@ -243,7 +243,7 @@ TEST_P(RefineTrainerTest, SelfRegularisationKeepsTheDrawingWhateverTheSize) {
 
 TEST_P(RefineTrainerTest, ResumesToTheSameBytes) {
     const testing::RandomPatches drawings(1, 11, 3, 10, 10), real(2, 7, 3, 10, 10);
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     options.refiner_steps = 2;
     RefineTrainer whole(backend(), options, drawings.rows, real.rows);
     const auto metrics = whole.run(8);
@@ -262,7 +262,7 @@ TEST_P(RefineTrainerTest, ResumesToTheSameBytes) {
 TEST_P(RefineTrainerTest, AClassifierKeepsTheLabel) {
     const testing::RandomPatches drawings(1, 10, 1, 8, 8, 2), real(2, 7, 1, 8, 8);
     const auto classifier = testing::random_model(backend(), testing::format_of(1, 8, 8, 2), 41);
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     options.learning_rate = 0.02;
     options.lambda_l1 = 0;
     options.steps = 30;
@@ -283,7 +283,7 @@ TEST_P(RefineTrainerTest, TheLabelTermBeginsAsThatOfDrawings) {
     const testing::RandomPatches drawings(1, 5, 3, 10, 10, 2), real(2, 7, 3, 10, 10);
     const auto one = testing::random_model(backend(), testing::format_of(3, 10, 10, 2), 41);
     const auto other = testing::random_model(backend(), testing::format_of(3, 10, 10, 2), 42);
-    TranslateOptions options = small_game(); // the five drawings are a batch
+    TranslateOptions options = refine_game(); // the five drawings are a batch
     options.flips = false;
     for (const std::vector<const ClassifierModel*>& asked :
          {std::vector<const ClassifierModel*>{one.get()}, {one.get(), other.get()}}) {
@@ -306,7 +306,7 @@ TEST_P(RefineTrainerTest, TheLabelTermBeginsAsThatOfDrawings) {
 }
 
 TEST(RefineOptions, AClassifierBelongsToRefinement) {
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     options.target = "real";
     options.classifier = {"classifier"};
     EXPECT_NO_THROW(options.validate());
@@ -317,7 +317,7 @@ TEST(RefineOptions, AClassifierBelongsToRefinement) {
 TEST_P(RefineTrainerTest, ResumesWithAClassifier) {
     const testing::RandomPatches drawings(1, 11, 1, 8, 8, 2), real(2, 7, 1, 8, 8);
     const auto classifier = testing::random_model(backend(), testing::format_of(1, 8, 8, 2), 41);
-    TranslateOptions options = small_game();
+    TranslateOptions options = refine_game();
     RefineTrainer whole(backend(), options, drawings.rows, real.rows, {}, {classifier.get()});
     const auto metrics = whole.run(6);
     RefineTrainer first(backend(), options, drawings.rows, real.rows, {}, {classifier.get()});

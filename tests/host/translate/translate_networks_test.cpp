@@ -106,7 +106,7 @@ TEST(TranslateNetworks, RefuseWhatTheyCannotRead) {
 class TranslateNetworksTest : public testing::BackendTest {};
 PATCHFORGE_ON_EVERY_BACKEND(TranslateNetworksTest);
 
-Image picture(int channels, int height, int width) {
+Image striped_picture(int channels, int height, int width) {
     Image image{width, height, channels, {}};
     for (int i = 0; i < channels * height * width; ++i) {
         image.pixels.push_back(static_cast<std::uint8_t>((i * 29 + i * i / 7) % 256));
@@ -126,7 +126,7 @@ TEST_P(TranslateNetworksTest, EdsrAddsToTheBicubicEnlargement) {
             backend().fill(network.bias(l), 0);
         }
     }
-    const Image small = picture(3, 9, 11);
+    const Image small = striped_picture(3, 9, 11);
     const Image made = Translator(backend(), options, network.weights()).translate({small})[0];
     const Image right = resize_cubic(small, 22, 18, torch_cubic);
     ASSERT_EQ(made.pixels.size(), right.pixels.size());
@@ -147,15 +147,15 @@ TEST_P(TranslateNetworksTest, OneSetOfWeightsTakesPicturesOfAnySize) {
         Network network(backend(), translation_generator(options, {3, 16, 16}, 3));
         initialise_translation(network, options, 0);
         Translator translator(backend(), options, network.weights());
-        const Image alone = picture(3, 20, 20);
-        const std::vector<Image> made =
-            translator.translate({picture(3, 16, 16), alone, picture(3, 13, 18), alone});
+        const Image alone = striped_picture(3, 20, 20);
+        const std::vector<Image> made = translator.translate(
+            {striped_picture(3, 16, 16), alone, striped_picture(3, 13, 18), alone});
         EXPECT_EQ(made[1].width, 20);
         EXPECT_EQ(made[2].width, 18);
         EXPECT_EQ(made[2].height, 13);
         EXPECT_EQ(made[1].pixels, translator.translate({alone})[0].pixels);
         EXPECT_EQ(made[1].pixels, made[3].pixels);
-        EXPECT_THROW(translator.translate({picture(1, 16, 16)}), std::invalid_argument);
+        EXPECT_THROW(translator.translate({striped_picture(1, 16, 16)}), std::invalid_argument);
     }
 }
 

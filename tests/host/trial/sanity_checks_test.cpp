@@ -8,13 +8,13 @@
 namespace patchforge::testing {
 namespace {
 
-constexpr std::int64_t samples = 21;
+constexpr std::int64_t checked = 21;
 
 class SanityChecks : public ::testing::Test {
   protected:
     std::unique_ptr<Backend> backend = make_backend("cpu");
     std::unique_ptr<ClassifierModel> model = random_model(*backend, format_of(3, 5, 6, 3), 11);
-    AttackSet set = set_for(*model, samples, 12);
+    AttackSet set = set_for(*model, checked, 12);
 };
 
 TEST_F(SanityChecks, PassOnAPlainModel) {
@@ -47,9 +47,9 @@ TEST_F(SanityChecks, WarnOfAWeakAttack) {
     for (const ClassifierModel* guard : {static_cast<const ClassifierModel*>(nullptr),
                                          static_cast<const ClassifierModel*>(detector.get())}) {
         Evaluation evaluation{{model.get()}, guard, 0.1, {}};
-        EXPECT_EQ(sanity_checks(evaluation, set, samples).size(), 4u);
-        evaluation.fallen.assign(samples, 0);
-        const SanityCheck weak = sanity_checks(evaluation, set, samples).back();
+        EXPECT_EQ(sanity_checks(evaluation, set, checked).size(), 4u);
+        evaluation.fallen.assign(checked, 0);
+        const SanityCheck weak = sanity_checks(evaluation, set, checked).back();
         EXPECT_NE(weak.name.find("no weaker"), std::string::npos);
         EXPECT_FALSE(weak.good) << weak.found;
         AttackOptions pgd;
@@ -60,7 +60,7 @@ TEST_F(SanityChecks, WarnOfAWeakAttack) {
         for (std::size_t i = 0; i < evaluation.fallen.size(); ++i) {
             evaluation.fallen[i] = strong.samples[i].broken(set.labels[i]);
         }
-        const SanityCheck as_strong = sanity_checks(evaluation, set, samples).back();
+        const SanityCheck as_strong = sanity_checks(evaluation, set, checked).back();
         EXPECT_TRUE(as_strong.good) << as_strong.found;
     }
 }
