@@ -7,7 +7,7 @@ AFTER := $(shell echo $$(($(TOGETHER) + 1)))
 # With flags of their own, or measured loops that are optimised as they stand.
 ALONE := host/cli/main.cpp host/run/version.cpp host/ranks/job.cpp data/jpeg.cpp data/deflate.cpp data/crc.cpp \
     data/plain_png.cpp kernels/cpu/% tests/ptx/% tests/simt/% \
-    tests/kernels/backends.cpp tests/kernels/curand_philox.cpp $(MUCH_BY_ORACLE)
+    tests/data/jpeg_test.cpp tests/kernels/backends.cpp tests/kernels/curand_philox.cpp $(MUCH_BY_ORACLE)
 
 # Fuzzing compiles these anew, with sanitizers. No unit holds one of them and a source that is not: a program would get both.
 READERS := $(shell sed '/^\#/d; s/ .*//' tests/fuzz/readers.txt)

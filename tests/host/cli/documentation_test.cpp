@@ -17,8 +17,8 @@ namespace {
 // Pages and messages send readers to `make <target>`.
 TEST(Documentation, MakeTargetsExist) {
     std::set<std::string> targets;
-    for (const char* name :
-         {"Makefile", "tests/tests.mk", "bench/bench.mk", "kernels/cuda/check.mk"}) {
+    for (const char* name : {"Makefile", "tests/tests.mk", "bench/bench.mk",
+                             "kernels/cuda/check.mk", "host/cli/install.mk"}) {
         const std::vector<std::string> here = matches(contents(name), "\n([a-z][a-z-]*):");
         ASSERT_FALSE(here.empty()) << name;
         targets.insert(here.begin(), here.end());
