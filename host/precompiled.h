@@ -1,4 +1,4 @@
-// What most sources of host/ and data/ include of other libraries: compiled once (precompiled.mk). Every source still
+// What most sources of host/, data/ and kernels/ include of other libraries: compiled once (precompiled.mk). Every source still
 // names what it uses, since it may be compiled without this.
 
 #include <fmt/format.h>

@@ -19,6 +19,9 @@ host_objects = $(filter $(addprefix $B/host/,$(addsuffix /%,$(1))),$(HOST_OBJECT
 $(eval $(call PRECOMPILED_RULE,O0,host/precompiled.h,-O0,$(call host_objects,cli)))
 $(eval $(call PRECOMPILED_RULE,O1,host/precompiled.h,-O1,$(call host_objects,$(THIN_ROOMS))))
 $(eval $(call PRECOMPILED_RULE,O2,host/precompiled.h,,$(filter-out $(call host_objects,cli $(THIN_ROOMS)),$(HOST_OBJECTS)) $(DATA_OBJECTS)))
+$(eval $(call PRECOMPILED_RULE,O3,host/precompiled.h,-O3 -fno-trapping-math,$(filter $B/kernels/cpu/%,$(KERNEL_OBJECTS))))
+$(eval $(call PRECOMPILED_RULE,simt,host/precompiled.h,$(SIMT_FLAGS),$(SIMT_OBJECTS)))
+$(eval $(call PRECOMPILED_RULE,checked,host/precompiled.h,$(CHECKED_FLAGS),$(CUDA_SOURCES:%=$B/simt-checked/%.o)))
 $(eval $(call PRECOMPILED_RULE,tests-O0,tests/precompiled.h,-O0 $(SIMT_FLAGS),$(THIN_TEST_OBJECTS)))
 $(eval $(call PRECOMPILED_RULE,tests-O1,tests/precompiled.h,$(TEST_EFFORT) $(SIMT_FLAGS),$(OBJECTS_OF_LOOPS)))
 endif
