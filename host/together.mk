@@ -9,7 +9,8 @@ ALONE := host/cli/main.cpp host/run/version.cpp host/ranks/job.cpp data/jpeg.cpp
     data/plain_png.cpp kernels/cpu/% tests/ptx/% tests/simt/% \
     tests/data/jpeg_test.cpp tests/kernels/backends.cpp tests/kernels/curand_philox.cpp $(MUCH_BY_ORACLE)
 
-# Fuzzing compiles these anew, with sanitizers. No unit holds one of them and a source that is not: a program would get both.
+# Fuzzing compiles these anew, with sanitizers; what else stands behind the readers comes from the libraries as they are.
+# No unit holds one of them and a source that is not: a program would get both.
 READERS := $(shell sed '/^\#/d; s/ .*//' tests/fuzz/readers.txt)
 BEHIND_READERS := $(addprefix data/,$(addsuffix .cpp,atomic_file crc deflate escape exif_orientation mapped_file part \
     picture read_bytes))

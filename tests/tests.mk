@@ -143,7 +143,6 @@ sanitize-gpu: build-test-gpu ## the tests of the CUDA backend under compute-sani
 # Each tests/fuzz/<x>_fuzz.cpp is one program, built with sanitizers; the readers come from an archive, so that
 # a program links what it names. INPUTS=1000000 SEED=7 change the run.
 FUZZ_PROGRAMS := $(patsubst tests/fuzz/%.cpp,$B/fuzz/%,$(wildcard tests/fuzz/*_fuzz.cpp))
-# What else stands behind the readers comes from the libraries as they are.
 FUZZ_SOURCES := $(sort $(filter-out %_fuzz.cpp %_test.cpp,$(wildcard tests/fuzz/*.cpp)) tests/data/png_maker.cpp \
     $(BEHIND_READERS) $(READERS))
 FUZZ_LIBRARIES := $B/libhost.a $B/libdata.a $B/libkernels.a $B/kernels/no_cuda/no_cuda.cpp.o

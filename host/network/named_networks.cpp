@@ -62,17 +62,14 @@ std::string resnet(Extent in, std::int64_t outputs) {
     return text + fmt::format("; pool global; linear {}>{}", channels, outputs);
 }
 
-int half(int size) {
-    return (size + 1) / 2;
-}
-
 // Codes become maps of an eighth of the side; three times twice as large (one line less where the
 // next size is odd) and a 3x3 convolution: nearest neighbours leave no grid, which transposed
 // convolutions do. The discriminator halves four times and has no normalisation, which would let it
 // tell fakes by the statistics of a batch.
 GanTexts light(Extent pictures, std::int64_t latent_dim, int width) {
-    const int sides[] = {half(half(half(pictures.height))), half(half(pictures.height)),
-                         half(pictures.height), pictures.height};
+    const int sides[] = {half_up(half_up(half_up(pictures.height))),
+                         half_up(half_up(pictures.height)), half_up(pictures.height),
+                         pictures.height};
     const int channels[] = {4 * width, 2 * width, width, pictures.channels};
     GanTexts texts;
     texts.generator =
@@ -89,7 +86,7 @@ GanTexts light(Extent pictures, std::int64_t latent_dim, int width) {
     int out = width;
     for (int i = 0; i < 3; ++i, out *= 2) {
         texts.discriminator += fmt::format("; conv {}>{} k3 s2 p1 leaky_relu", out, 2 * out);
-        side = half(side);
+        side = half_up(side);
     }
     texts.discriminator += fmt::format("; linear {}>1", out * side * side);
     return texts;
@@ -97,7 +94,7 @@ GanTexts light(Extent pictures, std::int64_t latent_dim, int width) {
 
 // `before`: layers of another head, which come first.
 std::string tissue_discriminator(Extent pictures, const std::string& before) {
-    const int last = half(half(half(pictures.height / 2)));
+    const int last = half_up(half_up(half_up(pictures.height / 2)));
     return fmt::format(
         "{}{}; conv {}>16 k3 p1{} spectral leaky_relu; conv 16>32 k4 s2 p1 spectral leaky_relu; "
         "conv "
@@ -114,7 +111,7 @@ std::string tissue_discriminator(Extent pictures, const std::string& before) {
 // of about a third of a 50 x 50 patch.
 GanTexts tissue(Extent pictures, std::int64_t latent_dim) {
     constexpr int channels[] = {64, 64, 32, 16, 16};
-    const int base = half(half(half(pictures.height)));
+    const int base = half_up(half_up(half_up(pictures.height)));
     const int colours = pictures.channels;
     GanTexts texts;
     std::string& g = texts.generator;
@@ -156,7 +153,7 @@ GanTexts tissue_multiscale(Extent pictures, std::int64_t latent_dim) {
 GanTexts dcgan(Extent pictures, std::int64_t latent_dim, int width) {
     int sides[5] = {0, 0, 0, 0, pictures.height};
     for (int i = 3; i >= 0; --i) {
-        sides[i] = half(sides[i + 1]);
+        sides[i] = half_up(sides[i + 1]);
     }
     const int channels[] = {8 * width, 4 * width, 2 * width, width, pictures.channels};
     GanTexts texts;
@@ -174,7 +171,7 @@ GanTexts dcgan(Extent pictures, std::int64_t latent_dim, int width) {
     for (int i = 2; i >= 0; --i) {
         d += fmt::format("; conv {}>{} k3 s2 p1 nobias init=0.02 norm=batch leaky_relu",
                          channels[i + 1], channels[i]);
-        side = half(side);
+        side = half_up(side);
     }
     d += fmt::format("; conv {}>1 k{} nobias init=0.02", channels[0], side);
     return texts;
@@ -184,8 +181,9 @@ GanTexts dcgan(Extent pictures, std::int64_t latent_dim, int width) {
 // the convolutions, nearest neighbours on the way up, means of 2x2 on the way down, every weight of the
 // discriminator divided by its largest singular value, the sum over the last maps judged.
 GanTexts residual(Extent pictures, std::int64_t latent_dim) {
-    const int sides[] = {half(half(half(pictures.height))), half(half(pictures.height)),
-                         half(pictures.height), pictures.height};
+    const int sides[] = {half_up(half_up(half_up(pictures.height))),
+                         half_up(half_up(pictures.height)), half_up(pictures.height),
+                         pictures.height};
     constexpr int up[] = {64, 64, 32, 16};
     GanTexts texts;
     std::string &g = texts.generator, &d = texts.discriminator;
@@ -212,7 +210,7 @@ GanTexts residual(Extent pictures, std::int64_t latent_dim) {
                          "; conv {0}>{1} k1 from=block{3} spectral; add sum{2}",
                          in, out, i + 1, i);
         d += i < 3 ? fmt::format("; pool average k2 ceil as=block{}", i + 1) : " relu";
-        side = i < 3 ? half(side) : side;
+        side = i < 3 ? half_up(side) : side;
         in = out;
     }
     d += fmt::format("; pool sum; linear {}>1 spectral", in);

@@ -29,6 +29,11 @@ struct GanTexts {
 GanTexts gan_texts(const std::string& name, Extent pictures, std::int64_t latent_dim,
                    std::int64_t classes = 0, bool projection = false);
 
+// Half of a side, rounded up: what a convolution of stride 2 leaves of it.
+inline int half_up(int side) {
+    return (side + 1) / 2;
+}
+
 // The network of a text that `option` gave. std::invalid_argument naming the option.
 NetworkShape option_network(const std::string& option, const std::string& text);
 

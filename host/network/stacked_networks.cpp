@@ -11,10 +11,6 @@ namespace {
 
 constexpr int width = 16; // channels of the largest maps inside
 
-int half_up(int size) {
-    return (size + 1) / 2;
-}
-
 // What the numbers that a generator reads are.
 struct Codes {
     std::int64_t latent, condition, classes;

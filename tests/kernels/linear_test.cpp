@@ -103,6 +103,18 @@ class LinearTest : public BackendTest {
         return oracle::to_float(
             oracle::activate(oracle::DoubleMatrix(batch, inputs, z), previous).values);
     }
+
+    // Both after one step along gradients that are sums of `terms` products; a bias of no numbers is none.
+    void expect_steps(TensorUnderAdam& weight, const oracle::Products& of_weight,
+                      TensorUnderAdam& bias, const oracle::Products& of_bias, std::int64_t terms,
+                      const Adam& adam, const DeviceStep& step) {
+        weight.expect_step(of_weight, terms, adam, step.value(), precision());
+        weight.compare(of_weight.value.columns, "weight");
+        if (bias.tensor().value.size > 0) {
+            bias.expect_step(of_bias, terms, adam, step.value());
+            bias.compare(of_bias.value.columns, "bias");
+        }
+    }
 };
 PATCHFORGE_ON_EVERY_BACKEND(LinearTest);
 PATCHFORGE_IN_EVERY_PRECISION(LinearTest);
@@ -263,14 +275,10 @@ TEST_P(LinearTest, WeightGradientAdam) {
                                                   x_on_device.matrix(batch, inputs), adam);
 
             const oracle::DoubleMatrix dz_exact(batch, outputs, dz);
-            weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
-                                                              operand(batch, {batch, inputs, x})),
-                               batch, adam, step.value(), precision());
-            weight.compare(inputs, "weight");
-            if (has_bias) {
-                bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
-                bias.compare(outputs, "bias");
-            }
+            expect_steps(weight,
+                         oracle::linear_weight_gradient(operand(batch, dz_exact),
+                                                        operand(batch, {batch, inputs, x})),
+                         bias, oracle::linear_bias_gradient(dz_exact), batch, adam, step);
         },
         true);
 }
@@ -332,12 +340,7 @@ TEST_P(LinearTest, ShardsAdam) {
             }
             // A product with a share, sums of the tree and the decay round, too.
             const std::int64_t terms = batch + 8;
-            weight.expect_step(of_weight, terms, adam, step.value());
-            weight.compare(inputs, "weight");
-            if (has_bias) {
-                bias.expect_step(of_bias, terms, adam, step.value());
-                bias.compare(outputs, "bias");
-            }
+            expect_steps(weight, of_weight, bias, of_bias, terms, adam, step);
             std::vector<float> bits;
             for (const AdamTensor& tensor : {weight.tensor(), bias.tensor()}) {
                 for (const Vector<float>& part :
@@ -376,14 +379,10 @@ TEST_P(LinearTest, BackwardAdam) {
                 operand(batch, dz_exact), operand(batch, weight.expected_weight(outputs, inputs)),
                 x, previous, precision());
             expect_close(dx.values(), expected.value, expected.tolerance, inputs, "dx");
-            weight.expect_step(oracle::linear_weight_gradient(operand(batch, dz_exact),
-                                                              operand(batch, {batch, inputs, x})),
-                               batch, adam, step.value(), precision());
-            weight.compare(inputs, "weight");
-            if (has_bias) {
-                bias.expect_step(oracle::linear_bias_gradient(dz_exact), batch, adam, step.value());
-                bias.compare(outputs, "bias");
-            }
+            expect_steps(weight,
+                         oracle::linear_weight_gradient(operand(batch, dz_exact),
+                                                        operand(batch, {batch, inputs, x})),
+                         bias, oracle::linear_bias_gradient(dz_exact), batch, adam, step);
         });
 }
 

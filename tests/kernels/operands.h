@@ -15,6 +15,12 @@
 
 namespace patchforge::testing {
 
+// One row of a matrix, for the oracle.
+inline std::vector<double> row_of(const std::vector<float>& m, std::int64_t row,
+                                  std::int64_t columns) {
+    return {m.begin() + row * columns, m.begin() + (row + 1) * columns};
+}
+
 // An iteration counter on the device and a StepCount that looks at it.
 class DeviceStep {
   public:

@@ -24,11 +24,6 @@ std::vector<std::int32_t> labels(std::int64_t rows, std::int64_t classes) {
     return label;
 }
 
-std::vector<double> doubles_of(const std::vector<float>& m, std::int64_t row,
-                               std::int64_t columns) {
-    return {m.begin() + row * columns, m.begin() + (row + 1) * columns};
-}
-
 const std::vector<std::pair<std::int64_t, std::int64_t>> query_shapes{
     {1, 2}, {3, 2}, {31, 3}, {129, 10}};
 
@@ -60,7 +55,7 @@ TEST_P(PerturbQueriesTest, Margins) {
             for (std::int64_t r = 0; r < rows; ++r) {
                 const auto i = static_cast<std::size_t>(r);
                 int rival;
-                const double margin = oracle::margin(doubles_of(z, r, classes), label[i], &rival);
+                const double margin = oracle::margin(row_of(z, r, classes), label[i], &rival);
                 expected.push_back(margin);
                 if (margin > low && margin < high) {
                     gradient[static_cast<std::size_t>(r * classes + rival)] = scales[i];
@@ -89,7 +84,7 @@ TEST_P(PerturbQueriesTest, ProbabilityDistances) {
             std::vector<double> expected, gradient;
             for (std::int64_t r = 0; r < rows; ++r) {
                 const auto own = label[static_cast<std::size_t>(r)];
-                std::vector<double> row = doubles_of(z, r, classes);
+                std::vector<double> row = row_of(z, r, classes);
                 expected.push_back(oracle::probability_distance(row, own, power));
                 for (double& v : row) {
                     const double at = v, h = 1e-5;
@@ -134,7 +129,7 @@ TEST_P(PerturbQueriesTest, EnsemblesAndAnswers) {
         const std::vector<std::int32_t> answers = answer.values();
         std::vector<double> mean, halves, p;
         for (std::int64_t r = 0; r < rows; ++r) {
-            const auto row = doubles_of(a, r, classes);
+            const auto row = row_of(a, r, classes);
             EXPECT_EQ(answers[static_cast<std::size_t>(r)],
                       std::max_element(row.begin(), row.end()) - row.begin());
             const auto softmax = oracle::softmax(row);

@@ -4,6 +4,7 @@
 #include "tests/kernels/backends.h"
 #include "tests/kernels/comparison.h"
 #include "tests/kernels/guarded_array.h"
+#include "tests/kernels/operands.h"
 #include "tests/oracle/perturb.h"
 
 namespace patchforge::testing {
@@ -34,10 +35,6 @@ std::vector<float> some_directions(std::uint64_t seed, std::int64_t rows, std::i
         std::fill_n(d.begin() + columns, columns, 0.0f);
     }
     return d;
-}
-
-std::vector<double> row_of(const std::vector<float>& m, std::int64_t row, std::int64_t columns) {
-    return {m.begin() + row * columns, m.begin() + (row + 1) * columns};
 }
 
 struct Rule {

@@ -1,39 +1,20 @@
 // What `make install` puts on a machine, and what the container file asks for.
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <set>
 #include <sstream>
-#include <sys/wait.h>
 
 #include "host/run/version.h"
 #include "tests/host/cli/matches.h"
+#include "tests/host/cli/shell.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge {
 namespace {
 
 namespace fs = std::filesystem;
-
-struct Outcome {
-    int status = -1;
-    std::string text; // stdout and stderr
-};
-
-Outcome shell(const std::string& command) {
-    Outcome outcome;
-    std::FILE* pipe = ::popen(("{ " + command + "; } 2>&1 < /dev/null").c_str(), "r");
-    std::array<char, 4096> buffer{};
-    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-        outcome.text.append(buffer.data(), count);
-    }
-    const int status = ::pclose(pipe);
-    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return outcome;
-}
 
 std::set<std::string> files_below(const fs::path& folder) {
     std::set<std::string> files;

@@ -1,46 +1,26 @@
 // The program from outside: exit statuses and what it says.
 #include <gtest/gtest.h>
 
-#include <array>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <sys/wait.h>
 
 #include "tests/host/cli/matches.h"
+#include "tests/host/cli/shell.h"
 #include "tests/host/temporary_folder.h"
 
 namespace patchforge {
 namespace {
 
-struct Answer {
-    int status = -1;
-    std::string text; // stdout and stderr
-};
-
-// By a shell.
-Answer run_command(const std::string& command) {
-    Answer outcome;
-    std::FILE* pipe = ::popen(("{ " + command + "; } 2>&1 < /dev/null").c_str(), "r");
-    std::array<char, 4096> buffer{};
-    while (const std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe)) {
-        outcome.text.append(buffer.data(), count);
-    }
-    const int status = ::pclose(pipe);
-    outcome.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    return outcome;
-}
-
-Answer run(const std::string& arguments) {
+Outcome run(const std::string& arguments) {
     const char* program = std::getenv("PATCHFORGE_PROGRAM");
-    return run_command(std::string(program ? program : "build/patchforge-cpu") + ' ' + arguments);
+    return shell(std::string(program ? program : "build/patchforge-cpu") + ' ' + arguments);
 }
 
 TEST(Program, HelpAndVersion) {
-    const Answer version = run("--version");
+    const Outcome version = run("--version");
     EXPECT_EQ(version.status, 0);
     EXPECT_EQ(version.text.rfind("patchforge ", 0), 0u) << version.text;
-    const Answer help = run("--help");
+    const Outcome help = run("--help");
     EXPECT_EQ(help.status, 0);
     for (const char* verb : {"tissue", "pack", "train", "info", "doctor"}) {
         EXPECT_NE(help.text.find(verb), std::string::npos) << verb;
@@ -73,7 +53,7 @@ TEST(Program, ExamplesAreCalls) {
             continue; // which need nothing
         }
         ++calls;
-        const Answer outcome = run(words);
+        const Outcome outcome = run(words);
         EXPECT_NE(outcome.status, 0) << words;
         EXPECT_EQ(outcome.text.find("--help"), std::string::npos) << words << ": " << outcome.text;
     }
@@ -115,7 +95,7 @@ TEST(Program, WrongCallsExitWith2AndSayWhat) {
         {"generate --run x --out y --latents z --count 3", "excludes --latents"},
     };
     for (const auto& [arguments, part] : calls) {
-        const Answer outcome = run(arguments);
+        const Outcome outcome = run(arguments);
         EXPECT_EQ(outcome.status, 2) << arguments << ": " << outcome.text;
         EXPECT_EQ(outcome.text.rfind("patchforge: error: ", 0), 0u) << arguments << outcome.text;
         EXPECT_NE(outcome.text.find(part), std::string::npos) << arguments << ": " << outcome.text;
@@ -130,7 +110,7 @@ TEST(Program, FailedJobsExitWith1) {
          {"info " + (folder / "broken.safetensors").string(), "info " + (folder / "none").string(),
           "info " + (folder / "letter.txt").string(),
           "pack " + (folder / "none").string() + " --out " + (folder / "o.pfs").string()}) {
-        const Answer outcome = run(arguments);
+        const Outcome outcome = run(arguments);
         EXPECT_EQ(outcome.status, 1) << arguments << ": " << outcome.text;
         EXPECT_EQ(outcome.text.rfind("patchforge: error: ", 0), 0u) << outcome.text;
         EXPECT_NE(outcome.text.find(folder.path().string()), std::string::npos) << outcome.text;
@@ -142,7 +122,7 @@ TEST(Program, DrawsPacksAndDescribes) {
     const TemporaryFolder folder;
     const std::string tissue = (folder / "tissue").string();
     const std::string set = (folder / "set.pfs").string();
-    Answer outcome = run("tissue " + tissue + " --patients 3 --patches 4 --size 20 --seed 5");
+    Outcome outcome = run("tissue " + tissue + " --patients 3 --patches 4 --size 20 --seed 5");
     EXPECT_EQ(outcome.status, 0) << outcome.text;
     EXPECT_NE(outcome.text.find("12 patches"), std::string::npos) << outcome.text;
     outcome = run("pack " + tissue + " --out " + set + " --threads 2");
@@ -160,10 +140,10 @@ TEST(Program, MoreThreadsThanMemoryIsAClearError) {
     const std::string tissue = (folder / "tissue").string(), out = (folder / "run").string();
     ASSERT_EQ(run("tissue " + tissue + " --patients 3 --patches 8 --size 10").status, 0);
     const char* program = std::getenv("PATCHFORGE_PROGRAM");
-    const Answer outcome = run_command(
-        "ulimit -v 1000000; exec " + std::string(program ? program : "build/patchforge-cpu") +
-        " train gan --data " + tissue + " --steps 1 --hidden-dim 8 --batch-size 8 --threads 1024 " +
-        "--out " + out);
+    const Outcome outcome =
+        shell("ulimit -v 1000000; exec " + std::string(program ? program : "build/patchforge-cpu") +
+              " train gan --data " + tissue +
+              " --steps 1 --hidden-dim 8 --batch-size 8 --threads 1024 " + "--out " + out);
     EXPECT_EQ(outcome.status, 1) << outcome.text;
     EXPECT_NE(outcome.text.find("--threads 1024: the system starts no more than "),
               std::string::npos)
@@ -180,8 +160,7 @@ TEST(Program, MakeRunTakesAnyPath) {
         "unset MAKEFLAGS MFLAGS MAKELEVEL; make -s -o install-packages run MAKE=true NVCC= B=" +
         folder.path().string();
     const std::string marked = (folder / "marked").string();
-    const Answer outcome =
-        run_command(call + " DATA=\"a b;touch '" + marked + "'\" NAME=\"n;'m o\"");
+    const Outcome outcome = shell(call + " DATA=\"a b;touch '" + marked + "'\" NAME=\"n;'m o\"");
     EXPECT_EQ(outcome.status, 0) << outcome.text;
     EXPECT_NE(outcome.text.find("<tour><--data><a b;touch '" + marked + "'><--out><runs/n;'m o>"),
               std::string::npos)
@@ -190,7 +169,7 @@ TEST(Program, MakeRunTakesAnyPath) {
 }
 
 TEST(Program, DoctorWorksAnywhere) {
-    const Answer outcome = run("doctor");
+    const Outcome outcome = run("doctor");
     EXPECT_EQ(outcome.status, 0) << outcome.text;
     for (const char* part :
          {"compiler", "CUDA", "driver", "GPU", "CPU", "libraries", "--device auto"}) {
@@ -198,8 +177,8 @@ TEST(Program, DoctorWorksAnywhere) {
     }
     // Nor does it need anything in the PATH; a compiler that is not there is no fault of what runs.
     const char* program = std::getenv("PATCHFORGE_PROGRAM");
-    const Answer alone = run_command(std::string("PATH=/nowhere ") +
-                                     (program ? program : "build/patchforge-cpu") + " doctor");
+    const Outcome alone = shell(std::string("PATH=/nowhere ") +
+                                (program ? program : "build/patchforge-cpu") + " doctor");
     EXPECT_EQ(alone.status, 0) << alone.text;
     EXPECT_EQ(matches(alone.text, "compiler +(no g[+][+], which only)").size(), 1u) << alone.text;
     EXPECT_EQ(alone.text.find("fix: apt-get install g++"), std::string::npos) << alone.text;
@@ -215,14 +194,14 @@ TEST(Program, TourReplacesToursAlone) {
     };
     std::filesystem::create_directories(folder / "runs/gan");
     put(folder / "runs/gan/thesis.txt", "years of work");
-    const Answer refused = tour(folder / "runs");
+    const Outcome refused = tour(folder / "runs");
     EXPECT_EQ(refused.status, 2);
     EXPECT_NE(refused.text.find("which `patchforge tour` did not make"), std::string::npos)
         << refused.text;
     EXPECT_TRUE(std::filesystem::exists(folder / "runs/gan/thesis.txt"));
 
     const auto page = folder / "tour/report.html";
-    const Answer made = tour(folder / "tour");
+    const Outcome made = tour(folder / "tour");
     ASSERT_EQ(made.status, 0) << made.text;
     ASSERT_TRUE(std::filesystem::exists(page));
     // One that fails leaves the complete one aside; one that ends takes its place.
@@ -246,7 +225,7 @@ TEST(Documentation, ReadmeNamesEveryVerb) {
 
 // docs/options.md is what the program says today.
 TEST(Documentation, OptionTablesAreFresh) {
-    const Answer page = run("help --markdown");
+    const Outcome page = run("help --markdown");
     ASSERT_EQ(page.status, 0) << page.text;
     ASSERT_GT(page.text.size(), 10000u);
     EXPECT_TRUE(page.text == contents("docs/options.md"))
@@ -257,14 +236,14 @@ TEST(Documentation, OptionTablesAreFresh) {
 TEST(Program, StandardStreamsThatAreClosedOrFull) {
     EXPECT_EQ(run("info /no/such --help > /dev/full").status, 1);
     EXPECT_EQ(run("--version > /dev/full").status, 1);
-    const Answer silent = run("info /no/such 2> /dev/full");
+    const Outcome silent = run("info /no/such 2> /dev/full");
     EXPECT_EQ(silent.status, 1) << "not an abort";
     const TemporaryFolder folder;
     const std::string set = (folder.path() / "set.pfs").string();
     const std::string drawn = (folder.path() / "drawn").string();
     ASSERT_EQ(run("tissue " + drawn + " --patients 2 --patches 2 --size 8").status, 0);
     EXPECT_EQ(run("pack " + drawn + " --out " + set + " 2>&- >&- <&- && echo fine").status, 0);
-    const Answer told = run("info " + set);
+    const Outcome told = run("info " + set);
     EXPECT_EQ(told.status, 0) << told.text;
     EXPECT_NE(told.text.find("all match"), std::string::npos) << "nothing was printed into the set";
 }

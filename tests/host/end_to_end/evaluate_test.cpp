@@ -14,11 +14,8 @@ namespace {
 
 using testing::bytes_of_file;
 using testing::Outcome;
+using testing::patchforge;
 using testing::ScratchFolder;
-
-Outcome patchforge(const std::vector<std::string>& arguments) {
-    return testing::run_program("patchforge-cpu", arguments);
-}
 
 // A folder of patches in the layout of the real ones: 4 patients, two classes.
 std::string tissue(const ScratchFolder& folder, const std::string& name, const std::string& seed,

@@ -12,11 +12,8 @@ namespace patchforge {
 namespace {
 
 using testing::Outcome;
+using testing::patchforge;
 using testing::ScratchFolder;
-
-Outcome patchforge(const std::vector<std::string>& arguments) {
-    return testing::run_program("patchforge-cpu", arguments);
-}
 
 // A set of drawn tissue and a GAN trained on it, in tissue/ and gan/ of the folder.
 void train_small_gan(const ScratchFolder& folder, const std::string& steps) {

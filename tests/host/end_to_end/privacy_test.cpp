@@ -21,7 +21,7 @@ using Words = std::vector<std::string>;
 
 Outcome call(Words words, const Words& more = {}) {
     words.insert(words.end(), more.begin(), more.end());
-    return testing::run_program("patchforge-cpu", words);
+    return testing::patchforge(words);
 }
 
 class PrivacyRun : public ::testing::Test {

@@ -19,6 +19,9 @@ std::vector<std::string> with_options(std::vector<std::string> arguments,
 // "patchforge-cpu", or "patchforge-simt": with the CUDA path on the executor. Not through a shell.
 std::string program_path(const std::string& program);
 Outcome run_program(const std::string& program, const std::vector<std::string>& arguments);
+inline Outcome patchforge(const std::vector<std::string>& arguments) {
+    return run_program("patchforge-cpu", arguments);
+}
 
 // The same; sends `signal` when the output holds `text` for the first time.
 Outcome run_and_signal(const std::string& program, const std::vector<std::string>& arguments,

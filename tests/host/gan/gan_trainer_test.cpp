@@ -8,6 +8,7 @@
 #include "host/files/safetensors.h"
 #include "host/gan/gan_trainer.h"
 #include "host/network/named_networks.h"
+#include "tests/host/gan/small_gan.h"
 #include "tests/host/train/random_patches.h"
 #include "tests/host/train/restored.h"
 #include "tests/kernels/backends.h"
@@ -18,12 +19,8 @@ namespace {
 constexpr unsigned trainer_seed = 91;
 
 GanOptions trainer_options() {
-    GanOptions options;
-    options.batch_size = 4;
-    options.latent_dim = 5;
-    options.hidden_dims = {33, 16};
+    GanOptions options = testing::small_options();
     options.seed = trainer_seed;
-    options.steps = 100;
     return options;
 }
 
