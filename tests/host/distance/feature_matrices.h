@@ -1,13 +1,21 @@
-// Feature matrices for the tests: some need no random numbers, so any language can rebuild them.
+// Feature matrices for the tests, and what their distances are compared by. Some matrices need no
+// random numbers, so any language can rebuild them.
 #pragma once
 
 #include "host/numerics/features.h"
 #include "host/numerics/philox_sequence.h"
 
+#include <gtest/gtest.h>
+
 #include <cmath>
 #include <functional>
 
 namespace patchforge {
+
+inline void expect_near(double value, double expected, double tolerance) {
+    EXPECT_TRUE(std::abs(value - expected) <= tolerance)
+        << value << " is not " << expected << " within " << tolerance;
+}
 
 inline Features filled(std::int64_t count, std::int64_t dimension,
                        const std::function<double(std::int64_t, std::int64_t)>& value) {

@@ -10,11 +10,6 @@
 namespace patchforge {
 namespace {
 
-void expect_near(double value, double expected, double tolerance) {
-    EXPECT_TRUE(std::abs(value - expected) <= tolerance)
-        << value << " is not " << expected << " within " << tolerance;
-}
-
 double trace(const Moments& moments) {
     double sum = 0;
     for (std::int64_t i = 0; i < moments.dimension; ++i) {

@@ -13,15 +13,10 @@
 namespace patchforge {
 namespace {
 
-void expect_distance(double value, double expected, double tolerance) {
-    EXPECT_TRUE(std::abs(value - expected) <= tolerance)
-        << value << " is not " << expected << " within " << tolerance;
-}
-
 TEST(KernelDistance, OfSineAndCosineRows) {
     const KernelDiscrepancy result = kernel_discrepancy(sine_rows(), cosine_rows());
-    expect_distance(result.unbiased, -0.062840569581, 2e-8);
-    expect_distance(result.biased, 0.022748889085, 2e-8);
+    expect_near(result.unbiased, -0.062840569581, 2e-8);
+    expect_near(result.biased, 0.022748889085, 2e-8);
 }
 
 TEST(KernelDistance, OfOneSubsetOfEverythingIsTheWholeSets) {
@@ -29,8 +24,8 @@ TEST(KernelDistance, OfOneSubsetOfEverythingIsTheWholeSets) {
     const KernelDistance result = kernel_distance(a, b, {.subsets = 3, .subset_size = 1000});
     EXPECT_EQ(result.subset_size, 60);
     // Products of rows are in float32 (1e-7 each), and so differ with the order of these.
-    expect_distance(result.mean, kernel_discrepancy(a, b).unbiased, 1e-7);
-    expect_distance(result.deviation, 0, 1e-7);
+    expect_near(result.mean, kernel_discrepancy(a, b).unbiased, 1e-7);
+    expect_near(result.deviation, 0, 1e-7);
 }
 
 TEST(KernelDistance, IsNearZeroForOneDistributionAndNotForTwo) {
@@ -91,10 +86,10 @@ TEST(PrecisionRecall, OfSineAndCosineRows) {
     const PrecisionRecall result = precision_recall(cosine_rows(), sine_rows(), 3);
     EXPECT_EQ(result.precision, .78125);
     EXPECT_EQ(result.recall, 1);
-    expect_distance(result.f1, 2 * .78125 / 1.78125, 1e-15);
+    expect_near(result.f1, 2 * .78125 / 1.78125, 1e-15);
     const DensityCoverage balls = density_coverage(cosine_rows(), sine_rows(), 3);
-    expect_distance(balls.density, .817708333333, 1e-12);
-    expect_distance(balls.coverage, .895833333333, 1e-12);
+    expect_near(balls.density, .817708333333, 1e-12);
+    expect_near(balls.coverage, .895833333333, 1e-12);
 }
 
 TEST(PrecisionRecall, KnowsWhichSetIsWhich) {
@@ -113,12 +108,12 @@ TEST(PrecisionRecall, CountsAPointOnTheEdge) {
 }
 
 TEST(DensityCoverage, OfOneDistributionIsAsExpected) {
-    expect_distance(expected_coverage(10000, 10000, 5), .968773, 5e-7);
-    expect_distance(expected_coverage(1000, 1000, 3), .875375, 5e-7);
+    expect_near(expected_coverage(10000, 10000, 5), .968773, 5e-7);
+    expect_near(expected_coverage(1000, 1000, 3), .875375, 5e-7);
     const DensityCoverage result =
         density_coverage(normal_rows(1000, 8, 11), normal_rows(1000, 8, 12), 5);
-    expect_distance(result.density, 1, .1);
-    expect_distance(result.coverage, result.expected_coverage, .02);
+    expect_near(result.density, 1, .1);
+    expect_near(result.coverage, result.expected_coverage, .02);
 }
 
 TEST(Neighbourhoods, AreTheSameOnAnyNumberOfThreads) {
@@ -130,7 +125,7 @@ TEST(Neighbourhoods, AreTheSameOnAnyNumberOfThreads) {
 TEST(SlicedDistance, OfAShiftIsThreeDTimesItsSquare) {
     const Features a = normal_rows(4000, 64, 15), b = normal_rows(2000, 64, 16, 1, .7);
     const double expected = 3 * 64 * .7 * .7;
-    expect_distance(sliced_distance(a, b, 500), expected, .1 * expected);
+    expect_near(sliced_distance(a, b, 500), expected, .1 * expected);
     EXPECT_EQ(sliced_distance(a, a, 10), 0);
     EXPECT_EQ(sliced_distance(a, b, 50, 1, 1), sliced_distance(a, b, 50, 1, 3));
 }
